@@ -1,0 +1,165 @@
+"""The values that describe files: calibration table, engine passport, latency report, verdict."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pydantic
+
+from edgeseg.specs import ModelSpec, PreprocessSpec
+from edgeseg.values import Part, Value
+
+Precision = Literal["fp32", "fp16", "int8"]
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
+
+
+class Range(Part):
+    """What one tensor was seen to hold."""
+
+    minimum: float
+    maximum: float
+    amax: float = pydantic.Field(ge=0)
+    """The magnitude that maps to 127; with the method ``max`` the larger of |minimum| and |maximum|."""
+
+
+class CalibrationTable(Value):
+    """Per-tensor ranges of one network on some images: what INT8 needs beside the ONNX file."""
+
+    method: Literal["max"]
+    image_count: int = pydantic.Field(gt=0)
+    data_sha256: str
+    """Of the calibration images' content."""
+    weights_sha256: str
+    """Of the network's weights in float32; a table of other weights is refused."""
+    ranges: dict[str, Range]
+    """Tensor name -> range, for every convolution's input."""
+
+
+class TensorSpec(Part):
+    """Name, shape and element type of an engine's input or output."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+class Binding(Part):
+    """What an engine is bound to; None where it is bound to nothing."""
+
+    gpu: str | None = None
+    compute_capabilities: tuple[str, ...] | None = None
+    driver: str | None = None
+
+
+class EngineArtifact(Value):
+    """The passport that lies beside an engine as NAME.engine.json and is checked before the engine is opened."""
+
+    engine_sha256: str
+    engine_bytes: int
+    backend: str
+    backend_version: str
+    precision: Precision
+    convolutions: int
+    """Convolutions in the network, transposed ones included."""
+    int8_convolutions: int
+    """How many of them the built engine runs on INT8 operands."""
+    onnx_sha256: str
+    weights_sha256: str
+    calibration_sha256: str | None = None
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    model: ModelSpec
+    preprocess: PreprocessSpec
+    build_flags: dict[str, Any] = {}
+    rebuild: str
+    """The exact command that makes this engine again."""
+    binding: Binding = Binding()
+    signature: str | None = None
+
+
+class Percentiles(Part):
+    """The distribution of one duration over the frames, in milliseconds."""
+
+    p50_ms: float
+    p90_ms: float
+    p99_ms: float
+    max_ms: float
+    mean_ms: float
+
+
+class LatencyReport(Value):
+    """How long frames took, stage by stage."""
+
+    frames: int
+    """Frames decoded."""
+    inferences: int
+    drops: int
+    """Frames that were never inferred, because a newer one had come."""
+    deadline_misses: int
+    """Frames whose end-to-end time passed the source's frame period; only counted where a deadline applies."""
+    decode: Percentiles | None = None
+    pre: Percentiles | None = None
+    infer: Percentiles | None = None
+    post: Percentiles | None = None
+    draw: Percentiles | None = None
+    encode: Percentiles | None = None
+    end_to_end: Percentiles
+    fps: float
+    cpu_ms_per_frame: float
+    """Processor time of the whole process divided by frames."""
+    backend: str
+    precision: Precision
+    machine: str
+    """Processor and cores, or GPU: a latency means nothing without it."""
+    clocks: dict[str, float] | None = None
+    power_watts: float | None = None
+
+
+class VerdictLimits(Part):
+    """What was demanded."""
+
+    max_dice_drop: float
+    max_p99_ms: float | None = None
+
+
+class ConfidenceInterval(Part):
+    """A bootstrap interval for the mean Dice drop."""
+
+    low: float
+    high: float
+    level: float = 0.95
+
+
+class VerdictRow(Part):
+    """One image under both engines."""
+
+    name: str
+    dice: float
+    """Of the engine against ground truth."""
+    reference_dice: float
+    drop: float
+    """reference_dice - dice; positive is worse."""
+    agreement: float
+    """Dice of the engine's mask against the reference's mask."""
+    iou: float
+
+
+class Verdict(Value):
+    """Whether an engine may be shipped, and why."""
+
+    passed: bool | Literal["undecided"]
+    reasons: tuple[str, ...]
+    engine_sha256: str
+    reference_sha256: str
+    data_sha256: str
+    backend: str
+    precision: Precision
+    image_count: int
+    mean_dice: float
+    mean_iou: float
+    reference_mean_dice: float
+    mean_dice_drop: float
+    confidence_interval: ConfidenceInterval
+    limits: VerdictLimits
+    latency: LatencyReport
+    rows: tuple[VerdictRow, ...]

@@ -1,0 +1,66 @@
+"""The command line. One file a command: the command says, a plain function of a stage does."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from typing import NoReturn
+
+import typer
+
+from edgeseg.cli import commands
+from edgeseg.cli.output import say
+from edgeseg.errors import EdgesegError
+
+INTERRUPTED = 130
+
+
+def main() -> NoReturn:
+    """Run the command line and leave with the exit code of docs/design.md."""
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments
+    sys.exit(run([argument for argument in arguments if argument != "--debug"], debug))
+
+
+def run(arguments: list[str], debug: bool = False) -> int:
+    """Run one command.
+
+    Args:
+        arguments: As after `edgeseg`, without `--debug`.
+        debug: Show tracebacks.
+
+    Returns:
+        The exit code.
+    """
+    command = typer.main.get_command(commands.app)
+    try:
+        result = command.main(arguments, prog_name="edgeseg", standalone_mode=False)
+    except EdgesegError as error:
+        if debug:
+            traceback.print_exc()
+        _report(error, as_json="--json" in arguments)
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        say("stopped")
+        return INTERRUPTED
+    except Exception as error:
+        return _usage_or_defect(error, debug)
+    return result if isinstance(result, int) else 0
+
+
+def _usage_or_defect(error: Exception, debug: bool) -> int:
+    show, code = getattr(error, "show", None), getattr(error, "exit_code", None)
+    if show is not None and code is not None:  # click's usage errors, whichever click typer brings
+        show()
+        return int(code)
+    if debug:
+        traceback.print_exc()
+    say(f"a defect of edgeseg: {type(error).__name__}: {error}\n  next:     run it again with --debug and report what it prints")
+    return 1
+
+
+def _report(error: EdgesegError, as_json: bool) -> None:
+    say(f"error: {error}")
+    if as_json:
+        print(json.dumps(error.to_dict(), indent=2))

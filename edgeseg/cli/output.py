@@ -1,0 +1,68 @@
+"""How commands speak: results on stdout (JSON with --json), progress and words on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from edgeseg.values import Value
+
+T = TypeVar("T")
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
+
+
+def say(message: str) -> None:
+    """A line for the person, on stderr."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def emit(value: Value | dict[str, Any], as_json: bool, text: str) -> None:
+    """The command's result: JSON for programs, `text` for persons.
+
+    Args:
+        value: What `--json` prints.
+        as_json: Whether `--json` was given.
+        text: What a person reads instead.
+    """
+    if not as_json:
+        print(text)
+        return
+    print(value.to_json() if isinstance(value, Value) else json.dumps(value, indent=2))
+
+
+def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
+    """Draw a progress bar with the time left on stderr; see `edgeseg.progress.Track`."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield from progress.track(items, description=description, total=total)
+
+
+def table(title: str, columns: list[str], rows: list[list[str]]) -> str:
+    """A table as text, as wide as it needs to be."""
+    from io import StringIO
+
+    from rich.console import Console
+    from rich.table import Table
+
+    grid = Table(title=title, title_justify="left")
+    for index, column in enumerate(columns):
+        grid.add_column(column, justify="left" if index == 0 else "right")
+    for row in rows:
+        grid.add_row(*row)
+    stream = StringIO()
+    Console(file=stream, width=160).print(grid)
+    return stream.getvalue().rstrip()

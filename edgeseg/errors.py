@@ -1,0 +1,76 @@
+"""The error tree: every failure that a user can meet says what happened, what was found, what was expected and what to type.
+
+The exit code of the command line belongs to the class; a bare `EdgesegError` is a defect of ours.
+"""
+
+from __future__ import annotations
+
+
+class EdgesegError(Exception):
+    """A failure with a message for a person.
+
+    Args:
+        what: What happened, one sentence without a full stop.
+        found: What was found, where that helps.
+        expected: What was expected instead.
+        next_command: The command (or act) that mends it.
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        found: object | None = None,
+        expected: object | None = None,
+        next_command: str | None = None,
+    ) -> None:
+        self.what = what
+        self.found = None if found is None else str(found)
+        self.expected = None if expected is None else str(expected)
+        self.next_command = next_command
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        parts = [self.what]
+        parts += [f"  {label:<9} {text}" for label, text in self._details() if text is not None]
+        return "\n".join(parts)
+
+    def to_dict(self) -> dict[str, str | int | None]:
+        """The same as a JSON-ready mapping, for `--json`."""
+        details = {label.rstrip(":"): text for label, text in self._details()}
+        return {"error": type(self).__name__, "exit_code": self.exit_code, "what": self.what, **details}
+
+    def _details(self) -> list[tuple[str, str | None]]:
+        return [("found:", self.found), ("expected:", self.expected), ("next:", self.next_command)]
+
+
+class UsageError(EdgesegError):
+    """The command was called in a way that cannot mean anything."""
+
+    exit_code = 2
+
+
+class ToleranceError(EdgesegError):
+    """A measured accuracy or latency is out of tolerance, or could not be decided."""
+
+    exit_code = 3
+
+
+class MissingComponentError(EdgesegError):
+    """A package, library or piece of hardware is not on this machine."""
+
+    exit_code = 4
+
+
+class BadInputError(EdgesegError):
+    """A file or folder that was handed in cannot be used."""
+
+    exit_code = 5
+
+
+class MismatchError(EdgesegError):
+    """Two artifacts do not belong together, or one was changed after it was made."""
+
+    exit_code = 6

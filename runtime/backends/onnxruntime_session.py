@@ -1,0 +1,58 @@
+"""ONNX Runtime on the CPU: the embedded default, and the reference for the others."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from edgeseg.errors import BadInputError
+from edgeseg.graph.files import INPUT_NAME, OUTPUT_NAME
+from edgeseg.optional import require
+from edgeseg.runtime.session import FrameBatch, ProbabilityBatch, SessionInfo
+
+
+def usable_cores() -> int:
+    """Cores that this process may use (a container or taskset may allow fewer than the machine has)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class OnnxRuntimeSession:
+    """A contract graph loaded by ONNX Runtime.
+
+    Args:
+        data: The ONNX file's bytes.
+        info: What it is.
+        threads: Threads inside one inference; 0 takes every usable core.
+
+    Raises:
+        BadInputError: ONNX Runtime refuses the graph.
+    """
+
+    def __init__(self, data: bytes, info: SessionInfo, threads: int = 0) -> None:
+        onnxruntime = require("onnxruntime")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or usable_cores()
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session: Any = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime raises a dozen classes without a common base
+            raise BadInputError("ONNX Runtime cannot load this network", found=str(error)[:300]) from error
+        self._info = info
+
+    @property
+    def info(self) -> SessionInfo:
+        """What this is."""
+        return self._info
+
+    def infer(self, frames: FrameBatch) -> ProbabilityBatch:
+        """Run the network: uint8 [N,H,W,3] RGB in, float32 [N,C,H,W] out."""
+        result: ProbabilityBatch = self._session.run([OUTPUT_NAME], {INPUT_NAME: np.ascontiguousarray(frames)})[0]
+        return result
+
+    def close(self) -> None:
+        """Give the session's memory back."""
+        self._session = None
