@@ -1,1 +1,1 @@
-"""
+"""Video through an engine: sources, overlay, sinks, timing."""
