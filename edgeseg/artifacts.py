@@ -11,6 +11,7 @@ from edgeseg.values import Part, Value
 
 Precision = Literal["fp32", "fp16", "int8"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
+RESEARCH_NOTICE = "Research use only; not a medical device"
 
 
 class Range(Part):
@@ -70,7 +71,7 @@ class EngineArtifact(Value):
     outputs: tuple[TensorSpec, ...]
     model: ModelSpec
     preprocess: PreprocessSpec
-    build_flags: dict[str, Any] = {}
+    build_flags: dict[str, Any] = pydantic.Field(default_factory=dict)
     rebuild: str
     """The exact command that makes this engine again."""
     binding: Binding = Binding()
@@ -119,7 +120,9 @@ class VerdictLimits(Part):
     """What was demanded."""
 
     max_dice_drop: float
+    """Of the mean over the images; a negative limit demands a gain."""
     max_p99_ms: float | None = None
+    """End to end for one image; None demands nothing."""
 
 
 class ConfidenceInterval(Part):
@@ -135,20 +138,29 @@ class VerdictRow(Part):
 
     name: str
     dice: float
-    """Of the engine against ground truth."""
+    """Of the engine against ground truth; 0 where the engine's probabilities are not finite."""
     reference_dice: float
     drop: float
     """reference_dice - dice; positive is worse."""
     agreement: float
     """Dice of the engine's mask against the reference's mask."""
     iou: float
+    """Of the engine against ground truth."""
+    foreground: float = pydantic.Field(ge=0, le=1)
+    """Share of the image that ground truth marks; 0 where there is nothing to find."""
+    finite: bool = True
+    """Whether every probability of the engine was a number; one image without fails the engine."""
 
 
 class Verdict(Value):
-    """Whether an engine may be shipped, and why."""
+    """Whether an engine may be shipped, and why.
+
+    False where a limit is broken; "undecided" where none is broken but the evidence is too thin; else true.
+    """
 
     passed: bool | Literal["undecided"]
     reasons: tuple[str, ...]
+    """One sentence with its figures for each thing that was judged, passed or not."""
     engine_sha256: str
     reference_sha256: str
     data_sha256: str
@@ -159,7 +171,24 @@ class Verdict(Value):
     mean_iou: float
     reference_mean_dice: float
     mean_dice_drop: float
+    """Mean over the images of reference minus engine; positive is worse."""
+    mean_agreement: float
+    """Mean Dice of the engine's masks against the reference's masks."""
     confidence_interval: ConfidenceInterval
     limits: VerdictLimits
     latency: LatencyReport
+    latency_samples_ms: tuple[float, ...]
+    """End-to-end time of each timed image, in the order of measurement."""
+    model: ModelSpec
+    """The engine's network."""
+    reference_model: ModelSpec
+    reference_backend: str
+    reference_precision: Precision
+    convolutions: int | None = None
+    """From the passport, where the engine has one; likewise the next."""
+    int8_convolutions: int | None = None
+    edgeseg_version: str
+    created: str
+    """UTC, ISO 8601."""
+    notice: str = RESEARCH_NOTICE
     rows: tuple[VerdictRow, ...]

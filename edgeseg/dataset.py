@@ -84,7 +84,9 @@ def split_folder(root: Path, split: str | None) -> Path:
     """The folder of a split; `root` itself where the data set has no splits."""
     if not root.is_dir():
         raise BadInputError(
-            f"there is no data set at {root}", expected=LAYOUT, next_command="edgeseg data synth --out DIR makes a synthetic one"
+            f"there is no data set at {root}",
+            expected=LAYOUT,
+            next_command="edgeseg data synth --out DIR makes a synthetic one",
         )
     if split is None or not any((root / name).is_dir() for name in SPLITS):
         return root

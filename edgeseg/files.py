@@ -47,7 +47,9 @@ def check_writable(path: Path) -> None:
         parent = parent.parent
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise UnwritableError(
-            f"cannot write {path}", found=f"{parent} is not a folder that one can write to", next_command="choose another --out"
+            f"cannot write {path}",
+            found=f"{parent} is not a folder that one can write to",
+            next_command="choose another --out",
         )
 
 
@@ -92,7 +94,9 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UnwritableError(
-            f"{path} exists and is not empty", expected="a new or empty folder", next_command="choose another --out, or remove it"
+            f"{path} exists and is not empty",
+            expected="a new or empty folder",
+            next_command="choose another --out, or remove it",
         )
     with _unwritable_named(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -139,5 +143,3 @@ def _umask() -> int:
     mask = os.umask(0o022)
     os.umask(mask)
     return mask
-
-

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from edgeseg.errors import BadInputError
-from edgeseg.files import write_bytes
+from edgeseg.files import sha256_bytes, write_bytes
 from edgeseg.frames import Frame, Mask
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
@@ -37,8 +37,21 @@ def read_mask(path: Path) -> Mask:
     Raises:
         BadInputError: Missing, not an image, or cut off.
     """
-    grey = _decode(path, cv2.IMREAD_GRAYSCALE)
-    return np.where(grey > MASK_THRESHOLD, np.uint8(255), np.uint8(0))
+    return np.where(read_grey(path) > MASK_THRESHOLD, np.uint8(255), np.uint8(0))
+
+
+def read_grey(path: Path) -> Mask:
+    """Read an image as it is in grey, uint8 [H,W]: a mask before its threshold.
+
+    Raises:
+        BadInputError: Missing, not an image, or cut off.
+    """
+    return _decode(path, cv2.IMREAD_GRAYSCALE)
+
+
+def hash_pixels(frame: Frame) -> str:
+    """SHA-256 of what a picture shows, whatever file format or metadata it came with."""
+    return sha256_bytes(repr(frame.shape).encode() + np.ascontiguousarray(frame).tobytes())
 
 
 def encode_png(image: Frame | Mask) -> bytes:
@@ -71,11 +84,17 @@ def _decode(path: Path, flag: int) -> Frame | Mask:
         raise BadInputError(f"cannot read the image {path}", found=error.strerror or error) from error
     if _is_cut_off(data):
         raise BadInputError(
-            f"the image {path} is cut off", found=f"{len(data)} bytes without an end mark", next_command="copy the file again"
+            f"the image {path} is cut off",
+            found=f"{len(data)} bytes without an end mark",
+            next_command="copy the file again",
         )
     image = cv2.imdecode(np.frombuffer(data, np.uint8), flag) if data else None
     if image is None:
-        raise BadInputError(f"{path} is no image that OpenCV can read", found=f"{len(data)} bytes", expected="JPEG, PNG, BMP, TIFF or WebP")
+        raise BadInputError(
+            f"{path} is no image that OpenCV can read",
+            found=f"{len(data)} bytes",
+            expected="JPEG, PNG, BMP, TIFF or WebP",
+        )
     return np.asarray(image, dtype=np.uint8)
 
 

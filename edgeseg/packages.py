@@ -57,7 +57,10 @@ def onnx_of(files: ModelFiles) -> Path:
     if files.onnx is None:
         command = f"edgeseg export {files.path} --out model.onnx" if files.kind == "run" else None
         raise BadInputError(
-            f"{files.path} holds no ONNX graph", found=f"a {files.kind}", expected="an .onnx file or a model package", next_command=command
+            f"{files.path} holds no ONNX graph",
+            found=f"a {files.kind}",
+            expected="an .onnx file or a model package",
+            next_command=command,
         )
     return files.onnx
 

@@ -10,6 +10,11 @@ from edgeseg.values import Part, Value
 
 Fraction = tuple[float, float, float]
 
+INPUT_NAME = "frame"
+"""The graph's input: uint8 [N,H,W,3] RGB."""
+OUTPUT_NAME = "probability"
+"""The graph's output: float32 [N,C,H,W]."""
+
 IMAGENET_MEAN: Fraction = (0.485, 0.456, 0.406)
 IMAGENET_STD: Fraction = (0.229, 0.224, 0.225)
 
@@ -76,8 +81,8 @@ class Provenance(Part):
     data_sha256: str | None = None
     recipe_sha256: str | None = None
     seed: int | None = None
-    metrics: dict[str, float] = {}
-    tools: dict[str, str] = {}
+    metrics: dict[str, float] = pydantic.Field(default_factory=dict)
+    tools: dict[str, str] = pydantic.Field(default_factory=dict)
     """Versions of what made it."""
 
 

@@ -59,7 +59,9 @@ class Value(Part):
             return cls.model_validate_json(text)
         except pydantic.ValidationError as error:
             raise BadInputError(
-                f"{origin} is no {cls.__name__}", found=describe_validation(error), expected=f"{cls.__name__} version {cls.SCHEMA_VERSION}"
+                f"{origin} is no {cls.__name__}",
+                found=describe_validation(error),
+                expected=f"{cls.__name__} version {cls.SCHEMA_VERSION}",
             ) from error
 
     @classmethod

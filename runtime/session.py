@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.artifacts import Precision
+from edgeseg.errors import BadInputError
 from edgeseg.frames import Frame, Mask, Probability, mask_from_probability, resize_to_network
-from edgeseg.specs import ModelSpec, PreprocessSpec
+from edgeseg.specs import Crop, ModelSpec, PreprocessSpec
 
 FrameBatch = NDArray[np.uint8]
 """uint8 [N,H,W,3] RGB at the network's size."""
 ProbabilityBatch = NDArray[np.float32]
 """float32 [N,C,H,W]."""
+ColourOrder = Literal["rgb", "bgr"]
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,25 @@ class Session(Protocol):
         ...
 
 
-def preprocess(session: Session, frame: Frame) -> FrameBatch:
-    """One RGB frame of any size as the network's input, uint8 [1,H,W,3]."""
+def preprocess(session: Session, frame: Frame, colour_order: ColourOrder = "rgb") -> FrameBatch:
+    """One frame of any size as the network's input, uint8 [1,H,W,3] RGB.
+
+    The resize treats channels alike, so a BGR frame is resized first and turned to RGB at the network's size.
+
+    Args:
+        session: The network.
+        frame: uint8 [H,W,3].
+        colour_order: Of `frame`.
+
+    Raises:
+        BadInputError: The network's crop does not lie inside the frame.
+    """
     info = session.info
-    return resize_to_network(frame, info.model.height, info.model.width, info.preprocess.crop)[np.newaxis]
+    _check_crop(info.preprocess.crop, frame)
+    small = resize_to_network(frame, info.model.height, info.model.width, info.preprocess.crop)
+    if colour_order == "bgr":
+        small = np.ascontiguousarray(small[:, :, ::-1])
+    return small[np.newaxis]
 
 
 def probability_of(session: Session, frame: Frame) -> Probability:
@@ -59,13 +76,11 @@ def probability_of(session: Session, frame: Frame) -> Probability:
     return probability
 
 
-def segment(session: Session, frame: Frame) -> Mask:
-    """The mask of one RGB frame at the frame's own size, uint8 [H,W].
+def mask_at_frame(session: Session, probability: Probability, height: int, width: int) -> Mask:
+    """The mask of a probability map at the frame's size, uint8 [height,width].
 
     With a crop, everything outside it is background.
     """
-    height, width = frame.shape[:2]
-    probability = probability_of(session, frame)
     crop = session.info.preprocess.crop
     if crop is None:
         return mask_from_probability(probability, height, width)
@@ -74,3 +89,18 @@ def segment(session: Session, frame: Frame) -> Mask:
         probability, crop.height, crop.width
     )
     return mask
+
+
+def segment(session: Session, frame: Frame) -> Mask:
+    """The mask of one RGB frame at the frame's own size, uint8 [H,W]; see `mask_at_frame`."""
+    height, width = frame.shape[:2]
+    return mask_at_frame(session, probability_of(session, frame), height, width)
+
+
+def _check_crop(crop: Crop | None, frame: Frame) -> None:
+    if crop is not None and (crop.top + crop.height > frame.shape[0] or crop.left + crop.width > frame.shape[1]):
+        raise BadInputError(
+            "the network looks at a window that does not lie inside the frame",
+            found=f"a frame of {frame.shape[1]}x{frame.shape[0]}",
+            expected=f"at least {crop.left + crop.width}x{crop.top + crop.height}, for {crop}",
+        )

@@ -7,7 +7,14 @@ from typing import Annotated
 import typer
 
 import edgeseg
+from edgeseg.cli.build_engine import build_engine
+from edgeseg.cli.calibrate import calibrate
 from edgeseg.cli.data import app as data_app
+from edgeseg.cli.evaluate import evaluate
+from edgeseg.cli.export import export
+from edgeseg.cli.inspect import inspect
+from edgeseg.cli.train import train
+from edgeseg.cli.verify import verify
 
 app = typer.Typer(
     name="edgeseg",
@@ -27,7 +34,18 @@ def _version(show: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
     pass
+
+
+app.command("train")(train)
+app.command("evaluate")(evaluate)
+app.command("export")(export)
+app.command("calibrate")(calibrate)
+app.command("build-engine")(build_engine)
+app.command("inspect")(inspect)
+app.command("verify")(verify)

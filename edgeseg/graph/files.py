@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import onnx
 
 from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.files import sha256_bytes
-from edgeseg.optional import require
-from edgeseg.specs import ModelMetadata
-
-if TYPE_CHECKING:
-    import onnx
+from edgeseg.graph.weights import copy_of, weights_sha256, with_float32_weights
+from edgeseg.specs import INPUT_NAME, OUTPUT_NAME, ModelMetadata
 
 METADATA_KEY = "edgeseg"
-INPUT_NAME = "frame"
-OUTPUT_NAME = "probability"
 IR_VERSION = 10
 OPSETS = (19, 20)
 
@@ -29,6 +26,12 @@ class OnnxArtifact:
     sha256: str
     metadata: ModelMetadata
     proto: onnx.ModelProto
+    """With float32 weights, however the file stores them."""
+
+    @property
+    def weights_sha256(self) -> str:
+        """Names the weights, whatever surrounds them."""
+        return weights_sha256(self.proto)
 
     def __repr__(self) -> str:
         return f"OnnxArtifact({self.path.name}, {self.metadata.summary()}, sha256={self.sha256[:12]})"
@@ -43,7 +46,8 @@ def load_onnx(path: Path) -> OnnxArtifact:
     """
     data = _read(path)
     proto = parse_onnx(data, str(path))
-    artifact = OnnxArtifact(path, sha256_bytes(data), read_metadata(proto, str(path)), proto)
+    metadata = read_metadata(proto, str(path))
+    artifact = OnnxArtifact(path, sha256_bytes(data), metadata, with_float32_weights(proto))
     _check_contract(artifact)
     return artifact
 
@@ -54,12 +58,13 @@ def parse_onnx(data: bytes, origin: str) -> onnx.ModelProto:
     Raises:
         BadInputError: See above.
     """
-    onnx = require("onnx")
     try:
         proto: onnx.ModelProto = onnx.load_model_from_string(data)
         onnx.checker.check_model(proto)
     except Exception as error:  # protobuf and the checker raise several unrelated classes
-        raise BadInputError(f"{origin} is no valid ONNX file", found=str(error).strip().splitlines()[0][:200]) from error
+        raise BadInputError(
+            f"{origin} is no valid ONNX file", found=str(error).strip().splitlines()[0][:200]
+        ) from error
     if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in proto.graph.initializer):
         raise BadInputError(f"{origin} keeps weights in other files", expected="an ONNX file with its weights inside")
     return proto
@@ -84,8 +89,7 @@ def read_metadata(proto: onnx.ModelProto, origin: str) -> ModelMetadata:
 
 def with_metadata(proto: onnx.ModelProto, metadata: ModelMetadata) -> onnx.ModelProto:
     """A copy that carries this metadata and no other of ours."""
-    copy = require("onnx").ModelProto()
-    copy.CopyFrom(proto)
+    copy = copy_of(proto)
     kept = [entry for entry in copy.metadata_props if entry.key != METADATA_KEY]
     del copy.metadata_props[:]
     copy.metadata_props.extend(kept)
@@ -110,7 +114,7 @@ def _read(path: Path) -> bytes:
 def _check_contract(artifact: OnnxArtifact) -> None:
     model = artifact.metadata.model
     graph = artifact.proto.graph
-    elem = require("onnx").TensorProto
+    elem = onnx.TensorProto
     expected = {
         INPUT_NAME: (elem.UINT8, (model.height, model.width, 3)),
         OUTPUT_NAME: (elem.FLOAT, (model.channels, model.height, model.width)),
@@ -130,6 +134,8 @@ def _check_contract(artifact: OnnxArtifact) -> None:
         )
 
 
-def _describe(values: dict[str, tuple[int, tuple[int, ...]]]) -> str:
-    names = require("onnx").TensorProto.DataType
-    return ", ".join(f"{name}: {names.Name(kind).lower()} [N,{','.join(map(str, shape))}]" for name, (kind, shape) in values.items())
+def _describe(values: Mapping[str, tuple[int, tuple[int, ...]]]) -> str:
+    names = onnx.TensorProto.DataType
+    return ", ".join(
+        f"{name}: {names.Name(kind).lower()} [N,{','.join(map(str, shape))}]" for name, (kind, shape) in values.items()
+    )

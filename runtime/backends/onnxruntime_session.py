@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from edgeseg.errors import BadInputError
-from edgeseg.graph.files import INPUT_NAME, OUTPUT_NAME
 from edgeseg.optional import require
 from edgeseg.runtime.session import FrameBatch, ProbabilityBatch, SessionInfo
+from edgeseg.specs import INPUT_NAME, OUTPUT_NAME
 
 
 def usable_cores() -> int:

@@ -1,0 +1,213 @@
+"""Q/DQ graphs: symmetric INT8 activations per tensor, weights per channel, bias float."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import DTypeLike, NDArray
+
+from edgeseg.artifacts import CalibrationTable, Range
+from edgeseg.calibration.placement import Placement, activations, conv_outputs, place
+from edgeseg.errors import BadInputError, MismatchError
+from edgeseg.graph.files import OnnxArtifact
+from edgeseg.graph.weights import copy_of
+
+SMALLEST_NORMAL_FP16 = 2.0**-14
+
+
+@dataclass(frozen=True)
+class QdqStyle:
+    """What differs between the backends' Q/DQ graphs."""
+
+    scale_dtype: DTypeLike = np.float32
+    """The type in which scales will be stored; values are rounded to it before weights are quantised with them."""
+    uint8_activations: bool = False
+    """Store activations as uint8: tensors without negative values use 0..255 with zero point 0, others the same levels as
+    int8 shifted by a zero point of 128."""
+    whole_tensors: bool = False
+    """Quantise convolutions' outputs too, and let every reader of a quantised tensor see the dequantised one, so that
+    pooling, upsampling, concatenation and addition between convolutions work on INT8."""
+
+    @property
+    def smallest_scale(self) -> float:
+        """Below this a scale loses precision in its type."""
+        return SMALLEST_NORMAL_FP16 if np.dtype(self.scale_dtype) == np.float16 else float(np.finfo(np.float32).tiny)
+
+
+ONNXRUNTIME_STYLE = QdqStyle(uint8_activations=True, whole_tensors=True)
+"""What lets ONNX Runtime fuse a convolution into QLinearConv: float32 scales, outputs quantised as well, one type for both,
+and ReLU implied by the unsigned range."""
+TENSORRT_STYLE = QdqStyle(scale_dtype=np.float16)
+"""Scales as they will stand in an FP16 graph; TensorRT takes signed symmetric INT8 alone."""
+
+
+@dataclass(frozen=True)
+class QuantisedGraph:
+    """A Q/DQ graph with float32 data, and what was quantised in it."""
+
+    proto: onnx.ModelProto
+    placement: Placement
+
+
+def quantise(
+    artifact: OnnxArtifact, table: CalibrationTable, style: QdqStyle, keep: tuple[str, ...] = ()
+) -> QuantisedGraph:
+    """Insert Q/DQ pairs before the chosen convolutions and on their weights.
+
+    A convolution whose activation scale would fall below the smallest normal number of the scale's type stays float. A
+    weight channel that small keeps that smallest scale: its error is below 2^-15 of 1 and its values still round to nearest.
+
+    Args:
+        artifact: The network, float32.
+        table: Its ranges.
+        style: What the backend wants.
+        keep: Names of convolutions that stay float besides the first and the last.
+
+    Raises:
+        MismatchError: The table belongs to other weights.
+        BadInputError: A tensor is missing from the table.
+    """
+    check_table(artifact, table)
+    dead = _too_small(artifact.proto, table, style)
+    placement = place(artifact.proto, {*keep, *dead})
+    return QuantisedGraph(_Rewriter(artifact.proto, table, style, placement.quantised).run(), placement)
+
+
+def check_table(artifact: OnnxArtifact, table: CalibrationTable) -> None:
+    """Refuse a table of other weights.
+
+    Raises:
+        MismatchError: See above.
+    """
+    if table.weights_sha256 != artifact.weights_sha256:
+        raise MismatchError(
+            f"the calibration table belongs to other weights than {artifact.path}",
+            found=f"weights {table.weights_sha256[:12]}",
+            expected=f"weights {artifact.weights_sha256[:12]}",
+            next_command=f"edgeseg calibrate {artifact.path} --data DIR --out FILE",
+        )
+
+
+def quantise_weight(weight: NDArray[np.float32], style: QdqStyle) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Quantise a convolution's weight per output channel.
+
+    Args:
+        weight: float32 [O,I/groups,kH,kW].
+        style: Decides the smallest scale and how scales are rounded.
+
+    Returns:
+        int8 of the same shape in -127..127, and float32 [O] scales, representable in the style's type.
+    """
+    amax = np.abs(weight).reshape(len(weight), -1).max(axis=1)
+    scale = np.maximum(amax / 127.0, style.smallest_scale).astype(style.scale_dtype).astype(np.float32)
+    levels = np.rint(weight / scale.reshape(-1, *[1] * (weight.ndim - 1)))
+    return np.clip(levels, -127, 127).astype(np.int8), scale
+
+
+@dataclass(frozen=True)
+class Quantisation:
+    """The affine map of one tensor: real = scale * (level - zero)."""
+
+    scale: float
+    zero: NDArray[np.int8] | NDArray[np.uint8]
+    """Scalar; its type is the type of the levels."""
+
+
+def activation_quantisation(observed: Range, style: QdqStyle) -> Quantisation:
+    """How a tensor of this range is quantised; symmetric around zero, whatever the storage type."""
+    if not style.uint8_activations:
+        return Quantisation(observed.amax / 127.0, np.asarray(0, np.int8))
+    if observed.minimum >= 0:
+        return Quantisation(observed.amax / 255.0, np.asarray(0, np.uint8))
+    return Quantisation(observed.amax / 127.0, np.asarray(128, np.uint8))
+
+
+class _Rewriter:
+    """One pass over the nodes; a tensor gets one Q/DQ pair however many nodes read it."""
+
+    def __init__(
+        self, proto: onnx.ModelProto, table: CalibrationTable, style: QdqStyle, chosen: tuple[str, ...]
+    ) -> None:
+        self.proto, self.table, self.style, self.chosen = copy_of(proto), table, style, set(chosen)
+        self.weights = {tensor.name: tensor for tensor in self.proto.graph.initializer}
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+        self.done: dict[str, str] = {}
+
+    def run(self) -> onnx.ModelProto:
+        whole = self._whole_tensors() if self.style.whole_tensors else set()
+        for node in self.proto.graph.node:
+            chosen = node.name in self.chosen
+            for index, name in enumerate(node.input):
+                if name in whole or (chosen and index == 0):
+                    node.input[index] = self._activation(name)
+            if chosen:
+                node.input[1] = self._weight(node.input[1])
+            self.nodes.append(node)
+        used = {name for node in self.nodes for name in node.input}
+        constants = [*(tensor for name, tensor in self.weights.items() if name in used), *self.constants]
+        graph = self.proto.graph
+        del graph.node[:], graph.initializer[:], graph.value_info[:]
+        graph.node.extend(self.nodes)
+        graph.initializer.extend(constants)
+        return self.proto
+
+    def _whole_tensors(self) -> set[str]:
+        """Inputs and outputs of the chosen convolutions, as far as their scales do not vanish."""
+        outputs = conv_outputs(self.proto)
+        names = {outputs[name] for name in self.chosen}
+        names |= {node.input[0] for node in self.proto.graph.node if node.name in self.chosen}
+        return {name for name in names if not _vanishes(self.table.ranges[name], self.style)}
+
+    def _activation(self, name: str) -> str:
+        if name in self.done:
+            return self.done[name]
+        chosen = activation_quantisation(self.table.ranges[name], self.style)
+        scale = np.asarray(chosen.scale, self.style.scale_dtype).astype(np.float32)
+        parameters = self._constants(name, scale, chosen.zero)
+        self._node("QuantizeLinear", [name, *parameters], f"{name}.quantised")
+        self.done[name] = self._node("DequantizeLinear", [f"{name}.quantised", *parameters], f"{name}.dequantised")
+        return self.done[name]
+
+    def _weight(self, name: str) -> str:
+        if name in self.done:
+            return self.done[name]
+        levels, scale = quantise_weight(onnx.numpy_helper.to_array(self.weights[name]), self.style)
+        self.constants.append(onnx.numpy_helper.from_array(levels, f"{name}.quantised"))
+        parameters = self._constants(name, scale, np.zeros(len(scale), np.int8))
+        self.done[name] = self._node(
+            "DequantizeLinear", [f"{name}.quantised", *parameters], f"{name}.dequantised", axis=0
+        )
+        return self.done[name]
+
+    def _constants(self, name: str, scale: NDArray[Any], zero: NDArray[Any]) -> tuple[str, str]:
+        self.constants.append(onnx.numpy_helper.from_array(scale, f"{name}.scale"))
+        self.constants.append(onnx.numpy_helper.from_array(zero, f"{name}.zero"))
+        return f"{name}.scale", f"{name}.zero"
+
+    def _node(self, operator: str, inputs: list[str], output: str, **attributes: int) -> str:
+        self.nodes.append(
+            onnx.helper.make_node(operator, inputs, [output], name=f"{output}.{operator}", **attributes)
+        )
+        return output
+
+
+def _too_small(proto: onnx.ModelProto, table: CalibrationTable, style: QdqStyle) -> set[str]:
+    """Convolutions whose input is so small (or always zero) that its scale would vanish."""
+    missing = [name for name in activations(proto) if name not in table.ranges]
+    if missing:
+        raise BadInputError(
+            f"the calibration table has no range for {missing[0]}", found=f"{len(table.ranges)} tensors"
+        )
+    return {
+        node.name
+        for node in proto.graph.node
+        if node.op_type == "Conv" and _vanishes(table.ranges[node.input[0]], style)
+    }
+
+
+def _vanishes(observed: Range, style: QdqStyle) -> bool:
+    return activation_quantisation(observed, style).scale < style.smallest_scale

@@ -1,0 +1,39 @@
+"""`edgeseg calibrate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from edgeseg.cli.output import JsonFlag, emit, track
+
+
+def calibrate(
+    model: Annotated[Path, typer.Argument(help="An .onnx file or a model package.")],
+    data: Annotated[Path, typer.Option(help="Data set, or a folder of images; masks are not needed.")],
+    out: Annotated[Path, typer.Option(help="Calibration table to write.")],
+    split: Annotated[str, typer.Option(help="Split to take, where the data set has splits.")] = "train",
+    images: Annotated[int, typer.Option(min=1, help="How many images, spread evenly over the split.")] = 256,
+    method: Annotated[Literal["max"], typer.Option(help="How the range of a tensor is chosen.")] = "max",
+    as_json: JsonFlag = False,
+) -> None:
+    """Measure the ranges of the activations that INT8 needs."""
+    from edgeseg.calibration.ranges import calibrate as measure
+    from edgeseg.calibration.ranges import choose_images
+    from edgeseg.dataset import load_images
+    from edgeseg.files import check_writable
+    from edgeseg.graph.files import load_onnx
+    from edgeseg.packages import find_model, onnx_of
+
+    artifact = load_onnx(onnx_of(find_model(model)))
+    chosen = choose_images(load_images(data, split), images)
+    check_writable(out)
+    table = measure(artifact, chosen, track)
+    table.write(out)
+    text = (
+        f"{out}: {len(table.ranges)} tensors on {table.image_count} images, method {method}\n"
+        f"next: edgeseg build-engine {model} --precision int8 --calibration {out}"
+    )
+    emit(table, as_json, text)

@@ -1,0 +1,128 @@
+"""`edgeseg data`: make a synthetic data set, look into one, split one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgeseg.cli.output import JsonFlag, emit, say, table, track
+from edgeseg.errors import BadInputError, UsageError
+
+if TYPE_CHECKING:
+    from edgeseg.inspection import DatasetReport, Spread
+
+app = typer.Typer(help="Make, look into or split a data set of images and masks.", no_args_is_help=True)
+
+Out = Annotated[Path, typer.Option("--out", help="New folder for the data set.")]
+Seed = Annotated[int, typer.Option(min=0, help="Another seed, other content.")]
+Count = typer.Option(min=0, help="Pictures in this split.")
+Side = typer.Option(min=32, max=4096, help="Pixels.")
+
+
+@app.command("synth")
+def synth(
+    out: Out,
+    seed: Seed = 0,
+    train: Annotated[int, Count] = 200,
+    validation: Annotated[int, Count] = 40,
+    test: Annotated[int, Count] = 40,
+    height: Annotated[int, Side] = 256,
+    width: Annotated[int, Side] = 256,
+    clip: Annotated[Path | None, typer.Option(help="Write a video, too: FILE.mp4.")] = None,
+    clip_frames: Annotated[int, typer.Option(min=1, help="Frames of the video, at 25 a second.")] = 150,
+    clip_height: Annotated[int, Side] = 480,
+    clip_width: Annotated[int, Side] = 640,
+    clip_masks: Annotated[Path | None, typer.Option(help="New folder for the video's masks.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Make a synthetic endoscopy data set with exact masks, and a video if wanted."""
+    from edgeseg.dataset import hash_pairs, load_pairs
+    from edgeseg.synthetic.clip import check_clip, write_clip
+    from edgeseg.synthetic.folders import write_dataset
+
+    if clip_masks is not None and clip is None:
+        raise UsageError("--clip-masks without --clip", next_command="add --clip FILE.mp4")
+    counts = {"train": train, "validation": validation, "test": test}
+    if clip is not None:
+        check_clip(clip, clip_frames, clip_height, clip_width, masks_dir=clip_masks)
+    write_dataset(out, seed, counts, height, width, track)
+    if clip is not None:
+        write_clip(clip, seed, clip_frames, clip_height, clip_width, masks_dir=clip_masks, track=track)
+    pairs = [pair for split, count in counts.items() if count for pair in load_pairs(out, split)]
+    result = {
+        "out": str(out),
+        "seed": seed,
+        "pictures": counts,
+        "data_sha256": hash_pairs(pairs),
+        "clip": None if clip is None else str(clip),
+        "clip_frames": 0 if clip is None else clip_frames,
+    }
+    emit(
+        result,
+        as_json,
+        f"{len(pairs)} pictures in {out}" + ("" if clip is None else f", {clip_frames} frames in {clip}"),
+    )
+
+
+@app.command("inspect")
+def inspect(
+    root: Annotated[
+        Path, typer.Argument(metavar="DIR", help="DIR/{train,validation,test}/{images,masks}, or DIR/{images,masks}.")
+    ],
+    as_json: JsonFlag = False,
+) -> None:
+    """Show what a data set holds and name everything that is wrong with it (exit code 5)."""
+    from edgeseg.inspection import inspect_dataset
+
+    report = inspect_dataset(root, track)
+    emit(report, as_json, _report_text(report, root))
+    if report.problems:
+        say(f"error: {len(report.problems)} problem{'s' if len(report.problems) > 1 else ''} in {root}")
+        raise typer.Exit(BadInputError.exit_code)
+
+
+@app.command("split")
+def split(
+    source: Annotated[Path, typer.Argument(metavar="DIR", help="DIR/{images,masks}, left as it is.")],
+    out: Out,
+    validation: Annotated[float, typer.Option(help="Share for validation.")] = 0.1,
+    test: Annotated[float, typer.Option(help="Share for the test.")] = 0.1,
+    seed: Seed = 0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Split a data set by content: the same picture never lies in two splits."""
+    from edgeseg.splitting import split_dataset
+
+    result = split_dataset(source, out, validation, test, seed, track)
+    counts = ", ".join(f"{count} {name}" for name, count in result.pictures.items())
+    emit(result, as_json, f"{counts} in {out}")
+
+
+def _report_text(report: DatasetReport, root: Path) -> str:
+    columns = ["split", "images", "masks", "pairs", "width", "height", "foreground", "empty masks"]
+    rows = [
+        [
+            split.name,
+            str(split.images),
+            str(split.masks),
+            str(split.pairs),
+            _spread_text(split.width),
+            _spread_text(split.height),
+            "-" if split.foreground_share is None else f"{split.foreground_share:.1%}",
+            str(split.empty_masks),
+        ]
+        for split in report.splits
+    ]
+    lines = [table(str(root), columns, rows), f"content  {report.data_sha256}"]
+    lines += ["", "problems"] + [f"  {problem}" for problem in report.problems] if report.problems else ["no problems"]
+    return "\n".join(lines)
+
+
+def _spread_text(spread: Spread | None) -> str:
+    if spread is None:
+        return "-"
+    if spread.minimum == spread.maximum:
+        return str(spread.minimum)
+    return f"{spread.minimum} / {spread.median:g} / {spread.maximum}"

@@ -1,0 +1,36 @@
+"""`edgeseg export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgeseg.cli.output import JsonFlag, emit
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="RUN folder of a training.")],
+    out: Annotated[Path, typer.Option(help="ONNX file to write.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Images for the parity check against PyTorch; noise is checked in any case.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Export the best checkpoint of a RUN as an ONNX graph, held against PyTorch."""
+    from edgeseg.optional import require
+
+    require("torch")
+    from edgeseg.export.onnx_from_run import export_run
+    from edgeseg.export.parity_inputs import parity_inputs
+    from edgeseg.train.recipe import read_recipe
+
+    frames = parity_inputs(data, read_recipe(run / "recipe.toml").model_spec()) if data is not None else []
+    metadata = export_run(run, out, frames)
+    difference = metadata.provenance.metrics["max_probability_difference"]
+    text = (
+        f"{out}: probabilities within {difference:.2g} of PyTorch\n"
+        f"next: edgeseg calibrate {out} --data DIR --out {out.with_suffix('.calibration.json')}"
+    )
+    emit({"out": str(out), **metadata.to_dict()}, as_json, text)

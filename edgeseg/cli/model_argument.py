@@ -1,0 +1,31 @@
+"""A MODEL argument of any kind as a loaded network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgeseg.runtime.session import Session
+
+
+def open_model(path: Path) -> Session:
+    """Load a RUN folder (needs torch), an .onnx file, a model package or an .engine file.
+
+    Raises:
+        BadInputError: None of these.
+        MismatchError: The file is not what it says of itself, or the engine has no passport.
+        MissingComponentError: This machine cannot run it.
+    """
+    from edgeseg.packages import find_model
+    from edgeseg.runtime.loading import open_engine, open_onnx
+
+    kind = find_model(path).kind
+    if kind == "run":
+        from edgeseg.optional import require
+
+        require("torch")
+        from edgeseg.train.predictor import open_run
+
+        return open_run(path)
+    return open_engine(path) if kind == "engine" else open_onnx(path)

@@ -1,0 +1,89 @@
+"""`edgeseg verify`."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgeseg.cli.output import JsonFlag, emit, say, track
+
+if TYPE_CHECKING:
+    from edgeseg.artifacts import Verdict
+
+
+def verify(
+    engine: Annotated[
+        Path, typer.Argument(metavar="ENGINE", help="The .engine file, its passport beside it.")
+    ],
+    reference: Annotated[Path, typer.Option(metavar="MODEL", help="What the engine must not be worse than.")],
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Data set with masks.")],
+    split: Annotated[
+        str, typer.Option(help="train, validation or test; a data set without splits is taken whole.")
+    ] = "test",
+    max_dice_drop: Annotated[
+        float | None,
+        typer.Option(
+            help="Limit of the mean Dice drop; 0.0005 FP32, 0.001 FP16, 0.005 INT8. Below 0 demands a gain."
+        ),
+    ] = None,
+    max_p99_ms: Annotated[
+        float | None, typer.Option(min=0, help="Limit of p99 from frame to mask, milliseconds.")
+    ] = None,
+    baseline: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A former verdict.json not to fall behind.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where verdict.json and verdict.html go.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Prove that an engine keeps accuracy and latency within tolerance; exit code 3 where it does not."""
+    from edgeseg.artifacts import EngineArtifact, Verdict
+    from edgeseg.cli.model_argument import open_model
+    from edgeseg.dataset import load_pairs
+    from edgeseg.errors import ToleranceError
+    from edgeseg.runtime.loading import open_engine
+    from edgeseg.runtime.passports import passport_path
+    from edgeseg.runtime.verify.page import check_report_folder, write_report
+    from edgeseg.runtime.verify.rules import limits_for
+    from edgeseg.runtime.verify.verification import verify as verify_sessions
+
+    if report is not None:
+        check_report_folder(report)
+    pairs = load_pairs(data, split)
+    former = None if baseline is None else Verdict.read(baseline)
+    with (
+        contextlib.closing(open_engine(engine)) as candidate,
+        contextlib.closing(open_model(reference)) as standard,
+    ):
+        limits = limits_for(candidate.info.precision, max_dice_drop, max_p99_ms)
+        passport = EngineArtifact.read(passport_path(engine))
+        verdict = verify_sessions(
+            candidate, standard, pairs, limits, passport=passport, baseline=former, track=track
+        )
+        if report is not None:
+            write_report(report, verdict, candidate, standard, pairs)
+            say(f"wrote {report / 'verdict.html'} and verdict.json")
+    emit(verdict, as_json, _text(verdict))
+    if verdict.passed is not True:
+        raise typer.Exit(ToleranceError.exit_code)
+
+
+def _text(verdict: Verdict) -> str:
+    outcome = "UNDECIDED" if verdict.passed == "undecided" else "PASSED" if verdict.passed else "FAILED"
+    times = verdict.latency.end_to_end
+    lines = [
+        f"{outcome}: {verdict.precision} on {verdict.backend} "
+        f"against {verdict.reference_precision} on {verdict.reference_backend}",
+        *(f"  - {reason}" for reason in verdict.reasons),
+        f"mean Dice {verdict.mean_dice:.4f} (reference {verdict.reference_mean_dice:.4f}), "
+        f"mean IoU {verdict.mean_iou:.4f}, masks agree to {verdict.mean_agreement:.4f}",
+        f"one image: p50 {times.p50_ms:.2f}, p90 {times.p90_ms:.2f}, p99 {times.p99_ms:.2f} ms "
+        f"on {verdict.latency.machine}",
+    ]
+    if verdict.backend == "onnxruntime":
+        lines.append("these times are of this CPU, not of a GPU")
+    return "\n".join([*lines, f"{verdict.notice}."])

@@ -1,0 +1,128 @@
+"""Train, validation and test from one heap of pairs: by content, so that the same picture never lies on both sides."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgeseg.dataset import SPLITS, Pair, hash_pairs, load_pairs
+from edgeseg.errors import BadInputError, UsageError
+from edgeseg.files import atomic_folder, check_writable, sha256_bytes
+from edgeseg.images import hash_pixels
+from edgeseg.progress import Track, silent
+from edgeseg.values import Value
+
+
+class DatasetSplit(Value):
+    """How a data set was divided."""
+
+    seed: int
+    pictures: dict[str, int]
+    """Split -> pairs in it."""
+    distinct: int
+    """Pictures that differ in content."""
+    data_sha256: str
+    """Of all pairs together; the same before and after."""
+
+
+def split_dataset(
+    source: Path, target: Path, validation: float = 0.1, test: float = 0.1, seed: int = 0, track: Track = silent
+) -> DatasetSplit:
+    """Divide `source/{images,masks}` into `target/{train,validation,test}/{images,masks}`.
+
+    Pictures are ordered by a hash of their content and the seed: names and order on disk do not matter, and copies of one
+    picture stay together. Files are hard links where the file system allows it, else copies.
+
+    Args:
+        source: A data set without splits; it is left as it is.
+        target: A new or empty folder; it appears whole or not at all.
+        validation: Share of the pairs, 0 for none.
+        test: Likewise.
+        seed: Another seed gives another division.
+        track: Shows progress.
+
+    Raises:
+        UsageError: Shares that leave nothing to train on.
+        BadInputError: A pair that cannot be read, too few pictures, splits already there, or `target` not writable.
+    """
+    if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
+        raise UsageError(
+            "these shares leave nothing to train on",
+            found=f"validation {validation}, test {test}",
+            expected="each from 0 to below 1, together below 1",
+        )
+    _refuse_splits(source)
+    check_writable(target)
+    pairs = load_pairs(source)
+    groups = _groups(pairs, seed, track)
+    split_of = _divide(groups, len(pairs), validation, test)
+    with atomic_folder(target) as folder:
+        for split, members in split_of.items():
+            _place(folder / split, members)
+    return DatasetSplit(
+        seed=seed,
+        pictures={split: len(members) for split, members in split_of.items()},
+        distinct=len(groups),
+        data_sha256=hash_pairs(pairs),
+    )
+
+
+def _refuse_splits(source: Path) -> None:
+    present = [name for name in SPLITS if (source / name).is_dir()]
+    if present:
+        raise BadInputError(
+            f"{source} is split already",
+            found=", ".join(present),
+            expected="DIR/{images,masks}",
+            next_command=f"edgeseg data inspect {source}",
+        )
+
+
+def _groups(pairs: Sequence[Pair], seed: int, track: Track) -> list[list[Pair]]:
+    """Pairs with the same picture together, in the order of the seeded hash."""
+    same: dict[str, list[Pair]] = defaultdict(list)
+    for pair in track(pairs, "pairs", len(pairs)):
+        frame, _ = pair.read()
+        same[sha256_bytes(f"{seed} {hash_pixels(frame)}".encode())].append(pair)
+    return [same[key] for key in sorted(same)]
+
+
+def _divide(groups: Sequence[list[Pair]], count: int, validation: float, test: float) -> dict[str, list[Pair]]:
+    """Fill test, then validation, and leave the rest to train; a share above 0 gets one picture at least."""
+    waiting = list(groups)
+    filled: dict[str, list[Pair]] = {}
+    for split, share in (("test", test), ("validation", validation)):
+        wanted = max(1, round(share * count)) if share > 0 else 0
+        members: list[Pair] = []
+        while waiting and len(members) < wanted:
+            members += waiting.pop(0)
+        filled[split] = members
+    filled["train"] = [pair for group in waiting for pair in group]
+    wanted_splits = {"train": 1.0, "validation": validation, "test": test}
+    lacking = [split for split in SPLITS if wanted_splits[split] > 0 and not filled[split]]
+    if lacking:
+        raise BadInputError(
+            "too few different pictures to split",
+            found=f"{len(groups)} different of {count}, none left for {', '.join(lacking)}",
+            expected="at least one for each split",
+        )
+    return {split: filled[split] for split in SPLITS if filled[split]}
+
+
+def _place(folder: Path, pairs: Sequence[Pair]) -> None:
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True)
+    for pair in pairs:
+        _link_or_copy(pair.image, folder / "images" / pair.image.name)
+        _link_or_copy(pair.mask, folder / "masks" / pair.mask.name)
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    real = source.resolve()
+    try:
+        os.link(real, target)
+    except OSError:  # another file system, or one without hard links
+        shutil.copyfile(real, target)

@@ -1,0 +1,126 @@
+"""ONNX (and calibration) -> engine and passport on disk."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeseg.artifacts import CalibrationTable, EngineArtifact, Precision
+from edgeseg.calibration.quantise import check_table
+from edgeseg.calibration.ranges import calibrate, choose_images
+from edgeseg.dataset import load_images
+from edgeseg.errors import BadInputError, UsageError
+from edgeseg.export.backends import BackendName, builder_for
+from edgeseg.export.builders.builder import BuildRequest, BuiltEngine, tensor_specs
+from edgeseg.files import check_writable, sha256_bytes, write_bytes
+from edgeseg.graph.files import OnnxArtifact, load_onnx
+from edgeseg.packages import ModelFiles, find_model, onnx_of
+from edgeseg.progress import Track, silent
+from edgeseg.runtime.passports import passport_path
+
+CALIBRATION_IMAGES = 256
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What `edgeseg build-engine` was asked for."""
+
+    precision: Precision = "fp16"
+    backend: BackendName = "auto"
+    calibration: Path | None = None
+    """A table; None takes the package's own, or the one beside the ONNX file."""
+    calibration_data: Path | None = None
+    out: Path | None = None
+    """None: NAME.PRECISION.engine in the current folder."""
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What was written, and why that backend."""
+
+    engine: Path
+    passport: EngineArtifact
+    backend_reason: str
+
+
+def build_engine(model: Path, options: BuildOptions, track: Track = silent) -> BuildResult:
+    """Build an engine and write it with its passport.
+
+    Raises:
+        BadInputError: INT8 without ranges, a model that cannot be read or that the backend refuses.
+        MismatchError: The calibration table belongs to other weights.
+        MissingComponentError: The backend is not on this machine.
+        UsageError: Options that exclude each other.
+    """
+    if options.calibration is not None and options.calibration_data is not None:
+        raise UsageError("--calibration and --calibration-data exclude each other")
+    files = find_model(model)
+    artifact = load_onnx(onnx_of(files))
+    out = options.out or Path(f"{files.name}.{options.precision}.engine")
+    check_writable(out)
+    builder, reason = builder_for(options.backend)
+    table = _table(files, artifact, options, track) if options.precision == "int8" else None
+    built = builder.build(BuildRequest(artifact, options.precision, table))
+    passport = _passport(
+        artifact, built, builder.name, options.precision, table, _rebuild(files, builder.name, options, out)
+    )
+    write_bytes(out, built.data)
+    passport.write(passport_path(out))
+    return BuildResult(out, passport, reason)
+
+
+def _table(files: ModelFiles, artifact: OnnxArtifact, options: BuildOptions, track: Track) -> CalibrationTable:
+    if options.calibration_data is not None:
+        images = load_images(options.calibration_data, "train")
+        return calibrate(artifact, choose_images(images, CALIBRATION_IMAGES), track)
+    path = options.calibration or files.calibration
+    if path is None:
+        raise BadInputError(
+            "INT8 needs the ranges of the activations, and there are none",
+            found=f"no calibration table beside {files.path}",
+            expected="--calibration FILE or --calibration-data DIR",
+            next_command=f"edgeseg calibrate {files.path} --data DIR --out {files.name}.calibration.json",
+        )
+    table = CalibrationTable.read(path)
+    check_table(artifact, table)
+    return table
+
+
+def _passport(
+    artifact: OnnxArtifact,
+    built: BuiltEngine,
+    backend: str,
+    precision: Precision,
+    table: CalibrationTable | None,
+    rebuild: str,
+) -> EngineArtifact:
+    frame, probability = tensor_specs(artifact.metadata.model)
+    return EngineArtifact(
+        engine_sha256=sha256_bytes(built.data),
+        engine_bytes=len(built.data),
+        backend=backend,
+        backend_version=built.backend_version,
+        precision=precision,
+        convolutions=built.convolutions,
+        int8_convolutions=built.int8_convolutions,
+        onnx_sha256=artifact.sha256,
+        weights_sha256=artifact.weights_sha256,
+        calibration_sha256=None if table is None else sha256_bytes(table.to_json().encode()),
+        inputs=(frame,),
+        outputs=(probability,),
+        model=artifact.metadata.model,
+        preprocess=artifact.metadata.preprocess,
+        build_flags=built.build_flags,
+        rebuild=rebuild,
+        binding=built.binding,
+    )
+
+
+def _rebuild(files: ModelFiles, backend: str, options: BuildOptions, out: Path) -> str:
+    words = ["edgeseg", "build-engine", str(files.path), "--precision", options.precision, "--backend", backend]
+    if options.calibration is not None:
+        words += ["--calibration", str(options.calibration)]
+    if options.calibration_data is not None:
+        words += ["--calibration-data", str(options.calibration_data)]
+    return shlex.join([*words, "--out", str(out)])

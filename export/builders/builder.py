@@ -1,0 +1,56 @@
+"""What every engine builder takes and gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from edgeseg.artifacts import Binding, CalibrationTable, Precision, TensorSpec
+from edgeseg.graph.files import OnnxArtifact
+from edgeseg.specs import INPUT_NAME, OUTPUT_NAME, ModelSpec
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """One engine to build."""
+
+    artifact: OnnxArtifact
+    precision: Precision
+    table: CalibrationTable | None = None
+    """Present exactly where the precision is int8."""
+
+
+@dataclass(frozen=True)
+class BuiltEngine:
+    """An engine and what its builder knows of it."""
+
+    data: bytes
+    backend_version: str
+    convolutions: int
+    int8_convolutions: int
+    """Convolutions that the finished engine, not the graph handed in, runs on INT8."""
+    build_flags: dict[str, Any] = field(default_factory=dict)
+    binding: Binding = field(default_factory=Binding)
+
+    def __repr__(self) -> str:
+        return (
+            f"BuiltEngine({len(self.data)} bytes, INT8 in {self.int8_convolutions} of {self.convolutions} convolutions)"
+        )
+
+
+class EngineBuilder(Protocol):
+    """The builder half of a backend."""
+
+    name: str
+
+    def build(self, request: BuildRequest) -> BuiltEngine:
+        """Build an engine; nothing is written."""
+        ...
+
+
+def tensor_specs(model: ModelSpec) -> tuple[TensorSpec, TensorSpec]:
+    """The engine's input and output; -1 stands for the batch."""
+    return (
+        TensorSpec(name=INPUT_NAME, shape=(-1, *model.input_shape), dtype="uint8"),
+        TensorSpec(name=OUTPUT_NAME, shape=(-1, model.channels, model.height, model.width), dtype="float32"),
+    )

@@ -1,0 +1,69 @@
+"""Engines for ONNX Runtime: the ONNX graph in the precision asked for, for the CPU it will run on."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import onnx
+
+from edgeseg.calibration.quantise import ONNXRUNTIME_STYLE, quantise
+from edgeseg.errors import BadInputError
+from edgeseg.export.builders.builder import BuildRequest, BuiltEngine
+from edgeseg.graph.files import serialize
+from edgeseg.graph.precision import CONVOLUTIONS, with_fp16_convolutions
+from edgeseg.optional import require
+
+INT8_OPERATORS = frozenset({"QLinearConv", "ConvInteger"})
+
+
+class OnnxRuntimeBuilder:
+    """The builder half of the backend `onnxruntime`."""
+
+    name = "onnxruntime"
+
+    def build(self, request: BuildRequest) -> BuiltEngine:
+        """Write the graph in the precision asked for and count what ONNX Runtime makes of it.
+
+        Raises:
+            BadInputError: ONNX Runtime refuses the graph.
+        """
+        proto = graph_in_precision(request)
+        data = serialize(proto)
+        return BuiltEngine(
+            data=data,
+            backend_version=require("onnxruntime").__version__,
+            convolutions=sum(node.op_type in CONVOLUTIONS for node in proto.graph.node),
+            int8_convolutions=int8_convolutions(data),
+        )
+
+
+def graph_in_precision(request: BuildRequest) -> onnx.ModelProto:
+    """The float32, FP16 or Q/DQ graph for ONNX Runtime's CPU provider."""
+    if request.precision == "int8":
+        assert request.table is not None
+        return quantise(request.artifact, request.table, ONNXRUNTIME_STYLE).proto
+    if request.precision == "fp16":
+        return with_fp16_convolutions(request.artifact.proto)
+    return request.artifact.proto
+
+
+def int8_convolutions(data: bytes) -> int:
+    """How many convolutions run on INT8 after ONNX Runtime's own optimisation of the graph."""
+    return sum(node.op_type in INT8_OPERATORS for node in optimised_graph(data).graph.node)
+
+
+def optimised_graph(data: bytes) -> onnx.ModelProto:
+    """The graph that ONNX Runtime executes on this CPU."""
+    onnxruntime = require("onnxruntime")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "optimised.onnx"
+        options.optimized_model_filepath = str(path)
+        try:
+            onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime raises a dozen classes without a common base
+            raise BadInputError("ONNX Runtime cannot load this network", found=str(error)[:300]) from error
+        result: onnx.ModelProto = onnx.load_model_from_string(path.read_bytes())
+        return result

@@ -1,0 +1,69 @@
+"""Names that a person can read: nodes and tensors named after the modules that they come from."""
+
+from __future__ import annotations
+
+import onnx
+
+from edgeseg.graph.weights import copy_of
+
+WRAPPERS = ("network.",)
+"""Module prefixes that say nothing."""
+FOLLOWERS = frozenset({"Relu", "Clip", "BatchNormalization", "LeakyRelu", "HardSwish"})
+
+
+def with_readable_names(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Rename nodes and tensors, and drop what the exporter noted about its own run (its notes hold paths and differ by version).
+
+    A convolution takes the path of its module (``encoder.stem.0.0``), its activation the same with ``.relu``, other nodes
+    their operator and a number. Inputs, outputs and metadata keep their names.
+    """
+    copy = copy_of(proto)
+    graph = copy.graph
+    weights = {tensor.name: _module_path(tensor.name) for tensor in graph.initializer}
+    renamed: dict[str, str] = dict(weights)
+    fixed = {value.name for value in (*graph.input, *graph.output)}
+    counts: dict[str, int] = {}
+    for node in graph.node:
+        node.name = _unique(_node_name(node, weights, renamed), counts)
+        node.doc_string = ""
+        del node.metadata_props[:]
+        for index, output in enumerate(node.output):
+            if output and output not in fixed:
+                renamed[output] = f"{node.name}.out" if index == 0 else f"{node.name}.out{index}"
+    for node in graph.node:
+        node.input[:] = [renamed.get(name, name) for name in node.input]
+        node.output[:] = [renamed.get(name, name) for name in node.output]
+    for tensor in graph.initializer:
+        tensor.name = weights[tensor.name]
+        tensor.doc_string = ""
+    for value in (*graph.input, *graph.output):
+        del value.metadata_props[:]
+    del graph.value_info[:], graph.metadata_props[:], copy.metadata_props[:]
+    graph.name, graph.doc_string, copy.doc_string = "edgeseg", "", ""
+    return copy
+
+
+def _module_path(name: str) -> str:
+    for prefix in WRAPPERS:
+        while name.startswith(prefix):
+            name = name.removeprefix(prefix)
+    return name
+
+
+def _node_name(node: onnx.NodeProto, weights: dict[str, str], renamed: dict[str, str]) -> str:
+    if node.op_type in ("Conv", "ConvTranspose", "Gemm") and len(node.input) > 1 and node.input[1] in weights:
+        return weights[node.input[1]].removesuffix(".weight")
+    source = renamed.get(node.input[0], "") if node.input else ""
+    if node.op_type in FOLLOWERS and source.endswith(".out"):
+        return f"{source.removesuffix('.out')}.{node.op_type.lower()}"
+    return f"{node.op_type.lower()}_0"
+
+
+def _unique(name: str, counts: dict[str, int]) -> str:
+    """The name itself the first time; numbered operators count up."""
+    stem = name.removesuffix("_0")
+    number = counts.get(stem, 0)
+    counts[stem] = number + 1
+    if name != stem:
+        return f"{stem}_{number}"
+    return name if number == 0 else f"{name}.{number}"

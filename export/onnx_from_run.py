@@ -1,0 +1,178 @@
+"""RUN folder -> ONNX contract graph, held against PyTorch on real inputs before it is written."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+import edgeseg
+from edgeseg.errors import ToleranceError
+from edgeseg.export.naming import with_readable_names
+from edgeseg.files import check_writable, write_bytes
+from edgeseg.graph.files import parse_onnx, serialize, with_metadata
+from edgeseg.images import write_png
+from edgeseg.optional import require
+from edgeseg.runtime.backends.onnxruntime_session import OnnxRuntimeSession
+from edgeseg.runtime.session import FrameBatch, SessionInfo
+from edgeseg.specs import INPUT_NAME, OUTPUT_NAME, ModelMetadata, ModelSpec, PreprocessSpec, Provenance
+from edgeseg.train.predictor import TorchSession, open_run
+from edgeseg.train.record import RUN_RECORD, RunRecord
+
+OPSET = 20
+MAX_PROBABILITY_DIFFERENCE = 1e-4
+"""Between PyTorch and ONNX Runtime in float32."""
+LARGEST_BATCH = 64
+
+
+class ContractGraph(nn.Module):
+    """The exported graph: uint8 frames in, probabilities out, normalisation and sigmoid or softmax inside.
+
+    Args:
+        network: Takes normalised float32 [N,3,H,W], gives logits [N,C,H,W].
+        model: Decides the output function.
+        preprocess: Mean and std of RGB in 0..1.
+    """
+
+    offset: Tensor
+    factor: Tensor
+
+    def __init__(self, network: nn.Module, model: ModelSpec, preprocess: PreprocessSpec) -> None:
+        super().__init__()
+        self.network = network
+        self.output = model.output
+        mean, std = (
+            torch.tensor(values, dtype=torch.float64).view(1, 3, 1, 1) for values in (preprocess.mean, preprocess.std)
+        )
+        self.register_buffer("offset", (mean * 255).float())
+        self.register_buffer("factor", (1 / (std * 255)).float())
+
+    def forward(self, frame: Tensor) -> Tensor:
+        """Run the graph: uint8 [N,H,W,3] RGB -> float32 [N,C,H,W]."""
+        logits = self.network((frame.float().permute(0, 3, 1, 2) - self.offset) * self.factor)
+        return torch.softmax(logits, dim=1) if self.output == "softmax" else torch.sigmoid(logits)
+
+
+def export_run(run: Path, out: Path, frames: Sequence[FrameBatch] = ()) -> ModelMetadata:
+    """Export the best checkpoint of a RUN.
+
+    Args:
+        run: The RUN folder.
+        out: The .onnx file to write.
+        frames: Real inputs at the network's size, uint8 [N,H,W,3], for the parity check; noise is checked besides.
+
+    Returns:
+        The metadata inside the file; its provenance holds the parity that was measured.
+
+    Raises:
+        ToleranceError: The graph differs from PyTorch; the worst input is saved beside `out`.
+    """
+    check_writable(out)
+    session = open_run(run)
+    metadata, proto = onnx_from_session(session, RunRecord.read(run / RUN_RECORD), frames, out)
+    write_bytes(out, serialize(proto))
+    return metadata
+
+
+def onnx_from_session(
+    session: TorchSession, record: RunRecord, frames: Sequence[FrameBatch], out: Path
+) -> tuple[ModelMetadata, onnx.ModelProto]:
+    """Export a loaded network, check parity, attach the metadata; see `export_run`."""
+    info = session.info
+    proto = with_readable_names(contract_graph(session.network, info.model, info.preprocess))
+    onnx_session = OnnxRuntimeSession(
+        serialize(proto), SessionInfo(info.model, info.preprocess, "onnxruntime", "fp32", "")
+    )
+    noise = np.random.default_rng(0).integers(0, 256, (2, *info.model.input_shape), dtype=np.uint8)
+    difference = check_parity(session, onnx_session, [*frames, noise], out)
+    provenance = Provenance(
+        data_sha256=record.data_sha256,
+        recipe_sha256=record.recipe_sha256,
+        seed=record.seed,
+        metrics={
+            "validation_dice": record.best_validation_dice,
+            "max_probability_difference": difference,
+            "parity_inputs": float(sum(len(batch) for batch in frames)),
+        },
+        tools={
+            "edgeseg": edgeseg.__version__,
+            **{name: importlib.metadata.version(name) for name in ("torch", "onnx", "onnxruntime")},
+        },
+    )
+    metadata = ModelMetadata(model=info.model, preprocess=info.preprocess, provenance=provenance)
+    return metadata, with_metadata(proto, metadata)
+
+
+def contract_graph(network: nn.Module, model: ModelSpec, preprocess: PreprocessSpec) -> onnx.ModelProto:
+    """Trace a network into the contract graph, batch dynamic, batch norm and padding folded into the convolutions."""
+    require("onnxscript")
+    example = torch.zeros((2, *model.input_shape), dtype=torch.uint8)
+    batch = torch.export.Dim("N", min=1, max=LARGEST_BATCH)
+    with _quiet():
+        program = torch.onnx.export(
+            ContractGraph(network, model, preprocess).eval().cpu(),
+            (example,),
+            dynamo=True,
+            input_names=[INPUT_NAME],
+            output_names=[OUTPUT_NAME],
+            dynamic_shapes={INPUT_NAME: {0: batch}},
+            opset_version=OPSET,
+            external_data=False,
+            verbose=False,
+        )
+    assert program is not None
+    return parse_onnx(program.model_proto.SerializeToString(), "the exported graph")
+
+
+def check_parity(
+    reference: TorchSession, exported: OnnxRuntimeSession, inputs: Sequence[FrameBatch], out: Path
+) -> float:
+    """The largest |difference of probability| over all inputs.
+
+    Raises:
+        ToleranceError: It is above `MAX_PROBABILITY_DIFFERENCE`; the input that shows it is saved as PNG beside `out`.
+    """
+    worst, worst_frame = 0.0, None
+    for batch in inputs:
+        difference = np.abs(reference.infer(batch) - exported.infer(batch)).reshape(len(batch), -1).max(axis=1)
+        index = int(np.argmax(np.nan_to_num(difference, nan=np.inf)))
+        if not difference[index] <= worst:
+            worst, worst_frame = float(difference[index]), batch[index]
+    if not worst <= MAX_PROBABILITY_DIFFERENCE:
+        raise ToleranceError(
+            "the exported graph does not compute what the PyTorch network computes",
+            found=f"probabilities differ by {worst:.3g}; the input is kept in {_save_worst(worst_frame, out)}",
+            expected=f"at most {MAX_PROBABILITY_DIFFERENCE:g}",
+        )
+    return worst
+
+
+def _save_worst(frame: NDArray[np.uint8] | None, out: Path) -> Path:
+    path = out.with_name(f"{out.stem}.worst-input.png")
+    if frame is not None:
+        write_png(path, frame)
+    return path
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter talks about packages that nobody asked for."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,112 @@
+"""Any artifact of ours, read and told as a person would read it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeseg.artifacts import CalibrationTable, EngineArtifact, LatencyReport, Verdict
+from edgeseg.errors import BadInputError
+from edgeseg.files import read_text, sha256_file
+from edgeseg.graph.files import load_onnx
+from edgeseg.packages import PACKAGE_CARD, find_model
+from edgeseg.runtime.passports import read_checked
+from edgeseg.values import Value
+
+JSON_KINDS: tuple[type[Value], ...] = (CalibrationTable, EngineArtifact, LatencyReport, Verdict)
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a file is."""
+
+    kind: str
+    facts: dict[str, Any]
+    """Name -> value, in reading order."""
+    document: dict[str, Any]
+    """Everything, for `--json`."""
+
+
+def describe(path: Path) -> Description:
+    """Tell what a file or folder is.
+
+    Raises:
+        BadInputError: Nothing of ours.
+        MismatchError: An engine that its passport does not describe.
+    """
+    if path.suffix == ".json" and path.is_file():
+        return _json_file(path)
+    files = find_model(path)
+    if files.kind == "engine":
+        return _engine(path)
+    if files.kind == "run":
+        return _run(path)
+    assert files.onnx is not None
+    description = _onnx(files.onnx)
+    if files.kind == "onnx":
+        return description
+    card = path / PACKAGE_CARD
+    facts = {
+        "package": files.name,
+        **description.facts,
+        "calibration": files.calibration is not None,
+        "card": card.is_file(),
+    }
+    return Description("model package", facts, {"package": files.name, **description.document})
+
+
+def _onnx(path: Path) -> Description:
+    artifact = load_onnx(path)
+    graph = artifact.proto.graph
+    convolutions = sum(node.op_type in ("Conv", "ConvTranspose") for node in graph.node)
+    facts = {
+        **artifact.metadata.summary(),
+        "nodes": len(graph.node),
+        "convolutions": convolutions,
+        "opset": artifact.proto.opset_import[0].version,
+        "file": f"{path.stat().st_size / 1e6:.2f} MB",
+        **artifact.metadata.provenance.metrics,
+        "sha256": artifact.sha256,
+    }
+    document = {"sha256": artifact.sha256, "weights_sha256": artifact.weights_sha256, **artifact.metadata.to_dict()}
+    return Description("ONNX contract graph", facts, document)
+
+
+def _engine(path: Path) -> Description:
+    _, passport = read_checked(path)
+    facts = {
+        "backend": f"{passport.backend} {passport.backend_version}",
+        "precision": passport.precision,
+        "int8 convolutions": f"{passport.int8_convolutions} of {passport.convolutions}",
+        "network": f"{passport.model.architecture}, {passport.model.height}x{passport.model.width}",
+        "file": f"{passport.engine_bytes / 1e6:.2f} MB",
+        "bound to": ", ".join(passport.binding.compute_capabilities or ()) or passport.binding.gpu or "nothing",
+        "built by": passport.rebuild,
+        "sha256": passport.engine_sha256,
+    }
+    return Description("engine, as its passport says", facts, passport.to_dict())
+
+
+def _run(path: Path) -> Description:
+    document = json.loads(read_text(path / "run.json", "the record of a RUN"))
+    names = ("finished", "epochs", "best_epoch", "best_validation_dice", "parameters", "seed", "data_sha256")
+    return Description("RUN folder", {name: document.get(name) for name in names}, document)
+
+
+def _json_file(path: Path) -> Description:
+    text = read_text(path, "JSON")
+    for kind in JSON_KINDS:
+        try:
+            value = kind.from_json(text, str(path))
+        except BadInputError:
+            continue
+        document = value.to_dict()
+        facts = {
+            key: item if not isinstance(item, dict | list) else f"{len(item)} entries" for key, item in document.items()
+        }
+        return Description(kind.__name__, {**facts, "sha256": sha256_file(path)}, document)
+    raise BadInputError(
+        f"{path} is no document of edgeseg", expected="a calibration table, a passport, a latency report or a verdict"
+    )

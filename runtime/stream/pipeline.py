@@ -1,0 +1,182 @@
+"""Frames through a session: decoding, inference and writing each have a thread, joined by short queues.
+
+Every frame is inferred once, in order, and its mask stays with it. The main thread infers; `QUEUED_FRAMES` at
+most wait on either side of it, which bounds memory. The first failure stops all threads and is raised.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+import cv2
+
+from edgeseg.artifacts import LatencyReport
+from edgeseg.frames import Mask
+from edgeseg.progress import Track, silent
+from edgeseg.runtime.latency import LatencyRecorder
+from edgeseg.runtime.session import Session, SessionInfo, mask_at_frame, preprocess
+from edgeseg.runtime.stream.channel import Channel
+from edgeseg.runtime.stream.overlay import caption, draw_overlay
+from edgeseg.runtime.stream.sinks import Sinks
+from edgeseg.runtime.stream.sources import Source, SourceFrame
+
+QUEUED_FRAMES = 2
+
+
+@dataclass(frozen=True)
+class StreamResult:
+    """What one run over a source came to."""
+
+    frames: int
+    frames_with_mask: int
+    """Frames with at least one marked pixel."""
+    damaged_frames: int
+    """Frames whose missing parts the decoder patched with guesses."""
+    latency: LatencyReport
+
+
+@dataclass(frozen=True)
+class ArrivedFrame:
+    """A frame and when it came out of the decoder."""
+
+    source: SourceFrame
+    arrived_ns: int
+
+
+@dataclass(frozen=True)
+class SegmentedFrame:
+    """A frame with its own mask."""
+
+    source: SourceFrame
+    arrived_ns: int
+    mask: Mask
+    area_fraction: float
+    """Marked part of the picture, 0 to 1."""
+    infer_ms: float
+
+
+def run_stream(
+    session: Session,
+    source: Source,
+    sinks: Sinks,
+    max_frames: int | None = None,
+    track: Track = silent,
+) -> StreamResult:
+    """Infer every frame of a source and write what comes of it.
+
+    A frame's end-to-end time is the time its decoding took plus the time from then until its picture and mask
+    were written, waiting included. Files have no deadline, so none is missed.
+
+    Args:
+        session: The network.
+        source: An open source; this consumes it.
+        sinks: Where pictures and masks go; they must stay open until this returns.
+        max_frames: Stop after so many frames.
+        track: Shows progress.
+
+    Raises:
+        EdgesegError: From the source, the session or a sink, whichever failed.
+    """
+    stages = _Stages(session, sinks, LatencyRecorder())
+    decoded: Channel[ArrivedFrame] = Channel(QUEUED_FRAMES)
+    segmented: Channel[SegmentedFrame] = Channel(QUEUED_FRAMES)
+    total = _expected_frames(source, max_frames)
+    with ThreadPoolExecutor(2, thread_name_prefix="edgeseg-stream") as pool:
+        try:
+            reading = pool.submit(stages.read, islice(source.frames(), max_frames), decoded)
+            writing = pool.submit(stages.write, segmented)
+            with contextlib.closing(_tracked(track, decoded, total)) as frames:
+                for frame in frames:
+                    if not segmented.put(stages.segment(frame)):
+                        break
+            decoded.abort()
+            segmented.close()
+            reading.result()
+            writing.result()
+        except BaseException:  # Ctrl-C too: the threads must end before the sinks may be closed
+            decoded.abort()
+            segmented.abort()
+            raise
+    return stages.result()
+
+
+class _Stages:
+    """The work of the three threads; each stage is timed by the thread that does it."""
+
+    def __init__(self, session: Session, sinks: Sinks, recorder: LatencyRecorder) -> None:
+        self._session = session
+        self._sinks = sinks
+        self._recorder = recorder
+        self._frames = self._with_mask = self._damaged = 0
+
+    def read(self, frames: Iterable[SourceFrame], decoded: Channel[ArrivedFrame]) -> None:
+        try:
+            for frame in frames:
+                self._recorder.add("decode", frame.decode_ns)
+                if not decoded.put(ArrivedFrame(frame, time.perf_counter_ns())):
+                    return
+        finally:
+            decoded.close()
+
+    def segment(self, frame: ArrivedFrame) -> SegmentedFrame:
+        image = frame.source.image
+        height, width = image.shape[:2]
+        with self._recorder.measure("pre"):
+            batch = preprocess(self._session, image, colour_order="bgr")
+        with self._recorder.measure("infer"):
+            probability = self._session.infer(batch)[0]
+        with self._recorder.measure("post"):
+            mask = mask_at_frame(self._session, probability, height, width)
+            area_fraction = cv2.countNonZero(mask) / mask.size
+        self._frames += 1
+        self._with_mask += area_fraction > 0
+        self._damaged += frame.source.damaged
+        return SegmentedFrame(
+            frame.source, frame.arrived_ns, mask, area_fraction, self._recorder.last_ms("infer")
+        )
+
+    def write(self, segmented: Channel[SegmentedFrame]) -> None:
+        try:
+            for frame in segmented:
+                self._write(frame)
+        finally:
+            segmented.abort()
+
+    def _write(self, frame: SegmentedFrame) -> None:
+        if self._sinks.pictures:
+            with self._recorder.measure("draw"):
+                draw_overlay(frame.source.image, frame.mask, _caption_of(self._session.info, frame))
+        if self._sinks.pictures or self._sinks.masks:
+            with self._recorder.measure("encode"):
+                for pictures in self._sinks.pictures:
+                    pictures.write(frame.source, frame.source.image)
+                for masks in self._sinks.masks:
+                    masks.write(frame.source, frame.mask)
+        waited_ns = time.perf_counter_ns() - frame.arrived_ns
+        self._recorder.add("end_to_end", frame.source.decode_ns + waited_ns)
+
+    def result(self) -> StreamResult:
+        latency = self._recorder.report(self._session.info, frames=self._frames, inferences=self._frames)
+        return StreamResult(self._frames, self._with_mask, self._damaged, latency)
+
+
+def _caption_of(info: SessionInfo, frame: SegmentedFrame) -> tuple[str, str]:
+    structure = info.model.classes[0] if info.model.output == "sigmoid" else "marked"
+    return caption(structure, frame.area_fraction, f"{info.backend} {info.precision}", frame.infer_ms)
+
+
+def _expected_frames(source: Source, max_frames: int | None) -> int | None:
+    known = [count for count in (source.frame_count, max_frames) if count is not None]
+    return min(known, default=None)
+
+
+def _tracked(
+    track: Track, frames: Iterable[ArrivedFrame], total: int | None
+) -> Generator[ArrivedFrame, None, None]:
+    """A generator, so that closing it takes the progress bar down before an error is printed."""
+    yield from track(frames, "frames", total)

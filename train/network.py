@@ -1,0 +1,35 @@
+"""The network with its normalisation: frames in 0..1 go in, so that training and the exported graph agree."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from edgeseg.specs import Fraction, PreprocessSpec
+
+
+class NormalisedNetwork(nn.Module):
+    """A network behind `(x - mean) / std`.
+
+    Args:
+        network: Takes normalised float [N,3,H,W], gives logits [N,C,H,W].
+        preprocess: Mean and std of RGB in 0..1.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, preprocess: PreprocessSpec) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", _per_channel(preprocess.mean), persistent=False)
+        self.register_buffer("std", _per_channel(preprocess.std), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Run the network: float [N,3,H,W] in 0..1 -> logits [N,C,H,W]."""
+        logits: Tensor = self.network((images - self.mean) / self.std)
+        return logits
+
+
+def _per_channel(values: Fraction) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32).view(1, 3, 1, 1)

@@ -1,0 +1,72 @@
+"""A trained RUN as a session, so that evaluation treats it like any engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from edgeseg.files import sha256_file
+from edgeseg.packages import RUN_CHECKPOINT
+from edgeseg.runtime.session import FrameBatch, ProbabilityBatch, SessionInfo
+from edgeseg.specs import ModelSpec, PreprocessSpec
+from edgeseg.train.architectures.registry import network_from_recipe
+from edgeseg.train.checkpoint import load_best
+from edgeseg.train.network import NormalisedNetwork
+
+
+class TorchSession:
+    """A PyTorch network behind the session protocol.
+
+    Args:
+        network: Takes float [N,3,H,W] in 0..1, gives logits [N,C,H,W].
+        info: What it is.
+    """
+
+    def __init__(self, network: nn.Module, info: SessionInfo) -> None:
+        self.network = network
+        self._info = info
+
+    @property
+    def info(self) -> SessionInfo:
+        """What this is."""
+        return self._info
+
+    @torch.inference_mode()
+    def infer(self, frames: FrameBatch) -> ProbabilityBatch:
+        """Run the network: uint8 [N,H,W,3] RGB in, float32 [N,C,H,W] out."""
+        device = next(self.network.parameters()).device
+        images = torch.from_numpy(frames).to(device).permute(0, 3, 1, 2).float().div_(255.0)
+        training = self.network.training
+        self.network.eval()
+        logits = self.network(images).float()
+        self.network.train(training)
+        softmax = self._info.model.output == "softmax"
+        probability = torch.softmax(logits, dim=1) if softmax else torch.sigmoid(logits)
+        result: ProbabilityBatch = np.ascontiguousarray(probability.cpu().numpy())
+        return result
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+def session_from_network(network: nn.Module, model: ModelSpec, preprocess: PreprocessSpec, sha256: str) -> TorchSession:
+    """Wrap a network that is being trained or was just loaded."""
+    return TorchSession(network, SessionInfo(model, preprocess, "torch", "fp32", sha256))
+
+
+def open_run(path: Path) -> TorchSession:
+    """Load the best checkpoint of a RUN folder.
+
+    Raises:
+        BadInputError: No checkpoint, or one of another network.
+    """
+    recipe, state = load_best(path)
+    network = network_from_recipe(recipe.model, pretrained=False)
+    network.load_state_dict(state)
+    model, preprocess = recipe.model_spec(), recipe.preprocess_spec()
+    return session_from_network(
+        NormalisedNetwork(network, preprocess).eval(), model, preprocess, sha256_file(path / RUN_CHECKPOINT)
+    )

@@ -1,0 +1,175 @@
+"""A training recipe: everything that decides a training besides the data, as one TOML file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+
+from edgeseg.errors import BadInputError, UsageError
+from edgeseg.files import read_text, sha256_bytes
+from edgeseg.specs import IMAGENET_MEAN, IMAGENET_STD, Fraction, ModelSpec, PreprocessSpec
+from edgeseg.values import Part, Value, describe_validation
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+LossName = Literal["bce", "dice", "bce+dice"]
+
+
+class ModelRecipe(Part):
+    """Which network, and at which size it sees frames."""
+
+    architecture: Literal["unet", "lite0-unet"] = "unet"
+    height: int = pydantic.Field(default=256, gt=0, le=4096)
+    width: int = pydantic.Field(default=256, gt=0, le=4096)
+    class_name: str = "polyp"
+    base_width: int = pydantic.Field(default=16, ge=1, le=256)
+    """`unet`: channels of the first level; each level doubles them."""
+    depth: int = pydantic.Field(default=4, ge=1, le=6)
+    """`unet`: how often the picture is halved."""
+    decoder_widths: tuple[int, ...] = (96, 64, 48, 32, 16)
+    """`lite0-unet`: channels of the five decoder stages, deepest first."""
+    pretrained: bool = True
+    """`lite0-unet`: start the encoder from ImageNet weights."""
+    mean: Fraction = IMAGENET_MEAN
+    std: Fraction = IMAGENET_STD
+
+    @pydantic.model_validator(mode="after")
+    def _sizes_divide(self) -> ModelRecipe:
+        step = 2 ** (self.depth if self.architecture == "unet" else 5)
+        if self.height % step or self.width % step:
+            raise ValueError(
+                f"height and width must be multiples of {step} for this network, not {self.height}x{self.width}"
+            )
+        if len(self.decoder_widths) != 5 or min(self.decoder_widths) < 1:
+            raise ValueError("decoder_widths has five positive entries")
+        return self
+
+
+class TrainingRecipe(Part):
+    """The loop."""
+
+    epochs: int = pydantic.Field(default=20, ge=1)
+    batch_size: int = pydantic.Field(default=12, ge=1)
+    loss: LossName = "bce+dice"
+    learning_rate: float = pydantic.Field(default=1e-3, gt=0)
+    """Peak of the one-cycle schedule."""
+    weight_decay: float = pydantic.Field(default=1e-2, ge=0)
+    warmup: float = pydantic.Field(default=0.25, ge=0, lt=1)
+    """Share of all steps in which the learning rate rises."""
+    patience: int = pydantic.Field(default=0, ge=0)
+    """Stop after so many epochs without a better validation Dice; 0 never stops early."""
+    seed: int = pydantic.Field(default=0, ge=0)
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+
+
+class AugmentationRecipe(Part):
+    """What happens to a training image, each with its own strength; 0 switches it off."""
+
+    flip: bool = True
+    rotation_deg: float = pydantic.Field(default=30.0, ge=0, le=180)
+    translation: float = pydantic.Field(default=0.1, ge=0, le=0.5)
+    """Share of the picture's size."""
+    scale: float = pydantic.Field(default=0.25, ge=0, lt=1)
+    """Zoom between 1 - scale and 1 + scale."""
+    brightness: float = pydantic.Field(default=0.2, ge=0, le=1)
+    contrast: float = pydantic.Field(default=0.2, ge=0, le=1)
+    saturation: float = pydantic.Field(default=0.2, ge=0, le=1)
+    hue: float = pydantic.Field(default=0.03, ge=0, le=0.5)
+    blur: float = pydantic.Field(default=0.2, ge=0, le=1)
+    """Probability of a Gaussian blur."""
+
+
+class Recipe(Value):
+    """A whole recipe."""
+
+    model: ModelRecipe = ModelRecipe()
+    training: TrainingRecipe = TrainingRecipe()
+    augmentation: AugmentationRecipe = AugmentationRecipe()
+
+    @property
+    def sha256(self) -> str:
+        """Of the recipe's values; comments and order in the file do not matter."""
+        return sha256_bytes(self.to_json().encode())
+
+    def model_spec(self) -> ModelSpec:
+        """What the stages after training must know of the network."""
+        model = self.model
+        encoder = "efficientnet-lite0" if model.architecture == "lite0-unet" else None
+        return ModelSpec(
+            architecture=model.architecture,
+            encoder=encoder,
+            classes=(model.class_name,),
+            height=model.height,
+            width=model.width,
+        )
+
+    def preprocess_spec(self) -> PreprocessSpec:
+        """How its frames are prepared."""
+        return PreprocessSpec(mean=self.model.mean, std=self.model.std)
+
+
+def read_recipe(path: Path | None, settings: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and apply `KEY=VALUE` settings.
+
+    Args:
+        path: A TOML file; None takes the defaults.
+        settings: For example ``training.epochs=3``; the value is TOML, or else text.
+
+    Raises:
+        BadInputError: The file is missing, no TOML, or does not validate.
+        UsageError: A setting that names nothing or has no value.
+    """
+    text = read_text(path, "a recipe") if path is not None else ""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadInputError(f"{path} is no TOML", found=error) from error
+    for setting in settings:
+        _apply(document, setting)
+    try:
+        return Recipe.model_validate(document)
+    except pydantic.ValidationError as error:
+        kind = UsageError if settings else BadInputError
+        raise kind(
+            f"the recipe {path or '(defaults)'} does not hold together", found=describe_validation(error)
+        ) from error
+
+
+def recipe_to_toml(recipe: Recipe) -> str:
+    """The recipe with every value spelled out, as TOML."""
+    document = recipe.to_dict()
+    lines = [f"schema_version = {document.pop('schema_version')}"]
+    for section, values in document.items():
+        lines += ["", f"[{section}]", *(f"{key} = {_toml_value(value)}" for key, value in values.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml_value, value)) + "]"
+    return repr(value)
+
+
+def _apply(document: dict[str, Any], setting: str) -> None:
+    key, separator, text = setting.partition("=")
+    section, dot, name = key.strip().partition(".")
+    if not separator or not dot or not name:
+        raise UsageError(
+            f"--set {setting} is not understood", expected="SECTION.KEY=VALUE", next_command="--set training.epochs=3"
+        )
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    document.setdefault(section, {})[name] = value
