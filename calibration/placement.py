@@ -46,7 +46,7 @@ def place(proto: onnx.ModelProto, keep: Collection[str] = ()) -> Placement:
 
 
 def activations(proto: onnx.ModelProto) -> tuple[str, ...]:
-    """The tensors that a calibration must look at, each named once: every convolution's input, and its output after ReLU."""
+    """The tensors that a calibration must look at, each named once: every convolution's input, and its output."""
     outputs = conv_outputs(proto)
     names: list[str] = []
     for node in proto.graph.node:

@@ -25,7 +25,7 @@ class QdqStyle:
     scale_dtype: DTypeLike = np.float32
     """The type in which scales will be stored; values are rounded to it before weights are quantised with them."""
     uint8_activations: bool = False
-    """Store activations as uint8: tensors without negative values use 0..255 with zero point 0, others the same levels as
+    """Store activations as uint8: tensors without negative values use 0..255 with zero point 0, others the levels of
     int8 shifted by a zero point of 128."""
     whole_tensors: bool = False
     """Quantise convolutions' outputs too, and let every reader of a quantised tensor see the dequantised one, so that
@@ -38,8 +38,8 @@ class QdqStyle:
 
 
 ONNXRUNTIME_STYLE = QdqStyle(uint8_activations=True, whole_tensors=True)
-"""What lets ONNX Runtime fuse a convolution into QLinearConv: float32 scales, outputs quantised as well, one type for both,
-and ReLU implied by the unsigned range."""
+"""What lets ONNX Runtime fuse a convolution into QLinearConv: float32 scales, outputs quantised as well, one type for
+both, and ReLU implied by the unsigned range."""
 TENSORRT_STYLE = QdqStyle(scale_dtype=np.float16)
 """Scales as they will stand in an FP16 graph; TensorRT takes signed symmetric INT8 alone."""
 
@@ -57,8 +57,8 @@ def quantise(
 ) -> QuantisedGraph:
     """Insert Q/DQ pairs before the chosen convolutions and on their weights.
 
-    A convolution whose activation scale would fall below the smallest normal number of the scale's type stays float. A
-    weight channel that small keeps that smallest scale: its error is below 2^-15 of 1 and its values still round to nearest.
+    A convolution whose activation scale would fall below the smallest normal number of the scale's type stays float.
+    A weight channel that small takes that smallest scale; its values still round to nearest, at most 2^-15 away.
 
     Args:
         artifact: The network, float32.
@@ -188,10 +188,8 @@ class _Rewriter:
         self.constants.append(onnx.numpy_helper.from_array(zero, f"{name}.zero"))
         return f"{name}.scale", f"{name}.zero"
 
-    def _node(self, operator: str, inputs: list[str], output: str, **attributes: int) -> str:
-        self.nodes.append(
-            onnx.helper.make_node(operator, inputs, [output], name=f"{output}.{operator}", **attributes)
-        )
+    def _node(self, operator: str, inputs: list[str], output: str, axis: int | None = None) -> str:
+        self.nodes.append(onnx.helper.make_node(operator, inputs, [output], name=f"{output}.{operator}", axis=axis))
         return output
 
 

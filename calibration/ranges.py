@@ -87,7 +87,7 @@ def _observed(session: Any, frames: Iterable[NDArray[np.uint8]]) -> Iterator[NDA
 
 
 def _observer(proto: onnx.ModelProto, names: Sequence[str]) -> Any:
-    """A session whose outputs are the minima, then the maxima, of the named tensors: scalars leave the graph, not maps."""
+    """A session that gives the minima, then the maxima, of the named tensors: scalars leave the graph, not maps."""
     onnxruntime = require("onnxruntime")
     observed = copy_of(proto)
     del observed.graph.output[:]

@@ -68,7 +68,7 @@ def load_pairs(root: Path, split: str | None = None) -> list[Pair]:
 
 
 def load_images(root: Path, split: str | None = None) -> list[Path]:
-    """Image files for work without masks (calibration, runs): a data set, one of its splits, or a plain folder of images.
+    """Image files for work without masks (calibration, runs): of a data set, one of its splits, or a plain folder.
 
     Raises:
         BadInputError: Nothing there.

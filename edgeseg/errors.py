@@ -1,4 +1,4 @@
-"""The error tree: every failure that a user can meet says what happened, what was found, what was expected and what to type.
+"""The error tree: a failure that a user can meet says what happened, was found, was expected, and what to type next.
 
 The exit code of the command line belongs to the class; a bare `EdgesegError` is a defect of ours.
 """

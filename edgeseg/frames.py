@@ -1,4 +1,4 @@
-"""Frame mathematics: the one resize and the one mask rule, shared by training, calibration, runtime and the CUDA kernels."""
+"""Frame mathematics: the one resize and the one mask rule, for training, calibration, runtime and CUDA kernels."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ THRESHOLD = 0.5
 def resize_to_network(frame: Frame, height: int, width: int, crop: Crop | None = None) -> Frame:
     """Stretch a frame (or its crop) to the network's size.
 
-    While the picture is at least twice too large in both directions it is halved by 2x2 means (an odd last row or column
-    is left out); the rest is bilinear with half-pixel centres. Every step rounds to uint8.
+    While the picture is at least twice too large in both directions it is halved by 2x2 means (an odd last row or
+    column is left out); the rest is bilinear with half-pixel centres. Every step rounds to uint8.
 
     Args:
         frame: uint8 [H,W,3].

@@ -218,7 +218,7 @@ def _clear_levels(grey: Mask) -> list[int]:
     """Grey values about which a clear share of the pixels lies, the strongest of each neighbourhood, ascending."""
     counts = np.bincount(grey.ravel(), minlength=256)
     least = max(_LEVEL_SHARE * grey.size, 1)
-    levels = []
+    levels: list[int] = []
     while True:
         window = np.convolve(counts, np.ones(_LEVEL_WIDTH, np.int64), "same")
         if window.max() < least:

@@ -33,8 +33,8 @@ def split_dataset(
 ) -> DatasetSplit:
     """Divide `source/{images,masks}` into `target/{train,validation,test}/{images,masks}`.
 
-    Pictures are ordered by a hash of their content and the seed: names and order on disk do not matter, and copies of one
-    picture stay together. Files are hard links where the file system allows it, else copies.
+    Pictures are ordered by a hash of their content and the seed: names and order on disk do not matter, and copies
+    of one picture stay together. Files are hard links where the file system allows it, else copies.
 
     Args:
         source: A data set without splits; it is left as it is.

@@ -12,10 +12,10 @@ FOLLOWERS = frozenset({"Relu", "Clip", "BatchNormalization", "LeakyRelu", "HardS
 
 
 def with_readable_names(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Rename nodes and tensors, and drop what the exporter noted about its own run (its notes hold paths and differ by version).
+    """Rename nodes and tensors, and drop the exporter's notes about its own run (they hold paths).
 
-    A convolution takes the path of its module (``encoder.stem.0.0``), its activation the same with ``.relu``, other nodes
-    their operator and a number. Inputs, outputs and metadata keep their names.
+    A convolution takes the path of its module (``encoder.stem.0.0``), its activation the same with ``.relu``, other
+    nodes their operator and a number. Inputs, outputs and metadata keep their names.
     """
     copy = copy_of(proto)
     graph = copy.graph

@@ -15,6 +15,6 @@ PARITY_IMAGES = 16
 
 
 def parity_inputs(data: Path, model: ModelSpec, count: int = PARITY_IMAGES) -> list[FrameBatch]:
-    """Images of a data set (its validation split, where it has splits) as single-frame batches at the network's size."""
+    """Images of a data set (its validation split, if it has one) as single-frame batches at the network's size."""
     images = choose_images(load_images(data, "validation"), count)
     return [resize_to_network(read_rgb(path), model.height, model.width)[None] for path in images]

@@ -17,7 +17,7 @@ def augmentation_from_recipe(recipe: AugmentationRecipe) -> Augment:
     """Build the augmentation.
 
     Returns:
-        A function of images float32 [N,3,H,W] in 0..1 and masks float32 [N,1,H,W] of 0 and 1 that returns both, changed.
+        A function of images float32 [N,3,H,W] in 0..1 and masks float32 [N,1,H,W] of 0 and 1 that gives both, changed.
         Randomness comes from torch's global generator, which the loop seeds at every epoch.
     """
     steps = [*_geometry(recipe), *_appearance(recipe)]

@@ -155,11 +155,12 @@ class Trainer:
         loss = self.loss(logits.float(), masks)
         value = float(loss.detach())
         if not math.isfinite(value):
+            lower = f"{self.recipe.training.learning_rate / 3:.1g}"
             raise BadInputError(
                 "the training diverged",
                 found=f"a loss of {value} in epoch {self.progress.next_epoch}",
                 expected="a finite loss; the checkpoints of the last good epoch are kept",
-                next_command=f"edgeseg train DATA --out RUN --set training.learning_rate={self.recipe.training.learning_rate / 3:.1g}",
+                next_command=f"edgeseg train DATA --out RUN --set training.learning_rate={lower}",
             )
         self.optimiser.zero_grad(set_to_none=True)
         self.fabric.backward(loss)

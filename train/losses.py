@@ -19,7 +19,7 @@ def bce_loss(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def dice_loss(logits: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor:
-    """1 - soft Dice, per image, then averaged (Milletari et al., 2016, arXiv:1606.04797, with |p| instead of p squared)."""
+    """1 - soft Dice, per image, then averaged (Milletari et al., 2016, arXiv:1606.04797; p, not p squared)."""
     probability = torch.sigmoid(logits)
     intersection = (probability * target).sum(dim=(1, 2, 3))
     total = probability.sum(dim=(1, 2, 3)) + target.sum(dim=(1, 2, 3))

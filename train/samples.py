@@ -43,7 +43,7 @@ def load_samples(pairs: Sequence[Pair], height: int, width: int, track: Track = 
 
 
 def batches(samples: Samples, batch_size: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """One epoch in a random order that depends on `seed` alone; a last batch of fewer images is left out if others exist.
+    """One epoch in a random order that depends on `seed` alone; a smaller last batch is left out if others exist.
 
     Yields:
         Images float32 [B,3,H,W] in 0..1 and masks float32 [B,1,H,W] of 0 and 1.

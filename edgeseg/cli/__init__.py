@@ -56,9 +56,7 @@ def _usage_or_defect(error: Exception, debug: bool) -> int:
         return int(code)
     if debug:
         traceback.print_exc()
-    say(
-        f"a defect of edgeseg: {type(error).__name__}: {error}\n  next:     run it again with --debug and report what it prints"
-    )
+    say(f"a defect of edgeseg: {type(error).__name__}: {error}\n  next:     run it again with --debug and report it")
     return 1
 
 

@@ -10,9 +10,12 @@ import edgeseg
 from edgeseg.cli.build_engine import build_engine
 from edgeseg.cli.calibrate import calibrate
 from edgeseg.cli.data import app as data_app
+from edgeseg.cli.demo import demo
 from edgeseg.cli.evaluate import evaluate
 from edgeseg.cli.export import export
 from edgeseg.cli.inspect import inspect
+from edgeseg.cli.package import package
+from edgeseg.cli.run import run
 from edgeseg.cli.train import train
 from edgeseg.cli.verify import verify
 
@@ -23,7 +26,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(data_app, name="data")
 
 
 def _version(show: bool) -> None:
@@ -42,10 +44,14 @@ def _root(
     pass
 
 
+app.command("demo")(demo)
+app.add_typer(data_app, name="data")
 app.command("train")(train)
 app.command("evaluate")(evaluate)
 app.command("export")(export)
 app.command("calibrate")(calibrate)
 app.command("build-engine")(build_engine)
 app.command("inspect")(inspect)
+app.command("run")(run)
 app.command("verify")(verify)
+app.command("package")(package)

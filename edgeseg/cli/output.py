@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from edgeseg.values import Value
+if TYPE_CHECKING:
+    from edgeseg.values import Value
 
 T = TypeVar("T")
 
@@ -32,7 +33,7 @@ def emit(value: Value | dict[str, Any], as_json: bool, text: str) -> None:
     if not as_json:
         print(text)
         return
-    print(value.to_json() if isinstance(value, Value) else json.dumps(value, indent=2))
+    print(json.dumps(value if isinstance(value, dict) else value.to_dict(), indent=2))
 
 
 def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:

@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
 
 def verify(
-    engine: Annotated[
-        Path, typer.Argument(metavar="ENGINE", help="The .engine file, its passport beside it.")
-    ],
+    engine: Annotated[Path, typer.Argument(metavar="ENGINE", help="The .engine file, its passport beside it.")],
     reference: Annotated[Path, typer.Option(metavar="MODEL", help="What the engine must not be worse than.")],
     data: Annotated[Path, typer.Option(metavar="DIR", help="Data set with masks.")],
     split: Annotated[
@@ -25,9 +23,7 @@ def verify(
     ] = "test",
     max_dice_drop: Annotated[
         float | None,
-        typer.Option(
-            help="Limit of the mean Dice drop; 0.0005 FP32, 0.001 FP16, 0.005 INT8. Below 0 demands a gain."
-        ),
+        typer.Option(help="Limit of the mean Dice drop; 0.0005 FP32, 0.001 FP16, 0.005 INT8. Below 0 demands a gain."),
     ] = None,
     max_p99_ms: Annotated[
         float | None, typer.Option(min=0, help="Limit of p99 from frame to mask, milliseconds.")
@@ -35,9 +31,7 @@ def verify(
     baseline: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A former verdict.json not to fall behind.")
     ] = None,
-    report: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where verdict.json and verdict.html go.")
-    ] = None,
+    report: Annotated[Path | None, typer.Option(metavar="DIR", help="Where verdict.json and verdict.html go.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Prove that an engine keeps accuracy and latency within tolerance; exit code 3 where it does not."""
@@ -61,9 +55,7 @@ def verify(
     ):
         limits = limits_for(candidate.info.precision, max_dice_drop, max_p99_ms)
         passport = EngineArtifact.read(passport_path(engine))
-        verdict = verify_sessions(
-            candidate, standard, pairs, limits, passport=passport, baseline=former, track=track
-        )
+        verdict = verify_sessions(candidate, standard, pairs, limits, passport=passport, baseline=former, track=track)
         if report is not None:
             write_report(report, verdict, candidate, standard, pairs)
             say(f"wrote {report / 'verdict.html'} and verdict.json")

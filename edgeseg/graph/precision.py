@@ -16,8 +16,8 @@ FLOAT32_INPUTS = {"Resize": (1, 2)}
 def with_fp16_convolutions(proto: onnx.ModelProto) -> onnx.ModelProto:
     """Make everything from the first to the last convolution FP16; normalisation and sigmoid stay float32.
 
-    The result is strongly typed: every tensor's type follows from the graph, Casts stand where the types change. Q/DQ pairs
-    inside take FP16 scales, so that DequantizeLinear gives FP16.
+    The result is strongly typed: every tensor's type follows from the graph, Casts stand where the types change. Q/DQ
+    pairs inside take FP16 scales, so that DequantizeLinear gives FP16.
 
     Args:
         proto: float32 data throughout; QuantizeLinear/DequantizeLinear pairs may stand in it.
@@ -69,7 +69,7 @@ class _Casts:
 
 
 def _half_nodes(graph: onnx.GraphProto) -> set[int]:
-    """Indices of the nodes between the first and the last convolution, with the constant-fed ones that serve them alone."""
+    """Indices of the nodes between the first and the last convolution, and of the constant-fed ones that serve them."""
     after: set[str] = set()
     downstream: set[int] = set()
     for index, node in enumerate(graph.node):

@@ -53,7 +53,8 @@ class Colon:
         around, along = around * np.float32(_COLUMNS / (2 * math.pi)), along * np.float32(_ROWS / PERIOD)
         self._radius = PeriodicMap(radius)
         self._shape = PeriodicMap(np.stack([radius, around, along, _openness(radius)], axis=2))
-        self._axis = PeriodicMap(_axis_table(rng))
+        axis = _axis_table(rng)
+        self._axis, self._centre = PeriodicMap(axis), PeriodicMap(np.ascontiguousarray(axis[..., :2]))
 
     def centre(self, z: Floats) -> Floats:
         """The tube's axis at places z, float32 [n]: float32 [n,4] of x, y, dx/dz, dy/dz."""
@@ -95,34 +96,38 @@ class Colon:
             distance: float32 [n], from `trace`.
         """
         position = origin[:, None] + directions * distance
-        x, y, rho, around, along, axis = self._polar(position)
+        axis = self.centre(position[2])
+        x, y, rho, around, along = _polar(position, axis)
         shape = self._shape.sample(around, along)
         slope_around, slope_along = shape[:, 1], shape[:, 2]
         ux, uy = x / rho, y / rho
         slope_x, slope_y = axis[:, 2], axis[:, 3]
         turn = slope_around / rho
-        normal = np.stack(
+        across = np.stack(
             [
                 -ux - uy * turn,
                 -uy + ux * turn,
                 slope_along + (ux * slope_x + uy * slope_y) + turn * (uy * slope_x - ux * slope_y),
             ]
         )
-        normal /= np.sqrt(np.einsum("ij,ij->j", normal, normal))
+        normal = np.asarray(across / np.sqrt(np.einsum("ij,ij->j", across, across)), dtype=np.float32)
         return WallPoints(position, normal, around, along, shape[:, 3])
 
     def gap(self, position: Floats) -> Floats:
         """How far points, float32 [3,n], lie from the wall, measured square to the tube's axis."""
-        _, _, rho, around, along, _ = self._polar(position)
+        along = position[2] * np.float32(1 / PERIOD)
+        axis = self._centre.sample(np.zeros_like(along), along)
+        _, _, rho, around, along = _polar(position, axis)
         gap: Floats = self._radius.sample(around, along) - rho
         return gap
 
-    def _polar(self, position: Floats) -> tuple[Floats, Floats, Floats, Floats, Floats, Floats]:
-        axis = self.centre(position[2])
-        x, y = position[0] - axis[:, 0], position[1] - axis[:, 1]
-        polar: Any = cv2.cartToPolar(x, y)
-        rho = np.maximum(polar[0].ravel(), np.float32(1e-3))
-        return x, y, rho, polar[1].ravel() * np.float32(0.5 / math.pi), position[2] * np.float32(1 / PERIOD), axis
+
+def _polar(position: Floats, axis: Floats) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+    """Points about an axis: x and y from it, distance, turns around and periods along."""
+    x, y = position[0] - axis[:, 0], position[1] - axis[:, 1]
+    polar: Any = cv2.cartToPolar(x, y)
+    rho = np.maximum(polar[0].ravel(), np.float32(1e-3))
+    return x, y, rho, polar[1].ravel() * np.float32(0.5 / math.pi), position[2] * np.float32(1 / PERIOD)
 
 
 def _axis_table(rng: np.random.Generator) -> Floats:
@@ -133,7 +138,8 @@ def _axis_table(rng: np.random.Generator) -> Floats:
         0, 2 * math.pi, (2, 3)
     )
     places, slopes = (bends * np.sin(angles)).sum(axis=2), (bends * orders * np.cos(angles)).sum(axis=2)
-    return np.concatenate([places, slopes], axis=1, dtype=np.float32)[:, None, :]
+    table: Floats = np.concatenate([places, slopes], axis=1, dtype=np.float32)
+    return table[:, None, :]
 
 
 def _radius_map(rng: np.random.Generator) -> Floats:
@@ -149,7 +155,7 @@ def _radius_map(rng: np.random.Generator) -> Floats:
         rows = np.arange(int((middle - _FOLD_REACH) * _ROWS / PERIOD), int((middle + _FOLD_REACH) * _ROWS / PERIOD))
         away = (rows * (PERIOD / _ROWS) - middle).astype(np.float32)[:, None]
         radius[rows % _ROWS] -= _fold(rng, away, turn, corner) * np.float32(height)
-    return np.clip(radius, np.float32(0.35), np.float32(1.3))
+    return np.asarray(np.clip(radius, 0.35, 1.3), dtype=np.float32)
 
 
 def _fold(rng: np.random.Generator, away: Floats, turn: Floats, corner: float) -> Floats:
@@ -172,4 +178,4 @@ def _fold(rng: np.random.Generator, away: Floats, turn: Floats, corner: float) -
 def _openness(radius: Floats) -> Floats:
     smooth: Any = cv2.GaussianBlur(np.pad(radius, 16, mode="wrap"), (0, 0), 5)
     depth = radius - smooth[16:-16, 16:-16]
-    return np.clip(1.0 - 3.2 * np.clip(depth, -0.08, 1), 0.45, 1.15).astype(np.float32)
+    return np.asarray(np.clip(1.0 - 3.2 * np.clip(depth, -0.08, 1), 0.45, 1.15), dtype=np.float32)

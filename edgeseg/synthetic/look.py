@@ -67,4 +67,5 @@ def draw_look(rng: np.random.Generator) -> Look:
 def draw_polyp_colour(rng: np.random.Generator, mucosa: Colour) -> Colour:
     """A polyp's reflectance on mucosa of that colour."""
     blend = rng.dirichlet(np.full(len(_POLYP), 0.5)).astype(np.float32)
-    return np.clip(mucosa * (blend @ _POLYP) * rng.uniform(0.97, 1.05, 3).astype(np.float32), 0.05, 0.95)
+    colour = mucosa * (blend @ _POLYP) * rng.uniform(0.97, 1.05, 3)
+    return np.asarray(np.clip(colour, 0.05, 0.95), dtype=np.float32)

@@ -8,6 +8,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from edgeseg.frames import Frame, Mask
 from edgeseg.synthetic.camera import Camera
@@ -19,8 +20,10 @@ from edgeseg.synthetic.scope import develop, expose, gain_for, octagon
 from edgeseg.synthetic.tissue import Tissue
 
 _COARSE_PX = 112
-_LIGHTS = ((-0.07, 0.02, 0.0), (0.07, 0.02, 0.0))
+_LAMPS = ((-0.07, 0.02, 0.0), (0.07, 0.02, 0.0))
 """Where the two light guides sit beside the lens, in the camera's frame."""
+_MIRROR = 0.9
+"""Cosine between view and surface below which no lamp beside the lens can be mirrored."""
 
 
 @dataclass
@@ -32,7 +35,7 @@ class _Surface:
     albedo: Floats
     openness: Floats
     gloss: Floats
-    is_polyp: np.ndarray[Any, np.dtype[np.bool_]]
+    is_polyp: NDArray[np.bool_]
 
 
 class Scene:
@@ -161,29 +164,34 @@ class Scene:
     def _light(self, surface: _Surface, origin: Floats, rays: Floats, camera: Camera) -> tuple[Floats, Floats]:
         """Reflected light, float32 [n,3], and highlights, float32 [n] of 0..1."""
         rotation = camera.rotation().astype(np.float32)
-        diffuse = np.zeros(surface.openness.size, np.float32)
-        glint = np.zeros_like(diffuse)
-        for offset in _LIGHTS:
-            toward = (origin + rotation @ np.asarray(offset, np.float32))[:, None] - surface.position
-            square = np.einsum("ij,ij->j", toward, toward)
-            toward /= np.sqrt(square)
-            facing = np.einsum("ij,ij->j", toward, surface.normal)
-            reach = (square + np.float32(0.04)) ** np.float32(-0.5 * self.look.fall_off)
-            diffuse += np.maximum((facing + np.float32(0.22)) / np.float32(1.22), 0) * reach
-            half = toward - rays
-            half /= np.sqrt(np.einsum("ij,ij->j", half, half))
-            glint = np.maximum(glint, np.einsum("ij,ij->j", half, surface.normal))
+        away = surface.position - origin[:, None]
+        square = np.einsum("ij,ij->j", away, away)
+        facing = -np.einsum("ij,ij->j", rays, surface.normal)
+        diffuse = np.maximum((facing + np.float32(0.22)) / np.float32(1.22), 0)
+        diffuse *= (square + np.float32(0.04)) ** np.float32(-0.5 * self.look.fall_off)
         ahead = rotation[:, 2] @ rays
         diffuse *= surface.openness * np.clip(ahead, 0.05, 1) ** np.float32(1.1)
         shade = diffuse[:, None] * surface.albedo
         shade[:, 1:] *= (diffuse / (diffuse + np.float32(0.06)))[:, None] ** np.float32(0.35)
-        return shade, self._highlight(glint, surface)
+        highlight = np.zeros_like(diffuse)
+        mirror = np.nonzero(facing > np.float32(_MIRROR))[0]
+        highlight[mirror] = self._highlight(surface, mirror, origin, rays[:, mirror], rotation)
+        return shade, highlight
 
-    def _highlight(self, glint: Floats, surface: _Surface) -> Floats:
-        """Wet tissue mirrors the lamp where its bumps face it: small, with hard edges."""
+    def _highlight(
+        self, surface: _Surface, places: NDArray[np.intp], origin: Floats, rays: Floats, rotation: Floats
+    ) -> Floats:
+        """Wet tissue mirrors the lamps where its bumps face them: small, with hard edges."""
+        glint = np.zeros(places.size, np.float32)
+        for lamp in _LAMPS:
+            toward = (origin + rotation @ np.asarray(lamp, np.float32))[:, None] - surface.position[:, places]
+            toward /= np.sqrt(np.einsum("ij,ij->j", toward, toward))
+            half = toward - rays
+            half /= np.sqrt(np.einsum("ij,ij->j", half, half))
+            glint = np.maximum(glint, np.einsum("ij,ij->j", half, surface.normal[:, places]))
         sharp = np.clip((glint - np.float32(0.990)) * np.float32(180), 0, 1)
-        sharp = sharp * sharp * (3 - 2 * sharp)
-        return np.asarray(np.clip(sharp * surface.gloss * np.float32(self.look.wetness), 0, 0.97), dtype=np.float32)
+        sharp = sharp * sharp * (3 - 2 * sharp) * surface.gloss[places]
+        return np.asarray(np.clip(sharp * np.float32(self.look.wetness), 0, 0.97), dtype=np.float32)
 
 
 def _toward_lens(normal: Floats, rays: Floats) -> Floats:

@@ -38,8 +38,8 @@ def render_scene(
         shape: Of all polyps; None draws one for each.
 
     Returns:
-        The frame, uint8 [H,W,3] RGB with the black octagon border, and the mask, uint8 [H,W] of 0 and 255: what one sees
-        of the polyps inside the octagon.
+        The frame, uint8 [H,W,3] RGB with the black octagon border, and the mask, uint8 [H,W] of 0 and 255: what
+        one sees of the polyps inside the octagon.
 
     Raises:
         ValueError: A side below 32 pixels or a negative seed.

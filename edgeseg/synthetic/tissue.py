@@ -99,7 +99,7 @@ def _fluid_cover(rng: np.random.Generator, share: float, height: int, width: int
         return None
     pool = fractal_noise(rng, height, width, 16, 4)
     threshold = float(np.quantile(pool[::4, ::4], 1 - share))
-    return np.clip((pool - np.float32(threshold)) * np.float32(1.5), 0, np.float32(0.7))
+    return np.asarray(np.clip((pool - np.float32(threshold)) * np.float32(1.5), 0, 0.7), dtype=np.float32)
 
 
 def _pit_pattern(rng: np.random.Generator) -> Floats:

@@ -51,7 +51,7 @@ def vessel_map(rng: np.random.Generator, height: int, width: int, trees: int) ->
         )
         _grow(rng, canvas, root)
     soft: Any = cv2.GaussianBlur(np.pad(canvas, 8, mode="wrap"), (0, 0), 0.0012 * unit)
-    return soft[8:-8, 8:-8].astype(np.float32) / np.float32(255)
+    return np.asarray(soft[8:-8, 8:-8], dtype=np.float32) / np.float32(255)
 
 
 def _grow(rng: np.random.Generator, canvas: NDArray[np.uint8], root: _Twig) -> None:

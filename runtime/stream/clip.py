@@ -49,9 +49,7 @@ class ClipSink:
         # Without its own movie timescale MP4 would round the first frame's time to milliseconds.
         options = {"movflags": "+faststart", "movie_timescale": str(timing.time_base.denominator)}
         with self._write_errors():
-            self._container: OutputContainer = require("av").open(
-                f"file:{file}", "w", format="mp4", options=options
-            )
+            self._container: OutputContainer = require("av").open(f"file:{file}", "w", format="mp4", options=options)
         self._stream: VideoStream | None = None
 
     def write(self, frame: SourceFrame, picture: Frame) -> None:
@@ -86,9 +84,7 @@ class ClipSink:
     def _add_stream(self, height: int, width: int) -> VideoStream:
         av = require("av")
         try:
-            stream: Any = self._container.add_stream(
-                ENCODER, rate=self._timing.rate, options=dict(ENCODER_OPTIONS)
-            )
+            stream: Any = self._container.add_stream(ENCODER, rate=self._timing.rate, options=dict(ENCODER_OPTIONS))
         except (ValueError, av.FFmpegError) as error:
             raise MissingComponentError(
                 f"this build of PyAV has no encoder {ENCODER}",

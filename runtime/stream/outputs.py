@@ -53,9 +53,7 @@ class Outputs:
         for option, path in given.items():
             _refuse_input(option, path, inputs)
             check_writable(path)
-            _refuse_wrong_kind(
-                option, path, folder=option == "--masks" or (option == "--out" and not self.is_clip)
-            )
+            _refuse_wrong_kind(option, path, folder=option == "--masks" or (option == "--out" and not self.is_clip))
         _refuse_nested(given)
 
     @contextlib.contextmanager
@@ -76,9 +74,7 @@ class Outputs:
 
 def _refuse_input(option: str, path: Path, inputs: Sequence[Path]) -> None:
     for taken in inputs:
-        same = path.resolve() == taken.resolve() or (
-            path.exists() and taken.exists() and path.samefile(taken)
-        )
+        same = path.resolve() == taken.resolve() or (path.exists() and taken.exists() and path.samefile(taken))
         if same:
             raise UsageError(
                 f"{option} names what the run reads, and would overwrite it",

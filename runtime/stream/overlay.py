@@ -91,9 +91,7 @@ def draw_caption(picture: Frame, lines: Sequence[str]) -> None:
     np.copyto(box, cv2.convertScaleAbs(box, alpha=SHADE))
     for row, line in enumerate(lines):
         baseline = height - size.margin - (len(lines) - 1 - row) * size.line_height
-        cv2.putText(
-            picture, line, (size.margin, baseline), FONT, size.scale, WHITE_BGR, size.stroke, cv2.LINE_AA
-        )
+        cv2.putText(picture, line, (size.margin, baseline), FONT, size.scale, WHITE_BGR, size.stroke, cv2.LINE_AA)
 
 
 def _letter_size(lines: Sequence[str], height: int, width: int) -> LetterSize | None:

@@ -136,9 +136,7 @@ class _Stages:
         self._frames += 1
         self._with_mask += area_fraction > 0
         self._damaged += frame.source.damaged
-        return SegmentedFrame(
-            frame.source, frame.arrived_ns, mask, area_fraction, self._recorder.last_ms("infer")
-        )
+        return SegmentedFrame(frame.source, frame.arrived_ns, mask, area_fraction, self._recorder.last_ms("infer"))
 
     def write(self, segmented: Channel[SegmentedFrame]) -> None:
         try:
@@ -175,8 +173,6 @@ def _expected_frames(source: Source, max_frames: int | None) -> int | None:
     return min(known, default=None)
 
 
-def _tracked(
-    track: Track, frames: Iterable[ArrivedFrame], total: int | None
-) -> Generator[ArrivedFrame, None, None]:
+def _tracked(track: Track, frames: Iterable[ArrivedFrame], total: int | None) -> Generator[ArrivedFrame, None, None]:
     """A generator, so that closing it takes the progress bar down before an error is printed."""
     yield from track(frames, "frames", total)

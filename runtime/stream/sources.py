@@ -141,9 +141,7 @@ def open_source(path: Path) -> Source:
 def _read(index: int, path: Path) -> SourceFrame:
     started_ns = time.perf_counter_ns()
     image = np.asarray(cv2.cvtColor(read_rgb(path), cv2.COLOR_RGB2BGR), dtype=np.uint8)
-    return SourceFrame(
-        index, path.stem, index, Fraction(1, IMAGES_FPS), image, time.perf_counter_ns() - started_ns
-    )
+    return SourceFrame(index, path.stem, index, Fraction(1, IMAGES_FPS), image, time.perf_counter_ns() - started_ns)
 
 
 def _refuse_shared_stems(paths: Sequence[Path]) -> None:

@@ -104,9 +104,7 @@ class VideoFile(AbstractContextManager["VideoFile"]):
     def timing(self) -> ClipTiming:
         """Time base, rate, colour matrix and pixel shape of the file."""
         aspect = self._stream.sample_aspect_ratio or Fraction(1)
-        return ClipTiming(
-            self._time_base, self._rate, self._states_matrix, 1 / aspect if self._on_its_side else aspect
-        )
+        return ClipTiming(self._time_base, self._rate, self._states_matrix, 1 / aspect if self._on_its_side else aspect)
 
     def frames(self) -> Iterator[SourceFrame]:
         """Every frame; the first was decoded by the constructor."""
@@ -187,7 +185,7 @@ class VideoFile(AbstractContextManager["VideoFile"]):
         if self._stream.duration is not None:
             return float(((self._stream.start_time or 0) + self._stream.duration) * self._time_base)
         if self._container.duration is not None:
-            return ((self._container.start_time or 0) + self._container.duration) / 1e6
+            return self._container.duration / 1e6  # Matroska counts from time 0, wherever the video starts
         return None
 
     def _breaks_off(self, count: int, why: object) -> BadInputError:

@@ -37,9 +37,7 @@ def bootstrap_interval(
     block = max(1, _BLOCK_VALUES // values.size)
     means = np.concatenate(
         [
-            values[generator.integers(0, values.size, (min(block, resamples - start), values.size))].mean(
-                axis=1
-            )
+            values[generator.integers(0, values.size, (min(block, resamples - start), values.size))].mean(axis=1)
             for start in range(0, resamples, block)
         ]
     )

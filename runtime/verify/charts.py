@@ -125,11 +125,7 @@ def drop_chart(rows: Sequence[VerdictRow], limit: float) -> BarChart:
     for index, row in enumerate(ordered):
         top, bottom = sorted((y(row.drop), y(0)))
         label = f"{row.name}: drop {row.drop:+.4f}"
-        bars.append(
-            Bar(
-                x(index), top, round(step * 0.8, 2), max(round(bottom - top, 1), 0.6), label, row.drop > limit
-            )
-        )
+        bars.append(Bar(x(index), top, round(step * 0.8, 2), max(round(bottom - top, 1), 0.6), label, row.drop > limit))
     return BarChart(
         x,
         y,

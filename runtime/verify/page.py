@@ -29,9 +29,7 @@ def check_report_folder(folder: Path) -> None:
     check_writable(folder / JSON_NAME)
 
 
-def write_report(
-    folder: Path, verdict: Verdict, engine: Session, reference: Session, pairs: Sequence[Pair]
-) -> None:
+def write_report(folder: Path, verdict: Verdict, engine: Session, reference: Session, pairs: Sequence[Pair]) -> None:
     """Write `verdict.json` and `verdict.html`, each whole or not at all; files of these names are replaced.
 
     Args:

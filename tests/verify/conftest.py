@@ -59,12 +59,17 @@ MakePairs = Callable[..., list[Pair]]
 
 @pytest.fixture
 def make_pairs(tmp_path: Path) -> MakePairs:
-    """`count` images of which image i has 20 bright rows and `dim_rows` (a number, or one for each) dim ones."""
+    """`count` images of which image i has 20 bright rows and `dim_rows` (a number, or one for each) dim ones.
 
-    def make(count: int = 8, dim_rows: int | list[int] = 0, polyp_rows: int = 20, background: int = 50) -> list[Pair]:
+    A second call adds images under another prefix and gives all of them.
+    """
+
+    def make(
+        count: int = 8, dim_rows: int | list[int] = 0, polyp_rows: int = 20, background: int = 50, prefix: str = "image"
+    ) -> list[Pair]:
         for index in range(count):
             dim = dim_rows if isinstance(dim_rows, int) else dim_rows[index]
-            write_image(tmp_path / "data", f"image_{index:02d}", polyp_rows, dim, background)
+            write_image(tmp_path / "data", f"{prefix}_{index:02d}", polyp_rows, dim, background)
         return load_pairs(tmp_path / "data", "test")
 
     return make

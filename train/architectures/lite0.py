@@ -32,7 +32,7 @@ FEATURE_CHANNELS = (16, 24, 40, 112, 320)
 
 
 class SameConv2d(nn.Conv2d):
-    """A convolution padded as TensorFlow's SAME does: a stride-2 convolution of an even size pads more after than before.
+    """A convolution padded as TensorFlow's SAME does: with stride 2 and an even size it pads more after than before.
 
     The pretrained weights were trained so. Export writes it as the asymmetric padding of one ONNX Conv.
     """

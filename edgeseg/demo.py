@@ -1,0 +1,225 @@
+"""The whole path on synthetic endoscopy: images, training, ONNX, calibration, engines, video, proof."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeseg.artifacts import PRECISIONS, Precision, Verdict
+from edgeseg.calibration.ranges import calibrate, choose_images
+from edgeseg.dataset import load_images, load_pairs
+from edgeseg.export.backends import BackendName
+from edgeseg.export.build import BuildOptions, BuildResult, build_engine
+from edgeseg.export.onnx_from_run import export_run
+from edgeseg.export.parity_inputs import parity_inputs
+from edgeseg.graph.files import load_onnx
+from edgeseg.optional import is_installed
+from edgeseg.packages import RUN_RECIPE
+from edgeseg.progress import Track, silent
+from edgeseg.runtime.loading import open_engine, open_onnx
+from edgeseg.runtime.stream.outputs import Outputs
+from edgeseg.runtime.stream.pipeline import run_stream
+from edgeseg.runtime.stream.sources import open_source
+from edgeseg.runtime.verify.page import HTML_NAME, write_report
+from edgeseg.runtime.verify.rules import limits_for
+from edgeseg.runtime.verify.verification import verify
+from edgeseg.synthetic.clip import write_clip
+from edgeseg.synthetic.folders import write_dataset
+from edgeseg.train.recipe import read_recipe
+from edgeseg.train.record import RUN_RECORD, Epoch, RunRecord
+from edgeseg.train.training import train
+
+SEED = 1
+IMAGE_COUNTS = {"train": 240, "validation": 40, "test": 60}
+IMAGE_SIDE_PX = 256
+CLIP_FRAMES = 150
+CALIBRATION_IMAGES = 64
+RECIPE_SETTINGS = (
+    "model.height=128",
+    "model.width=128",
+    "training.epochs=16",
+    "training.batch_size=8",
+    "training.learning_rate=4e-3",
+    'training.precision="bf16-mixed"',
+)
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class EngineRow:
+    """One engine of the demo."""
+
+    backend: str
+    precision: Precision
+    engine: Path
+    engine_bytes: int
+    int8_convolutions: int
+    convolutions: int
+    verdict: Verdict | None = None
+    """None where this machine cannot execute the engine."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row as plain JSON types, with the verdict's main figures."""
+        row: dict[str, Any] = {
+            "backend": self.backend,
+            "precision": self.precision,
+            "engine": str(self.engine),
+            "engine_bytes": self.engine_bytes,
+            "int8_convolutions": self.int8_convolutions,
+            "convolutions": self.convolutions,
+        }
+        if self.verdict is not None:
+            times = self.verdict.latency.end_to_end
+            row |= {
+                "passed": self.verdict.passed,
+                "mean_dice": self.verdict.mean_dice,
+                "mean_dice_drop": self.verdict.mean_dice_drop,
+                "p50_ms": times.p50_ms,
+                "p99_ms": times.p99_ms,
+            }
+        return row
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demo leaves behind."""
+
+    rows: tuple[EngineRow, ...]
+    page: Path
+    clip: Path
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether every engine that ran is within tolerance."""
+        return all(row.verdict.passed is True for row in self.rows if row.verdict is not None)
+
+
+class _Paths:
+    """Where the demo keeps things; a step whose result is there is not done again."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.data, self.clip, self.run = root / "data", root / "clip.mp4", root / "run"
+        self.onnx, self.table = root / "model.onnx", root / "model.calibration.json"
+        self.overlay = root / "overlay.mp4"
+
+    def engine(self, backend: BackendName, precision: Precision) -> Path:
+        return self.root / f"{backend}.{precision}.engine"
+
+    def report(self, precision: Precision) -> Path:
+        return self.root / f"report-{precision}"
+
+
+def run_demo(root: Path, say: Say, track: Track = silent) -> DemoResult:
+    """Walk the whole path in one folder; a second run goes on where the first was cut off.
+
+    Args:
+        root: The demo's folder.
+        say: Takes one line a step.
+        track: Draws the progress inside steps.
+    """
+    started = time.perf_counter()
+    paths = _Paths(root)
+    _make_data(paths, say, track)
+    _train(paths, say, track)
+    _export(paths, say, track)
+    rows = [_prove(paths, _build(paths, "onnxruntime", precision, say), say, track) for precision in PRECISIONS]
+    if is_installed("tensorrt_rtx"):
+        rows += [_row(_build(paths, "tensorrt-rtx", precision, say)) for precision in PRECISIONS]
+    _run(paths, say, track)
+    page = paths.report("int8") / HTML_NAME
+    return DemoResult(tuple(rows), page, paths.overlay, time.perf_counter() - started)
+
+
+def _make_data(paths: _Paths, say: Say, track: Track) -> None:
+    if not paths.data.exists():
+        say(f"1 images     {sum(IMAGE_COUNTS.values())} synthetic pictures with masks, in three splits")
+        write_dataset(paths.data, SEED, IMAGE_COUNTS, IMAGE_SIDE_PX, IMAGE_SIDE_PX, track)
+    if not paths.clip.exists():
+        say(f"             a clip of {CLIP_FRAMES} frames, 640x480")
+        write_clip(paths.clip, SEED + 1, CLIP_FRAMES, track=track)
+
+
+def _train(paths: _Paths, say: Say, track: Track) -> None:
+    record = paths.run / RUN_RECORD
+    if record.is_file() and RunRecord.read(record).finished:
+        return
+    recipe = read_recipe(None, RECIPE_SETTINGS)
+    size = f"{recipe.model.width}x{recipe.model.height}"
+    say(f"2 training   U-Net of base width {recipe.model.base_width} at {size}, {recipe.training.epochs} epochs")
+
+    def report(row: Epoch, record: RunRecord) -> None:
+        say(f"             epoch {row.epoch:2d}  loss {row.train_loss:.3f}  validation Dice {row.validation_dice:.4f}")
+
+    train(paths.data, paths.run, recipe, resume=record.is_file(), report=report, track=track)
+
+
+def _export(paths: _Paths, say: Say, track: Track) -> None:
+    if not paths.onnx.exists():
+        say("3 export     ONNX, held against PyTorch")
+        model = read_recipe(paths.run / RUN_RECIPE).model_spec()
+        metadata = export_run(paths.run, paths.onnx, parity_inputs(paths.data, model))
+        difference = metadata.provenance.metrics["max_probability_difference"]
+        say(f"             probabilities differ by {difference:.1g} at most")
+    if not paths.table.exists():
+        say(f"4 calibrate  activation ranges on {CALIBRATION_IMAGES} training images")
+        images = choose_images(load_images(paths.data, "train"), CALIBRATION_IMAGES)
+        calibrate(load_onnx(paths.onnx), images, track).write(paths.table)
+
+
+def _build(paths: _Paths, backend: BackendName, precision: Precision, say: Say) -> BuildResult:
+    out = paths.engine(backend, precision)
+    options = BuildOptions(precision, backend, out=out)
+    result = build_engine(paths.onnx, options)
+    passport = result.passport
+    say(
+        f"5 engine     {passport.backend} {precision}: {passport.engine_bytes / 1e6:.2f} MB, "
+        f"INT8 in {passport.int8_convolutions} of {passport.convolutions} convolutions"
+    )
+    return result
+
+
+def _row(built: BuildResult, verdict: Verdict | None = None) -> EngineRow:
+    passport = built.passport
+    return EngineRow(
+        passport.backend,
+        passport.precision,
+        built.engine,
+        passport.engine_bytes,
+        passport.int8_convolutions,
+        passport.convolutions,
+        verdict,
+    )
+
+
+def _prove(paths: _Paths, built: BuildResult, say: Say, track: Track) -> EngineRow:
+    pairs = load_pairs(paths.data, "test")
+    limits = limits_for(built.passport.precision, None, None)
+    folder = paths.report(built.passport.precision)
+    with (
+        contextlib.closing(open_engine(built.engine)) as engine,
+        contextlib.closing(open_onnx(paths.onnx)) as reference,
+    ):
+        verdict = verify(engine, reference, pairs, limits, passport=built.passport, track=track)
+        write_report(folder, verdict, engine, reference, pairs)
+    say(f"6 verify     {'passed' if verdict.passed is True else verdict.passed}: {verdict.reasons[0]}")
+    return _row(built, verdict)
+
+
+def _run(paths: _Paths, say: Say, track: Track) -> None:
+    paths.overlay.unlink(missing_ok=True)
+    outputs = Outputs(pictures=paths.overlay)
+    outputs.check([paths.clip])
+    with (
+        contextlib.closing(open_engine(paths.engine("onnxruntime", "int8"))) as session,
+        open_source(paths.clip) as frames,
+        outputs.open(frames.timing) as sinks,
+    ):
+        result = run_stream(session, frames, sinks, track=track)
+    say(f"7 run        {result.frames} frames, {result.frames_with_mask} with a mask, {result.latency.fps:.0f} fps")

@@ -1,0 +1,86 @@
+"""The model card: what the package holds, what was measured, what it is not for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgeseg.artifacts import RESEARCH_NOTICE, Precision
+from edgeseg.runtime.verify.evaluation import Evaluation
+from edgeseg.specs import ModelMetadata
+
+
+@dataclass(frozen=True)
+class PrecisionRow:
+    """One onnxruntime engine of the packaged weights on the test split."""
+
+    precision: Precision
+    engine_bytes: int
+    int8_convolutions: int
+    convolutions: int
+    evaluation: Evaluation
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """Everything that a card tells."""
+
+    name: str
+    metadata: ModelMetadata
+    parameters: int
+    multiply_adds: int
+    """Of all convolutions, one frame."""
+    calibration_images: int
+    rows: tuple[PrecisionRow, ...]
+    terms: str
+
+
+def render_card(facts: CardFacts) -> str:
+    """The card as Markdown."""
+    model, provenance = facts.metadata.model, facts.metadata.provenance
+    metrics = provenance.metrics
+    encoder = f" on {model.encoder}" if model.encoder else ""
+    images = facts.rows[0].evaluation.image_count
+    table = [
+        f"| {row.precision} | {row.evaluation.mean_dice:.4f} | {row.evaluation.mean_iou:.4f} "
+        f"| {row.int8_convolutions} of {row.convolutions} | {row.engine_bytes / 1e6:.2f} MB |"
+        for row in facts.rows
+    ]
+    return "\n".join(
+        [
+            f"# {facts.name}",
+            "",
+            f"{RESEARCH_NOTICE}.",
+            "",
+            f"- Network: {model.architecture}{encoder}, {facts.parameters / 1e6:.2f} M parameters, "
+            f"{facts.multiply_adds / 1e9:.2f} G multiply-adds a frame",
+            f"- Input: uint8 RGB frames, stretched to {model.width}x{model.height}; normalisation is inside the graph",
+            f"- Output: probability of {', '.join(model.classes)}; a pixel counts from 0.5 on",
+            f"- Weights: stored as FP16; before that rounding the graph was within "
+            f"{metrics['max_probability_difference']:.1g} of PyTorch on {metrics['parity_inputs']:.0f} frames and noise",
+            f"- Calibration: ranges on {facts.calibration_images} images of the train split",
+            "",
+            f"## Measured on the test split ({images} images, onnxruntime engines on a CPU)",
+            "",
+            "| precision | mean Dice | mean IoU | INT8 convolutions | engine |",
+            "| --- | --- | --- | --- | --- |",
+            *table,
+            "",
+            f"`edgeseg evaluate models/{facts.name} DATA --split test` gives the fp32 row, "
+            f"`edgeseg build-engine models/{facts.name} --precision int8` and `edgeseg verify` the others.",
+            "",
+            "## Where it comes from",
+            "",
+            f"- Training data: sha256 `{provenance.data_sha256}` (train and validation pairs)",
+            f"- Recipe: sha256 `{provenance.recipe_sha256}`, seed {provenance.seed}; "
+            f"best validation Dice {metrics['validation_dice']:.4f}",
+            f"- Made with {', '.join(f'{name} {version}' for name, version in sorted(provenance.tools.items()))}",
+            f"- Terms: {facts.terms}",
+            "",
+            "## Limits",
+            "",
+            "The figures above hold for pictures like those of the test split. On other endoscopes, on frames without "
+            "a polyp, on blurred and washed-out frames the network was not measured here; measure it on yours with "
+            "`edgeseg verify` before you rely on it.",
+            "",
+        ]
+    )

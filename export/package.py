@@ -1,0 +1,116 @@
+"""RUN folder -> model package: FP16-stored ONNX, calibration table, card with measured figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from edgeseg.artifacts import PRECISIONS, CalibrationTable, Precision
+from edgeseg.calibration.ranges import calibrate, choose_images
+from edgeseg.dataset import Pair, load_images, load_pairs
+from edgeseg.export.builders.builder import BuildRequest
+from edgeseg.export.builders.onnxruntime_builder import OnnxRuntimeBuilder
+from edgeseg.export.card import CardFacts, PrecisionRow, render_card
+from edgeseg.export.onnx_from_run import onnx_from_session
+from edgeseg.export.parity_inputs import parity_inputs
+from edgeseg.files import atomic_folder, write_bytes, write_text
+from edgeseg.graph.cost import multiply_adds, parameter_count
+from edgeseg.graph.files import OnnxArtifact, load_onnx, serialize, with_metadata
+from edgeseg.graph.weights import with_fp16_stored_weights
+from edgeseg.packages import PACKAGE_CALIBRATION, PACKAGE_CARD, PACKAGE_ONNX
+from edgeseg.progress import Track, silent
+from edgeseg.runtime.backends.onnxruntime_session import OnnxRuntimeSession
+from edgeseg.runtime.session import SessionInfo
+from edgeseg.runtime.verify.evaluation import Evaluation, evaluate
+from edgeseg.specs import ModelMetadata
+from edgeseg.train.predictor import open_run
+from edgeseg.train.record import RUN_RECORD, RunRecord
+
+
+@dataclass(frozen=True)
+class PackageOptions:
+    """What `edgeseg package` was asked for."""
+
+    data: Path
+    """Data set with the splits train, validation and test."""
+    terms: str
+    """On what terms the weights may be used, given those of the training data."""
+    images: int = 256
+    """For the calibration."""
+
+
+def package_run(run: Path, out: Path, options: PackageOptions, track: Track = silent) -> CardFacts:
+    """Make a model package out of a RUN; it appears whole or not at all.
+
+    Weights are rounded to FP16 once. Parity with PyTorch is measured before the rounding, calibration and Dice after.
+
+    Args:
+        run: The RUN folder.
+        out: The package's folder, new or empty; its name is the model's name.
+        options: Data, terms, calibration images.
+        track: Draws the progress.
+
+    Returns:
+        The facts that the card tells.
+    """
+    session, record = open_run(run), RunRecord.read(run / RUN_RECORD)
+    test = load_pairs(options.data, "test")
+    images = choose_images(load_images(options.data, "train"), options.images)
+    with atomic_folder(out) as folder:
+        path = folder / PACKAGE_ONNX
+        frames = parity_inputs(options.data, session.info.model)
+        metadata, proto = onnx_from_session(session, record, frames, out.with_suffix(".onnx"))
+        small = with_fp16_stored_weights(proto)
+        write_bytes(path, serialize(small))
+        artifact = load_onnx(path)
+        table = calibrate(artifact, images, track)
+        rows = [_measured(artifact, table, precision, test, track) for precision in PRECISIONS]
+        metadata = _with_test_figures(metadata, rows[0].evaluation)
+        write_bytes(path, serialize(with_metadata(small, metadata)))
+        table.write(folder / PACKAGE_CALIBRATION)
+        facts = _facts(out.name, metadata, artifact.proto, table, rows, options)
+        write_text(folder / PACKAGE_CARD, render_card(facts))
+    return facts
+
+
+def _measured(
+    artifact: OnnxArtifact, table: CalibrationTable, precision: Precision, pairs: Sequence[Pair], track: Track
+) -> PrecisionRow:
+    built = OnnxRuntimeBuilder().build(BuildRequest(artifact, precision, table if precision == "int8" else None))
+    metadata = artifact.metadata
+    info = SessionInfo(metadata.model, metadata.preprocess, "onnxruntime", precision, artifact.sha256)
+    session = OnnxRuntimeSession(built.data, info)
+    evaluation: Evaluation = evaluate(session, pairs, track)
+    return PrecisionRow(precision, len(built.data), built.int8_convolutions, built.convolutions, evaluation)
+
+
+def _with_test_figures(metadata: ModelMetadata, evaluation: Evaluation) -> ModelMetadata:
+    metrics = {
+        **metadata.provenance.metrics,
+        "test_dice": evaluation.mean_dice,
+        "test_iou": evaluation.mean_iou,
+    }
+    provenance = metadata.provenance.model_copy(update={"metrics": metrics})
+    return metadata.model_copy(update={"provenance": provenance})
+
+
+def _facts(
+    name: str,
+    metadata: ModelMetadata,
+    proto: onnx.ModelProto,
+    table: CalibrationTable,
+    rows: Sequence[PrecisionRow],
+    options: PackageOptions,
+) -> CardFacts:
+    return CardFacts(
+        name=name,
+        metadata=metadata,
+        parameters=parameter_count(proto),
+        multiply_adds=multiply_adds(proto),
+        calibration_images=table.image_count,
+        rows=tuple(rows),
+        terms=options.terms,
+    )
