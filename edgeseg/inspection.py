@@ -231,5 +231,5 @@ def _clear_levels(grey: Mask) -> list[int]:
 
 def _short(error: BadInputError, path: Path) -> str:
     """An error's words with the file's name instead of its path."""
-    words = error.what.replace(str(path), "it")
+    words = error.what.replace(f"the image {path}", "it").replace(str(path), "it")
     return words if error.found is None else f"{words} ({error.found})"

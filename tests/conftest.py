@@ -10,11 +10,12 @@ import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from edgeseg.artifacts import EngineArtifact, TensorSpec
 from edgeseg.files import sha256_bytes
-from edgeseg.graph.files import serialize, with_metadata
+from edgeseg.graph.files import OnnxArtifact, load_onnx, serialize, with_metadata
+from edgeseg.images import write_png
 from edgeseg.specs import ModelMetadata, ModelSpec, PreprocessSpec
 
 TINY_SIZE = 32
@@ -168,3 +169,98 @@ def numbered_clip(tmp_path: Path) -> Path:
     """A clip of 40 numbered frames, 128x64, whose index lies in front, so that a cut one still opens."""
     images = [NumberedImages.draw(number) for number in range(40)]
     return Videos.write(tmp_path / "numbered.mp4", images, container_options={"movflags": "+faststart"})
+
+
+SMALL_SIZE = 16
+SMALL_CHANNELS = 8
+
+
+def small_network(seed: int = 0) -> bytes:
+    """A contract graph in the shape of a U-Net: five convolutions, pooling, upsampling, a skip, an addition.
+
+    stem -> down (pooled) -> residual (adds its input) -> up (upsampled, joined with the stem) -> head.
+    """
+    rng = np.random.default_rng(seed)
+    width, size = SMALL_CHANNELS, SMALL_SIZE
+    tensors = [
+        numpy_helper.from_array(np.full((1, 3, 1, 1), 127.5, np.float32), "offset"),
+        numpy_helper.from_array(np.full((1, 3, 1, 1), 1 / 127.5, np.float32), "factor"),
+        numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "twice"),
+    ]
+    nodes = [
+        helper.make_node("Cast", ["frame"], ["float"], name="cast", to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["float"], ["planes"], name="transpose", perm=[0, 3, 1, 2]),
+        helper.make_node("Sub", ["planes", "offset"], ["centred"], name="sub"),
+        helper.make_node("Mul", ["centred", "factor"], ["normal"], name="mul"),
+    ]
+
+    def conv(name: str, source: str, before: int, after: int, kernel: int) -> None:
+        scale = 1.5 / np.sqrt(before * kernel * kernel)
+        weight = rng.normal(0, scale, (after, before, kernel, kernel)).astype(np.float32)
+        tensors.append(numpy_helper.from_array(weight, f"{name}.weight"))
+        tensors.append(numpy_helper.from_array(rng.normal(0, 0.2, after).astype(np.float32), f"{name}.bias"))
+        inputs = [source, f"{name}.weight", f"{name}.bias"]
+        nodes.append(helper.make_node("Conv", inputs, [f"{name}.out"], name=name, pads=[kernel // 2] * 4))
+
+    def relu(name: str) -> str:
+        nodes.append(helper.make_node("Relu", [f"{name}.out"], [f"{name}.relu"], name=f"{name}.act"))
+        return f"{name}.relu"
+
+    conv("stem", "normal", 3, width, 3)
+    stem = relu("stem")
+    nodes.append(helper.make_node("MaxPool", [stem], ["pooled"], name="pool", kernel_shape=[2, 2], strides=[2, 2]))
+    conv("down", "pooled", width, width, 3)
+    down = relu("down")
+    conv("residual", down, width, width, 3)
+    nodes.append(helper.make_node("Add", ["residual.out", down], ["sum"], name="add"))
+    nodes.append(
+        helper.make_node(
+            "Resize",
+            ["sum", "", "twice"],
+            ["larger"],
+            name="resize",
+            mode="nearest",
+            coordinate_transformation_mode="asymmetric",
+            nearest_mode="floor",
+        )
+    )
+    nodes.append(helper.make_node("Concat", ["larger", stem], ["joined"], name="concat", axis=1))
+    conv("up", "joined", 2 * width, width, 3)
+    conv("head", relu("up"), width, 1, 1)
+    nodes.append(helper.make_node("Sigmoid", ["head.out"], ["probability"], name="sigmoid"))
+    graph = helper.make_graph(
+        nodes,
+        "small",
+        [helper.make_tensor_value_info("frame", TensorProto.UINT8, ["N", size, size, 3])],
+        [helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["N", 1, size, size])],
+        tensors,
+    )
+    proto = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 20)])
+    model = ModelSpec(architecture="small", height=size, width=size)
+    return serialize(with_metadata(proto, ModelMetadata(model=model, preprocess=PreprocessSpec())))
+
+
+@pytest.fixture
+def small_onnx(tmp_path: Path) -> Path:
+    """`small_network` as a file."""
+    path = tmp_path / "small-model" / "small.onnx"
+    path.parent.mkdir()
+    path.write_bytes(small_network())
+    return path
+
+
+@pytest.fixture
+def small_artifact(small_onnx: Path) -> OnnxArtifact:
+    return load_onnx(small_onnx)
+
+
+@pytest.fixture
+def small_images(tmp_path: Path) -> Path:
+    """Twelve textured images of different sizes, without masks."""
+    folder = tmp_path / "small-images"
+    rng = np.random.default_rng(5)
+    for index in range(12):
+        coarse = rng.integers(0, 256, (4, 5, 3), dtype=np.uint8)
+        image = np.kron(coarse, np.ones((6 + index, 5, 1), np.uint8))
+        write_png(folder / f"image_{index:02d}.png", image)
+    return folder

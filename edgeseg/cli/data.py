@@ -44,6 +44,8 @@ def synth(
 
     if clip_masks is not None and clip is None:
         raise UsageError("--clip-masks without --clip", next_command="add --clip FILE.mp4")
+    if clip_masks is not None and clip_masks.absolute() == out.absolute():
+        raise UsageError("--clip-masks and --out are one folder", next_command="choose another --clip-masks")
     counts = {"train": train, "validation": validation, "test": test}
     if clip is not None:
         check_clip(clip, clip_frames, clip_height, clip_width, masks_dir=clip_masks)

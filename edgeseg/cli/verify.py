@@ -12,6 +12,7 @@ from edgeseg.cli.output import JsonFlag, emit, say, track
 
 if TYPE_CHECKING:
     from edgeseg.artifacts import Verdict
+    from edgeseg.dataset import Pair
 
 
 def verify(
@@ -35,33 +36,47 @@ def verify(
     as_json: JsonFlag = False,
 ) -> None:
     """Prove that an engine keeps accuracy and latency within tolerance; exit code 3 where it does not."""
-    from edgeseg.artifacts import EngineArtifact, Verdict
-    from edgeseg.cli.model_argument import open_model
+    from edgeseg.artifacts import Verdict
     from edgeseg.dataset import load_pairs
     from edgeseg.errors import ToleranceError
-    from edgeseg.runtime.loading import open_engine
-    from edgeseg.runtime.passports import passport_path
-    from edgeseg.runtime.verify.page import check_report_folder, write_report
-    from edgeseg.runtime.verify.rules import limits_for
-    from edgeseg.runtime.verify.verification import verify as verify_sessions
+    from edgeseg.runtime.verify.page import check_report_folder
 
     if report is not None:
         check_report_folder(report)
     pairs = load_pairs(data, split)
     former = None if baseline is None else Verdict.read(baseline)
-    with (
-        contextlib.closing(open_engine(engine)) as candidate,
-        contextlib.closing(open_model(reference)) as standard,
-    ):
-        limits = limits_for(candidate.info.precision, max_dice_drop, max_p99_ms)
-        passport = EngineArtifact.read(passport_path(engine))
-        verdict = verify_sessions(candidate, standard, pairs, limits, passport=passport, baseline=former, track=track)
-        if report is not None:
-            write_report(report, verdict, candidate, standard, pairs)
-            say(f"wrote {report / 'verdict.html'} and verdict.json")
+    verdict = _prove(engine, reference, pairs, (max_dice_drop, max_p99_ms), former, report)
     emit(verdict, as_json, _text(verdict))
     if verdict.passed is not True:
         raise typer.Exit(ToleranceError.exit_code)
+
+
+def _prove(
+    engine: Path,
+    reference: Path,
+    pairs: list[Pair],
+    limits: tuple[float | None, float | None],
+    baseline: Verdict | None,
+    report: Path | None,
+) -> Verdict:
+    from edgeseg.artifacts import EngineArtifact
+    from edgeseg.cli.model_argument import open_model
+    from edgeseg.runtime.loading import open_engine
+    from edgeseg.runtime.passports import passport_path
+    from edgeseg.runtime.verify.page import write_report
+    from edgeseg.runtime.verify.rules import limits_for
+    from edgeseg.runtime.verify.verification import verify as verify_sessions
+
+    with contextlib.closing(open_engine(engine)) as candidate, contextlib.closing(open_model(reference)) as standard:
+        demanded = limits_for(candidate.info.precision, *limits)
+        passport = EngineArtifact.read(passport_path(engine))
+        verdict = verify_sessions(
+            candidate, standard, pairs, demanded, passport=passport, baseline=baseline, track=track
+        )
+        if report is not None:
+            write_report(report, verdict, candidate, standard, pairs)
+            say(f"wrote {report / 'verdict.html'} and verdict.json")
+    return verdict
 
 
 def _text(verdict: Verdict) -> str:

@@ -86,7 +86,7 @@ def to_fp16(values: NDArray[np.float32], name: str) -> NDArray[np.float16]:
     Raises:
         BadInputError: A value is beyond FP16's largest number, 65504.
     """
-    if values.size and float(np.abs(values).max()) > np.finfo(np.float16).max:
+    if values.size and float(np.abs(values).max()) > float(np.finfo(np.float16).max):
         raise BadInputError(
             f"the weight {name} does not fit into FP16",
             found=f"a magnitude of {float(np.abs(values).max()):.4g}",

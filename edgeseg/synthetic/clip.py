@@ -157,6 +157,10 @@ def check_clip(path: Path, frames: int, height: int, width: int, fps: int = 25, 
         )
     for output in filter(None, (path, masks_dir)):
         check_writable(output)
+    if path.is_dir():
+        raise BadInputError(f"{path} is a folder", expected="a file NAME.mp4")
+    if masks_dir is not None and masks_dir.exists() and (not masks_dir.is_dir() or any(masks_dir.iterdir())):
+        raise BadInputError(f"{masks_dir} exists and is not empty", expected="a new or empty folder for the masks")
 
 
 def _encode(

@@ -19,6 +19,9 @@ _POLYP = np.array(
 )
 """How a polyp differs from the mucosa about it: redder, paler, yellower, livid, hardly."""
 
+_CONTRAST = 1.3
+"""Exponent on that difference: a small U-Net reaches Dice 0.9 in minutes, one colour threshold does not reach 0.6."""
+
 
 @dataclass(frozen=True)
 class Look:
@@ -67,5 +70,5 @@ def draw_look(rng: np.random.Generator) -> Look:
 def draw_polyp_colour(rng: np.random.Generator, mucosa: Colour) -> Colour:
     """A polyp's reflectance on mucosa of that colour."""
     blend = rng.dirichlet(np.full(len(_POLYP), 0.5)).astype(np.float32)
-    colour = mucosa * (blend @ _POLYP) * rng.uniform(0.97, 1.05, 3)
+    colour = mucosa * (blend @ _POLYP) ** np.float32(_CONTRAST) * rng.uniform(0.97, 1.05, 3)
     return np.asarray(np.clip(colour, 0.05, 0.95), dtype=np.float32)

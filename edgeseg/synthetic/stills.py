@@ -75,13 +75,13 @@ def _place_polyp(
     rng: np.random.Generator, scene: Scene, camera: Camera, shape: Shape | None, height: int, width: int
 ) -> None:
     """Put a polyp on the wall where a random pixel looks, as large as it should appear."""
-    kind = shape or SHAPES[int(rng.choice(len(SHAPES), p=[0.42, 0.2, 0.18, 0.2]))]
+    kind = shape or SHAPES[int(rng.choice(len(SHAPES), p=[0.44, 0.16, 0.18, 0.22]))]
     distance, wall = _visible_place(rng, scene, camera, height, width)
     apparent = rng.uniform(0.16, 0.46)
     size = float(np.clip(apparent * distance, 0.1, 0.5)) * (0.62 if kind == "pedunculated" else 1.0)
     body = grow_polyp(rng, kind, wall.position[:, 0], wall.normal[:, 0], size)
     colour = draw_polyp_colour(rng, scene.look.mucosa)
-    scene.polyps.append(RootedPolyp(body, colour, scene.colon, rng.uniform(0.15, 0.9)))
+    scene.polyps.append(RootedPolyp(body, colour, scene.colon, rng.uniform(0.25, 0.95)))
 
 
 def _visible_place(

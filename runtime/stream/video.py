@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 FALLBACK_RATE = Fraction(25)
 TOLERATED_FRAMES = 3
 """Headers may be off by so many frames without the file counting as cut off."""
+SOUND_PADDING_S = 0.5
+"""Sound is written in blocks with a lead-in, so that the stated length is a little longer than what is there."""
 FORMATS_WITH_LENGTH = ("mp4", "matroska")
 """Containers whose header states how long the video is; others guess it from what is there."""
 UNSPECIFIED = 2
@@ -172,7 +174,7 @@ class VideoFile(AbstractContextManager["VideoFile"]):
         announced_s = self._announced_end_s()
         if announced_s is None or self._timeline.last is None:
             return
-        few_s = float(TOLERATED_FRAMES / self._rate)
+        few_s = float(TOLERATED_FRAMES / self._rate) + (SOUND_PADDING_S if others_end_s else 0.0)
         end_s = float(self._timeline.last * self._time_base + 1 / self._rate)
         too_short = max(end_s, others_end_s) + few_s < announced_s
         too_few = not self._stream.frames or count + TOLERATED_FRAMES < self._stream.frames

@@ -67,16 +67,22 @@ def _draw(row: VerdictRow, pair: Pair, reference: FiniteSession, engine: FiniteS
         mask_or_none(engine, frame, row.name),
     )
     small = _shrink(frame)
-    outlined = _outline(small, truth, TRUTH_COLOUR)
     return WorstImage(
         row=row,
         frame=_as_base64(small),
-        truth=_as_base64(outlined),
+        truth=_as_base64(_outline(small, truth, TRUTH_COLOUR)),
         reference=_as_base64(
-            outlined if reference_mask is None else _outline(outlined, reference_mask, REFERENCE_COLOUR)
+            small if reference_mask is None else _over_truth(small, reference_mask, truth, REFERENCE_COLOUR)
         ),
-        engine=None if engine_mask is None else _as_base64(_outline(outlined, engine_mask, ENGINE_COLOUR)),
+        engine=None if engine_mask is None else _as_base64(_over_truth(small, engine_mask, truth, ENGINE_COLOUR)),
     )
+
+
+def _over_truth(picture: Frame, mask: Mask, truth: Mask, colour: Colour) -> Frame:
+    """A network's contour, and ground truth as a hair line on it, so that their difference shows."""
+    canvas = _outline(picture, mask, colour)
+    cv2.drawContours(canvas, _contours(truth, picture), -1, TRUTH_COLOUR, 1)
+    return canvas
 
 
 def _shrink(frame: Frame) -> Frame:
@@ -89,14 +95,16 @@ def _shrink(frame: Frame) -> Frame:
 
 def _outline(picture: Frame, mask: Mask, colour: Colour) -> Frame:
     """A copy of the picture with the mask's contour, cased in black so that it shows on bright mucosa too."""
-    size = (picture.shape[1], picture.shape[0])
-    foreground = (mask > 0).astype(np.uint8)
-    small = cv2.resize(foreground, size, interpolation=cv2.INTER_NEAREST_EXACT)
-    contours, _ = cv2.findContours(small, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     canvas: Any = picture.copy()
     for line, thickness in ((_CASING, 4), (colour, 2)):
-        cv2.drawContours(canvas, contours, -1, line, thickness, cv2.LINE_AA)
+        cv2.drawContours(canvas, _contours(mask, picture), -1, line, thickness, cv2.LINE_AA)
     return np.asarray(canvas, np.uint8)
+
+
+def _contours(mask: Mask, picture: Frame) -> Any:
+    size = (picture.shape[1], picture.shape[0])
+    small = cv2.resize((mask > 0).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT)
+    return cv2.findContours(small, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)[0]
 
 
 def _as_base64(picture: Frame) -> str:

@@ -53,20 +53,14 @@ def verify(
         reasons=tuple(finding.reason for finding in findings),
         data_sha256=data_sha256,
         image_count=len(pairs),
-        mean_dice=comparison.mean_dice,
-        mean_iou=comparison.mean_iou,
-        reference_mean_dice=comparison.reference_mean_dice,
-        mean_dice_drop=comparison.mean_dice_drop,
-        mean_agreement=comparison.mean_agreement,
-        confidence_interval=comparison.drop_interval(),
         limits=limits,
         latency=latency,
         latency_samples_ms=samples_ms,
-        rows=comparison.rows,
         edgeseg_version=edgeseg.__version__,
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         convolutions=None if passport is None else passport.convolutions,
         int8_convolutions=None if passport is None else passport.int8_convolutions,
+        **_scores(comparison),
         **_identity(engine.info, reference.info),
     )
 
@@ -85,6 +79,18 @@ def judge(
         findings += rules.judge_baseline(comparison, latency, limits, baseline)
     severity = {False: 0, "undecided": 1, True: 2}
     return sorted(findings, key=lambda finding: severity[finding.outcome])
+
+
+def _scores(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "mean_dice": comparison.mean_dice,
+        "mean_iou": comparison.mean_iou,
+        "reference_mean_dice": comparison.reference_mean_dice,
+        "mean_dice_drop": comparison.mean_dice_drop,
+        "mean_agreement": comparison.mean_agreement,
+        "confidence_interval": comparison.drop_interval(),
+        "rows": comparison.rows,
+    }
 
 
 def _identity(engine: SessionInfo, reference: SessionInfo) -> dict[str, Any]:

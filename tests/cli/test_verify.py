@@ -149,6 +149,7 @@ def test_the_reference_is_demanded(tiny_engine: Path, labelled: Path, capsys) ->
 
 
 def test_the_command_itself_imports_nothing_heavy() -> None:
-    code = "import sys, edgeseg.cli.verify, edgeseg.cli.evaluate; print({'cv2', 'onnx', 'jinja2', 'numpy'} & set(sys.modules))"
+    imports = "import sys, edgeseg.cli.verify, edgeseg.cli.evaluate"
+    code = f"{imports}; print({{'cv2', 'onnx', 'jinja2', 'numpy'}} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"

@@ -134,6 +134,5 @@ def nearest(length: int, size: int) -> tuple[NDArray[np.int64], NDArray[np.bool_
     return numerator // (2 * size), numerator % (2 * size) != 0
 
 
-@pytest.mark.xfail(strict=True, reason="cv2.compare cannot tell a 1x1 array from a scalar")
 def test_a_frame_of_one_pixel_has_a_mask() -> None:
     assert mask_from_probability(np.full((1, 4, 4), 0.9, np.float32), 1, 1).tolist() == [[255]]
