@@ -55,8 +55,8 @@ def render_card(facts: CardFacts) -> str:
             f"{facts.multiply_adds / 1e9:.2f} G multiply-adds a frame",
             f"- Input: uint8 RGB frames, stretched to {model.width}x{model.height}; normalisation is inside the graph",
             f"- Output: probability of {', '.join(model.classes)}; a pixel counts from 0.5 on",
-            f"- Weights: stored as FP16; before that rounding the graph was within "
-            f"{metrics['max_probability_difference']:.1g} of PyTorch on {metrics['parity_inputs']:.0f} frames and noise",
+            "- Weights: stored as FP16; before that rounding the graph was within "
+            f"{metrics['max_probability_difference']:.1g} of PyTorch on {metrics['parity_inputs']:.0f} frames",
             f"- Calibration: ranges on {facts.calibration_images} images of the train split",
             "",
             f"## Measured on the test split ({images} images, onnxruntime engines on a CPU)",

@@ -89,7 +89,7 @@ def onnx_from_session(
 ) -> tuple[ModelMetadata, onnx.ModelProto]:
     """Export a loaded network, check parity, attach the metadata; see `export_run`."""
     info = session.info
-    proto = with_readable_names(contract_graph(session.network, info.model, info.preprocess))
+    proto = with_readable_names(contract_graph(session.network.network, info.model, info.preprocess))
     onnx_session = OnnxRuntimeSession(
         serialize(proto), SessionInfo(info.model, info.preprocess, "onnxruntime", "fp32", "")
     )

@@ -40,7 +40,7 @@ def load(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises pickle, zip and runtime errors alike
         raise BadInputError(
-            f"{path} is no checkpoint that can be read", found=str(error).splitlines()[0][:200]
+            f"{path} is no checkpoint that can be read", found=f"{type(error).__name__} {error}".splitlines()[0][:200]
         ) from error
     if not isinstance(content, dict) or "network" not in content:
         raise BadInputError(f"{path} is no checkpoint of edgeseg", found=type(content).__name__)

@@ -86,11 +86,9 @@ class Trainer:
         """Rise and fall of the learning rate over all steps (Smith and Topin, 2017, arXiv:1708.07120)."""
         training = self.recipe.training
         steps = training.epochs * batch_count(len(self.samples), training.batch_size)
+        total = max(steps, 4)  # the schedule divides by the lengths of its two phases
         return torch.optim.lr_scheduler.OneCycleLR(
-            optimiser,
-            training.learning_rate,
-            total_steps=max(steps, 2),
-            pct_start=max(training.warmup, 1 / max(steps, 2)),
+            optimiser, training.learning_rate, total_steps=total, pct_start=max(training.warmup, 2 / total)
         )
 
     @property

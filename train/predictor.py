@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 from edgeseg.files import sha256_file
 from edgeseg.packages import RUN_CHECKPOINT
@@ -25,7 +24,7 @@ class TorchSession:
         info: What it is.
     """
 
-    def __init__(self, network: nn.Module, info: SessionInfo) -> None:
+    def __init__(self, network: NormalisedNetwork, info: SessionInfo) -> None:
         self.network = network
         self._info = info
 
@@ -52,7 +51,7 @@ class TorchSession:
         """Nothing to give back."""
 
 
-def session_from_network(network: nn.Module, model: ModelSpec, preprocess: PreprocessSpec, sha256: str) -> TorchSession:
+def session_from_network(network: NormalisedNetwork, model: ModelSpec, preprocess: PreprocessSpec, sha256: str) -> TorchSession:
     """Wrap a network that is being trained or was just loaded."""
     return TorchSession(network, SessionInfo(model, preprocess, "torch", "fp32", sha256))
 

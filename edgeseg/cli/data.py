@@ -38,34 +38,20 @@ def synth(
     as_json: JsonFlag = False,
 ) -> None:
     """Make a synthetic endoscopy data set with exact masks, and a video if wanted."""
-    from edgeseg.dataset import hash_pairs, load_pairs
     from edgeseg.synthetic.clip import check_clip, write_clip
     from edgeseg.synthetic.folders import write_dataset
 
-    if clip_masks is not None and clip is None:
-        raise UsageError("--clip-masks without --clip", next_command="add --clip FILE.mp4")
-    if clip_masks is not None and clip_masks.absolute() == out.absolute():
-        raise UsageError("--clip-masks and --out are one folder", next_command="choose another --clip-masks")
+    _check_clip_folder(out, clip, clip_masks)
     counts = {"train": train, "validation": validation, "test": test}
     if clip is not None:
         check_clip(clip, clip_frames, clip_height, clip_width, masks_dir=clip_masks)
     write_dataset(out, seed, counts, height, width, track)
     if clip is not None:
         write_clip(clip, seed, clip_frames, clip_height, clip_width, masks_dir=clip_masks, track=track)
-    pairs = [pair for split, count in counts.items() if count for pair in load_pairs(out, split)]
-    result = {
-        "out": str(out),
-        "seed": seed,
-        "pictures": counts,
-        "data_sha256": hash_pairs(pairs),
-        "clip": None if clip is None else str(clip),
-        "clip_frames": 0 if clip is None else clip_frames,
-    }
-    emit(
-        result,
-        as_json,
-        f"{len(pairs)} pictures in {out}" + ("" if clip is None else f", {clip_frames} frames in {clip}"),
-    )
+    clip_result = {"clip": None if clip is None else str(clip), "clip_frames": 0 if clip is None else clip_frames}
+    result = {"out": str(out), "seed": seed, "pictures": counts, "data_sha256": _content(out, counts), **clip_result}
+    words = f"{sum(counts.values())} pictures in {out}"
+    emit(result, as_json, words if clip is None else f"{words}, {clip_frames} frames in {clip}")
 
 
 @app.command("inspect")
@@ -100,6 +86,20 @@ def split(
     result = split_dataset(source, out, validation, test, seed, track)
     counts = ", ".join(f"{count} {name}" for name, count in result.pictures.items())
     emit(result, as_json, f"{counts} in {out}")
+
+
+def _check_clip_folder(out: Path, clip: Path | None, clip_masks: Path | None) -> None:
+    if clip_masks is not None and clip is None:
+        raise UsageError("--clip-masks without --clip", next_command="add --clip FILE.mp4")
+    if clip_masks is not None and clip_masks.absolute() == out.absolute():
+        raise UsageError("--clip-masks and --out are one folder", next_command="choose another --clip-masks")
+
+
+def _content(root: Path, counts: dict[str, int]) -> str:
+    """One hash over all pairs, as `edgeseg data inspect` gives it."""
+    from edgeseg.dataset import hash_pairs, load_pairs
+
+    return hash_pairs([pair for split, count in counts.items() if count for pair in load_pairs(root, split)])
 
 
 def _report_text(report: DatasetReport, root: Path) -> str:

@@ -19,7 +19,8 @@ PERIOD = 4 * math.pi
 FARTHEST = 9.0
 """Rays that meet no wall within this distance end in the dark."""
 _COLUMNS, _ROWS = 256, 512
-_TOLERANCE = 0.003
+_TOLERANCE = 0.004
+"""Gap at which a ray has arrived; grows with the distance, as pixels do."""
 _FOLD_REACH = 0.7
 """Beyond this distance from its middle a fold is flat."""
 
@@ -79,9 +80,9 @@ class Colon:
         for step in range(steps):
             gap = self.gap(origin[:, None] + heading * t)
             t += np.clip(gap * np.float32(0.5), -0.1, 0.35)
-            if step % 3 == 1 or step == steps - 1:
+            if step % 3 == 0 or step == steps - 1:
                 distance[active] = t
-                open_ = (np.abs(gap) > _TOLERANCE) & (t < FARTHEST)
+                open_ = (np.abs(gap) > _TOLERANCE * np.maximum(t, 1)) & (t < FARTHEST)
                 if not open_.any():
                     break
                 active, t, heading = active[open_], t[open_], np.ascontiguousarray(heading[:, open_])

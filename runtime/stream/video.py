@@ -162,7 +162,8 @@ class VideoFile(AbstractContextManager["VideoFile"]):
 
     def _upright_bgr(self, decoded: av.VideoFrame) -> Frame:
         self._states_matrix = decoded.colorspace != UNSPECIFIED
-        image: Any = decoded.to_ndarray(format="bgr24")
+        # Naming the target makes every PyAV from 14 on decode by the matrix that the frame names.
+        image: Any = decoded.to_ndarray(format="bgr24", dst_colorspace="DEFAULT")
         turn = TURN.get(getattr(decoded, "rotation", 0))  # PyAV before 14.2 does not tell
         if turn is None:
             return np.asarray(image, dtype=np.uint8)

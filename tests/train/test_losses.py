@@ -1,0 +1,38 @@
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import expit
+from torchmetrics.functional.segmentation import dice_score
+
+from edgeseg.train.losses import LOSSES, bce_dice_loss, bce_loss, dice_loss
+
+
+def test_dice_loss_of_hard_masks_is_one_minus_dice() -> None:
+    rng = np.random.default_rng(1)
+    truth = torch.from_numpy((rng.random((5, 1, 16, 16)) < 0.4).astype(np.float32))
+    guess = torch.from_numpy((rng.random((5, 1, 16, 16)) < 0.5).astype(np.float32))
+    logits = (guess * 2 - 1) * 60
+    expected = dice_score(guess.int(), truth.int(), num_classes=1, input_format="one-hot", average="micro").mean()
+    assert abs(float(dice_loss(logits, truth, smooth=0.0)) - (1 - float(expected))) < 1e-6
+
+
+@given(st.lists(st.floats(-8, 8, width=32), min_size=4, max_size=4), st.lists(st.booleans(), min_size=4, max_size=4))
+def test_bce_is_the_textbook_formula(values: list[float], truth: list[bool]) -> None:
+    logits = torch.tensor(values).view(1, 1, 2, 2)
+    target = torch.tensor(truth).float().view(1, 1, 2, 2)
+    p, t = expit(np.array(values)), np.array(truth, float)
+    expected = -(t * np.log(p) + (1 - t) * np.log1p(-p)).mean()
+    assert abs(float(bce_loss(logits, target)) - expected) < 1e-5
+
+
+def test_the_sum_is_the_sum() -> None:
+    logits, target = torch.randn(2, 1, 8, 8), torch.ones(2, 1, 8, 8)
+    assert torch.equal(bce_dice_loss(logits, target), bce_loss(logits, target) + dice_loss(logits, target))
+    assert set(LOSSES) == {"bce", "dice", "bce+dice"}
+
+
+def test_an_empty_image_rewards_an_empty_guess() -> None:
+    empty = torch.zeros(1, 1, 8, 8)
+    assert float(dice_loss(torch.full_like(empty, -30.0), empty)) < 1e-6
+    assert float(dice_loss(torch.full_like(empty, 30.0), empty)) > 0.9

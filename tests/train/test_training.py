@@ -1,0 +1,164 @@
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from edgeseg.dataset import load_pairs
+from edgeseg.errors import BadInputError, MismatchError
+from edgeseg.images import read_rgb
+from edgeseg.runtime.verify.evaluation import evaluate
+from edgeseg.train import checkpoint, loop
+from edgeseg.train.predictor import open_run
+from edgeseg.train.recipe import Recipe, read_recipe
+from edgeseg.train.record import Epoch, RunRecord
+from edgeseg.train.training import train
+
+
+class StopError(Exception):
+    """What cuts a training off in these tests."""
+
+
+def settings_of(recipe: Recipe, **training: object) -> Recipe:
+    return recipe.model_copy(update={"training": recipe.training.model_copy(update=training)})
+
+
+def weights_of(run: Path) -> dict[str, torch.Tensor]:
+    return checkpoint.load(run / checkpoint.LAST)["network"]
+
+
+def test_a_training_learns_and_leaves_a_whole_run(blobs: Path, tmp_path: Path, tiny_recipe: Recipe) -> None:
+    run = tmp_path / "run"
+    recipe = settings_of(tiny_recipe, epochs=8, learning_rate=1e-2)
+    record = train(blobs, run, recipe)
+    assert {path.name for path in run.iterdir()} == {
+        "recipe.toml",
+        "run.json",
+        "history.csv",
+        "curves.png",
+        "best.pt",
+        "last.pt",
+    }
+    assert record == RunRecord.read(run / "run.json")
+    assert record.finished
+    rows = list(csv.DictReader((run / "history.csv").open()))
+    assert [row["epoch"] for row in rows] == [str(number) for number in range(1, 9)]
+    assert record.best_validation_dice == max(float(row["validation_dice"]) for row in rows)
+    assert float(rows[-1]["train_loss"]) < 0.8 * float(rows[0]["train_loss"])
+    assert read_rgb(run / "curves.png").shape[0] > 200
+    assert read_recipe(run / "recipe.toml") == recipe
+
+
+def test_the_best_epoch_is_what_a_run_predicts(blobs: Path, tmp_path: Path, tiny_recipe: Recipe) -> None:
+    record = train(blobs, tmp_path / "run", tiny_recipe)
+    result = evaluate(open_run(tmp_path / "run"), load_pairs(blobs, "validation"))
+    assert result.mean_dice == pytest.approx(record.best_validation_dice, abs=1e-9)
+
+
+def test_resumed_equals_uninterrupted(blobs: Path, tmp_path: Path, tiny_recipe: Recipe) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    train(blobs, whole, tiny_recipe)
+
+    def stop_after_first(row: Epoch, record: RunRecord) -> None:
+        if row.epoch == 1:
+            raise StopError
+
+    with pytest.raises(StopError):
+        train(blobs, cut, tiny_recipe, report=stop_after_first)
+    assert not RunRecord.read(cut / "run.json").finished
+    train(blobs, cut, tiny_recipe, resume=True)
+    expected, found = weights_of(whole), weights_of(cut)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+    def history(run: Path) -> list[tuple[str, ...]]:
+        return [tuple(row.values())[:-1] for row in csv.DictReader((run / "history.csv").open())]
+
+    assert history(whole) == history(cut)
+
+
+def test_early_stopping_waits_for_its_patience(
+    blobs: Path, tmp_path: Path, tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dice = iter([0.5, 0.6, 0.55, 0.58, 0.9])
+    monkeypatch.setattr(loop.Trainer, "_validate", lambda self: (next(dice), 0.4))
+    record = train(blobs, tmp_path / "run", settings_of(tiny_recipe, epochs=9, patience=2))
+    assert (record.epochs, record.best_epoch, record.finished) == (4, 2, True)
+
+
+def test_divergence_is_said_and_keeps_the_last_good_checkpoint(
+    blobs: Path, tmp_path: Path, tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = iter(range(99))
+
+    def loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return logits.mean() * (float("nan") if next(calls) >= 3 else 1.0)
+
+    monkeypatch.setitem(loop.LOSSES, "bce+dice", loss)
+    with pytest.raises(BadInputError, match="diverged") as caught:
+        train(blobs, tmp_path / "run", tiny_recipe)
+    assert "epoch 2" in (caught.value.found or "")
+    assert RunRecord.read(tmp_path / "run" / "run.json").epochs == 1
+    assert np.isfinite(next(iter(weights_of(tmp_path / "run").values())).numpy()).all()
+
+
+def test_a_used_folder_is_not_overwritten(blobs: Path, tmp_path: Path, tiny_recipe: Recipe) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "precious").write_text("x")
+    with pytest.raises(BadInputError, match="not empty"):
+        train(blobs, tmp_path / "run", tiny_recipe)
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["precious"]
+
+
+def test_resuming_refuses_other_recipes_other_data_and_nothing(
+    blobs: Path, tmp_path: Path, tiny_recipe: Recipe
+) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(BadInputError, match="nothing to resume"):
+        train(blobs, run, tiny_recipe, resume=True)
+    train(blobs, run, settings_of(tiny_recipe, epochs=1))
+    with pytest.raises(MismatchError, match="recipe"):
+        train(blobs, run, tiny_recipe, resume=True)
+    other = tmp_path / "other"
+    other.mkdir()
+    for split in ("train", "validation"):
+        (other / split).symlink_to(blobs / "test")
+    with pytest.raises(MismatchError, match="data"):
+        train(other, run, settings_of(tiny_recipe, epochs=1), resume=True)
+
+
+def test_data_without_splits_is_refused(blobs: Path, tmp_path: Path, tiny_recipe: Recipe) -> None:
+    with pytest.raises(BadInputError, match="no splits"):
+        train(blobs / "train", tmp_path / "run", tiny_recipe)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", b"PK\x03\x04 not really"])
+def test_a_broken_checkpoint_is_bad_input(blobs: Path, tmp_path: Path, tiny_recipe: Recipe, content: bytes) -> None:
+    run = tmp_path / "run"
+    train(blobs, run, settings_of(tiny_recipe, epochs=1))
+    (run / "best.pt").write_bytes(content)
+    with pytest.raises(BadInputError, match=r"best\.pt"):
+        open_run(run)
+
+
+def test_a_checkpoint_cannot_run_code(blobs: Path, tmp_path: Path, tiny_recipe: Recipe) -> None:
+    run, trace = tmp_path / "run", tmp_path / "trace"
+    train(blobs, run, settings_of(tiny_recipe, epochs=1))
+
+    class Attack:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return Path.touch, (str(trace),)
+
+    torch.save({"network": Attack()}, run / "best.pt")
+    with pytest.raises(BadInputError):
+        open_run(run)
+    assert not trace.exists()
+
+
+def test_a_checkpoint_of_another_recipe_is_a_mismatch(blobs: Path, tmp_path: Path, tiny_recipe: Recipe) -> None:
+    train(blobs, tmp_path / "a", settings_of(tiny_recipe, epochs=1))
+    train(blobs, tmp_path / "b", settings_of(tiny_recipe, epochs=1, seed=5))
+    (tmp_path / "a" / "best.pt").write_bytes((tmp_path / "b" / "best.pt").read_bytes())
+    with pytest.raises(MismatchError, match="another recipe"):
+        open_run(tmp_path / "a")
