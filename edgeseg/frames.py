@@ -73,7 +73,7 @@ def mask_from_probability(probability: Probability, height: int, width: int, thr
     """
     if probability.shape[0] == 1:
         scaled = scale_plane(probability[0], height, width)
-        return _as_uint8(cv2.inRange(scaled, threshold, np.inf))  # type: ignore[call-overload]
+        return _as_uint8(cv2.inRange(scaled, threshold, np.inf))
     planes = np.stack([scale_plane(plane, height, width) for plane in probability])
     return np.asarray(planes.argmax(axis=0), dtype=np.uint8)
 

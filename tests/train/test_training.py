@@ -30,7 +30,7 @@ def weights_of(run: Path) -> dict[str, torch.Tensor]:
 
 def test_a_training_learns_and_leaves_a_whole_run(blobs: Path, tmp_path: Path, tiny_recipe: Recipe) -> None:
     run = tmp_path / "run"
-    recipe = settings_of(tiny_recipe, epochs=8, learning_rate=1e-2)
+    recipe = settings_of(tiny_recipe, epochs=14, learning_rate=1e-2)
     record = train(blobs, run, recipe)
     assert {path.name for path in run.iterdir()} == {
         "recipe.toml",
@@ -43,7 +43,7 @@ def test_a_training_learns_and_leaves_a_whole_run(blobs: Path, tmp_path: Path, t
     assert record == RunRecord.read(run / "run.json")
     assert record.finished
     rows = list(csv.DictReader((run / "history.csv").open()))
-    assert [row["epoch"] for row in rows] == [str(number) for number in range(1, 9)]
+    assert [row["epoch"] for row in rows] == [str(number) for number in range(1, 15)]
     assert record.best_validation_dice == max(float(row["validation_dice"]) for row in rows)
     assert float(rows[-1]["train_loss"]) < 0.8 * float(rows[0]["train_loss"])
     assert read_rgb(run / "curves.png").shape[0] > 200
