@@ -34,16 +34,17 @@ from edgeseg.train.record import RUN_RECORD, Epoch, RunRecord
 from edgeseg.train.training import train
 
 SEED = 1
-IMAGE_COUNTS = {"train": 240, "validation": 40, "test": 60}
+IMAGE_COUNTS = {"train": 300, "validation": 60, "test": 60}
 IMAGE_SIDE_PX = 256
 CLIP_FRAMES = 150
 CALIBRATION_IMAGES = 64
 RECIPE_SETTINGS = (
+    "model.architecture=lite0-unet",
     "model.height=128",
     "model.width=128",
-    "training.epochs=16",
+    "training.epochs=15",
     "training.batch_size=8",
-    "training.learning_rate=4e-3",
+    "training.learning_rate=2e-3",
     'training.precision="bf16-mixed"',
 )
 
@@ -152,7 +153,7 @@ def _train(paths: _Paths, say: Say, track: Track) -> None:
         return
     recipe = read_recipe(None, RECIPE_SETTINGS)
     size = f"{recipe.model.width}x{recipe.model.height}"
-    say(f"2 training   U-Net of base width {recipe.model.base_width} at {size}, {recipe.training.epochs} epochs")
+    say(f"2 training   {recipe.model.architecture} at {size}, {recipe.training.epochs} epochs")
 
     def report(row: Epoch, record: RunRecord) -> None:
         say(f"             epoch {row.epoch:2d}  loss {row.train_loss:.3f}  validation Dice {row.validation_dice:.4f}")

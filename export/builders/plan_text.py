@@ -20,8 +20,6 @@ _QUOTED = re.compile(r'"([^"]+)"')
 def convolution_types(plan: bytes) -> list[str]:
     """The operand type of every convolution in a plan, for example ``int8``, ``half``, ``float``.
 
-    A plan for several compute capabilities holds each convolution once for each.
-
     Args:
         plan: A serialised TensorRT-RTX engine.
 

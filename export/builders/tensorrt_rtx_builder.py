@@ -44,13 +44,11 @@ class TensorRtRtxBuilder:
         trt = require("tensorrt_rtx")
         proto = graph_in_precision(request)
         plan = self._plan(trt, serialize(proto), request)
-        types = convolution_types(plan)
-        convolutions = sum(node.op_type in CONVOLUTIONS for node in proto.graph.node)
         return BuiltEngine(
             data=plan,
             backend_version=trt.__version__,
-            convolutions=convolutions,
-            int8_convolutions=_share(types, convolutions),
+            convolutions=sum(node.op_type in CONVOLUTIONS for node in proto.graph.node),
+            int8_convolutions=convolution_types(plan).count("int8"),
             build_flags={"strongly_typed": True, "batch": [1, 1, LARGEST_BATCH]},
             binding=Binding(compute_capabilities=self.compute_capabilities),
         )
@@ -98,13 +96,6 @@ def graph_in_precision(request: BuildRequest) -> onnx.ModelProto:
         return with_fp16_convolutions(request.artifact.proto)
     assert request.table is not None
     return with_fp16_convolutions(quantise(request.artifact, request.table, TENSORRT_STYLE).proto)
-
-
-def _share(types: list[str], convolutions: int) -> int:
-    """INT8 convolutions of one target; a plan for several targets repeats every convolution."""
-    int8 = sum(kind == "int8" for kind in types)
-    repeats = max(round(len(types) / convolutions), 1) if convolutions else 1
-    return int8 // repeats
 
 
 def _collecting_logger(trt: Any) -> Any:

@@ -1,0 +1,67 @@
+"""Real TensorRT-RTX engines, built here without a GPU."""
+
+from pathlib import Path
+
+import pytest
+
+from edgeseg.calibration.ranges import calibrate
+from edgeseg.errors import BadInputError, MissingComponentError
+from edgeseg.export.build import BuildOptions, build_engine
+from edgeseg.export.builders.plan_text import convolution_types
+from edgeseg.graph.files import load_onnx, serialize, with_metadata
+from edgeseg.images import list_images
+from edgeseg.runtime.loading import open_engine
+
+pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed (extra `rtx`, Linux x86-64)")
+
+PACKAGES = sorted((Path(__file__).parents[2] / "models").glob("*/model.onnx"))
+
+
+@pytest.fixture
+def small_table(small_onnx: Path, small_images: Path) -> Path:
+    path = small_onnx.parent.parent / "table.json"
+    calibrate(load_onnx(small_onnx), list_images(small_images)).write(path)
+    return path
+
+
+@pytest.mark.parametrize(("precision", "operand"), [("fp32", "float"), ("fp16", "half"), ("int8", "int8")])
+def test_the_plan_runs_its_convolutions_in_the_precision_asked_for(
+    small_onnx: Path, small_table: Path, tmp_path: Path, precision: str, operand: str
+) -> None:
+    calibration = small_table if precision == "int8" else None
+    options = BuildOptions(precision, "tensorrt-rtx", calibration, out=tmp_path / "x.engine")
+    passport = build_engine(small_onnx, options).passport
+    types = convolution_types((tmp_path / "x.engine").read_bytes())
+    assert len(passport.binding.compute_capabilities or ()) == 3
+    assert len(types) == 5
+    assert types.count(operand) == (3 if precision == "int8" else 5)
+    assert (passport.convolutions, passport.int8_convolutions) == (5, 3 if precision == "int8" else 0)
+    assert passport.backend_version.count(".") >= 2
+
+
+def test_an_engine_that_cannot_run_here_says_what_can(small_onnx: Path, tmp_path: Path) -> None:
+    build_engine(small_onnx, BuildOptions("fp16", "tensorrt-rtx", out=tmp_path / "x.engine"))
+    with pytest.raises(MissingComponentError) as caught:
+        open_engine(tmp_path / "x.engine")
+    assert "--backend onnxruntime" in (caught.value.next_command or "")
+
+
+def test_an_operator_that_the_parser_lacks_is_named(small_onnx: Path, tmp_path: Path) -> None:
+    artifact = load_onnx(small_onnx)
+    relu = next(node for node in artifact.proto.graph.node if node.op_type == "Relu")
+    relu.op_type = "Det"
+    small_onnx.write_bytes(serialize(with_metadata(artifact.proto, artifact.metadata)))
+    with pytest.raises(BadInputError) as caught:
+        build_engine(small_onnx, BuildOptions("fp32", "tensorrt-rtx", out=tmp_path / "x.engine"))
+    assert "Det" in (caught.value.found or "")
+    assert not (tmp_path / "x.engine").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.parent.name)
+def test_shipped_models_build_in_every_precision(package: Path, tmp_path: Path, precision: str) -> None:
+    options = BuildOptions(precision, "tensorrt-rtx", out=tmp_path / "x.engine")
+    passport = build_engine(package.parent, options).passport
+    expected = passport.convolutions - 2 if precision == "int8" else 0
+    assert passport.int8_convolutions == expected
