@@ -1,0 +1,114 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import edgeseg
+from edgeseg.cli import run
+
+COMMANDS = (
+    "demo",
+    "data",
+    "train",
+    "evaluate",
+    "export",
+    "calibrate",
+    "build-engine",
+    "inspect",
+    "run",
+    "verify",
+    "package",
+)
+
+
+def test_help_lists_what_can_be_done(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    text = capsys.readouterr().out
+    for command in COMMANDS:
+        assert f" {command} " in text
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([command, "--help"]) == 0
+    assert "Usage: edgeseg" in capsys.readouterr().out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == edgeseg.__version__
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """What keeps `edgeseg --help` quick; its time is a figure in benchmarks, not here."""
+    heavy = {"torch", "onnx", "onnxruntime", "cv2", "av", "numpy", "pydantic", "jinja2", "tensorrt_rtx", "kornia"}
+    code = f"import sys, edgeseg.cli; edgeseg.cli.run(['--help']); print('HEAVY', sorted({heavy!r} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip().endswith("HEAVY []")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["build-engine", "m.onnx", "--precision", "int4"],
+        ["build-engine", "m.onnx", "--backend", "openvino"],
+        ["build-engine"],
+        ["nonsense"],
+        ["run", "a.engine"],
+        ["calibrate", "m.onnx", "--data", ".", "--out", "x", "--images", "0"],
+    ],
+)
+def test_usage_errors_are_exit_code_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(arguments) == 2
+    captured = capsys.readouterr()
+    assert "Usage" in captured.err
+    assert captured.out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_is_a_document_with_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["inspect", "nowhere.engine", "--json"]) == 5
+    captured = capsys.readouterr()
+    document = json.loads(captured.out)
+    assert document["exit_code"] == 5
+    assert "nowhere.engine" in document["what"]
+    assert captured.err.startswith("error: ")
+
+
+def test_a_defect_of_ours_is_one_line_unless_debug(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(path: Path) -> None:
+        raise ZeroDivisionError("inside")
+
+    monkeypatch.setattr("edgeseg.runtime.describe.describe", broken)
+    assert run(["inspect", "x"]) == 1
+    assert "Traceback" not in (quiet := capsys.readouterr().err)
+    assert "ZeroDivisionError: inside" in quiet
+    assert run(["inspect", "x"], debug=True) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_ctrl_c_is_130(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(path: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("edgeseg.runtime.describe.describe", interrupted)
+    assert run(["inspect", "x"]) == 130
+
+
+def test_the_installed_program_takes_debug_anywhere() -> None:
+    program = Path(sys.executable).with_name("edgeseg")
+    if not program.exists():
+        pytest.skip("the edgeseg program is not installed beside this Python")
+    result = subprocess.run(
+        [program, "inspect", "nowhere.onnx", "--debug"], capture_output=True, text=True, check=False, env=os.environ
+    )
+    assert result.returncode == 5
+    assert "Traceback" in result.stderr
