@@ -16,9 +16,17 @@ from edgeseg.artifacts import EngineArtifact, TensorSpec
 from edgeseg.files import sha256_bytes
 from edgeseg.graph.files import OnnxArtifact, load_onnx, serialize, with_metadata
 from edgeseg.images import write_png
+from edgeseg.optional import is_installed
 from edgeseg.specs import ModelMetadata, ModelSpec, PreprocessSpec
 
+NEED_TORCH = ["train", "export/test_onnx_from_run.py", "export/test_package.py"]
+collect_ignore = [] if is_installed("torch") else NEED_TORCH
+
 TINY_SIZE = 32
+
+
+def pytest_report_header() -> str | None:
+    return f"no torch here: {', '.join(collect_ignore)} are left out" if collect_ignore else None
 
 
 def tiny_model_metadata() -> ModelMetadata:

@@ -45,6 +45,7 @@ def test_inspect_is_readable_without_json(small_onnx: Path, capsys: pytest.Captu
 def test_train_export_and_evaluate_through_the_commands(
     blob_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    pytest.importorskip("torch", reason="training needs the extra `train`")
     settings = ["model.height=32", "model.width=32", "model.base_width=4", "model.depth=2", "training.epochs=1"]
     flags = [word for setting in settings for word in ("--set", setting)]
     code, record = typed(capsys, "train", blob_data, "--out", tmp_path / "run", *flags)
@@ -123,6 +124,7 @@ def test_calibration_images_that_are_none(
 
 
 def test_training_data_without_masks(small_images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch", reason="training needs the extra `train`")
     code, document = typed(capsys, "train", small_images, "--out", tmp_path / "run")
     assert code == 5
     assert "images" in str(document["what"])

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -53,6 +52,7 @@ def test_resize_is_the_written_rule_within_one_grey_level(height, width, to_heig
 
 @pytest.mark.parametrize(("size", "to"), [((300, 420), (256, 256)), ((100, 90), (256, 224)), ((255, 511), (256, 256))])
 def test_bilinear_part_is_that_of_torch(size, to) -> None:
+    torch = pytest.importorskip("torch", reason="the oracle is torch (extra `train`)")
     frame = random_frame(*size)
     planes = torch.tensor(frame).permute(2, 0, 1)[None].double()
     expected = torch.nn.functional.interpolate(planes, to, mode="bilinear", align_corners=False)[0].permute(1, 2, 0)
@@ -91,6 +91,7 @@ def test_grey_stays_grey_and_channels_stay_in_order() -> None:
 @settings(max_examples=60, deadline=None)
 @given(SIDE, SIDE, st.integers(2, 70), SIDE, st.integers(0, 99))
 def test_probability_is_scaled_as_torch_does(height, width, to_height, to_width, seed) -> None:
+    torch = pytest.importorskip("torch", reason="the oracle is torch (extra `train`)")
     plane = np.random.default_rng(seed).random((height, width), np.float32)
     scaled = torch.nn.functional.interpolate(
         torch.tensor(plane)[None, None], (to_height, to_width), mode="bilinear", align_corners=False

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 
 from edgeseg.images import write_png
-from edgeseg.train.recipe import read_recipe
-from edgeseg.train.training import train
 
 SETTINGS = (
     "model.height=32",
@@ -37,6 +35,9 @@ def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_run(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from edgeseg.train.recipe import read_recipe
+    from edgeseg.train.training import train
+
     run = tmp_path_factory.mktemp("runs") / "tiny"
     train(squares, run, read_recipe(None, SETTINGS))
     return run

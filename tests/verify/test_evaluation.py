@@ -1,9 +1,6 @@
 import cv2
 import numpy as np
 import pytest
-import torch
-from torchmetrics.functional import jaccard_index
-from torchmetrics.functional.segmentation import dice_score
 
 from edgeseg.errors import BadInputError
 from edgeseg.frames import resize_to_network
@@ -12,16 +9,21 @@ from edgeseg.runtime.verify.evaluation import Evaluation, NotFiniteError, evalua
 
 
 def test_scores_are_those_of_torchmetrics(make_pairs, threshold_session) -> None:
+    torch = pytest.importorskip("torch", reason="the oracle is torchmetrics (extra `train`)")
+    oracle = pytest.importorskip("torchmetrics.functional")
+    segmentation = pytest.importorskip("torchmetrics.functional.segmentation")
     pairs = make_pairs(4, dim_rows=[0, 5, 10, 20])
     evaluation = evaluate(threshold_session(150), pairs)
     for pair, score in zip(pairs, evaluation.per_image, strict=True):
         frame, truth = pair.read()
         predicted, target = torch.tensor(frame[..., 1] >= 150), torch.tensor(truth > 0)
         onehot = [torch.stack([~mask, mask])[None].long() for mask in (predicted, target)]
-        dice = dice_score(*onehot, num_classes=2, include_background=False, input_format="one-hot")
+        dice = segmentation.dice_score(*onehot, num_classes=2, include_background=False, input_format="one-hot")
         assert score.name == pair.name
         assert score.dice == pytest.approx(float(dice.squeeze()), abs=1e-6)
-        assert score.iou == pytest.approx(float(jaccard_index(predicted.long(), target.long(), "binary")), abs=1e-6)
+        assert score.iou == pytest.approx(
+            float(oracle.jaccard_index(predicted.long(), target.long(), "binary")), abs=1e-6
+        )
 
 
 def test_means_are_over_images_not_pixels(make_pairs, threshold_session) -> None:
@@ -33,6 +35,7 @@ def test_means_are_over_images_not_pixels(make_pairs, threshold_session) -> None
 
 
 def test_the_mask_is_compared_at_the_size_of_the_frame(make_pairs, threshold_session) -> None:
+    torch = pytest.importorskip("torch", reason="the oracle is torch (extra `train`)")
     pair, session = make_pairs(1)[0], threshold_session(150)
     frame, mask = pair.read()
     write_png(pair.image, np.asarray(cv2.resize(frame, (71, 61)), np.uint8))
