@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
 
-.PHONY: demo test test-all lint format system-packages clean
+.PHONY: demo test test-all test-base lint format system-packages clean
 
 demo: $(INSTALLED)
 	$(BIN)/edgeseg demo --out demo
@@ -19,6 +19,12 @@ test: lint
 test-all: lint
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not gpu and not perf"
 	$(BIN)/python -m pytest -m "perf and not gpu"
+
+# The base install alone, as on an edge box: no torch.
+test-base:
+	$(PYTHON) -m venv .venv-base
+	.venv-base/bin/pip install --editable '.[dev-base]'
+	.venv-base/bin/python -m pytest -m "not long and not gpu and not perf"
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -41,4 +47,4 @@ system-packages:
 	apt-get install --yes --no-install-recommends $$(grep -v '^#' ci/apt.txt)
 
 clean:
-	rm -rf $(VENV) demo build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-base demo build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

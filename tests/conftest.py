@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -272,3 +274,19 @@ def small_images(tmp_path: Path) -> Path:
         image = np.kron(coarse, np.ones((6 + index, 5, 1), np.uint8))
         write_png(folder / f"image_{index:02d}.png", image)
     return folder
+
+
+@pytest.fixture(scope="session")
+def system_program() -> Callable[..., str]:
+    """The path of a program of a system package; without it the test skips, or fails where they are required."""
+
+    def find(name: str, package: str | None = None) -> str:
+        path = shutil.which(name)
+        if path is not None:
+            return path
+        reason = f"{name} is not installed; sudo make system-packages brings it (package {package or name})"
+        if os.environ.get("EDGESEG_REQUIRE_SYSTEM") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+    return find

@@ -51,7 +51,9 @@ class TorchSession:
         """Nothing to give back."""
 
 
-def session_from_network(network: NormalisedNetwork, model: ModelSpec, preprocess: PreprocessSpec, sha256: str) -> TorchSession:
+def session_from_network(
+    network: NormalisedNetwork, model: ModelSpec, preprocess: PreprocessSpec, sha256: str
+) -> TorchSession:
     """Wrap a network that is being trained or was just loaded."""
     return TorchSession(network, SessionInfo(model, preprocess, "torch", "fp32", sha256))
 

@@ -1,0 +1,26 @@
+"""Make overlay.gif out of a clip of `make demo`: python docs/pictures/make_overlay_gif.py demo/overlay.mp4 ."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import av
+from PIL import Image
+
+FIRST, COUNT, STEP = 0, 48, 2
+SIZE = (400, 300)
+
+
+def main(clip: Path) -> None:
+    """Take every second frame of the clip's beginning, smaller and with a palette of its own."""
+    with av.open(str(clip)) as container:
+        frames = [frame.to_image() for frame in container.decode(video=0)][FIRST : FIRST + COUNT * STEP : STEP]
+    pictures = [frame.resize(SIZE, Image.Resampling.LANCZOS).quantize(96) for frame in frames]
+    out = Path(__file__).with_name("overlay.gif")
+    pictures[0].save(out, save_all=True, append_images=pictures[1:], duration=80, loop=0, optimize=True)
+    print(out, out.stat().st_size)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
