@@ -45,7 +45,7 @@ def synth(
     counts = {"train": train, "validation": validation, "test": test}
     if clip is not None:
         check_clip(clip, clip_frames, clip_height, clip_width, masks_dir=clip_masks)
-    write_dataset(out, seed, counts, height, width, track)
+    write_dataset(out, seed, counts, height, width, track=track)
     if clip is not None:
         write_clip(clip, seed, clip_frames, clip_height, clip_width, masks_dir=clip_masks, track=track)
     clip_result = {"clip": None if clip is None else str(clip), "clip_frames": 0 if clip is None else clip_frames}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from edgeseg.dataset import SPLITS
 from edgeseg.errors import BadInputError
 from edgeseg.files import atomic_folder, check_writable, write_bytes
 from edgeseg.images import encode_jpeg, write_png
@@ -18,7 +19,13 @@ _SPLIT_NUMBER = {"train": 0, "validation": 1, "test": 2}
 
 
 def write_dataset(
-    root: Path, seed: int, counts: Mapping[str, int], height: int = 256, width: int = 256, track: Track = silent
+    root: Path,
+    seed: int,
+    counts: Mapping[str, int],
+    height: int = 256,
+    width: int = 256,
+    negatives: Collection[str] = SPLITS,
+    track: Track = silent,
 ) -> None:
     """Render a data set: JPEG images and PNG masks; it appears whole or not at all.
 
@@ -30,6 +37,7 @@ def write_dataset(
         counts: Pictures in each of ``train``, ``validation`` and ``test``; a split of 0 is left out.
         height: Of each picture, in pixels, at least 32.
         width: Likewise.
+        negatives: Splits in which every eighth picture shows no polyp; in the others each shows one or two.
         track: Shows progress.
 
     Raises:
@@ -40,7 +48,8 @@ def write_dataset(
     pictures = [(split, number) for split, count in counts.items() for number in range(count)]
     with atomic_folder(root) as folder:
         for split, number in track(pictures, "pictures", len(pictures)):
-            polyps = 0 if number % NEGATIVE_EVERY == NEGATIVE_EVERY - 1 else 1 + (number % NEGATIVE_EVERY) // 6
+            turn = number % NEGATIVE_EVERY
+            polyps = 0 if turn == NEGATIVE_EVERY - 1 and split in negatives else 1 + turn // 6
             frame, mask = render_scene((seed, _SPLIT_NUMBER[split], number), height, width, polyps)
             name = f"{split}_{number:05d}"
             write_bytes(folder / split / "images" / f"{name}.jpg", encode_jpeg(frame, JPEG_QUALITY))

@@ -155,6 +155,12 @@ def test_a_data_set_is_sound_grows_without_change_and_holds_negatives(tmp_path: 
         assert small.mask.read_bytes() == large.mask.read_bytes()
 
 
+def test_negatives_can_be_kept_out_of_a_split(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "data", 7, {"train": 8, "test": 8}, 48, 64, negatives=("train",))
+    empty = {split.name: split.empty_masks for split in inspect_dataset(tmp_path / "data").splits}
+    assert (empty["train"], empty["test"]) == (1, 0)
+
+
 @pytest.mark.parametrize(
     ("counts", "height"), [({"train": 0}, 64), ({"holdout": 3}, 64), ({"train": -1}, 64), ({}, 64), ({"train": 2}, 16)]
 )
