@@ -13,18 +13,16 @@ demo: $(INSTALLED)
 	$(BIN)/edgeseg demo --out demo
 
 test: lint
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not long and not gpu and not perf"
-	$(BIN)/python -m pytest -m "perf and not long and not gpu"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not long and not gpu"
 
 test-all: lint
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not gpu and not perf"
-	$(BIN)/python -m pytest -m "perf and not gpu"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not gpu"
 
 # The base install alone, as on an edge box: no torch.
 test-base:
 	$(PYTHON) -m venv .venv-base
 	.venv-base/bin/pip install --editable '.[dev-base]'
-	.venv-base/bin/python -m pytest -m "not long and not gpu and not perf"
+	.venv-base/bin/python -m pytest -m "not long and not gpu"
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

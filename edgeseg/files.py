@@ -66,23 +66,38 @@ def _unwritable_named(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _parent_of(path: Path) -> Iterator[None]:
+    """Make the folders above `path`; take those that were made away again when the block fails."""
+    missing = [parent for parent in path.absolute().parents if not parent.exists()]
+    with _unwritable_named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # something else has come to lie there
+            for parent in missing:
+                parent.rmdir()
+        raise
+
+
+@contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it into place when the block ends well, else remove it.
 
     The temporary name keeps the suffix, since encoders choose their format by it.
     """
-    with _unwritable_named(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-        os.close(descriptor)
-    temporary = Path(name)
-    try:
-        yield temporary
+    with _parent_of(path):
         with _unwritable_named(path):
-            temporary.chmod(0o666 & ~_umask())
-            temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+            descriptor, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+            os.close(descriptor)
+        temporary = Path(name)
+        try:
+            yield temporary
+            with _unwritable_named(path):
+                temporary.chmod(0o666 & ~_umask())
+                temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -98,18 +113,18 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             expected="a new or empty folder",
             next_command="choose another --out, or remove it",
         )
-    with _unwritable_named(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    try:
-        yield temporary
+    with _parent_of(path):
         with _unwritable_named(path):
-            temporary.chmod(0o777 & ~_umask())
-            if path.exists():
-                path.rmdir()
-            temporary.replace(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        try:
+            yield temporary
+            with _unwritable_named(path):
+                temporary.chmod(0o777 & ~_umask())
+                if path.exists():
+                    path.rmdir()
+                temporary.replace(path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

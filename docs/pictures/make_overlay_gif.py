@@ -8,17 +8,20 @@ from pathlib import Path
 import av
 from PIL import Image
 
-FIRST, COUNT, STEP = 0, 48, 2
-SIZE = (400, 300)
+FIRST, COUNT, STEP = 6, 32, 1
+SIZE = (440, 330)
 
 
 def main(clip: Path) -> None:
-    """Take every second frame of the clip's beginning, smaller and with a palette of its own."""
+    """Take some frames of the clip, smaller, each with a palette that keeps the rare colour of the outline."""
     with av.open(str(clip)) as container:
         frames = [frame.to_image() for frame in container.decode(video=0)][FIRST : FIRST + COUNT * STEP : STEP]
-    pictures = [frame.resize(SIZE, Image.Resampling.LANCZOS).quantize(96) for frame in frames]
+    pictures = [
+        frame.resize(SIZE, Image.Resampling.LANCZOS).quantize(128, method=Image.Quantize.MAXCOVERAGE)
+        for frame in frames
+    ]
     out = Path(__file__).with_name("overlay.gif")
-    pictures[0].save(out, save_all=True, append_images=pictures[1:], duration=80, loop=0, optimize=True)
+    pictures[0].save(out, save_all=True, append_images=pictures[1:], duration=100, loop=0, optimize=True)
     print(out, out.stat().st_size)
 
 

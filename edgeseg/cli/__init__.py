@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import traceback
 from typing import NoReturn
@@ -14,10 +15,17 @@ from edgeseg.cli.output import say
 from edgeseg.errors import EdgesegError
 
 INTERRUPTED = 130
+TERMINATED = 143
+"""128 + the signal's number, as shells have it."""
+
+
+class Terminated(BaseException):
+    """SIGTERM, turned into an exception so that what is half written is taken away."""
 
 
 def main() -> NoReturn:
     """Run the command line and leave with the exit code of docs/design.md."""
+    signal.signal(signal.SIGTERM, _terminate)
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
     sys.exit(run([argument for argument in arguments if argument != "--debug"], debug))
@@ -41,12 +49,19 @@ def run(arguments: list[str], debug: bool = False) -> int:
             traceback.print_exc()
         _report(error, as_json="--json" in arguments)
         return error.exit_code
+    except Terminated:
+        say("terminated")
+        return TERMINATED
     except (KeyboardInterrupt, typer.Abort):
         say("stopped")
         return INTERRUPTED
     except Exception as error:
         return _usage_or_defect(error, debug)
     return result if isinstance(result, int) else 0
+
+
+def _terminate(number: int, frame: object) -> NoReturn:
+    raise Terminated
 
 
 def _usage_or_defect(error: Exception, debug: bool) -> int:

@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,17 @@ def test_the_installed_program_takes_debug_anywhere() -> None:
     )
     assert result.returncode == 5
     assert "Traceback" in result.stderr
+
+
+def test_sigterm_takes_away_what_is_half_written(tmp_path: Path) -> None:
+    code = "import edgeseg.cli, sys; sys.argv[0] = 'edgeseg'; edgeseg.cli.main()"
+    arguments = ["data", "synth", "--out", str(tmp_path / "made" / "data"), "--train", "5000"]
+    process = subprocess.Popen([sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("made/.data-*/train/images/*")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait(30) == 143
+    assert list(tmp_path.iterdir()) == []

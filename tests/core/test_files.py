@@ -26,7 +26,7 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         temporary.write_bytes(b"half")
         assert not path.exists()
         raise InterruptedWriteError
-    assert list(path.parent.iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
     write_bytes(path, b"whole")
     assert path.read_bytes() == b"whole"
     assert [p.name for p in path.parent.iterdir()] == ["out.bin"]
