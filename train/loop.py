@@ -24,12 +24,13 @@ from edgeseg.runtime.verify.evaluation import evaluate
 from edgeseg.train import checkpoint
 from edgeseg.train.architectures.registry import network_from_recipe
 from edgeseg.train.augmentation import augmentation_from_recipe
+from edgeseg.train.averaging import averaged
 from edgeseg.train.losses import LOSSES
 from edgeseg.train.network import NormalisedNetwork
 from edgeseg.train.predictor import session_from_network
 from edgeseg.train.recipe import Recipe
 from edgeseg.train.record import Epoch
-from edgeseg.train.samples import Samples, batch_count, batches
+from edgeseg.train.samples import Samples, batches, plan_batches
 
 Report = Callable[[Epoch], None]
 
@@ -62,11 +63,22 @@ class Trainer:
         recipe: What to do.
         run: The RUN folder, which exists.
         samples: The training split in memory.
+        negatives: Pictures that show nothing to find, in memory; None trains without.
         validation: Pairs whose mean Dice, at their own size, chooses the best epoch.
     """
 
-    def __init__(self, recipe: Recipe, run: Path, samples: Samples, validation: Sequence[Pair]) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        run: Path,
+        samples: Samples,
+        validation: Sequence[Pair],
+        negatives: Samples | None = None,
+    ) -> None:
         self.recipe, self.run, self.samples, self.validation = recipe, run, samples, validation
+        self.negatives = negatives
+        training = recipe.training
+        self.plan = plan_batches(samples, negatives, training.batch_size, training.negative_share)
         self.progress = Progress()
         torch.manual_seed(recipe.training.seed)
         network = network_from_recipe(recipe.model)
@@ -79,13 +91,14 @@ class Trainer:
         )
         self.schedule = self._one_cycle(optimiser)
         self.network, self.optimiser = self.fabric.setup(network, optimiser)
+        self.average = averaged(self.bare_network, training.ema_decay)
         self.augment = augmentation_from_recipe(recipe.augmentation)
         self.loss = LOSSES[recipe.training.loss]
 
     def _one_cycle(self, optimiser: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
         """Rise and fall of the learning rate over all steps (Smith and Topin, 2017, arXiv:1708.07120)."""
         training = self.recipe.training
-        steps = training.epochs * batch_count(len(self.samples), training.batch_size)
+        steps = training.epochs * self.plan.count
         total = max(steps, 4)  # the schedule divides by the lengths of its two phases
         return torch.optim.lr_scheduler.OneCycleLR(
             optimiser, training.learning_rate, total_steps=total, pct_start=max(training.warmup, 2 / total)
@@ -95,6 +108,15 @@ class Trainer:
     def bare_network(self) -> NormalisedNetwork:
         """The network without Fabric's wrapper, sharing its weights."""
         module: NormalisedNetwork = self.network.module
+        return module
+
+    @property
+    def judged_network(self) -> NormalisedNetwork:
+        """What is validated and kept as the best: the average of the weights, or the network itself."""
+        if self.average is None:
+            return self.bare_network
+        module = self.average.module
+        assert isinstance(module, NormalisedNetwork)
         return module
 
     def resume(self) -> None:
@@ -108,6 +130,8 @@ class Trainer:
         content = checkpoint.load(path)
         checkpoint.check_recipe(path, content, self.recipe)
         self.bare_network.network.load_state_dict(content["network"])
+        if self.average is not None:
+            self.average.load_state_dict(content["average"])
         self.optimiser.load_state_dict(content["optimiser"])
         self.schedule.load_state_dict(content["schedule"])
         self.progress.history = [Epoch.model_validate(row) for row in content["history"]]
@@ -132,10 +156,9 @@ class Trainer:
     def _epoch(self, number: int, track: Track) -> Epoch:
         training, started = self.recipe.training, time.perf_counter()
         torch.manual_seed(training.seed * 100_003 + number)
-        steps = batches(self.samples, training.batch_size, seed=training.seed * 100_003 + number)
-        total = batch_count(len(self.samples), training.batch_size)
+        steps = batches(self.samples, self.negatives, self.plan, seed=training.seed * 100_003 + number)
         self.network.train()
-        losses = [self._step(*batch) for batch in track(steps, f"epoch {number}/{training.epochs}", total)]
+        losses = [self._step(*batch) for batch in track(steps, f"epoch {number}/{training.epochs}", self.plan.count)]
         score = self._validate()
         return Epoch(
             epoch=number,
@@ -165,25 +188,26 @@ class Trainer:
         nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimiser.step()
         self.schedule.step()
+        if self.average is not None:
+            self.average.update_parameters(self.bare_network)
         return value
 
     def _validate(self) -> tuple[float, float]:
         session = session_from_network(
-            self.bare_network, self.recipe.model_spec(), self.recipe.preprocess_spec(), self.recipe.sha256
+            self.judged_network, self.recipe.model_spec(), self.recipe.preprocess_spec(), self.recipe.sha256
         )
         result = evaluate(session, self.validation)
         return result.mean_dice, result.mean_iou
 
     def _save(self) -> None:
-        weights = {
-            "network": self.bare_network.network.state_dict(),
-            "recipe_sha256": self.recipe.sha256,
-            "epoch": self.progress.history[-1].epoch,
-        }
+        origin = {"recipe_sha256": self.recipe.sha256, "epoch": self.progress.history[-1].epoch}
         if self.progress.best is self.progress.history[-1]:
-            checkpoint.save(self.run / RUN_CHECKPOINT, weights)
+            best = {"network": self.judged_network.network.state_dict(), **origin}
+            checkpoint.save(self.run / RUN_CHECKPOINT, best)
         state = {
-            **weights,
+            **origin,
+            "network": self.bare_network.network.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
             "history": [row.model_dump() for row in self.progress.history],

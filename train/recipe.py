@@ -65,6 +65,10 @@ class TrainingRecipe(Part):
     """Share of all steps in which the learning rate rises."""
     patience: int = pydantic.Field(default=0, ge=0)
     """Stop after so many epochs without a better validation Dice; 0 never stops early."""
+    ema_decay: float = pydantic.Field(default=0.0, ge=0, lt=1)
+    """Keep an exponential moving average of the weights, which is validated and exported; 0 keeps none."""
+    negative_share: float = pydantic.Field(default=0.25, gt=0, lt=1)
+    """Share of each batch that comes from the negatives, where there are any."""
     seed: int = pydantic.Field(default=0, ge=0)
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
 
@@ -84,6 +88,8 @@ class AugmentationRecipe(Part):
     hue: float = pydantic.Field(default=0.03, ge=0, le=0.5)
     blur: float = pydantic.Field(default=0.2, ge=0, le=1)
     """Probability of a Gaussian blur."""
+    illumination: float = pydantic.Field(default=0.0, ge=0, le=1)
+    """Probability of an uneven light: a bright or dark patch, or a slope over the picture."""
 
 
 class Recipe(Value):
@@ -95,8 +101,8 @@ class Recipe(Value):
 
     @property
     def sha256(self) -> str:
-        """Of the recipe's values; comments and order in the file do not matter."""
-        return sha256_bytes(self.to_json().encode())
+        """Of what differs from the defaults: comments, order and later additions to this class do not matter."""
+        return sha256_bytes(self.model_dump_json(exclude_defaults=True).encode())
 
     def model_spec(self) -> ModelSpec:
         """What the stages after training must know of the network."""

@@ -36,7 +36,7 @@ class RunRecord(Value):
     best_epoch: int
     best_validation_dice: float
     data_sha256: str
-    """Of the train and validation pairs."""
+    """Of the train and validation pairs, and of the negatives."""
     recipe_sha256: str
     seed: int
     parameters: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from edgeseg.dataset import Pair
 from edgeseg.frames import resize_mask_to_network, resize_to_network
+from edgeseg.images import read_rgb
 from edgeseg.progress import Track, silent
 
 
@@ -42,18 +44,51 @@ def load_samples(pairs: Sequence[Pair], height: int, width: int, track: Track = 
     return Samples(torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(masks).unsqueeze(1))
 
 
-def batches(samples: Samples, batch_size: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """One epoch in a random order that depends on `seed` alone; a smaller last batch is left out if others exist.
+def load_negatives(images: Sequence[Path], height: int, width: int, track: Track = silent) -> Samples:
+    """Decode and resize pictures that show nothing to find; their masks are empty.
+
+    Raises:
+        BadInputError: A picture cannot be read.
+    """
+    frames = np.empty((len(images), height, width, 3), np.uint8)
+    for index, path in enumerate(track(images, "reading negatives")):
+        frames[index] = resize_to_network(read_rgb(path), height, width)
+    empty = torch.zeros((len(images), 1, height, width), dtype=torch.uint8)
+    return Samples(torch.from_numpy(frames).permute(0, 3, 1, 2), empty)
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """How an epoch is cut into batches."""
+
+    positives: int
+    """Of each batch, from the training split."""
+    negatives: int
+    """Of each batch, from the negatives."""
+    count: int
+    """Batches of one epoch: each training image comes once, but for a smaller last batch."""
+
+
+def plan_batches(samples: Samples, negatives: Samples | None, batch_size: int, negative_share: float) -> BatchPlan:
+    """Cut an epoch into batches."""
+    drawn = 0 if negatives is None else min(round(batch_size * negative_share), batch_size - 1, len(negatives))
+    positives = batch_size - drawn
+    return BatchPlan(positives, drawn, max(len(samples) // positives, 1))
+
+
+def batches(samples: Samples, negatives: Samples | None, plan: BatchPlan, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """One epoch in a random order that depends on `seed` alone.
 
     Yields:
         Images float32 [B,3,H,W] in 0..1 and masks float32 [B,1,H,W] of 0 and 1.
     """
-    order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(seed))
-    for index in range(batch_count(len(samples), batch_size)):
-        chunk = order[index * batch_size : (index + 1) * batch_size]
-        yield samples.images[chunk].float().div_(255.0), samples.masks[chunk].float()
-
-
-def batch_count(sample_count: int, batch_size: int) -> int:
-    """Batches of one epoch."""
-    return max(sample_count // batch_size, 1)
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(samples), generator=generator)
+    for index in range(plan.count):
+        chunk = order[index * plan.positives : (index + 1) * plan.positives]
+        images, masks = samples.images[chunk], samples.masks[chunk]
+        if negatives is not None and plan.negatives:
+            drawn = torch.randperm(len(negatives), generator=generator)[: plan.negatives]
+            images = torch.cat([images, negatives.images[drawn]])
+            masks = torch.cat([masks, negatives.masks[drawn]])
+        yield images.float().div_(255.0), masks.float()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import edgeseg
-from edgeseg.dataset import hash_pairs, load_pairs
+from edgeseg.dataset import hash_files, hash_pairs, load_images, load_pairs
 from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.files import check_writable, sha256_of_hashes, write_text
 from edgeseg.packages import RUN_RECIPE
@@ -16,13 +16,20 @@ from edgeseg.train.architectures.registry import parameter_count
 from edgeseg.train.loop import Trainer
 from edgeseg.train.recipe import Recipe, read_recipe, recipe_to_toml
 from edgeseg.train.record import RUN_RECORD, Epoch, RunRecord, write_curves, write_history
-from edgeseg.train.samples import load_samples
+from edgeseg.train.samples import load_negatives, load_samples
 
 Report = Callable[[Epoch, RunRecord], None]
 
 
 def train(
-    data: Path, run: Path, recipe: Recipe, *, resume: bool = False, report: Report | None = None, track: Track = silent
+    data: Path,
+    run: Path,
+    recipe: Recipe,
+    *,
+    negatives: Path | None = None,
+    resume: bool = False,
+    report: Report | None = None,
+    track: Track = silent,
 ) -> RunRecord:
     """Train.
 
@@ -30,6 +37,7 @@ def train(
         data: A data set with the splits train and validation.
         run: The RUN folder; new or empty, unless `resume`.
         recipe: What to do; must be the RUN's own where resuming.
+        negatives: A folder of pictures that show nothing to find.
         resume: Go on from the RUN's last whole epoch.
         report: Is called after each epoch.
         track: Draws the progress inside epochs.
@@ -49,10 +57,14 @@ def train(
             expected="train and validation",
             next_command=f"edgeseg data split {data} --out DIR",
         )
-    data_sha256 = sha256_of_hashes((hash_pairs(pairs), hash_pairs(validation)))
-    samples = load_samples(pairs, recipe.model.height, recipe.model.width, track)
+    negative_images = [] if negatives is None else load_images(negatives)
+    hashes = [hash_pairs(pairs), hash_pairs(validation), *([hash_files(negative_images)] if negative_images else [])]
+    data_sha256 = sha256_of_hashes(hashes)
+    size = recipe.model.height, recipe.model.width
+    samples = load_samples(pairs, *size, track)
+    empty = load_negatives(negative_images, *size, track) if negative_images else None
     _prepare(run, recipe, data_sha256, resume)
-    trainer = Trainer(recipe, run, samples, validation)
+    trainer = Trainer(recipe, run, samples, validation, empty)
     if resume:
         trainer.resume()
 

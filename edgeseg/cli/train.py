@@ -20,6 +20,9 @@ def train(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one value of the recipe.")
     ] = None,
+    negatives: Annotated[
+        Path | None, typer.Option(help="Folder of pictures that show nothing to find; they join every batch.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last whole epoch in RUN.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -32,7 +35,9 @@ def train(
     from edgeseg.train.training import train as train_run
 
     source = out / RUN_RECIPE if resume and recipe is None else recipe
-    record = train_run(data, out, read_recipe(source, set_ or ()), resume=resume, report=_say_epoch, track=track)
+    record = train_run(
+        data, out, read_recipe(source, set_ or ()), negatives=negatives, resume=resume, report=_say_epoch, track=track
+    )
     text = (
         f"best validation Dice {record.best_validation_dice:.4f} in epoch {record.best_epoch} of {record.epochs}\n"
         f"next: edgeseg export {out} --out model.onnx"

@@ -8,7 +8,7 @@ from edgeseg.frames import resize_to_network
 from edgeseg.images import read_rgb
 from edgeseg.train.augmentation import augmentation_from_recipe
 from edgeseg.train.recipe import AugmentationRecipe
-from edgeseg.train.samples import batches, load_samples
+from edgeseg.train.samples import batches, load_negatives, load_samples, plan_batches
 
 
 def test_samples_are_resized_by_the_one_rule(blobs: Path) -> None:
@@ -22,14 +22,27 @@ def test_samples_are_resized_by_the_one_rule(blobs: Path) -> None:
 
 def test_an_epoch_takes_each_image_at_most_once_in_an_order_of_its_seed(blobs: Path) -> None:
     samples = load_samples(load_pairs(blobs, "train"), 32, 32)
-    first = [images for images, _ in batches(samples, 4, seed=1)]
-    again = [images for images, _ in batches(samples, 4, seed=1)]
-    other = [images for images, _ in batches(samples, 4, seed=2)]
+    plan = plan_batches(samples, None, 4, 0.25)
+    first = [images for images, _ in batches(samples, None, plan, seed=1)]
+    again = [images for images, _ in batches(samples, None, plan, seed=1)]
+    other = [images for images, _ in batches(samples, None, plan, seed=2)]
     assert [len(batch) for batch in first] == [4, 4]
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert not torch.equal(first[0], other[0])
     sums = torch.cat(first).sum(dim=(1, 2, 3))
     assert len(set(sums.tolist())) == 8
+
+
+def test_negatives_take_their_share_of_every_batch(blobs: Path) -> None:
+    samples = load_samples(load_pairs(blobs, "train"), 32, 32)
+    negatives = load_negatives(sorted((blobs / "test" / "images").iterdir()), 32, 32)
+    assert not negatives.masks.any()
+    plan = plan_batches(samples, negatives, 4, 0.5)
+    assert (plan.positives, plan.negatives, plan.count) == (2, 2, 5)
+    seen = list(batches(samples, negatives, plan, seed=3))
+    assert [len(images) for images, _ in seen] == [4] * 5
+    assert all(masks[:2].flatten(1).any(dim=1).all() and not masks[2:].any() for _, masks in seen)
+    assert plan_batches(samples, negatives, 1, 0.9).negatives == 0
 
 
 def test_image_and_mask_move_together() -> None:

@@ -77,6 +77,30 @@ def test_resumed_equals_uninterrupted(blobs: Path, tmp_path: Path, tiny_recipe: 
     assert history(whole) == history(cut)
 
 
+def test_an_average_of_the_weights_is_judged_kept_and_resumed(blobs: Path, tmp_path: Path, tiny_recipe: Recipe) -> None:
+    recipe = settings_of(tiny_recipe, ema_decay=0.5, epochs=2)
+    negatives = blobs / "test" / "images"
+    record = train(blobs, tmp_path / "whole", recipe, negatives=negatives)
+    kept = checkpoint.load(tmp_path / "whole" / "best.pt")["network"]
+    last = checkpoint.load(tmp_path / "whole" / checkpoint.LAST)
+    trained, average = last["network"], last["average"]
+    name = "head.weight"
+    assert not torch.equal(trained[name], average[f"module.network.{name}"])
+    if record.best_epoch == record.epochs:
+        assert torch.equal(kept[name], average[f"module.network.{name}"])
+
+    def stop(row: Epoch, record: RunRecord) -> None:
+        raise StopError
+
+    with pytest.raises(StopError):
+        train(blobs, tmp_path / "cut", recipe, negatives=negatives, report=stop)
+    train(blobs, tmp_path / "cut", recipe, negatives=negatives, resume=True)
+    again = checkpoint.load(tmp_path / "cut" / checkpoint.LAST)["average"]
+    assert all(torch.equal(average[key], again[key]) for key in average)
+    with pytest.raises(MismatchError, match="data"):
+        train(blobs, tmp_path / "cut", recipe, resume=True)
+
+
 def test_early_stopping_waits_for_its_patience(
     blobs: Path, tmp_path: Path, tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
