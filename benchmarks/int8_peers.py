@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
+from edgeseg.calibration.placement import place
 from edgeseg.calibration.quantise import ONNXRUNTIME_STYLE, quantise
 from edgeseg.calibration.ranges import calibrate, choose_images
 from edgeseg.dataset import load_images, load_pairs
@@ -44,8 +45,10 @@ class Frames(CalibrationDataReader):  # type: ignore[misc]
         return None if frame is None else {INPUT_NAME: frame[None]}
 
 
-def peer(artifact: OnnxArtifact, frames: list[np.ndarray[Any, Any]], activation: QuantType) -> bytes:
-    """Quantise by onnxruntime.quantization: QDQ, per channel, its default MinMax calibration."""
+def peer(
+    artifact: OnnxArtifact, frames: list[np.ndarray[Any, Any]], activation: QuantType, keep: tuple[str, ...] = ()
+) -> bytes:
+    """Quantise by onnxruntime.quantization: QDQ, per channel, its default MinMax calibration; `keep` stays float."""
     with tempfile.TemporaryDirectory() as folder:
         source, out = Path(folder) / "source.onnx", Path(folder) / "out.onnx"
         source.write_bytes(serialize(artifact.proto))
@@ -57,6 +60,7 @@ def peer(artifact: OnnxArtifact, frames: list[np.ndarray[Any, Any]], activation:
             per_channel=True,
             activation_type=activation,
             weight_type=QuantType.QInt8,
+            nodes_to_exclude=list(keep),
             op_types_to_quantize=["Conv", "Add", "Concat", "Resize", "MaxPool"],
         )
         return serialize(onnx.load(out))
@@ -68,10 +72,12 @@ def main(model: Path, data: Path) -> None:
     spec = artifact.metadata.model
     paths = choose_images(load_images(data, "train"), CALIBRATION_IMAGES)
     frames = [resize_to_network(read_rgb(path), spec.height, spec.width) for path in paths]
+    ends = place(artifact.proto).kept
     graphs = {
         "float32": serialize(artifact.proto),
         "edgeseg int8": serialize(quantise(artifact, calibrate(artifact, paths), ONNXRUNTIME_STYLE).proto),
         "onnxruntime.quantization uint8": peer(artifact, frames, QuantType.QUInt8),
+        "the same, ends float as ours": peer(artifact, frames, QuantType.QUInt8, ends),
         "onnxruntime.quantization int8": peer(artifact, frames, QuantType.QInt8),
     }
     info = SessionInfo(spec, artifact.metadata.preprocess, "onnxruntime", "fp32", artifact.sha256)
