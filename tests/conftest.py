@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from edgeseg.artifacts import EngineArtifact, TensorSpec
 from edgeseg.files import sha256_bytes
@@ -36,6 +36,20 @@ def tiny_model_metadata() -> ModelMetadata:
     return ModelMetadata(model=model, preprocess=PreprocessSpec())
 
 
+def contract_bytes(name: str, size: int, nodes: list[NodeProto], tensors: list[TensorProto]) -> bytes:
+    """Nodes and weights as an ONNX file with our metadata."""
+    graph = helper.make_graph(
+        nodes,
+        name,
+        [helper.make_tensor_value_info("frame", TensorProto.UINT8, ["N", size, size, 3])],
+        [helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["N", 1, size, size])],
+        tensors,
+    )
+    proto = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 20)])
+    model = ModelSpec(architecture=name, height=size, width=size)
+    return serialize(with_metadata(proto, ModelMetadata(model=model, preprocess=PreprocessSpec())))
+
+
 def bright_pixel_network() -> bytes:
     """A contract graph that marks bright pixels: probability = sigmoid((mean of RGB - 128) / 8)."""
     nodes = [
@@ -44,19 +58,11 @@ def bright_pixel_network() -> bytes:
         helper.make_node("Conv", ["planes", "weight", "bias"], ["logit"]),
         helper.make_node("Sigmoid", ["logit"], ["probability"]),
     ]
-    size = TINY_SIZE
-    graph = helper.make_graph(
-        nodes,
-        "bright_pixels",
-        [helper.make_tensor_value_info("frame", TensorProto.UINT8, ["N", size, size, 3])],
-        [helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["N", 1, size, size])],
-        [
-            helper.make_tensor("weight", TensorProto.FLOAT, [1, 3, 1, 1], [1 / 24] * 3),
-            helper.make_tensor("bias", TensorProto.FLOAT, [1], [-16.0]),
-        ],
-    )
-    proto = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 20)])
-    return serialize(with_metadata(proto, tiny_model_metadata()))
+    tensors = [
+        helper.make_tensor("weight", TensorProto.FLOAT, [1, 3, 1, 1], [1 / 24] * 3),
+        helper.make_tensor("bias", TensorProto.FLOAT, [1], [-16.0]),
+    ]
+    return contract_bytes("bright-pixels", TINY_SIZE, nodes, tensors)
 
 
 @pytest.fixture
@@ -185,69 +191,57 @@ SMALL_SIZE = 16
 SMALL_CHANNELS = 8
 
 
+class SmallGraph:
+    """Nodes and weights of a contract graph, added one after the other."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.tensors = [
+            numpy_helper.from_array(np.full((1, 3, 1, 1), 127.5, np.float32), "offset"),
+            numpy_helper.from_array(np.full((1, 3, 1, 1), 1 / 127.5, np.float32), "factor"),
+            numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "twice"),
+        ]
+        self.nodes: list[NodeProto] = []
+
+    def add(self, operator: str, inputs: list[str], output: str, name: str, **attributes: Any) -> str:
+        self.nodes.append(helper.make_node(operator, inputs, [output], name=name, **attributes))
+        return output
+
+    def conv(self, name: str, source: str, before: int, after: int, kernel: int) -> str:
+        scale = 1.5 / np.sqrt(before * kernel * kernel)
+        weight = self.rng.normal(0, scale, (after, before, kernel, kernel)).astype(np.float32)
+        bias = self.rng.normal(0, 0.2, after).astype(np.float32)
+        self.tensors.append(numpy_helper.from_array(weight, f"{name}.weight"))
+        self.tensors.append(numpy_helper.from_array(bias, f"{name}.bias"))
+        return self.add("Conv", [source, f"{name}.weight", f"{name}.bias"], f"{name}.out", name, pads=[kernel // 2] * 4)
+
+    def conv_relu(self, name: str, source: str, before: int, after: int) -> str:
+        return self.add("Relu", [self.conv(name, source, before, after, 3)], f"{name}.relu", f"{name}.act")
+
+
+NEAREST = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+
+
 def small_network(seed: int = 0) -> bytes:
     """A contract graph in the shape of a U-Net: five convolutions, pooling, upsampling, a skip, an addition.
 
     stem -> down (pooled) -> residual (adds its input) -> up (upsampled, joined with the stem) -> head.
     """
-    rng = np.random.default_rng(seed)
     width, size = SMALL_CHANNELS, SMALL_SIZE
-    tensors = [
-        numpy_helper.from_array(np.full((1, 3, 1, 1), 127.5, np.float32), "offset"),
-        numpy_helper.from_array(np.full((1, 3, 1, 1), 1 / 127.5, np.float32), "factor"),
-        numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "twice"),
-    ]
-    nodes = [
-        helper.make_node("Cast", ["frame"], ["float"], name="cast", to=TensorProto.FLOAT),
-        helper.make_node("Transpose", ["float"], ["planes"], name="transpose", perm=[0, 3, 1, 2]),
-        helper.make_node("Sub", ["planes", "offset"], ["centred"], name="sub"),
-        helper.make_node("Mul", ["centred", "factor"], ["normal"], name="mul"),
-    ]
-
-    def conv(name: str, source: str, before: int, after: int, kernel: int) -> None:
-        scale = 1.5 / np.sqrt(before * kernel * kernel)
-        weight = rng.normal(0, scale, (after, before, kernel, kernel)).astype(np.float32)
-        tensors.append(numpy_helper.from_array(weight, f"{name}.weight"))
-        tensors.append(numpy_helper.from_array(rng.normal(0, 0.2, after).astype(np.float32), f"{name}.bias"))
-        inputs = [source, f"{name}.weight", f"{name}.bias"]
-        nodes.append(helper.make_node("Conv", inputs, [f"{name}.out"], name=name, pads=[kernel // 2] * 4))
-
-    def relu(name: str) -> str:
-        nodes.append(helper.make_node("Relu", [f"{name}.out"], [f"{name}.relu"], name=f"{name}.act"))
-        return f"{name}.relu"
-
-    conv("stem", "normal", 3, width, 3)
-    stem = relu("stem")
-    nodes.append(helper.make_node("MaxPool", [stem], ["pooled"], name="pool", kernel_shape=[2, 2], strides=[2, 2]))
-    conv("down", "pooled", width, width, 3)
-    down = relu("down")
-    conv("residual", down, width, width, 3)
-    nodes.append(helper.make_node("Add", ["residual.out", down], ["sum"], name="add"))
-    nodes.append(
-        helper.make_node(
-            "Resize",
-            ["sum", "", "twice"],
-            ["larger"],
-            name="resize",
-            mode="nearest",
-            coordinate_transformation_mode="asymmetric",
-            nearest_mode="floor",
-        )
-    )
-    nodes.append(helper.make_node("Concat", ["larger", stem], ["joined"], name="concat", axis=1))
-    conv("up", "joined", 2 * width, width, 3)
-    conv("head", relu("up"), width, 1, 1)
-    nodes.append(helper.make_node("Sigmoid", ["head.out"], ["probability"], name="sigmoid"))
-    graph = helper.make_graph(
-        nodes,
-        "small",
-        [helper.make_tensor_value_info("frame", TensorProto.UINT8, ["N", size, size, 3])],
-        [helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["N", 1, size, size])],
-        tensors,
-    )
-    proto = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 20)])
-    model = ModelSpec(architecture="small", height=size, width=size)
-    return serialize(with_metadata(proto, ModelMetadata(model=model, preprocess=PreprocessSpec())))
+    graph = SmallGraph(seed)
+    graph.add("Cast", ["frame"], "float", "cast", to=TensorProto.FLOAT)
+    graph.add("Transpose", ["float"], "planes", "transpose", perm=[0, 3, 1, 2])
+    graph.add("Sub", ["planes", "offset"], "centred", "sub")
+    graph.add("Mul", ["centred", "factor"], "normal", "mul")
+    stem = graph.conv_relu("stem", "normal", 3, width)
+    pooled = graph.add("MaxPool", [stem], "pooled", "pool", kernel_shape=[2, 2], strides=[2, 2])
+    down = graph.conv_relu("down", pooled, width, width)
+    total = graph.add("Add", [graph.conv("residual", down, width, width, 3), down], "sum", "add")
+    larger = graph.add("Resize", [total, "", "twice"], "larger", "resize", **NEAREST)
+    joined = graph.add("Concat", [larger, stem], "joined", "concat", axis=1)
+    up = graph.conv_relu("up", joined, 2 * width, width)
+    graph.add("Sigmoid", [graph.conv("head", up, width, 1, 1)], "probability", "sigmoid")
+    return contract_bytes("small", size, graph.nodes, graph.tensors)
 
 
 @pytest.fixture
