@@ -20,6 +20,11 @@ struct Plane {
     int pitch;
     int row_bytes;
     int rows;
+
+    // Bytes from the first of some rows to the end of the last.
+    __device__ int64_t span(int rows, int row_bytes) const { return int64_t(rows - 1) * pitch + row_bytes; }
+
+    __device__ int64_t bytes() const { return span(rows, row_bytes); }
 };
 
 // Some rows in shared memory.
@@ -33,30 +38,35 @@ struct StagedPlane {
     }
 };
 
-// Copies one vector where it lies within the plane, else those of its bytes that belong to the row [start,end).
-static __device__ __forceinline__ void copy_vector(const unsigned char* from, unsigned char* to, const Plane& plane,
-                                                   const unsigned char* start, const unsigned char* end) {
-    const unsigned char* plane_end = plane.start + int64_t(plane.rows - 1) * plane.pitch + plane.row_bytes;
-    if (from >= plane.start && from + VECTOR_BYTES <= plane_end) {
-        *reinterpret_cast<Vector*>(to) = *reinterpret_cast<const Vector*>(from);
-        return;
-    }
+// Copies those bytes of a vector that belong to the row [start,end).
+static __device__ __forceinline__ void copy_bytes(const unsigned char* from, unsigned char* to,
+                                                  const unsigned char* start, const unsigned char* end) {
+#pragma unroll 1
     for (int byte = 0; byte < VECTOR_BYTES; ++byte)
         if (from + byte >= start && from + byte < end) to[byte] = from[byte];
 }
 
 // The whole block copies `rows` rows of `row_bytes` bytes each; a warp takes a row. The caller synchronises.
-static __device__ __forceinline__ StagedPlane stage_rows(const Plane& plane, int first_row, int rows, int first_byte, int row_bytes,
-                                         unsigned char* staged) {
+// Vectors reach up to 15 bytes beyond a row; where that would leave the plane, bytes are copied.
+static __device__ __forceinline__ StagedPlane stage_rows(const Plane& plane, int first_row, int rows, int first_byte,
+                                                         int row_bytes, unsigned char* staged) {
     const int thread = threadIdx.y * blockDim.x + threadIdx.x;
     const unsigned char* first = plane.start + int64_t(first_row) * plane.pitch + first_byte;
     const StagedPlane result = {staged, staged_stride(row_bytes), unsigned(uintptr_t(first) % VECTOR_BYTES),
                                 unsigned(plane.pitch)};
+    const int64_t before = first - plane.start, after = plane.bytes() - before - plane.span(rows, row_bytes);
+    const bool inside = before >= VECTOR_BYTES - 1 && after >= VECTOR_BYTES - 1;
     for (int row = thread / WARP; row < rows; row += WARPS) {
         const unsigned char* start = first + int64_t(row) * plane.pitch;
         const int skew = int(uintptr_t(start) % VECTOR_BYTES);
-        for (int byte = thread % WARP * VECTOR_BYTES; byte < skew + row_bytes; byte += WARP * VECTOR_BYTES)
-            copy_vector(start - skew + byte, staged + row * result.stride + byte, plane, start, start + row_bytes);
+        for (int byte = thread % WARP * VECTOR_BYTES; byte < skew + row_bytes; byte += WARP * VECTOR_BYTES) {
+            const unsigned char* from = start - skew + byte;
+            unsigned char* to = staged + row * result.stride + byte;
+            if (inside || (from >= start && from + VECTOR_BYTES <= start + row_bytes))
+                *reinterpret_cast<Vector*>(to) = *reinterpret_cast<const Vector*>(from);
+            else
+                copy_bytes(from, to, start, start + row_bytes);
+        }
     }
     return result;
 }
