@@ -7,7 +7,12 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
 
-.PHONY: demo test test-all lint format system-packages clean
+# The CUDA test double and pycuda's wheel (tests/cuda_double); only where nvcc is, and then kept.
+CUDA_HOME ?= /usr/local/cuda
+CUDA_DOUBLE := .cache/cuda-double
+HAS_NVCC := $(wildcard $(CUDA_HOME)/bin/nvcc)
+
+.PHONY: demo test test-all lint format cuda-double test-cuda-double system-packages clean
 
 demo: $(INSTALLED)
 	$(BIN)/edgeseg demo --out demo
@@ -15,10 +20,21 @@ demo: $(INSTALLED)
 test: lint
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not long and not gpu and not perf"
 	$(BIN)/python -m pytest -m "perf and not long and not gpu"
+	$(MAKE) test-cuda-double
 
 test-all: lint
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not gpu and not perf"
 	$(BIN)/python -m pytest -m "perf and not gpu"
+	$(MAKE) test-cuda-double
+
+# In a pytest of its own: the double stands in for libcuda, of which there is one a process.
+test-cuda-double: $(if $(HAS_NVCC),cuda-double)
+	EDGESEG_CUDA_DOUBLE=$(CUDA_DOUBLE) $(BIN)/python -m pytest tests/cuda
+
+cuda-double: $(INSTALLED)
+	tests/cuda_double/build.sh $(CUDA_DOUBLE)
+	$(BIN)/pip install --quiet --constraint constraints.txt 'cuda-bindings>=13,<14' mako platformdirs pytools
+	tests/cuda_double/build_pycuda.sh $(BIN)/python $(CUDA_DOUBLE) $(CUDA_DOUBLE)/wheels
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

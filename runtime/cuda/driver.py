@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from dataclasses import dataclass
 from types import TracebackType
@@ -9,7 +10,7 @@ from typing import Any
 
 from edgeseg.errors import EdgesegError
 from edgeseg.optional import require
-from edgeseg.runtime.cuda.errors import CudaError, StickyCudaError, checked, translated
+from edgeseg.runtime.cuda.errors import CudaError, checked, translated
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,10 @@ class DeviceTraits:
     """Whether memory that another allocator made can be pinned."""
 
     @property
-    def architecture(self) -> str:
-        """The compiler's name for it, for example ``sm_87``."""
+    def architecture(self) -> int:
+        """The compute capability times ten, for example 87."""
         major, minor = self.compute_capability
-        return f"sm_{major}{minor}"
+        return 10 * major + minor
 
 
 class CudaDevice:
@@ -80,11 +81,8 @@ class CudaDevice:
             return
         self.check_thread()
         context.pop()
-        try:
-            with translated("release the GPU"):
-                context.detach()
-        except CudaError:  # a lost context cannot be released; it ends with the process
-            pass
+        with contextlib.suppress(CudaError), translated("release the GPU"):  # a lost context ends with the process
+            context.detach()
 
     def __enter__(self) -> CudaDevice:
         return self
@@ -105,6 +103,3 @@ def _traits_of(pycuda: Any, device: Any, ordinal: int) -> DeviceTraits:
         integrated=bool(device.get_attribute(pycuda.device_attribute.INTEGRATED)),
         registers_host_memory=bool(registers),
     )
-
-
-__all__ = ["CudaDevice", "DeviceTraits", "StickyCudaError"]

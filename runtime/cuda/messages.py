@@ -22,8 +22,8 @@ class FrameSession(Protocol):
         """Frames that it can work on at once."""
         ...
 
-    def pin(self, memory: NDArray[np.uint8]) -> None:
-        """Prepare host memory that frames will lie in, for as long as the session lives."""
+    def pin(self, memory: NDArray[np.uint8]) -> bool:
+        """Prepare host memory that frames will lie in, for as long as the session lives; whether that helps."""
         ...
 
     def submit(self, frame: Frame, colour_order: ColourOrder) -> None:

@@ -8,7 +8,7 @@ frame whose worker dies, hangs or errs is lost, and the worker is started again 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 
 from edgeseg.errors import BadInputError, EdgesegError, MismatchError
@@ -38,7 +38,7 @@ class SupervisorOptions:
     """For loading and warming the engine."""
     end_deadline_s: float = 2.0
     """For a worker that says that it ends."""
-    restarts: RestartLimit = RestartLimit()
+    restarts: RestartLimit = field(default_factory=RestartLimit)
 
 
 class SupervisedSession:
@@ -62,6 +62,9 @@ class SupervisedSession:
         self.failure: EdgesegError | None = None
         """The last error that a worker ended with by its own word."""
         self._hopeless = False
+        self._state: WorkerState = "starting"
+        self._loss: Loss = "died"
+        self._progress_s = 0.0
         self._worker = self._spawn()
 
     @property
@@ -149,8 +152,7 @@ class SupervisedSession:
 
     def _spawn(self) -> WorkerProcess:
         self.counts.worker_starts += 1
-        self._state: WorkerState = "starting"
-        self._loss: Loss = "died"
+        self._state, self._loss = "starting", "died"
         worker = WorkerProcess(self._factory, self._ring)
         self._progress_s = time.monotonic()
         return worker

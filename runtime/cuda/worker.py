@@ -6,6 +6,7 @@ It ends when the parent says so or is gone, with `STICKY_EXIT_CODE` when the GPU
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -43,10 +44,8 @@ def run_worker(factory: SessionFactory, ring_name: str, layout: RingLayout, conn
     ring = FrameRing.attach(ring_name, layout)
     try:
         session = factory()
-        try:
+        with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone
             _Worker(session, ring, connection).run()
-        except (EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone
-            pass
         session.close()
     except BaseException as error:
         _end(error, connection)
@@ -62,8 +61,9 @@ class HostFrames:
         self._session = session
         self._frame: tuple[Frame, ColourOrder] | None = None
 
-    def pin(self, memory: NDArray[np.uint8]) -> None:
+    def pin(self, memory: NDArray[np.uint8]) -> bool:
         """Host memory needs no preparation here."""
+        return False
 
     def submit(self, frame: Frame, colour_order: ColourOrder) -> None:
         """Keep the frame for `result`."""
@@ -139,10 +139,8 @@ def _end(error: BaseException, connection: Connection) -> NoReturn:
     else:
         what = "the engine's process failed"
         failed = Failed(EdgesegError(what, found=f"{type(error).__name__}: {error}"[:500]), again=True)
-    try:
+    with contextlib.suppress(OSError):  # the parent is gone; nobody needs to know
         connection.send(failed)
-    except OSError:  # the parent is gone; nobody needs to know
-        pass
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(STICKY_EXIT_CODE if isinstance(error, StickyCudaError) else FAILED_EXIT_CODE)

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <cudaProfiler.h>
 #include <dlfcn.h>
+#include <sys/mman.h>
 namespace cuda_double {
 CUresult attribute(int a, int* v) {
     static const std::map<int, int> t = {{CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK, 1024},
@@ -298,7 +299,30 @@ CONTROL long cudadouble_live_bytes() {
 CONTROL void cudadouble_fail(int code) {
     poison_ctx((CUresult)code);
 }  // what a kernel fault does: a sticky error (for stand-ins running as host functions)
-CONTROL void cudadouble_delay_us(int us) {
+// A setting of the environment, changed in a running process: the name without CUDADOUBLE_, in lower case. 0 where unknown.
+CONTROL int cudadouble_set(const char* name, long value) {
     Lock l(S().m);
-    S().delay = us;
+    State& s = S();
+    string n = name;
+    if (n == "delay_us")
+        s.delay = value;
+    else if (n == "seed")
+        s.seed = s.rng = value;
+    else if (n == "integrated")
+        s.integrated = value;
+    else if (n == "devices")
+        s.ndev = value;
+    else if (n == "mem_mb")
+        s.total = (size_t)value << 20;
+    else if (n == "lock") {
+        s.lock = value;
+        for (auto& d : s.dev) protect(d.second, value && !s.touching ? PROT_NONE : PROT_READ | PROT_WRITE);
+    } else
+        return 0;
+    return 1;
+}
+// What only a new process does on a GPU: the context works again after a sticky error.
+CONTROL void cudadouble_heal() {
+    Lock l(S().m);
+    S().primary.sticky = CUDA_SUCCESS;
 }
