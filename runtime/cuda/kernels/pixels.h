@@ -104,27 +104,33 @@ struct Nv12 {
         return {params->red_from_v * v, params->green_from_u * u + params->green_from_v * v, params->blue_from_u * u};
     }
 
-    // round((scale * (Y - offset) + chroma) / 65536), clamped to 0..255.
-    __device__ __forceinline__ uint32_t rgb(int row, int column, const Chroma& added) const {
+    // 65536 * scale * (Y - offset), with the half that rounds the sum with `Chroma`.
+    __device__ __forceinline__ int grey_at(int row, int column) const {
         const int y = luma.bytes[luma.offset(row) + column];
-        const int grey = params->luma_scale * (y - params->luma_offset) + 32768;
-        const int red = min(max((grey + added.red) >> 16, 0), 255);
-        const int green = min(max((grey + added.green) >> 16, 0), 255);
-        const int blue = min(max((grey + added.blue) >> 16, 0), 255);
-        return red | green << 8 | blue << 16;
+        return params->luma_scale * (y - params->luma_offset) + 32768;
+    }
+
+    __device__ static __forceinline__ int clamped(int sum) { return min(max(sum >> 16, 0), 255); }
+
+    __device__ static __forceinline__ int mean_of_clamped(const int (&grey)[4], int added) {
+        return (clamped(grey[0] + added) + clamped(grey[1] + added) + clamped(grey[2] + added) +
+                clamped(grey[3] + added) + 2) >> 2;
     }
 
     __device__ __forceinline__ uint32_t pixel(int row, int column) const {
-        return rgb(row, column, chroma_at(row, column));
+        const Chroma added = chroma_at(row, column);
+        const int grey = grey_at(row, column);
+        return clamped(grey + added.red) | clamped(grey + added.green) << 8 | clamped(grey + added.blue) << 16;
     }
 
     __device__ __forceinline__ uint32_t mean_of_quad(int row, int column) const {
-        const Chroma first = chroma_at(row, column);
-        Chroma right = first, below = first, diagonal = first;
-        if (odd_left) right = chroma_at(row, column + 1);
-        if (odd_top) below = chroma_at(row + 1, column);
-        if (odd_left | odd_top) diagonal = chroma_at(row + 1, column + 1);
-        return mean_of_four(rgb(row, column, first), rgb(row, column + 1, right), rgb(row + 1, column, below),
-                            rgb(row + 1, column + 1, diagonal));
+        if (odd_left | odd_top)  // the quad meets two or four U, V pairs
+            return mean_of_four(pixel(row, column), pixel(row, column + 1), pixel(row + 1, column),
+                                pixel(row + 1, column + 1));
+        const Chroma added = chroma_at(row, column);
+        const int grey[4] = {grey_at(row, column), grey_at(row, column + 1), grey_at(row + 1, column),
+                             grey_at(row + 1, column + 1)};
+        return mean_of_clamped(grey, added.red) | mean_of_clamped(grey, added.green) << 8 |
+               mean_of_clamped(grey, added.blue) << 16;
     }
 };

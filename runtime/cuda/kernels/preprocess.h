@@ -5,13 +5,14 @@
 // of the level (at most 62x32 pixels), and interpolates the tile from it.
 //
 // The limit is memory bandwidth: a frame of B bytes cannot take less than B / bandwidth. By arithmetic, 3840x2160 BGR is
-// 24.9 MB: 122 us at 204.8 GB/s, 7.4 us at 3.35 TB/s; 1920x1080 NV12 is 3.1 MB. So each byte is asked for once by a
-// block, in whole warps of contiguous 16-byte vectors, which also holds for pinned host memory that an integrated GPU
-// reads in place and does not cache. Neighbouring tiles share a border of up to two level pixels; with 16 level pixels
-// or more a side that is at most 2/16 more reads in each direction, which caches absorb where there are some. Per source
-// byte there are about 5 integer operations (9 for a byte of NV12), which stays below the memory time where a GPU
-// does 5 (9) times as many integer operations a second as it reads bytes.
-// Shared memory: 19 KB (NV12) to 31 KB (BGRx) a block of 256 threads; the compile test holds the registers down.
+// 24.9 MB, 122 us at 204.8 GB/s and 7.4 us at 3.35 TB/s; 1920x1080 NV12 is 3.1 MB, 15 us at 204.8 GB/s. So a block
+// asks for each byte once, a warp for up to 512 contiguous bytes in 16-byte vectors; that also suits pinned host memory
+// that an integrated GPU reads in place, uncached (CUDA for Tegra, "Memory Selection"). Neighbouring tiles share up to
+// two level pixels of border, of 16 to 62 a side; a cache, where there is one, holds those reads.
+// Counted in the PTX, halving costs about 6 instructions a byte of packed pixels, and 110 for 2x2 pixels of NV12: a GPU
+// that does less than 6 (18) integer operations in the time of one byte is limited by these instead.
+// Occupancy: 21 KB (NV12) to 31 KB (BGRx) of shared memory and at most 64 registers a thread: four blocks of 256 threads
+// where a multiprocessor has 128 KB, two where it has 64 KB.
 #pragma once
 #include "pixels.h"
 
