@@ -4,6 +4,7 @@
 // PLAIN: no __syncthreads (a loop over the threads). SYNC: with __syncthreads (one fiber per CUDA thread, all on one
 // thread of the host, so deterministic). __shared__ is static: the double runs one block at a time.
 #pragma once
+#include <setjmp.h>
 #include <ucontext.h>
 #include <algorithm>
 #include <cmath>
@@ -29,8 +30,9 @@ struct dim3 {
     unsigned x, y, z;
     dim3(unsigned a = 1, unsigned b = 1, unsigned c = 1) : x(a), y(b), z(c) {}
 };
-static thread_local uint3 threadIdx, blockIdx;
-static thread_local dim3 blockDim, gridDim;
+// The double runs one kernel at a time, so these need no thread of their own.
+static uint3 threadIdx, blockIdx;
+static dim3 blockDim, gridDim;
 template <class T>
 static inline T atomicAdd(T* p, T v) {
     return __atomic_fetch_add(p, v, __ATOMIC_SEQ_CST);
@@ -42,69 +44,89 @@ extern "C" struct CudaDoubleKernel {  // ABI shared with double.h
     void (*run)(const unsigned grid[3], const unsigned block[3], const void* params);
 };
 namespace kernel_library {
+// One CUDA thread. After its first start it is switched to and from by _setjmp and _longjmp, which make no system call
+// (swapcontext makes two), and it is kept for the next block and launch.
 struct Fiber {
-    ucontext_t ctx;
+    ucontext_t start;
+    jmp_buf at;
     uint3 tid;
-    bool done;
+    bool started, done;
 };
 struct FiberBlock {
-    std::vector<Fiber> f;
+    std::vector<Fiber> fibers;
     std::vector<char> stacks;
-    Fiber* cur = nullptr;
-    ucontext_t sched;
+    Fiber* current = nullptr;
+    jmp_buf scheduler;
     void (*call)(void*) = nullptr;
-    void* arg = nullptr;
+    void* argument = nullptr;
+    bool intact = false;  // false while a launch runs: a fault leaves fibers in the middle of their kernel
 };
-static thread_local FiberBlock* fb = nullptr;
+static FiberBlock block;
+static const size_t STACK_BYTES = 64 << 10;
+static inline void to_scheduler() {
+    if (!_setjmp(block.current->at)) _longjmp(block.scheduler, 1);
+}
 static inline void syncthreads() {
-    if (fb) swapcontext(&fb->cur->ctx, &fb->sched);
+    if (block.current) to_scheduler();
 }
 static void fiber_main() {
-    fb->call(fb->arg);
-    fb->cur->done = true;
-    swapcontext(&fb->cur->ctx, &fb->sched);
+    for (;;) {
+        block.call(block.argument);
+        block.current->done = true;
+        to_scheduler();
+    }
 }
-// Runs one block: every fiber to its next barrier (or its end), round after round. An exited thread counts as arrived.
-static inline void run_block(FiberBlock& B, unsigned n, dim3 b, size_t stack) {
+static inline void make_fibers(unsigned n) {
+    block.fibers.assign(n, Fiber{});
+    block.stacks.resize(n * STACK_BYTES);
     for (unsigned t = 0; t < n; t++) {
-        Fiber& F = B.f[t];
-        F.done = false;
-        F.tid = {t % b.x, (t / b.x) % b.y, t / (b.x * b.y)};
-        getcontext(&F.ctx);
-        F.ctx.uc_stack.ss_sp = &B.stacks[t * stack];
-        F.ctx.uc_stack.ss_size = stack;
-        F.ctx.uc_link = nullptr;
-        makecontext(&F.ctx, fiber_main, 0);
+        ucontext_t& start = block.fibers[t].start;
+        getcontext(&start);
+        start.uc_stack.ss_sp = &block.stacks[t * STACK_BYTES];
+        start.uc_stack.ss_size = STACK_BYTES;
+        start.uc_link = nullptr;
+        makecontext(&start, fiber_main, 0);
+    }
+}
+static __attribute__((noinline)) void resume(Fiber& fiber) {
+    block.current = &fiber;
+    threadIdx = fiber.tid;
+    if (_setjmp(block.scheduler)) return;
+    if (fiber.started) _longjmp(fiber.at, 1);
+    fiber.started = true;
+    setcontext(&fiber.start);
+}
+// Runs one block: every fiber to its next barrier (or its end), round after round. A thread that has ended counts as
+// arrived.
+static inline void run_block(unsigned n, dim3 b) {
+    for (unsigned t = 0; t < n; t++) {
+        block.fibers[t].done = false;
+        block.fibers[t].tid = {t % b.x, (t / b.x) % b.y, t / (b.x * b.y)};
     }
     for (unsigned left = n; left;)
-        for (unsigned t = 0; t < n; t++) {
-            Fiber& F = B.f[t];
-            if (F.done) continue;
-            B.cur = &F;
-            threadIdx = F.tid;
-            swapcontext(&B.sched, &F.ctx);
-            if (F.done) left--;
+        for (Fiber& fiber : block.fibers) {
+            if (fiber.done) continue;
+            resume(fiber);
+            if (fiber.done) left--;
         }
 }
 template <class F>
 void launch_fibers(dim3 g, dim3 b, F&& k) {
-    static const size_t stack = 64 << 10;
     unsigned n = b.x * b.y * b.z;
-    static FiberBlock B;
-    B.f.resize(n);
-    if (B.stacks.size() < n * stack) B.stacks.resize(n * stack);  // launches are serialised by the double
-    B.call = [](void* p) { (*static_cast<std::remove_reference_t<F>*>(p))(); };
-    B.arg = (void*)&k;
-    fb = &B;
+    if (!block.intact || block.fibers.size() != n) make_fibers(n);
+    block.intact = false;
+    block.call = [](void* p) { (*static_cast<std::remove_reference_t<F>*>(p))(); };
+    block.argument = (void*)&k;
     gridDim = g;
     blockDim = b;
     for (unsigned z = 0; z < g.z; z++)
         for (unsigned y = 0; y < g.y; y++)
             for (unsigned x = 0; x < g.x; x++) {
                 blockIdx = {x, y, z};
-                run_block(B, n, b, stack);
+                run_block(n, b);
             }
-    fb = nullptr;
+    block.current = nullptr;
+    block.intact = true;
 }
 template <class F>
 void launch_plain(dim3 g, dim3 b, F&& k) {
