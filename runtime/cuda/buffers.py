@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from edgeseg.optional import require
-from edgeseg.runtime.cuda.errors import translated
+from edgeseg.runtime.cuda.errors import checked, translated
 
 
 def device_buffer(stack: contextlib.ExitStack, size_bytes: int, purpose: str) -> int:
@@ -55,31 +55,31 @@ def pinned_array(
 
 
 def mapped_address(array: NDArray[Any]) -> int:
-    """Where kernels find an array of `pinned_array` or `registered_array` that was mapped."""
+    """Where kernels find an array of `pinned_array` that was mapped."""
     with translated("map pinned memory"):
         return int(array.base.get_device_pointer())  # type: ignore[union-attr]
 
 
-def registered_array(stack: contextlib.ExitStack, memory: NDArray[np.uint8], mapped: bool = False) -> NDArray[Any]:
-    """Pin memory that another allocator made.
+def register(stack: contextlib.ExitStack, memory: NDArray[np.uint8], mapped: bool = False) -> int:
+    """Pin memory that another allocator made. (pycuda's own register_host_memory crashes with numpy 2.4.)
 
     Args:
         stack: Ends that; `memory` must live until then.
         memory: uint8 [n], on whole pages.
-        mapped: As `pinned_array`.
+        mapped: Whether kernels are to reach it as well.
 
     Returns:
-        The same memory as an array.
+        Where they do; 0 where it is not mapped.
 
     Raises:
         CudaError: It cannot be pinned.
     """
-    pycuda = require("pycuda.driver")
-    flags = pycuda.mem_host_register_flags.DEVICEMAP if mapped else 0
-    with translated("pin the frames' memory"):
-        array: NDArray[Any] = pycuda.register_host_memory(memory, flags)
-    stack.callback(_given_back, array.base.unregister)  # type: ignore[union-attr]
-    return array
+    driver = require("cuda.bindings.driver")
+    start, purpose = memory.ctypes.data, "pin the frames' memory"
+    flags = driver.CU_MEMHOSTREGISTER_DEVICEMAP if mapped else 0
+    checked(driver.cuMemHostRegister(start, memory.nbytes, flags), purpose)
+    stack.callback(driver.cuMemHostUnregister, start)
+    return int(checked(driver.cuMemHostGetDevicePointer(start, 0), purpose)) if mapped else 0
 
 
 def _given_back(release: Callable[[], None]) -> None:
@@ -94,10 +94,15 @@ class PinnedFrames:
     def __init__(self) -> None:
         self._ranges: list[tuple[int, int, int]] = []
 
-    def add(self, array: NDArray[Any], mapped: bool) -> None:
-        """Note an array of `pinned_array` or `registered_array`."""
-        start = array.ctypes.data
-        self._ranges.append((start, start + array.nbytes, mapped_address(array) if mapped else 0))
+    def add(self, memory: NDArray[np.uint8], address: int) -> None:
+        """Note memory that is pinned.
+
+        Args:
+            memory: uint8 [n].
+            address: Where kernels find it; 0 where it is not mapped.
+        """
+        start = memory.ctypes.data
+        self._ranges.append((start, start + memory.nbytes, address))
 
     def device_address(self, frame: NDArray[np.uint8]) -> int | None:
         """Where kernels find a contiguous frame (0 where it is pinned but not mapped); None where it is not pinned."""

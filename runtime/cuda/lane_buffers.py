@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.frames import Mask, Probability
-from edgeseg.runtime.cuda.buffers import PinnedFrames, device_buffer, pinned_array
+from edgeseg.runtime.cuda.buffers import PinnedFrames, device_buffer, mapped_address, pinned_array
 from edgeseg.specs import ModelSpec
 
 
@@ -53,7 +53,7 @@ def allocate(stack: contextlib.ExitStack, model: ModelSpec, frame_bytes: int, in
     shape = (model.channels, model.height, model.width)
     staging = pinned_array(stack, (frame_bytes,), np.uint8, "a frame", mapped=integrated)
     pinned = PinnedFrames()
-    pinned.add(staging, mapped=integrated)
+    pinned.add(staging, mapped_address(staging) if integrated else 0)
     return LaneBuffers(
         frame=0 if integrated else device_buffer(stack, frame_bytes, "a frame"),
         staging=staging,

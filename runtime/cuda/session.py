@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import traceback
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Protocol
 
 import numpy as np
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgeseg.errors import BadInputError, EdgesegError
 from edgeseg.frames import Frame, Probability
-from edgeseg.runtime.cuda.buffers import PinnedFrames, registered_array
+from edgeseg.runtime.cuda.buffers import PinnedFrames, register
 from edgeseg.runtime.cuda.driver import CudaDevice, DeviceTraits
 from edgeseg.runtime.cuda.errors import CudaError, DeviceMemoryError, StickyCudaError
 from edgeseg.runtime.cuda.kernels.compile import compiled_kernels
@@ -64,6 +66,7 @@ class CudaSession:
         self._under_way: deque[Lane] = deque()
         with contextlib.ExitStack() as stack:
             self._device = stack.enter_context(CudaDevice(self._options.ordinal))
+            stack.push(_forget_locals)
             image = compiled_kernels((self._device.traits.architecture,))
             kernels = Kernels(image, info.model.width, info.model.height)
             stack.callback(kernels.close)
@@ -103,7 +106,7 @@ class CudaSession:
         if not self._device.traits.registers_host_memory:
             return False
         try:
-            self._pinned.add(registered_array(self._resources, memory, integrated), integrated)
+            self._pinned.add(memory, register(self._resources, memory, integrated))
         except StickyCudaError:
             raise
         except CudaError:
@@ -174,3 +177,10 @@ class CudaSession:
         lane = Lane(context, kernels, spec)
         stack.callback(lane.close)
         return lane
+
+
+def _forget_locals(kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    """An error's traceback would keep streams and modules alive past the context that they belong to."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__

@@ -63,6 +63,7 @@ class Double:
         self._library: Any = ctypes.CDLL("libcuda.so.1")
         for name in ("count", "live_allocs", "live_bytes", "live_handles"):
             getattr(self._library, f"cudadouble_{name}").restype = ctypes.c_long
+        self._lost = self._held()
 
     def faults(self, spec: str) -> None:
         """Which uses of which calls and operations fail from now on; see tests/cuda_double/README.md."""
@@ -81,7 +82,14 @@ class Double:
         self._library.cudadouble_heal()
 
     def live(self) -> tuple[int, int]:
-        """Allocations, and other handles (registered memory, streams, events, modules, graphs), not given back."""
+        """Allocations, and other handles (registered memory, streams, events, modules, graphs), not given back.
+
+        Without those that were there before: a sticky error leaves some, for the process to take along.
+        """
+        allocations, handles = self._held()
+        return allocations - self._lost[0], handles - self._lost[1]
+
+    def _held(self) -> tuple[int, int]:
         return self._library.cudadouble_live_allocs(), self._library.cudadouble_live_handles()
 
 

@@ -120,7 +120,9 @@ API cuGraphExecKernelNodeSetParams(CUgraphExec h, CUgraphNode n, const CUDA_KERN
     if (CUresult r = make_launch(p->func, p->gridDimX, p->gridDimY, p->gridDimZ, p->blockDimX, p->blockDimY, p->blockDimZ,
                                  p->sharedMemBytes, p->kernelParams, p->extra, L))
         return r;
-    *x->of[(Node*)n]->launch = *L;
+    auto& changed = *x->of[(Node*)n];
+    *changed.launch = *L;
+    changed.site = "kernel/" + string(L->k->name);
     return CUDA_SUCCESS;
 }
 API cuGraphExecDestroy(CUgraphExec h) {
