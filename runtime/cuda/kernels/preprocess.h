@@ -18,7 +18,7 @@
 
 constexpr int TILE = 16;
 constexpr int CONTIGUOUS_RATIO = 4;  // above it, a tile keeps only the two level pixels that each network pixel needs
-constexpr int LEVEL_PIXELS = 62 * 32;  // 15 * 4 + 2 by 15 * 2 + 2: two ratios above 2 would mean one more halving
+constexpr int LEVEL_PIXELS = 62 * 32;  // 15 * 4 + 2 by 15 * 2 + 2, as two ratios of 2 or more would be halved again
 constexpr int WEIGHT_ONE = 2048;
 
 // Where one network pixel lies between two level pixels, along one axis.
