@@ -61,7 +61,9 @@ def mapped_address(array: NDArray[Any]) -> int:
 
 
 def register(stack: contextlib.ExitStack, memory: NDArray[np.uint8], mapped: bool = False) -> int:
-    """Pin memory that another allocator made. (pycuda's own register_host_memory crashes with numpy 2.4.)
+    """Pin memory that another allocator made.
+
+    By cuda-bindings: pycuda 2026.1's register_host_memory crashes with numpy 2.4.
 
     Args:
         stack: Ends that; `memory` must live until then.

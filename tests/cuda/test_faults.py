@@ -14,6 +14,16 @@ from edgeseg.errors import BadInputError, EdgesegError, MissingComponentError
 from edgeseg.runtime.cuda.errors import CudaError, DeviceMemoryError, LaunchRefusedError, StickyCudaError
 
 OUT_OF_MEMORY, LAUNCH_OUT_OF_RESOURCES, LAUNCH_FAILED, ILLEGAL_ADDRESS = 2, 701, 719, 700
+OPENING_CALLS = (
+    "cuStreamCreate",
+    "cuEventCreate",
+    "cuModuleLoadDataEx",
+    "cuStreamBeginCapture",
+    "cuGraphInstantiate",
+    "cuLaunchKernel",
+    "cuGraphGetRootNodes",
+    "cuGraphKernelNodeGetParams",
+)
 FRAME = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
 
 
@@ -59,11 +69,7 @@ def test_a_gpu_that_is_too_small_is_an_out_of_memory(
     assert double.live() == (0, 0)
 
 
-@pytest.mark.parametrize(
-    "call",
-    ["cuStreamCreate", "cuEventCreate", "cuModuleLoadDataEx", "cuStreamBeginCapture"]
-    + ["cuGraphInstantiate", "cuLaunchKernel", "cuGraphGetRootNodes", "cuGraphKernelNodeGetParams"],
-)
+@pytest.mark.parametrize("call", OPENING_CALLS)
 def test_a_refusal_while_opening_leaks_nothing(
     double: Any, standin: Callable[..., Any], small_onnx: Path, call: str
 ) -> None:
