@@ -7,13 +7,12 @@ from edgeseg.runtime.cuda.ring import FrameRing
 
 
 class Flights:
-    """The frames of one ring. A slot is free, under way, or held until its dead worker is reaped."""
+    """The frames of one ring. A slot is free or under way."""
 
     def __init__(self, ring: FrameRing, counts: SupervisorCounts) -> None:
         self._ring = ring
         self._counts = counts
         self._free = list(range(ring.layout.slots))
-        self._held: list[int] = []
         self._under_way: dict[int, int] = {}
         self._outcomes: list[Outcome] = []
         self._sequence = 0
@@ -63,16 +62,11 @@ class Flights:
             self._lost(sequence, "refused", reason)
 
     def lose_all(self, loss: Loss, reason: str) -> None:
-        """Note that every frame under way is lost; their slots stay held."""
+        """Note that every frame under way is lost. No frame may begin until the worker is reaped: see `FrameRing`."""
         for sequence, slot in self._under_way.items():
-            self._held.append(slot)
+            self._free.append(slot)
             self._lost(sequence, loss, reason)
         self._under_way.clear()
-
-    def release_held(self) -> None:
-        """Take the slots of a reaped worker back."""
-        self._free += self._held
-        self._held.clear()
 
     def take_outcomes(self) -> list[Outcome]:
         """What has come of frames since the last call."""

@@ -182,8 +182,6 @@ class SupervisedSession:
         return self._progress_s + allowed_s - time.monotonic()
 
     def _take(self, message: object) -> None:
-        if self._state == "ending":  # its frames are lost already
-            return
         self._progress_s = time.monotonic()
         if isinstance(message, Ready):
             self._meet(message.info)
@@ -218,7 +216,6 @@ class SupervisedSession:
             self.counts.sticky_errors += 1
         else:
             self.counts.deaths += 1
-        self._flights.release_held()
         if self._hopeless or not self._budget.take(time.monotonic()):
             self._state = "down"
             return

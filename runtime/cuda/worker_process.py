@@ -31,7 +31,7 @@ class WorkerProcess:
             daemon=True,
         )
         self._process.start()
-        theirs.close()  # or its death would not end the connection
+        theirs.close()  # its only holder is to be the worker, whose death then ends the connection
         self.broken = False
         """Whether the worker has ended or talks nonsense; no message will come any more."""
 

@@ -62,7 +62,7 @@ def _stream(session: SupervisedSession, reference: Session, count: int, strike: 
     fates = []
     for index in range(count):
         strike(index)
-        frame = FRAMES[index % len(FRAMES)]
+        frame = FRAMES[session.counts.accepted % len(FRAMES)]
         sequence = session.submit(frame, "rgb")
         if sequence is None:
             fates.append("passed")
@@ -110,19 +110,17 @@ def test_frames_through_shared_memory_give_the_cpu_paths_maps(
 def test_a_sticky_error_ends_the_worker_and_the_next_one_goes_on(opened: Open, reference: Session, site: str) -> None:
     """Each worker meets the fault at the same use, so the second is lost there too and the bound is reached."""
     session = opened(restarts=1, FAULTS=f"{site}:40=719")
+    session.wait_ready(READY_S)
     fates = []
-    for _ in range(2):
-        session.wait_ready(READY_S)
-        fates += _stream(session, reference, 45, _nothing)
-    while session.state == "ending":
-        session.poll(0.1)
+    while session.state != "down":
+        fates += _stream(session, reference, 1, _nothing)
     assert fates.count("sticky") == session.counts.sticky_errors == 2
     assert session.counts.restarts == 1 and session.state == "down"
     assert set(fates) == {"segmented", "sticky", "passed"}
     assert session.counts.deaths == session.counts.hangs == 0
 
 
-def test_a_worker_killed_in_mid_stream_costs_one_frame(opened: Open, reference: Session) -> None:
+def test_a_worker_killed_in_mid_stream_costs_at_most_one_frame(opened: Open, reference: Session) -> None:
     session = opened()
     session.wait_ready(READY_S)
 
@@ -133,7 +131,8 @@ def test_a_worker_killed_in_mid_stream_costs_one_frame(opened: Open, reference: 
     fates = _stream(session, reference, 60, strike)
     session.wait_ready(READY_S)
     fates += _stream(session, reference, 40, _nothing)
-    assert fates.count("died") == 1 and fates[-40:] == ["segmented"] * 40
+    assert fates.count("died") <= 1, "none where the death was noticed before the next frame was taken"
+    assert fates[-40:] == ["segmented"] * 40
     assert (session.counts.deaths, session.counts.restarts) == (1, 1)
 
 

@@ -146,19 +146,19 @@ def test_a_worker_that_ends_costs_its_frames_and_is_replaced(script: Any, opened
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP, signal.SIGSEGV], ids=lambda number: number.name)
 def test_a_worker_struck_from_outside_in_mid_stream(script: Any, opened: Open, number: signal.Signals) -> None:
     session = _ready(opened())
-    struck = lost = passed = 0
+    lost = passed = 0
     for index in range(1, 200):
         if index == 50:
             assert session.worker_pid is not None
             os.kill(session.worker_pid, number)
-            struck += 1
         outcome = _outcome(session, script.frame_of(index), timeout_s=1.0)
         assert outcome is None or isinstance(outcome, Lost) or _is_of(outcome, index)
         lost += isinstance(outcome, Lost)
         passed += outcome is None
         if outcome is None:
             time.sleep(0.02)
-    assert (struck, lost, session.counts.restarts) == (1, 1, 1)
+    assert lost <= 1, "none where the death was noticed before the next frame was taken"
+    assert session.counts.restarts == 1
     assert passed == session.counts.passed
     _ready(session)
     assert _is_of(_outcome(session, script.frame_of(1000)), 1000)
