@@ -3,9 +3,6 @@ from __future__ import annotations
 import functools
 import os
 import signal
-import subprocess
-import sys
-import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +14,7 @@ import pytest
 from edgeseg.errors import BadInputError, EdgesegError, MismatchError, MissingComponentError
 from edgeseg.runtime.cuda.errors import DeviceMemoryError
 from edgeseg.runtime.cuda.outcomes import Lost, Outcome, Segmented
-from edgeseg.runtime.cuda.restarts import RestartBudget, RestartLimit
+from edgeseg.runtime.cuda.restarts import RestartLimit
 from edgeseg.runtime.cuda.supervisor import SupervisedSession, SupervisorOptions
 from edgeseg.runtime.loading import open_engine
 from edgeseg.runtime.session import probability_of
@@ -123,21 +120,20 @@ def test_a_worker_that_ends_costs_its_frames_and_is_replaced(script: Any, opened
     first_pid = session.worker_pid
     assert _is_of(_outcome(session, script.frame_of(1)), 1)
     assert session.submit(script.frame_of(2, getattr(script, order)), "rgb") == 2
-    assert session.submit(script.frame_of(3), "rgb") == 3
+    taken = [2]
+    if session.submit(script.frame_of(3), "rgb"):  # None where the worker's end is known already
+        taken.append(3)
     outcomes: list[Outcome] = []
-    while len(outcomes) < 2:
+    while len(outcomes) < len(taken):
         outcomes += session.poll(2.0)
-    assert [(outcome.sequence, outcome.loss) for outcome in outcomes if isinstance(outcome, Lost)] == [
-        (2, loss),
-        (3, loss),
-    ]
+    assert [(out.sequence, out.loss) for out in outcomes if isinstance(out, Lost)] == [(each, loss) for each in taken]
     assert session.submit(script.frame_of(4), "rgb") is None
     _ready(session)
     assert session.worker_pid != first_pid
     for number in range(5, 15):
         assert _is_of(_outcome(session, script.frame_of(number)), number)
     counts = session.counts
-    assert (counts.restarts, counts.worker_starts, counts.lost) == (1, 2, {loss: 2})
+    assert (counts.restarts, counts.worker_starts, counts.lost) == (1, 2, {loss: len(taken)})
     assert (counts.sticky_errors, counts.hangs, counts.deaths) == tuple(
         int(name == counter) for name in ("sticky_errors", "hangs", "deaths")
     )
@@ -281,55 +277,3 @@ def test_closing_with_frames_under_way_loses_them_and_does_not_wait_for_a_hang(s
     session.close()
     assert time.monotonic() - started < 5.0
     assert session.counts.lost == {"closed": 1}
-
-
-def test_a_worker_ends_when_its_parent_is_killed(script: Any, tmp_path: Path) -> None:
-    program = tmp_path / "parent.py"
-    program.write_text(
-        textwrap.dedent(
-            f"""
-            import sys, time
-            sys.path[:0] = [{str(FOLDER)!r}, {str(Path.cwd())!r}]
-            import scripted_session
-            from edgeseg.runtime.cuda.supervisor import SupervisedSession
-            if __name__ == "__main__":
-                session = SupervisedSession(scripted_session.open_scripted, scripted_session.info())
-                session.wait_ready(60)
-                print(session.worker_pid, session._ring.name, flush=True)
-                time.sleep(3600)
-            """
-        )
-    )
-    parent = subprocess.Popen([sys.executable, str(program)], stdout=subprocess.PIPE, text=True)
-    assert parent.stdout is not None
-    pid, memory = parent.stdout.readline().split()
-    parent.kill()
-    parent.wait()
-    deadline = time.monotonic() + 10
-    while (Path("/proc", pid).exists() or Path("/dev/shm", memory).exists()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not Path("/proc", pid).exists() and not Path("/dev/shm", memory).exists()
-
-
-def test_the_parent_loads_no_cuda_package() -> None:
-    code = (
-        "import sys, edgeseg.runtime.cuda.supervisor, edgeseg.runtime.cuda.session; "
-        "print([name for name in sys.modules if name.partition('.')[0] in ('pycuda', 'cuda', 'tensorrt')])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout.strip() == "[]"
-
-
-def test_a_restart_budget_is_a_sliding_window() -> None:
-    budget = RestartBudget(RestartLimit(restarts=2, window_s=10.0))
-    assert [budget.take(now_s) for now_s in (0.0, 4.0, 5.0, 9.9, 10.0, 10.1, 13.9, 14.0)] == [
-        True,
-        True,
-        False,
-        False,
-        True,
-        False,
-        False,
-        True,
-    ]
-    assert not RestartBudget(RestartLimit(restarts=0)).take(0.0)
