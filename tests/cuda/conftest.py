@@ -1,0 +1,119 @@
+"""These tests run on a test double of the CUDA driver, in a pytest process of their own: libcuda is one a process.
+
+EDGESEG_CUDA_DOUBLE names the folder that tests/cuda_double/build.sh has filled; without it, or beside a real driver,
+they skip. Nothing here says anything about speed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FOLDER = Path(__file__).parent
+
+
+def _load() -> str | None:
+    """Load the double before anything can load a driver; why not, where that cannot be."""
+    if "EDGESEG_CUDA_DOUBLE" not in os.environ:
+        return "needs the CUDA test double in a pytest of its own: make test-cuda-double"
+    out = Path(os.environ["EDGESEG_CUDA_DOUBLE"]).resolve()
+    library = out / "libcuda.so.1"
+    if not library.is_file():
+        return f"the CUDA test double is not built ({library} is missing): make cuda-double"
+    for package in ("pycuda", "cuda.bindings"):
+        if importlib.util.find_spec(package.partition(".")[0]) is None:
+            return f"{package} is not installed: make cuda-double"
+    if any(name.startswith(("pycuda", "cuda.")) for name in sys.modules):
+        return "CUDA was imported before the double could be loaded"
+    try:
+        real = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        pass
+    else:
+        if not hasattr(real, "cudadouble_is_double"):
+            return "this machine has a real CUDA driver; the double must not stand beside it"
+    os.environ["CUDADOUBLE_KERNELS"] = str(out / "kernels_host.so")
+    os.environ["LD_LIBRARY_PATH"] = os.pathsep.join([str(out), os.environ.get("LD_LIBRARY_PATH", "")])  # for children
+    os.environ.setdefault("XDG_CACHE_HOME", str(out / "cache"))
+    ctypes.CDLL(str(library), ctypes.RTLD_GLOBAL)
+    return None
+
+
+REASON = _load()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if REASON is not None:
+        for item in items:
+            if FOLDER in item.path.parents:
+                item.add_marker(pytest.mark.skip(reason=REASON))
+
+
+class Double:
+    """The double's control calls."""
+
+    def __init__(self) -> None:
+        self._library: Any = ctypes.CDLL("libcuda.so.1")
+        for name in ("count", "live_allocs", "live_bytes", "live_handles"):
+            getattr(self._library, f"cudadouble_{name}").restype = ctypes.c_long
+        self._lost = self._held()
+
+    def faults(self, spec: str) -> None:
+        """Which uses of which calls and operations fail from now on; see tests/cuda_double/README.md."""
+        self._library.cudadouble_faults(spec.encode())
+
+    def set(self, name: str, value: int) -> None:
+        """A setting, without its prefix and in lower case."""
+        assert self._library.cudadouble_set(name.encode(), ctypes.c_long(value))
+
+    def count(self, *calls: str) -> int:
+        """How often the calls were made."""
+        return sum(self._library.cudadouble_count(call.encode()) for call in calls)
+
+    def heal(self) -> None:
+        """Undo a sticky error, which on a GPU only a new process does."""
+        self._library.cudadouble_heal()
+
+    def live(self) -> tuple[int, int]:
+        """Allocations, and other handles (registered memory, streams, events, modules, graphs), not given back.
+
+        Without those that were there before: a sticky error leaves some, for the process to take along.
+        """
+        allocations, handles = self._held()
+        return allocations - self._lost[0], handles - self._lost[1]
+
+    def _held(self) -> tuple[int, int]:
+        return self._library.cudadouble_live_allocs(), self._library.cudadouble_live_handles()
+
+
+@pytest.fixture
+def double() -> Iterator[Double]:
+    """The double with its settings reset before and after."""
+    control = Double()
+    _reset(control)
+    yield control
+    _reset(control)
+
+
+def _reset(control: Double) -> None:
+    control.faults("")
+    control.heal()
+    defaults = {"delay_us": 0, "seed": 0, "lock": 0, "integrated": 0, "devices": 1, "mem_mb": 4096}
+    for name, value in defaults.items():
+        control.set(name, value)
+
+
+@pytest.fixture
+def standin(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """`open_standin` of a module that spawned processes can import too."""
+    monkeypatch.syspath_prepend(FOLDER)
+    import standin_engine
+
+    return standin_engine.open_standin
