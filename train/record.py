@@ -68,6 +68,7 @@ def write_curves(run: Path, history: Sequence[Epoch]) -> None:
     right.legend(loc="lower right")
     for axis in (left, right):
         axis.grid(alpha=0.3)
+        axis.xaxis.get_major_locator().set_params(integer=True)
     with atomic_file(run / CURVES) as temporary:
         figure.savefig(temporary, dpi=130)
     pyplot.close(figure)
