@@ -16,6 +16,8 @@ NUMBERED = re.compile(
 )
 LONGEST_NAME = 100
 RESERVED = ("frame", "probability")
+PREFIX = "edgeseg_import."
+"""Before the names of what edgeseg puts around the network, so that they stand apart until all are unique."""
 
 
 def with_named_weights(proto: onnx.ModelProto) -> onnx.ModelProto:
@@ -27,6 +29,9 @@ def with_named_weights(proto: onnx.ModelProto) -> onnx.ModelProto:
     copy = copy_of(proto)
     graph = copy.graph
     names = _Names()
+    for tensor in graph.initializer:
+        if tensor.name.startswith(PREFIX):
+            names.give(tensor.name, tensor.name.removeprefix(PREFIX))
     convolutions = [node for node in graph.node if node.op_type in NAMED_BY_WEIGHT]
     there = {tensor.name for tensor in graph.initializer}
     for index, node in enumerate(convolutions):

@@ -9,14 +9,11 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from edgeseg.export.foreign_naming import with_named_weights
+from edgeseg.export.foreign_naming import PREFIX, with_named_weights
 from edgeseg.export.foreign_options import ImportOptions
 from edgeseg.export.naming import with_readable_names
 from edgeseg.graph.weights import copy_of
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME, ModelSpec
-
-PREFIX = "edgeseg_import."
-"""No name of the foreign graph begins so while both are joined."""
 
 
 @dataclass
@@ -119,10 +116,11 @@ def _prefixed(proto: onnx.ModelProto) -> onnx.ModelProto:
     copy = copy_of(proto)
     graph = copy.graph
     made = {value.name for value in graph.input} | {name for node in graph.node for name in node.output if name}
+    made |= {tensor.name for tensor in graph.initializer if tensor.name.startswith(PREFIX)}
     new = {name: f"foreign.{index}.{name}" for index, name in enumerate(sorted(made))}
     for node in graph.node:
         node.input[:] = [new.get(name, name) for name in node.input]
         node.output[:] = [new.get(name, name) for name in node.output]
-    for value in (*graph.input, *graph.output):
-        value.name = new[value.name]
+    for entry in (*graph.input, *graph.output, *graph.initializer):
+        entry.name = new.get(entry.name, entry.name)
     return copy

@@ -60,8 +60,8 @@ class _Weights:
 
     def put(self, name: str, values: NDArray[np.float64]) -> str:
         """Store values under this name, or one like it where the name is shared; give the name."""
-        while name in self.tensors and self._readers.get(name, 0) != 1:
-            name += ".folded"
+        if self._readers.get(name) != 1:
+            name = self.fresh(name)
         self.tensors[name] = onnx.numpy_helper.from_array(values.astype(np.float32), name)
         self._readers[name] = 1
         return name

@@ -148,7 +148,8 @@ def with_static_input(proto: onnx.ModelProto, shape: ForeignInput) -> onnx.Model
     sizes = (shape.batch, COLOURS, shape.height, shape.width)
     for dim, size in zip(copy.graph.input[0].type.tensor_type.shape.dim, sizes, strict=True):
         dim.dim_value = size
-    copy.graph.output[0].type.tensor_type.ClearField("shape")
+    for dim in copy.graph.output[0].type.tensor_type.shape.dim:
+        dim.Clear()
     del copy.graph.value_info[:]
     return copy
 

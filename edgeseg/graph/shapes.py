@@ -54,7 +54,10 @@ def with_free_batch(proto: onnx.ModelProto) -> onnx.ModelProto:
     copy = copy_of(proto)
     graph = copy.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
+    empty = {tensor.name for tensor in graph.initializer if 0 in tensor.dims}
     for index, node in enumerate(graph.node):
+        if node.op_type == "Resize":
+            node.input[1:] = ["" if name in empty else name for name in node.input[1:]]
         shape, size = inferred.get(node.input[0] if node.input else ""), inferred.get(node.output[0])
         if shape is None or size is None or not shape or not size or node.input[0] in constants:
             continue
@@ -63,7 +66,8 @@ def with_free_batch(proto: onnx.ModelProto) -> onnx.ModelProto:
         elif node.op_type == "Resize" and len(node.input) > 3 and node.input[3] in constants and shape[0] == size[0]:
             _scale_resize(graph, node, shape, size, f"resize_{index}")
     for value in (*graph.input, *graph.output):
-        value.type.tensor_type.shape.dim[0].dim_param = "N"
+        for dim in value.type.tensor_type.shape.dim[:1]:
+            dim.dim_param = "N"
     del graph.value_info[:]
     return without_unused(copy)
 
