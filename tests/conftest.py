@@ -329,7 +329,8 @@ class ForeignNetwork:
 
         def conv(name: str, source: str, before: int, after: int, kernel: int = 3, **attributes: Any) -> str:
             weight = rng.normal(0, 1.5 / np.sqrt(before * kernel * kernel), (after, before, kernel, kernel))
-            inputs = [source, tensor(f"{name}.weight", weight), tensor(f"{name}.bias", rng.normal(0, 0.2, after))]
+            bias = rng.normal(1.0 if name == "head" else 0.0, 0.2, after)  # about as much polyp as none
+            inputs = [source, tensor(f"{name}.weight", weight), tensor(f"{name}.bias", bias)]
             return add("Conv", inputs, f"{name}_conv", **attributes)
 
         def norm(name: str, source: str, channels: int) -> str:
