@@ -81,6 +81,8 @@ class Provenance(Part):
     data_sha256: str | None = None
     recipe_sha256: str | None = None
     seed: int | None = None
+    source_sha256: str | None = None
+    """The file of others that an imported network was made from."""
     metrics: dict[str, float] = pydantic.Field(default_factory=dict)
     tools: dict[str, str] = pydantic.Field(default_factory=dict)
     """Versions of what made it."""

@@ -23,8 +23,9 @@ def with_readable_names(proto: onnx.ModelProto) -> onnx.ModelProto:
     renamed: dict[str, str] = dict(weights)
     fixed = {value.name for value in (*graph.input, *graph.output)}
     counts: dict[str, int] = {}
+    taken: set[str] = set()
     for node in graph.node:
-        node.name = _unique(_node_name(node, weights, renamed), counts)
+        node.name = _unique(_node_name(node, weights, renamed), taken, counts)
         node.doc_string = ""
         del node.metadata_props[:]
         for index, output in enumerate(node.output):
@@ -59,11 +60,13 @@ def _node_name(node: onnx.NodeProto, weights: dict[str, str], renamed: dict[str,
     return f"{node.op_type.lower()}_0"
 
 
-def _unique(name: str, counts: dict[str, int]) -> str:
+def _unique(name: str, taken: set[str], counts: dict[str, int]) -> str:
     """The name itself the first time; numbered operators count up."""
     stem = name.removesuffix("_0")
-    number = counts.get(stem, 0)
-    counts[stem] = number + 1
-    if name != stem:
-        return f"{stem}_{number}"
-    return name if number == 0 else f"{name}.{number}"
+    separator = "_" if name != stem else "."
+    chosen = name
+    while chosen in taken:
+        counts[name] = counts.get(name, 0) + 1
+        chosen = f"{stem}{separator}{counts[name]}"
+    taken.add(chosen)
+    return chosen

@@ -13,15 +13,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import edgeseg
-from edgeseg.errors import ToleranceError
 from edgeseg.export.naming import with_readable_names
+from edgeseg.export.parity import check_parity
 from edgeseg.files import check_writable, write_bytes
 from edgeseg.graph.files import parse_onnx, serialize, with_metadata
-from edgeseg.images import write_png
 from edgeseg.optional import require
 from edgeseg.runtime.backends.onnxruntime_session import OnnxRuntimeSession
 from edgeseg.runtime.session import FrameBatch, SessionInfo
@@ -30,8 +28,6 @@ from edgeseg.train.predictor import TorchSession, open_run
 from edgeseg.train.record import RUN_RECORD, RunRecord
 
 OPSET = 20
-MAX_PROBABILITY_DIFFERENCE = 1e-4
-"""Between PyTorch and ONNX Runtime in float32."""
 LARGEST_BATCH = 64
 
 
@@ -132,36 +128,6 @@ def contract_graph(network: nn.Module, model: ModelSpec, preprocess: PreprocessS
         )
     assert program is not None
     return parse_onnx(program.model_proto.SerializeToString(), "the exported graph")
-
-
-def check_parity(
-    reference: TorchSession, exported: OnnxRuntimeSession, inputs: Sequence[FrameBatch], out: Path
-) -> float:
-    """The largest |difference of probability| over all inputs.
-
-    Raises:
-        ToleranceError: It is above `MAX_PROBABILITY_DIFFERENCE`; the input that shows it is saved as PNG beside `out`.
-    """
-    worst, worst_frame = 0.0, None
-    for batch in inputs:
-        difference = np.abs(reference.infer(batch) - exported.infer(batch)).reshape(len(batch), -1).max(axis=1)
-        index = int(np.argmax(np.nan_to_num(difference, nan=np.inf)))
-        if not difference[index] <= worst:
-            worst, worst_frame = float(difference[index]), batch[index]
-    if not worst <= MAX_PROBABILITY_DIFFERENCE:
-        raise ToleranceError(
-            "the exported graph does not compute what the PyTorch network computes",
-            found=f"probabilities differ by {worst:.3g}; the input is kept in {_save_worst(worst_frame, out)}",
-            expected=f"at most {MAX_PROBABILITY_DIFFERENCE:g}",
-        )
-    return worst
-
-
-def _save_worst(frame: NDArray[np.uint8] | None, out: Path) -> Path:
-    path = out.with_name(f"{out.stem}.worst-input.png")
-    if frame is not None:
-        write_png(path, frame)
-    return path
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from edgeseg.cli.data import app as data_app
 from edgeseg.cli.demo import demo
 from edgeseg.cli.evaluate import evaluate
 from edgeseg.cli.export import export
+from edgeseg.cli.import_onnx import import_onnx
 from edgeseg.cli.inspect import inspect
 from edgeseg.cli.package import package
 from edgeseg.cli.run import run
@@ -49,6 +50,7 @@ app.add_typer(data_app, name="data")
 app.command("train")(train)
 app.command("evaluate")(evaluate)
 app.command("export")(export)
+app.command("import-onnx")(import_onnx)
 app.command("calibrate")(calibrate)
 app.command("build-engine")(build_engine)
 app.command("inspect")(inspect)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def load_onnx(path: Path) -> OnnxArtifact:
         BadInputError: Missing, no ONNX, weights outside the file, or without our metadata.
         MismatchError: Its inputs and outputs are not what its metadata says.
     """
-    data = _read(path)
+    data = read_onnx_bytes(path)
     proto = parse_onnx(data, str(path))
     metadata = read_metadata(proto, str(path))
     artifact = OnnxArtifact(path, sha256_bytes(data), metadata, with_float32_weights(proto))
@@ -60,13 +60,19 @@ def parse_onnx(data: bytes, origin: str) -> onnx.ModelProto:
     """
     try:
         proto: onnx.ModelProto = onnx.load_model_from_string(data)
-        onnx.checker.check_model(proto)
-    except Exception as error:  # protobuf and the checker raise several unrelated classes
+    except Exception as error:  # protobuf raises several unrelated classes
+        raise _invalid(error, origin) from error
+    external = [tensor for tensor in _all_tensors(proto) if tensor.data_location == onnx.TensorProto.EXTERNAL]
+    if external:
         raise BadInputError(
-            f"{origin} is no valid ONNX file", found=str(error).strip().splitlines()[0][:200]
-        ) from error
-    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in proto.graph.initializer):
-        raise BadInputError(f"{origin} keeps weights in other files", expected="an ONNX file with its weights inside")
+            f"{origin} keeps weights in other files",
+            found=f"{len(external)} tensors with external data",
+            expected="an ONNX file with its weights inside",
+        )
+    try:
+        onnx.checker.check_model(proto)
+    except Exception as error:  # the checker too
+        raise _invalid(error, origin) from error
     return proto
 
 
@@ -83,7 +89,7 @@ def read_metadata(proto: onnx.ModelProto, origin: str) -> ModelMetadata:
         f"{origin} does not say what network it holds",
         found="no metadata key 'edgeseg'",
         expected="an ONNX file written by edgeseg",
-        next_command="edgeseg export RUN --out model.onnx",
+        next_command="edgeseg import-onnx FILE --out model.onnx",
     )
 
 
@@ -102,13 +108,39 @@ def serialize(proto: onnx.ModelProto) -> bytes:
     return bytes(proto.SerializeToString(deterministic=True))
 
 
-def _read(path: Path) -> bytes:
+def read_onnx_bytes(path: Path) -> bytes:
+    """The bytes of a model file.
+
+    Raises:
+        BadInputError: It cannot be read.
+    """
     try:
         return path.read_bytes()
     except OSError as error:
         raise BadInputError(
             f"cannot read the model {path}", found=error.strerror or error, expected="an ONNX file or a model package"
         ) from error
+
+
+def _invalid(error: Exception, origin: str) -> BadInputError:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return BadInputError(f"{origin} is no valid ONNX file", found=lines[0][:200])
+
+
+def _all_tensors(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Every tensor of a file, those inside attributes, subgraphs and local functions too."""
+    graphs, nodes = [proto.graph], [node for function in proto.functions for node in function.node]
+    while graphs or nodes:
+        if graphs:
+            graph = graphs.pop()
+            yield from graph.initializer
+            yield from (part for sparse in graph.sparse_initializer for part in (sparse.values, sparse.indices))
+            nodes.extend(graph.node)
+            continue
+        for entry in nodes.pop().attribute:
+            graphs.extend((entry.g, *entry.graphs))
+            sparse_tensors = (entry.sparse_tensor, *entry.sparse_tensors)
+            yield from (entry.t, *entry.tensors, *(p for s in sparse_tensors for p in (s.values, s.indices)))
 
 
 def _check_contract(artifact: OnnxArtifact) -> None:

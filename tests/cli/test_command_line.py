@@ -16,6 +16,7 @@ COMMANDS = (
     "train",
     "evaluate",
     "export",
+    "import-onnx",
     "calibrate",
     "build-engine",
     "inspect",

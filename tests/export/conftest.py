@@ -1,11 +1,18 @@
-"""One tiny RUN, trained once for all tests of this folder."""
+"""One tiny RUN, trained once for all tests of this folder; foreign networks, saved and imported."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
+from edgeseg.export.foreign import ImportResult, import_onnx
+from edgeseg.export.foreign_options import ImportOptions
 from edgeseg.images import write_png
+
+Import = Callable[..., tuple[Path, ImportResult]]
 
 SETTINGS = (
     "model.height=32",
@@ -40,4 +47,17 @@ def tiny_run(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     run = tmp_path_factory.mktemp("runs") / "tiny"
     train(squares, run, read_recipe(None, SETTINGS))
+    return run
+
+
+@pytest.fixture
+def imported(tmp_path: Path) -> Import:
+    """Save a network, import it; gives the new file and what was said."""
+
+    def run(proto: onnx.ModelProto, data: Path | None = None, **options: Any) -> tuple[Path, ImportResult]:
+        source, out = tmp_path / "theirs" / "net.onnx", tmp_path / "ours" / "model.onnx"
+        source.parent.mkdir(exist_ok=True)
+        source.write_bytes(proto.SerializeToString())
+        return out, import_onnx(source, out, ImportOptions(**options), data)
+
     return run

@@ -6,8 +6,8 @@ import pytest
 
 from edgeseg.dataset import load_pairs
 from edgeseg.errors import BadInputError, ToleranceError
-from edgeseg.export import onnx_from_run
 from edgeseg.export.onnx_from_run import export_run
+from edgeseg.export.parity import MAX_PROBABILITY_DIFFERENCE
 from edgeseg.export.parity_inputs import parity_inputs
 from edgeseg.graph.files import load_onnx
 from edgeseg.images import read_rgb
@@ -82,7 +82,7 @@ def test_a_graph_that_differs_is_refused_with_its_worst_input(
     assert caught.value.exit_code == 3
     assert [path.name for path in out.parent.iterdir()] == ["model.worst-input.png"]
     np.testing.assert_array_equal(read_rgb(out.parent / "model.worst-input.png"), culprit[0])
-    assert onnx_from_run.MAX_PROBABILITY_DIFFERENCE == 1e-4
+    assert MAX_PROBABILITY_DIFFERENCE == 1e-4
 
 
 def test_a_nan_anywhere_is_a_difference(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

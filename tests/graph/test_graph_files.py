@@ -42,7 +42,7 @@ def test_a_graph_without_metadata_is_refused_with_the_command_that_helps(small_o
     small_onnx.write_bytes(proto.SerializeToString())
     with pytest.raises(BadInputError) as caught:
         load_onnx(small_onnx)
-    assert caught.value.next_command == "edgeseg export RUN --out model.onnx"
+    assert caught.value.next_command == "edgeseg import-onnx FILE --out model.onnx"
 
 
 def test_metadata_of_another_size_is_a_mismatch(small_onnx: Path) -> None:

@@ -1,0 +1,69 @@
+"""`edgeseg import-onnx`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from edgeseg.cli.output import JsonFlag, emit, say
+
+
+def import_onnx(
+    file: Annotated[Path, typer.Argument(help="A float network of others: NCHW pictures in, ONNX opset 11 to 21.")],
+    out: Annotated[Path, typer.Option(help="ONNX file to write.")],
+    mean: Annotated[str, typer.Option(help="R,G,B of the pictures divided by --scale.")] = "0,0,0",
+    std: Annotated[str, typer.Option(help="R,G,B; input = (x / scale - mean) / std.")] = "1,1,1",
+    scale: Annotated[float, typer.Option(help="What grey levels are divided by first.")] = 255.0,
+    bgr: Annotated[bool, typer.Option("--bgr", help="The network takes B,G,R planes.")] = False,
+    output: Annotated[
+        Literal["logits", "probability"], typer.Option(help="Whether sigmoid or softmax is still to come.")
+    ] = "logits",
+    class_name: Annotated[
+        list[str] | None, typer.Option(help="Repeat for each class, the background's first where there is one.")
+    ] = None,
+    output_name: Annotated[str | None, typer.Option(help="Which output, where there are several.")] = None,
+    height: Annotated[int | None, typer.Option(min=1, max=8192, help="Where the file leaves it open.")] = None,
+    width: Annotated[int | None, typer.Option(min=1, max=8192, help="Where the file leaves it open.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Images for the parity check against FILE; noise is checked in any case.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Take in a network of others: wrap it into a graph from frame to probability, held against the file."""
+    from edgeseg.export.foreign import import_onnx as wrap
+    from edgeseg.export.foreign_options import ImportOptions
+
+    options = ImportOptions(
+        mean=_colour("--mean", mean),
+        std=_colour("--std", std),
+        scale=scale,
+        bgr=bgr,
+        output=output,
+        class_names=tuple(class_name or ()),
+        output_name=output_name,
+        height=height,
+        width=width,
+    )
+    result = wrap(file, out, options, data)
+    for warning in result.warnings:
+        say(f"warning: {warning}")
+    difference = result.metadata.provenance.metrics["max_probability_difference"]
+    text = "\n".join(
+        [
+            f"{out}: probabilities within {difference:.2g} of {file}",
+            *(f"  {change}" for change in result.changes),
+            f"next: edgeseg calibrate {out} --data DIR --out {out.with_suffix('.calibration.json')}",
+        ]
+    )
+    document = {"out": str(out), "changes": list(result.changes), "warnings": list(result.warnings)}
+    emit({**document, **result.metadata.to_dict()}, as_json, text)
+
+
+def _colour(option: str, text: str) -> tuple[float, float, float]:
+    try:
+        red, green, blue = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is not three numbers R,G,B", param_hint=option) from error
+    return red, green, blue

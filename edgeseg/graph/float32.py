@@ -1,0 +1,46 @@
+"""Turn a network of FP16 data into one of float32 data with the same weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+
+from edgeseg.graph.weights import copy_of
+
+TYPE_ATTRIBUTES = frozenset({"to", "dtype", "output_datatype"})
+HALF, FLOAT = onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT
+
+
+def holds_fp16(proto: onnx.ModelProto) -> bool:
+    """Whether any input, output, constant or cast is FP16."""
+    graph = proto.graph
+    return (
+        any(value.type.tensor_type.elem_type == HALF for value in (*graph.input, *graph.output))
+        or any(tensor.data_type == HALF for tensor in graph.initializer)
+        or any(entry.name in TYPE_ATTRIBUTES and entry.i == HALF for node in graph.node for entry in node.attribute)
+    )
+
+
+def with_float32_data(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Make every FP16 tensor float32; weights keep their values exactly, arithmetic no longer rounds to FP16."""
+    copy = copy_of(proto)
+    graph = copy.graph
+    for tensor in graph.initializer:
+        _widen(tensor)
+    for value in (*graph.input, *graph.output):
+        if value.type.tensor_type.elem_type == HALF:
+            value.type.tensor_type.elem_type = FLOAT
+    for node in graph.node:
+        for entry in node.attribute:
+            if entry.name in TYPE_ATTRIBUTES and entry.i == HALF:
+                entry.i = FLOAT
+            if entry.HasField("t"):
+                _widen(entry.t)
+    del graph.value_info[:]
+    return copy
+
+
+def _widen(tensor: onnx.TensorProto) -> None:
+    if tensor.data_type == HALF:
+        values = onnx.numpy_helper.to_array(tensor).astype(np.float32)
+        tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))

@@ -1,0 +1,189 @@
+"""Look at a network of strangers: refuse what edgeseg cannot work with, and find its input and output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import onnx
+import onnx.inliner
+
+from edgeseg.errors import BadInputError
+from edgeseg.graph.opset import DEFAULT_DOMAINS, READABLE_OPSETS, opset_of
+from edgeseg.graph.weights import copy_of
+
+FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
+QUANTISED = frozenset(
+    {
+        "QuantizeLinear",
+        "DequantizeLinear",
+        "DynamicQuantizeLinear",
+        "QLinearConv",
+        "QLinearMatMul",
+        "ConvInteger",
+        "MatMulInteger",
+    }
+)
+PICTURE_RANK = 4
+COLOURS = 3
+Dimension = int | None
+
+
+@dataclass(frozen=True)
+class ForeignInput:
+    """The one input of a foreign network: float [N,3,H,W]."""
+
+    name: str
+    half: bool
+    """FP16 rather than float32."""
+    batch: int
+    """Pictures that it takes at once; 1 where it takes any number."""
+    fixed_batch: bool
+    height: int
+    width: int
+
+
+def standard_graph(proto: onnx.ModelProto, origin: str) -> onnx.ModelProto:
+    """Inline local functions and leave nothing but standard operators on float data.
+
+    Raises:
+        BadInputError: Another opset than 11 to 21, operators of other domains, control flow, or a quantised network.
+    """
+    copy: onnx.ModelProto = onnx.inliner.inline_local_functions(proto) if len(proto.functions) else copy_of(proto)
+    oldest, newest = READABLE_OPSETS
+    if not oldest <= opset_of(copy) <= newest:
+        raise BadInputError(
+            f"{origin} is written in an operator set that edgeseg does not read",
+            found=f"opset {opset_of(copy)}",
+            expected=f"opset {oldest} to {newest}",
+            next_command="export it again with opset 20",
+        )
+    nodes = copy.graph.node
+    _refuse(
+        origin,
+        "uses operators that are no part of ONNX",
+        (f"{node.domain}.{node.op_type}" for node in nodes if node.domain not in DEFAULT_DOMAINS),
+        "operators of the standard domain alone",
+    )
+    _refuse(
+        origin,
+        "branches or loops inside",
+        (node.op_type for node in nodes if any(entry.HasField("g") or entry.graphs for entry in node.attribute)),
+        "a network without control flow",
+    )
+    quantised = (node.op_type for node in nodes if node.op_type in QUANTISED)
+    _refuse(origin, "is quantised already", quantised, "the float network; edgeseg quantises it")
+    for node in nodes:
+        node.domain = ""
+    constants = {tensor.name for tensor in copy.graph.initializer}
+    inputs = [value for value in copy.graph.input if value.name not in constants]
+    del copy.graph.input[:]
+    copy.graph.input.extend(inputs)
+    return copy
+
+
+def foreign_input(proto: onnx.ModelProto, origin: str, height: int | None, width: int | None) -> ForeignInput:
+    """Find the input and its size.
+
+    Args:
+        proto: From `standard_graph`.
+        origin: The file, for messages.
+        height: What the user says, where the file leaves it open.
+        width: Likewise.
+
+    Raises:
+        BadInputError: Not one float NCHW input of three channels, or a size that is open or contradicts the user.
+    """
+    inputs = proto.graph.input
+    if len(inputs) != 1:
+        raise BadInputError(
+            f"{origin} has {len(inputs)} inputs",
+            found=", ".join(describe_value(value) for value in inputs) or "none",
+            expected="one input, float [N,3,H,W]",
+        )
+    kind, dims = inputs[0].type.tensor_type, dimensions(inputs[0])
+    if kind.elem_type not in FLOATS or len(dims) != PICTURE_RANK or dims[1] != COLOURS:
+        nhwc = len(dims) == PICTURE_RANK and dims[3] == COLOURS
+        raise BadInputError(
+            f"the input of {origin} is no float picture in planes",
+            found=describe_value(inputs[0]) + (", which looks like NHWC" if nhwc else ""),
+            expected="float32 or float16 [N,3,H,W]",
+            next_command="export it again with the input in NCHW" if nhwc else None,
+        )
+    return ForeignInput(
+        name=inputs[0].name,
+        half=kind.elem_type == onnx.TensorProto.FLOAT16,
+        batch=dims[0] or 1,
+        fixed_batch=dims[0] is not None,
+        height=_length("height", dims[2], height, origin),
+        width=_length("width", dims[3], width, origin),
+    )
+
+
+def with_single_output(proto: onnx.ModelProto, name: str | None, origin: str) -> onnx.ModelProto:
+    """Keep the output that is meant; what only the others need becomes unused.
+
+    Raises:
+        BadInputError: Several outputs and no choice, or a choice that is not there.
+    """
+    outputs = {value.name: value for value in proto.graph.output}
+    if name is None and len(outputs) != 1:
+        raise BadInputError(
+            f"{origin} has {len(outputs)} outputs",
+            found=", ".join(describe_value(value) for value in outputs.values()),
+            expected="one output, or the name of the one that is meant",
+            next_command=f"edgeseg import-onnx {origin} --output-name {next(iter(outputs))} --out model.onnx",
+        )
+    if name is not None and name not in outputs:
+        raise BadInputError(f"{origin} has no output {name}", found=", ".join(outputs))
+    copy = copy_of(proto)
+    del copy.graph.output[:]
+    copy.graph.output.append(outputs[name] if name is not None else next(iter(outputs.values())))
+    return copy
+
+
+def with_static_input(proto: onnx.ModelProto, shape: ForeignInput) -> onnx.ModelProto:
+    """Write the input's shape down, and leave the output's and every other one to inference."""
+    copy = copy_of(proto)
+    sizes = (shape.batch, COLOURS, shape.height, shape.width)
+    for dim, size in zip(copy.graph.input[0].type.tensor_type.shape.dim, sizes, strict=True):
+        dim.dim_value = size
+    for dim in copy.graph.output[0].type.tensor_type.shape.dim:
+        dim.Clear()
+    del copy.graph.value_info[:]
+    return copy
+
+
+def dimensions(value: onnx.ValueInfoProto) -> list[Dimension]:
+    """The shape, None where it is open; empty where nothing is said."""
+    return [
+        dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None
+        for dim in value.type.tensor_type.shape.dim
+    ]
+
+
+def describe_value(value: onnx.ValueInfoProto) -> str:
+    """For example ``image: float [?,3,64,64]``."""
+    kind = onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type).lower()
+    return f"{value.name}: {kind} [{','.join('?' if dim is None else str(dim) for dim in dimensions(value))}]"
+
+
+def _length(side: str, there: int | None, said: int | None, origin: str) -> int:
+    if there is None and said is None:
+        raise BadInputError(
+            f"{origin} leaves its {side} open",
+            found=f"a dynamic {side}",
+            expected=f"a fixed {side}, or --{side}",
+            next_command=f"edgeseg import-onnx {origin} --height H --width W --out model.onnx",
+        )
+    if there is not None and said is not None and there != said:
+        raise BadInputError(f"{origin} has another {side} than was said", found=there, expected=said)
+    chosen = there if there is not None else said
+    assert chosen is not None
+    return chosen
+
+
+def _refuse(origin: str, what: str, found: Iterable[str], expected: str) -> None:
+    names = sorted(set(found))
+    if names:
+        raise BadInputError(f"{origin} {what}", found=", ".join(names), expected=expected)

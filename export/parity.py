@@ -1,0 +1,69 @@
+"""Whether two networks compute the same probabilities, input by input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.errors import ToleranceError
+from edgeseg.images import write_png
+from edgeseg.runtime.session import FrameBatch, ProbabilityBatch
+
+MAX_PROBABILITY_DIFFERENCE = 1e-4
+"""Between a network and its graph in ONNX Runtime, both in float32."""
+
+
+class Network(Protocol):
+    """Anything that makes probabilities of frames."""
+
+    def infer(self, frames: FrameBatch) -> ProbabilityBatch:
+        """Run the network: uint8 [N,H,W,3] RGB in, float32 [N,C,H,W] out."""
+        ...
+
+
+def check_parity(
+    reference: Network,
+    graph: Network,
+    inputs: Sequence[FrameBatch],
+    out: Path,
+    of: str = "the PyTorch network",
+    limit: float = MAX_PROBABILITY_DIFFERENCE,
+) -> float:
+    """The largest |difference of probability| over all inputs.
+
+    Args:
+        reference: What is to be computed.
+        graph: What was made from it.
+        inputs: Batches at the network's size.
+        out: The file to be written; the worst input is saved beside it.
+        of: The reference's name for the message.
+        limit: The largest difference that passes.
+
+    Raises:
+        ToleranceError: It is above the limit; the input that shows it is saved as PNG beside `out`.
+    """
+    worst, worst_frame = 0.0, None
+    for batch in inputs:
+        distance = np.abs(reference.infer(batch) - graph.infer(batch)).reshape(len(batch), -1)
+        difference = np.nan_to_num(distance, nan=np.inf).max(axis=1)
+        index = int(np.argmax(difference))
+        if difference[index] > worst:
+            worst, worst_frame = float(difference[index]), batch[index]
+    if worst > limit:
+        raise ToleranceError(
+            f"the exported graph does not compute what {of} computes",
+            found=f"probabilities differ by {worst:.3g}; the input is kept in {_save_worst(worst_frame, out)}",
+            expected=f"at most {limit:g}",
+        )
+    return worst
+
+
+def _save_worst(frame: NDArray[np.uint8] | None, out: Path) -> Path:
+    path = out.with_name(f"{out.stem}.worst-input.png")
+    if frame is not None:
+        write_png(path, frame)
+    return path
