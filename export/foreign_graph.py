@@ -55,7 +55,7 @@ def prepare(source: onnx.ModelProto, origin: str, options: ImportOptions) -> Pre
     proto = without_unused(with_constants_as_initialisers(with_static_input(proto, shape)))
     _check_connected(proto, origin)
     half = holds_fp16(proto)
-    plain = without_unused(without_pass_through(with_float32_data(proto) if half else proto))
+    plain = with_constant_shapes(without_pass_through(with_float32_data(proto) if half else proto))
     folded = with_folded_batch_norm(plain)
     current = with_constants_as_initialisers(with_contract_opset(folded, origin))
     simple = with_constant_shapes(current)

@@ -72,7 +72,12 @@ class _Names:
 def _path(weight: str, node: onnx.NodeProto, index: int) -> str:
     if _tells(weight):
         return weight.removesuffix(".weight")
-    parts = [part for part in node.name.split("/") if part and not part.startswith(node.op_type)]
+    parts: list[str] = []
+    for part in node.name.split("/"):
+        if parts and part.startswith(f"{parts[-1]}."):  # PyTorch writes /stem/stem.0/stem.0.1 for stem.0.1
+            parts.pop()
+        if part and not part.startswith(node.op_type):
+            parts.append(part)
     path = ".".join(parts)
     return path if _tells(path) else f"conv_{index}"
 

@@ -145,8 +145,9 @@ def _passes_through(
 ) -> bool:
     if node.op_type == "Identity":
         return True
-    if node.op_type == "Cast":
-        return node.input[0] in types and types[node.input[0]] == attribute(node, "to")
+    if node.op_type in ("Cast", "CastLike"):
+        wanted = attribute(node, "to") if node.op_type == "Cast" else types.get(node.input[1])
+        return bool(wanted) and types.get(node.input[0]) == wanted
     if node.op_type != "Dropout" or any(name in read for name in node.output[1:] if name):
         return False
     if len(node.input) < INPUTS_OF_DROPOUT or not node.input[2]:

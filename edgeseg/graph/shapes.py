@@ -17,12 +17,14 @@ from edgeseg.graph.weights import copy_of
 SHAPE_ARITHMETIC = frozenset({
     "Add", "Sub", "Mul", "Div", "Mod", "Neg", "Floor", "Ceil", "Round", "Sqrt", "Min", "Max", "Equal", "Greater",
     "Less", "Not", "And", "Or", "Where", "Cast", "Identity", "Gather", "Concat", "Slice", "Squeeze", "Unsqueeze",
-    "Reshape", "ReduceProd", "ConstantOfShape", "Range", "Split",
+    "Reshape", "ReduceProd", "ConstantOfShape", "Range", "Expand", "Transpose", "Split",
 })
 # fmt: on
 """What exporters compute sizes with."""
 LARGEST_SHAPE = 64
 """Values in a tensor that still counts as a shape; larger ones are left to the backend."""
+LARGEST_FILL = 4096
+"""Values in a constant that is one value repeated, such as a bias of zeros."""
 MOST_ROUNDS = 100
 PICTURE_RANK = 4
 
@@ -34,11 +36,11 @@ def with_constant_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
         proto: Static shape at its input; opset 11 and later.
     """
     for _ in range(MOST_ROUNDS):
-        folded = _one_round(proto)
+        folded = without_pass_through(_one_round(proto))
         if len(folded.graph.node) == len(proto.graph.node):
             break
         proto = folded
-    return without_unused(without_pass_through(proto))
+    return without_unused(proto)
 
 
 def with_free_batch(proto: onnx.ModelProto) -> onnx.ModelProto:
@@ -108,7 +110,7 @@ def _evaluated(
     inputs = [name for name in node.input if name]
     if node.op_type not in SHAPE_ARITHMETIC or not inputs or any(not _is_small(name, constants) for name in inputs):
         return None
-    if node.op_type in ("ConstantOfShape", "Range") and _is_large(node, constants):
+    if node.op_type in ("ConstantOfShape", "Expand", "Range") and _is_large(node, constants):
         return None
     return _run(node, {name: constants[name] for name in inputs}, opset)
 
@@ -119,10 +121,10 @@ def _is_small(name: str, constants: dict[str, onnx.TensorProto]) -> bool:
 
 def _is_large(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> bool:
     values = [onnx.numpy_helper.to_array(constants[name]) for name in node.input]
-    if node.op_type == "ConstantOfShape":
-        return int(np.prod(values[0])) > LARGEST_SHAPE
+    if node.op_type in ("ConstantOfShape", "Expand"):
+        return int(np.prod(values[-1])) > LARGEST_FILL
     start, limit, step = (float(value) for value in values)
-    return step == 0 or (limit - start) / step > LARGEST_SHAPE
+    return step == 0 or (limit - start) / step > LARGEST_FILL
 
 
 def _run(node: onnx.NodeProto, inputs: dict[str, onnx.TensorProto], opset: int) -> list[onnx.TensorProto] | None:

@@ -19,7 +19,6 @@ from edgeseg.export.foreign import ImportResult
 from edgeseg.files import sha256_file
 from edgeseg.graph.files import load_onnx
 from edgeseg.images import list_images
-from edgeseg.optional import is_installed
 from edgeseg.runtime.loading import open_engine, open_onnx
 
 MEAN, STD = (0.48, 0.45, 0.4), (0.2, 0.3, 0.25)
@@ -261,56 +260,3 @@ def test_tensorrt_rtx_takes_it(
     options = BuildOptions(precision, "tensorrt-rtx", table if precision == "int8" else None, out=tmp_path / "x.engine")
     passport = build_engine(path, options).passport
     assert (passport.convolutions, passport.int8_convolutions) == (4, 2 if precision == "int8" else 0)
-
-
-def exported_by_torch(dynamic: bool) -> onnx.ModelProto:
-    torch = pytest.importorskip("torch", reason="the exporter of PyTorch needs the extra `train`")
-    pytest.importorskip("onnxscript", reason="likewise")
-    nn = torch.nn
-
-    class Small(nn.Module):  # type: ignore[name-defined,misc]
-        """Attention over channels, a reshape, an upsampling to another's size."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.SiLU())
-            self.down = nn.Sequential(nn.Conv2d(8, 8, 3, stride=2, padding=1), nn.BatchNorm2d(8), nn.Hardswish())
-            self.gate = nn.Linear(8, 8)
-            self.head = nn.Conv2d(16, 2, 1)
-
-        def forward(self, image: Any) -> Any:
-            stem = self.stem(image)
-            down = self.down(stem)
-            gate = torch.sigmoid(self.gate(down.mean((2, 3)))).view(image.shape[0], -1, 1, 1)
-            down = (down * gate).reshape(image.shape[0], 2, 4, -1).transpose(1, 2).reshape(down.shape)
-            larger = nn.functional.interpolate(down, size=stem.shape[2:], mode="bilinear", align_corners=False)
-            return self.head(torch.cat([larger, stem], 1))
-
-    torch.manual_seed(0)
-    network = Small().eval()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.uniform_(-0.2, 0.2)
-            module.running_var.uniform_(0.5, 2)
-    shapes = {"image": {0: torch.export.Dim("batch", min=1, max=8)}} if dynamic else None
-    example = torch.zeros((2 if dynamic else 1, 3, 32, 32))
-    program = torch.onnx.export(
-        network, (example,), dynamo=True, dynamic_shapes=shapes, external_data=False, verbose=False
-    )
-    return onnx.load_model_from_string(program.model_proto.SerializeToString())
-
-
-@pytest.mark.skipif(not is_installed("torch"), reason="the exporter of PyTorch needs the extra `train`")
-@pytest.mark.parametrize("dynamic", [False, True])
-def test_what_pytorch_exports(dynamic: bool, imported: Import, tmp_path: Path, small_images: Path) -> None:
-    source = exported_by_torch(dynamic)
-    path, _ = imported(source, mean=MEAN, std=STD)
-    pictures = frames(3, 32, 32)
-    np.testing.assert_allclose(
-        ours(path, pictures), softmax(bare(source, pictures, mean=MEAN, std=STD), axis=1), atol=1e-5
-    )
-    calibrate(load_onnx(path), list_images(small_images)).write(tmp_path / "t.json")
-    options = BuildOptions("int8", "onnxruntime", tmp_path / "t.json", out=tmp_path / "x.engine")
-    assert build_engine(path, options).passport.convolutions == 3
-    if is_installed("tensorrt_rtx"):
-        build_engine(path, BuildOptions("int8", "tensorrt-rtx", tmp_path / "t.json", out=tmp_path / "r.engine"))

@@ -132,6 +132,36 @@ def test_computed_sizes_become_constants_and_the_batch_free() -> None:
     assert_same(proto, free, batch=3)
 
 
+def test_a_bias_and_pads_that_exporters_compute_become_constants() -> None:
+    nodes = [
+        helper.make_node("Reshape", ["pairs", "square"], ["table"]),
+        helper.make_node("Transpose", ["table"], ["turned"], perm=[1, 0]),
+        helper.make_node("Reshape", ["turned", "flat"], ["pads"]),
+        helper.make_node("Pad", ["x", "pads"], ["padded"]),
+        helper.make_node("Shape", ["w"], ["all"], end=1),
+        helper.make_node("CastLike", ["zero", "padded"], ["float_zero"]),
+        helper.make_node("Expand", ["float_zero", "all"], ["bias"]),
+        helper.make_node("Conv", ["padded", "w", "bias"], ["y"]),
+    ]
+    tensors = {
+        "pairs": np.array([0, 0, 0, 0, 1, 2, 0, 1]),
+        "square": np.array([4, 2]),
+        "flat": np.array([-1]),
+        "zero": np.array([0.5], np.float32),
+        "w": np.ones((70, 2, 1, 1), np.float32),
+    }
+    proto = network(nodes, tensors)
+    simple = with_folded_padding(with_constant_shapes(proto))
+    assert operators(simple) == ["Conv"]
+    assert_same(proto, simple)
+
+
+def test_a_large_fill_is_left_to_the_backend() -> None:
+    nodes = [helper.make_node("Expand", ["one", "shape"], ["fill"]), helper.make_node("Add", ["x", "fill"], ["y"])]
+    proto = network(nodes, {"one": np.ones(1, np.float32), "shape": np.array([100, 2, 6, 8])})
+    assert operators(with_constant_shapes(proto)) == ["Expand", "Add"]
+
+
 @pytest.mark.parametrize("size", [[1, 2, 9, 20], [1, 2, 7, 11]])
 def test_a_resize_to_sizes_keeps_them_in_every_batch(size: list[int]) -> None:
     proto = network([helper.make_node("Resize", ["x", "", "", "s"], ["y"], mode="linear")], {"s": np.array(size)})
