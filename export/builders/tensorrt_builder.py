@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import onnx
@@ -29,21 +28,19 @@ class TensorRtBuilder:
     Args:
         flavour: Which of the two.
         options: Builder options.
-        find: Finds the GPU; only asked where the flavour builds on one.
+        gpu: What the flavour `tensorrt` builds on; None takes this machine's.
 
     Raises:
         MissingComponentError: The package, or the GPU that it needs, is not there.
         UsageError: An option that the flavour or the board does not have.
     """
 
-    def __init__(
-        self, flavour: Flavour, options: TensorRtOptions | None = None, find: Callable[[], Gpu] = find_gpu
-    ) -> None:
+    def __init__(self, flavour: Flavour, options: TensorRtOptions | None = None, gpu: Gpu | None = None) -> None:
         self.flavour = flavour
         self.name: str = flavour.name
         self.options = options or TensorRtOptions()
         self.trt: Any = _module(flavour)
-        self.gpu = find() if flavour.needs_gpu else None
+        self.gpu = (gpu or find_gpu()) if flavour.needs_gpu else None
         check_options(flavour, self.options, self.gpu is not None and self.gpu.jetson)
 
     def build(self, request: BuildRequest, say: Say = quiet) -> BuiltEngine:

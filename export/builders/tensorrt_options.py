@@ -30,8 +30,10 @@ class TensorRtOptions(Part):
     version_compatible: bool = False
     """TensorRT only: also runs on later versions of the same major one; slower."""
     strip: bool = False
-    """Leave the weights out; they are put back unchanged (REFIT_IDENTICAL), never others. TensorRT-RTX cannot build such
-    an engine without a GPU."""
+    """Leave the weights out; they are put back unchanged (REFIT_IDENTICAL), never others.
+
+    TensorRT-RTX cannot build such an engine without a GPU.
+    """
 
     @classmethod
     def from_flags(cls, flags: dict[str, Any]) -> TensorRtOptions:

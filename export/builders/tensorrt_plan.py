@@ -1,7 +1,7 @@
 """ONNX -> serialised engine: one path for TensorRT 10.3 to 11.x and TensorRT-RTX.
 
 What a version lacks is looked up by the presence of its name, never by its number. All use of the module handed in is
-here and in the files beside; tests/export/tensorrt_doubles.py says which names each version has.
+here and in the files beside; tests/export/tensorrt_api.json says which names each version has.
 """
 
 from __future__ import annotations
