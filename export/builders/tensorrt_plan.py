@@ -17,7 +17,7 @@ from edgeseg.export.builders.build_progress import BuildProgress, monitor
 from edgeseg.export.builders.tensorrt_messages import collecting_logger, parse_error
 from edgeseg.export.builders.tensorrt_options import Flavour, TensorRtOptions
 from edgeseg.graph.files import serialize
-from edgeseg.progress import Say
+from edgeseg.progress import Say, quiet
 from edgeseg.specs import INPUT_NAME
 
 
@@ -28,7 +28,7 @@ def plan_from_onnx(
     options: TensorRtOptions,
     origin: str = "the network",
     timings: Path | None = None,
-    say: Say = print,
+    say: Say = quiet,
 ) -> bytes:
     """Build an engine from a strongly typed graph.
 
