@@ -52,6 +52,17 @@ class Binding(Part):
     driver: str | None = None
 
 
+class BuildRecord(Part):
+    """What an engine was built from, as it was named then; `edgeseg build-engine --from-passport` repeats it."""
+
+    model: str
+    """The .onnx file or model package."""
+    calibration: str | None = None
+    """The table that was named; None where the model brought its own, or none was needed."""
+    calibration_data: str | None = None
+    """The images that stood in for a table."""
+
+
 class EngineArtifact(Value):
     """The passport that lies beside an engine as NAME.engine.json and is checked before the engine is opened."""
 
@@ -74,6 +85,8 @@ class EngineArtifact(Value):
     build_flags: dict[str, Any] = pydantic.Field(default_factory=dict)
     rebuild: str
     """The exact command that makes this engine again."""
+    build: BuildRecord | None = None
+    """None in passports from before this was recorded."""
     binding: Binding = Binding()
     signature: str | None = None
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
+Say = Callable[[str], None]
+"""Takes one line for the person."""
 
 
 class Track(Protocol):
@@ -19,3 +21,7 @@ class Track(Protocol):
 def silent(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
     """Show nothing."""
     return iter(items)
+
+
+def quiet(message: str) -> None:
+    """Say nothing."""

@@ -6,29 +6,35 @@ from typing import Literal
 
 from edgeseg.errors import MissingComponentError
 from edgeseg.export.builders.builder import EngineBuilder
-from edgeseg.optional import require
+from edgeseg.export.builders.tensorrt_options import TENSORRT, TENSORRT_RTX, TensorRtOptions
 
 BackendName = Literal["auto", "onnxruntime", "tensorrt", "tensorrt-rtx"]
 
 
-def builder_for(backend: BackendName) -> tuple[EngineBuilder, str]:
+def builder_for(backend: BackendName, options: TensorRtOptions | None = None) -> tuple[EngineBuilder, str]:
     """The builder of a backend, and why it was chosen.
+
+    Args:
+        backend: `auto` takes onnxruntime, also beside TensorRT and a GPU: nothing here executes those engines yet.
+        options: For tensorrt and tensorrt-rtx.
 
     Raises:
         MissingComponentError: The backend cannot build on this machine.
+        UsageError: An option that the backend does not have.
     """
-    if backend == "tensorrt-rtx":
-        from edgeseg.export.builders.tensorrt_rtx_builder import TensorRtRtxBuilder
+    from edgeseg.export.builders.tensorrt_builder import TensorRtBuilder
 
-        require("tensorrt_rtx")
-        return TensorRtRtxBuilder(), "asked for"
+    if backend == "tensorrt-rtx":
+        return TensorRtBuilder(TENSORRT_RTX, options), "asked for"
     if backend == "tensorrt":
-        require("tensorrt")
-        raise MissingComponentError(
-            "this edgeseg has no builder for the backend tensorrt yet",
-            next_command="edgeseg build-engine MODEL --backend tensorrt-rtx, or --backend onnxruntime",
-        )
+        return TensorRtBuilder(TENSORRT, options), "asked for"
+    reason = "asked for"
+    if backend == "auto":
+        try:
+            version = TensorRtBuilder(TENSORRT, options).trt.__version__
+            reason = f"TensorRT {version} and a GPU are here, but edgeseg does not execute its engines yet"
+        except MissingComponentError as error:
+            reason = f"no tensorrt here: {error.found or error.what}"
     from edgeseg.export.builders.onnxruntime_builder import OnnxRuntimeBuilder
 
-    reason = "asked for" if backend == "onnxruntime" else "no TensorRT with a GPU is used by this edgeseg yet"
     return OnnxRuntimeBuilder(), reason

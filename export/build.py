@@ -6,17 +6,18 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeseg.artifacts import CalibrationTable, EngineArtifact, Precision
+from edgeseg.artifacts import BuildRecord, CalibrationTable, EngineArtifact, Precision
 from edgeseg.calibration.quantise import check_table
 from edgeseg.calibration.ranges import calibrate, choose_images
 from edgeseg.dataset import load_images
-from edgeseg.errors import BadInputError, UsageError
+from edgeseg.errors import BadInputError, MismatchError, UsageError
 from edgeseg.export.backends import BackendName, builder_for
 from edgeseg.export.builders.builder import BuildRequest, BuiltEngine, tensor_specs
+from edgeseg.export.builders.tensorrt_options import TensorRtOptions
 from edgeseg.files import check_writable, sha256_bytes, write_bytes
 from edgeseg.graph.files import OnnxArtifact, load_onnx
 from edgeseg.packages import ModelFiles, find_model, onnx_of
-from edgeseg.progress import Track, silent
+from edgeseg.progress import Say, Track, quiet, silent
 from edgeseg.runtime.passports import passport_path
 
 CALIBRATION_IMAGES = 256
@@ -33,6 +34,10 @@ class BuildOptions:
     calibration_data: Path | None = None
     out: Path | None = None
     """None: NAME.PRECISION.engine in the current folder."""
+    tensorrt: TensorRtOptions | None = None
+    """For tensorrt and tensorrt-rtx; None takes their defaults."""
+    former: EngineArtifact | None = None
+    """The passport of the build that this one repeats: network and calibration must be the same."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +49,13 @@ class BuildResult:
     backend_reason: str
 
 
-def build_engine(model: Path, options: BuildOptions, track: Track = silent) -> BuildResult:
+def build_engine(model: Path, options: BuildOptions, track: Track = silent, say: Say = quiet) -> BuildResult:
     """Build an engine and write it with its passport.
 
     Raises:
         BadInputError: INT8 without ranges, a model that cannot be read or that the backend refuses.
-        MismatchError: The calibration table belongs to other weights.
-        MissingComponentError: The backend is not on this machine.
+        MismatchError: The calibration table belongs to other weights, or is not the former one.
+        MissingComponentError: The backend, or the GPU that it builds on, is not on this machine.
         UsageError: Options that exclude each other.
     """
     if options.calibration is not None and options.calibration_data is not None:
@@ -59,12 +64,14 @@ def build_engine(model: Path, options: BuildOptions, track: Track = silent) -> B
     artifact = load_onnx(onnx_of(files))
     out = options.out or Path(f"{files.name}.{options.precision}.engine")
     check_writable(out)
-    builder, reason = builder_for(options.backend)
+    former = options.former
+    _check_same("network", artifact.sha256, former.onnx_sha256 if former else None, files.path)
+    builder, reason = builder_for(options.backend, options.tensorrt)
     table = _table(files, artifact, options, track) if options.precision == "int8" else None
-    built = builder.build(BuildRequest(artifact, options.precision, table))
-    passport = _passport(
-        artifact, built, builder.name, options.precision, table, _rebuild(files, builder.name, options, out)
-    )
+    named = options.calibration or options.calibration_data
+    _check_same("calibration", _table_sha256(table), former.calibration_sha256 if former else None, named)
+    built = builder.build(BuildRequest(artifact, options.precision, table), say)
+    passport = _passport(artifact, built, builder.name, options, table, files, out)
     write_bytes(out, built.data)
     passport.write(passport_path(out))
     return BuildResult(out, passport, reason)
@@ -87,13 +94,28 @@ def _table(files: ModelFiles, artifact: OnnxArtifact, options: BuildOptions, tra
     return table
 
 
+def _check_same(what: str, found: str | None, former: str | None, path: Path | None) -> None:
+    if former is not None and found != former:
+        raise MismatchError(
+            f"the {what} {path or 'of the model'} is not the one that the engine was built from",
+            found=f"sha256 {found}",
+            expected=f"sha256 {former}",
+            next_command="edgeseg build-engine MODEL builds an engine of what is there now",
+        )
+
+
+def _table_sha256(table: CalibrationTable | None) -> str | None:
+    return None if table is None else sha256_bytes(table.to_json().encode())
+
+
 def _passport(
     artifact: OnnxArtifact,
     built: BuiltEngine,
     backend: str,
-    precision: Precision,
+    options: BuildOptions,
     table: CalibrationTable | None,
-    rebuild: str,
+    files: ModelFiles,
+    out: Path,
 ) -> EngineArtifact:
     frame, probability = tensor_specs(artifact.metadata.model)
     return EngineArtifact(
@@ -101,18 +123,23 @@ def _passport(
         engine_bytes=len(built.data),
         backend=backend,
         backend_version=built.backend_version,
-        precision=precision,
+        precision=options.precision,
         convolutions=built.convolutions,
         int8_convolutions=built.int8_convolutions,
         onnx_sha256=artifact.sha256,
         weights_sha256=artifact.weights_sha256,
-        calibration_sha256=None if table is None else sha256_bytes(table.to_json().encode()),
+        calibration_sha256=_table_sha256(table),
         inputs=(frame,),
         outputs=(probability,),
         model=artifact.metadata.model,
         preprocess=artifact.metadata.preprocess,
         build_flags=built.build_flags,
-        rebuild=rebuild,
+        rebuild=_rebuild(files, backend, options, out),
+        build=BuildRecord(
+            model=str(files.path),
+            calibration=None if options.calibration is None else str(options.calibration),
+            calibration_data=None if options.calibration_data is None else str(options.calibration_data),
+        ),
         binding=built.binding,
     )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from edgeseg.errors import MissingComponentError
 from edgeseg.graph.files import load_onnx, serialize
 from edgeseg.packages import find_model, onnx_of
 from edgeseg.runtime.backends.onnxruntime_session import OnnxRuntimeSession
+from edgeseg.runtime.bindings import check_binding, read_machine
 from edgeseg.runtime.passports import read_checked
 from edgeseg.runtime.session import Session, SessionInfo
 
@@ -20,13 +22,15 @@ def open_engine(path: Path, threads: int = 0) -> Session:
         threads: Threads inside one inference on a CPU backend; 0 takes every usable core.
 
     Raises:
-        MismatchError: The passport is missing or does not fit.
+        MismatchError: The passport is missing or does not fit, or the engine is bound to another machine.
         MissingComponentError: This machine cannot execute engines of that backend.
     """
     data, passport = read_checked(path)
     info = SessionInfo(
         passport.model, passport.preprocess, passport.backend, passport.precision, passport.engine_sha256
     )
+    for warning in check_binding(passport, read_machine(passport.backend)):
+        logging.getLogger(__name__).warning("%s: %s", path, warning)
     if passport.backend == "onnxruntime":
         return OnnxRuntimeSession(data, info, threads)
     raise MissingComponentError(

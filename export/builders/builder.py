@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from edgeseg.artifacts import Binding, CalibrationTable, Precision, TensorSpec
 from edgeseg.graph.files import OnnxArtifact
+from edgeseg.progress import Say, quiet
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME, ModelSpec
 
 
@@ -41,10 +42,13 @@ class BuiltEngine:
 class EngineBuilder(Protocol):
     """The builder half of a backend."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The backend's."""
+        ...
 
-    def build(self, request: BuildRequest) -> BuiltEngine:
-        """Build an engine; nothing is written."""
+    def build(self, request: BuildRequest, say: Say = quiet) -> BuiltEngine:
+        """Build an engine; nothing is written. `say` hears how far it has come, where the backend tells."""
         ...
 
 

@@ -13,6 +13,7 @@ from edgeseg.export.builders.builder import BuildRequest, BuiltEngine
 from edgeseg.graph.files import serialize
 from edgeseg.graph.precision import CONVOLUTIONS, with_fp16_convolutions
 from edgeseg.optional import require
+from edgeseg.progress import Say, quiet
 
 INT8_OPERATORS = frozenset({"QLinearConv", "ConvInteger"})
 
@@ -22,7 +23,7 @@ class OnnxRuntimeBuilder:
 
     name = "onnxruntime"
 
-    def build(self, request: BuildRequest) -> BuiltEngine:
+    def build(self, request: BuildRequest, say: Say = quiet) -> BuiltEngine:
         """Write the graph in the precision asked for and count what ONNX Runtime makes of it.
 
         Raises:

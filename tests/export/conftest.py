@@ -1,16 +1,23 @@
-"""One tiny RUN, trained once for all tests of this folder; foreign networks, saved and imported."""
+"""One tiny RUN, trained once for all tests; foreign networks, saved and imported; a double of TensorRT's modules."""
 
+from __future__ import annotations
+
+import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 
+from edgeseg.export.builders import tensorrt_builder
 from edgeseg.export.foreign import ImportResult, import_onnx
 from edgeseg.export.foreign_options import ImportOptions
 from edgeseg.images import write_png
+from edgeseg.runtime.gpu import Gpu
 
 Import = Callable[..., tuple[Path, ImportResult]]
 
@@ -61,3 +68,123 @@ def imported(tmp_path: Path) -> Import:
         return out, import_onnx(source, out, ImportOptions(**options), data)
 
     return run
+
+
+API: dict[str, dict[str, list[str]]] = json.loads((Path(__file__).parent / "tensorrt_api.json").read_text())
+SEVERITY_ERROR = 1
+
+
+class Double:
+    """An object of the bindings: records calls and values set, and has no name that the version lacks."""
+
+    def __init__(self, kind: str, module: Module, answers: dict[str, Any] | None = None) -> None:
+        vars(self).update(_kind=kind, _module=module, _answers=answers or {})
+
+    def __getattr__(self, name: str) -> Any:
+        self._check(name)
+
+        def call(*arguments: Any) -> Any:
+            shown = tuple(f"<{a._kind}>" if isinstance(a, Double) else a for a in arguments)
+            self._module.calls.append((f"{self._kind}.{name}", *shown))
+            answer = self._answers.get(name)
+            return answer(*arguments) if callable(answer) else answer
+
+        return call
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._check(name)
+        self._module.calls.append((f"{self._kind}.{name} =", value))
+        vars(self)[name] = value
+
+    def _check(self, name: str) -> None:
+        if name not in self._module.api[self._kind] and not name.startswith("_"):
+            raise AttributeError(f"{self._kind} of {self._module.key} has no {name}")
+        if name.startswith("_"):
+            raise AttributeError(name)
+
+    @classmethod
+    def of(cls, kind: str, module: Module, **answers: Any) -> Double:
+        return cls(kind, module, answers)
+
+
+class Module:
+    """A stand-in for `tensorrt` or `tensorrt_rtx` of one version."""
+
+    def __init__(self, key: str, information: str = "{}", parses: bool = True, plan: Any = b"plan") -> None:
+        self.key, self.api, self.calls = key, {k: list(v) for k, v in API[key].items()}, []
+        self.__version__ = key.split()[1]
+        self.information, self.parses, self.plan = information, parses, plan
+        self.network_bytes = b""
+        self.refuses_timings = False
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name not in self.api:
+            raise AttributeError(name)
+        if name == "ILogger":
+            return type("ILogger", (), {"ERROR": SEVERITY_ERROR, "__init__": lambda logger: None})
+        if name == "IProgressMonitor":
+            return type("IProgressMonitor", (), {"__init__": lambda monitor: None})
+        factory = getattr(self, f"_{name}", None)
+        if factory is not None:
+            return factory
+        members = self.api[name]
+        if name == "NetworkDefinitionCreationFlag":
+            return SimpleNamespace(**{member: index for index, member in enumerate(members)})
+        return SimpleNamespace(**{member: f"{name}.{member}" for member in members})
+
+    def _Builder(self, logger: Any) -> Double:  # noqa: N802
+        timings = Double.of("ITimingCache", self, serialize=lambda: b"timings after")
+        config = Double.of(
+            "IBuilderConfig",
+            self,
+            set_compute_capability=True,
+            create_timing_cache=lambda data: timings,
+            set_timing_cache=lambda cache, ignore: not self.refuses_timings,
+        )
+        vars(config)["progress_monitor"] = None
+        return Double.of(
+            "Builder",
+            self,
+            create_network=lambda flags: "network",
+            create_builder_config=lambda: config,
+            create_optimization_profile=lambda: Double.of("IOptimizationProfile", self),
+            build_serialized_network=lambda network, given: self._build(given, logger),
+        )
+
+    def _build(self, config: Any, logger: Any) -> Any:
+        if "IProgressMonitor" in self.api:
+            config.progress_monitor.phase_start("Building", None, 2)
+            if not config.progress_monitor.step_complete("Building", 0):
+                return None
+            config.progress_monitor.phase_finish("Building")
+        if self.plan is None:
+            logger.log(SEVERITY_ERROR, "out of memory")
+        return self.plan
+
+    def _OnnxParser(self, network: Any, logger: Any) -> Double:  # noqa: N802
+        def parse(data: bytes) -> bool:
+            self.network_bytes = data
+            return self.parses
+
+        parser = Double.of("OnnxParser", self, parse=parse)
+        vars(parser)["num_errors"] = 0
+        return parser
+
+    def _Runtime(self, logger: Any) -> Double:  # noqa: N802
+        inspector = Double.of("EngineInspector", self, get_engine_information=lambda form: self.information)
+        engine = Double.of("ICudaEngine", self, create_engine_inspector=lambda: inspector)
+        return Double.of("Runtime", self, deserialize_cuda_engine=lambda plan: engine)
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Module]:
+    """Puts a double and a GPU on this machine: install("tensorrt 10.3.0")."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def put(key: str, gpu: Gpu = Gpu("NVIDIA RTX A2000", "8.6", "580.65.06"), **facts: Any) -> Module:  # noqa: B008
+        module = Module(key, **facts)
+        monkeypatch.setitem(sys.modules, key.split()[0], module)  # type: ignore[arg-type]
+        monkeypatch.setattr(tensorrt_builder, "find_gpu", lambda: gpu)
+        return module
+
+    return put

@@ -1,5 +1,6 @@
 """Real TensorRT-RTX engines, built here without a GPU."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,12 @@ from edgeseg.calibration.ranges import calibrate
 from edgeseg.errors import BadInputError, MissingComponentError
 from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.export.builders.plan_text import convolution_types
+from edgeseg.export.builders.tensorrt_options import TensorRtOptions
+from edgeseg.export.rebuild import rebuild_engine
 from edgeseg.graph.files import load_onnx, serialize, with_metadata
 from edgeseg.images import list_images
 from edgeseg.runtime.loading import open_engine
+from edgeseg.runtime.passports import passport_path
 
 pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed (extra `rtx`, Linux x86-64)")
 
@@ -50,10 +54,58 @@ def test_an_operator_that_the_parser_lacks_is_named(small_onnx: Path, tmp_path: 
     artifact = load_onnx(small_onnx)
     relu = next(node for node in artifact.proto.graph.node if node.op_type == "Relu")
     relu.op_type = "Det"
+    name = relu.name
     small_onnx.write_bytes(serialize(with_metadata(artifact.proto, artifact.metadata)))
     with pytest.raises(BadInputError) as caught:
         build_engine(small_onnx, BuildOptions("fp32", "tensorrt-rtx", out=tmp_path / "x.engine"))
-    assert "Det" in (caught.value.found or "")
+    found = str(caught.value.found)
+    assert f"node {name}, operator Det, inputs stem.out float[N,8,16,16]" in found
+    assert caught.value.expected
+    assert not (tmp_path / "x.engine").exists()
+
+
+def test_a_shape_that_does_not_fit_is_told_with_the_shapes(small_onnx: Path, tmp_path: Path) -> None:
+    artifact = load_onnx(small_onnx)
+    concat = next(node for node in artifact.proto.graph.node if node.op_type == "Concat")
+    concat.attribute[0].i = 3
+    small_onnx.write_bytes(serialize(with_metadata(artifact.proto, artifact.metadata)))
+    with pytest.raises(BadInputError) as caught:
+        build_engine(small_onnx, BuildOptions("fp32", "tensorrt-rtx", out=tmp_path / "x.engine"))
+    assert "operator Conv" in str(caught.value.found)
+    assert "joined float[" in str(caught.value.found)
+
+
+def test_one_batch_size_builds_the_same_bytes_twice(small_onnx: Path, tmp_path: Path) -> None:
+    options = TensorRtOptions(batch=(1, 1, 1))
+    out = tmp_path / "x.engine"
+    first = build_engine(small_onnx, BuildOptions("fp16", "tensorrt-rtx", out=out, tensorrt=options))
+    again = rebuild_engine(passport_path(out))
+    assert again.identical
+    assert again.result.passport == first.passport
+
+
+def test_a_range_of_batches_builds_the_same_but_for_numbers_of_internal_tensors(
+    small_onnx: Path, tmp_path: Path
+) -> None:
+    plans = set()
+    for _ in range(8):
+        build_engine(small_onnx, BuildOptions("fp16", "tensorrt-rtx", out=tmp_path / "x.engine"))
+        plans.add(re.sub(rb"__mye\d+", b"#", (tmp_path / "x.engine").read_bytes()))
+    assert len(plans) == 1
+
+
+def test_progress_comes_from_the_build_and_can_stop_it(small_onnx: Path, tmp_path: Path) -> None:
+    lines: list[str] = []
+    options = BuildOptions("fp16", "tensorrt-rtx", out=tmp_path / "x.engine")
+    build_engine(small_onnx, options, say=lines.append)
+    assert lines[0].startswith("TensorRT-RTX: ")
+    (tmp_path / "x.engine").unlink()
+
+    def interrupt(line: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_engine(small_onnx, options, say=interrupt)
     assert not (tmp_path / "x.engine").exists()
 
 

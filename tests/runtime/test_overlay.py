@@ -80,10 +80,9 @@ def test_line_and_letters_grow_with_the_picture() -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(1, 90), st.integers(1, 90), st.randoms(use_true_random=False))
-def test_any_size_and_mask_can_be_drawn(height: int, width: int, random: np.random.Generator) -> None:
-    bits = [random.random() < 0.5 for _ in range(height * width)]
-    mask = np.array(bits, np.uint8).reshape(height, width) * np.uint8(255)
+@given(st.integers(1, 90), st.integers(1, 90), st.integers(0, 2**32 - 1))
+def test_any_size_and_mask_can_be_drawn(height: int, width: int, seed: int) -> None:
+    mask = np.random.default_rng(seed).integers(0, 2, (height, width), np.uint8) * np.uint8(255)
     picture = grey(height, width)
     draw_overlay(picture, mask, LINES)
     assert picture.shape == (height, width, 3)

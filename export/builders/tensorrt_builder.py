@@ -1,0 +1,97 @@
+"""Engines of TensorRT and TensorRT-RTX: the graph in the precision asked for, the plan, and what is known of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import onnx
+
+from edgeseg.artifacts import Binding
+from edgeseg.calibration.quantise import TENSORRT_STYLE, quantise
+from edgeseg.errors import MissingComponentError
+from edgeseg.export.builders.builder import BuildRequest, BuiltEngine
+from edgeseg.export.builders.engine_inspector import int8_convolutions
+from edgeseg.export.builders.plan_text import convolution_types
+from edgeseg.export.builders.tensorrt_options import Flavour, TensorRtOptions, build_flags, check_options
+from edgeseg.export.builders.tensorrt_plan import engine_information, plan_from_onnx
+from edgeseg.export.builders.timing_cache import timing_cache_path
+from edgeseg.graph.precision import CONVOLUTIONS, with_fp16_convolutions
+from edgeseg.optional import INSTALL_COMMANDS, require
+from edgeseg.progress import Say, quiet
+from edgeseg.runtime.bindings import numbers
+from edgeseg.runtime.gpu import Gpu, find_gpu
+
+
+class TensorRtBuilder:
+    """The builder half of the backends `tensorrt` and `tensorrt-rtx`.
+
+    Args:
+        flavour: Which of the two.
+        options: Builder options.
+        gpu: What the flavour `tensorrt` builds on; None takes this machine's.
+
+    Raises:
+        MissingComponentError: The package, or the GPU that it needs, is not there.
+        UsageError: An option that the flavour or the board does not have.
+    """
+
+    def __init__(self, flavour: Flavour, options: TensorRtOptions | None = None, gpu: Gpu | None = None) -> None:
+        self.flavour = flavour
+        self.name: str = flavour.name
+        self.options = options or TensorRtOptions()
+        self.trt: Any = _module(flavour)
+        self.gpu = (gpu or find_gpu()) if flavour.needs_gpu else None
+        check_options(flavour, self.options, self.gpu is not None and self.gpu.jetson)
+
+    def build(self, request: BuildRequest, say: Say = quiet) -> BuiltEngine:
+        """Build an engine.
+
+        Raises:
+            BadInputError: TensorRT refuses the graph; the message names node, operator and shapes.
+        """
+        proto, version = graph_in_precision(request), self.trt.__version__
+        timings = None if self.gpu is None else timing_cache_path(self.name, version, self.gpu)
+        plan = plan_from_onnx(
+            self.trt, self.flavour, proto, self.options, str(request.artifact.path), timings=timings, say=say
+        )
+        convolutions = [node.name for node in proto.graph.node if node.op_type in CONVOLUTIONS]
+        return BuiltEngine(
+            data=plan,
+            backend_version=version,
+            convolutions=len(convolutions),
+            int8_convolutions=self._int8_convolutions(plan, convolutions),
+            build_flags=build_flags(self.flavour, self.options),
+            binding=self._binding(),
+        )
+
+    def _int8_convolutions(self, plan: bytes, convolutions: list[str]) -> int:
+        if self.gpu is None:
+            return convolution_types(plan).count("int8")
+        return int8_convolutions(engine_information(self.trt, self.flavour, plan), convolutions)
+
+    def _binding(self) -> Binding:
+        if self.gpu is None:
+            return Binding(compute_capabilities=self.options.compute_capabilities, driver=self.flavour.lowest_driver)
+        return Binding(gpu=self.gpu.name, compute_capabilities=(self.gpu.compute_capability,), driver=self.gpu.driver)
+
+
+def graph_in_precision(request: BuildRequest) -> onnx.ModelProto:
+    """The strongly typed graph: float32, FP16 data, or FP16 data with INT8 convolutions and FP16 scales."""
+    if request.precision == "fp32":
+        return request.artifact.proto
+    if request.precision == "fp16":
+        return with_fp16_convolutions(request.artifact.proto)
+    assert request.table is not None
+    return with_fp16_convolutions(quantise(request.artifact, request.table, TENSORRT_STYLE).proto)
+
+
+def _module(flavour: Flavour) -> Any:
+    trt = require(flavour.module)
+    if numbers(trt.__version__) < flavour.lowest_version:
+        raise MissingComponentError(
+            f"this {flavour.title} is too old",
+            found=trt.__version__,
+            expected=".".join(map(str, flavour.lowest_version)) + " or later",
+            next_command=INSTALL_COMMANDS[flavour.module],
+        )
+    return trt

@@ -1,0 +1,108 @@
+"""What TensorRT says, made into messages of ours: its log, and the parser's errors with node, operator and shapes."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import onnx
+
+from edgeseg.errors import BadInputError
+
+_UNSUPPORTED = "replace the operator or its attributes in the network, or build for another backend"
+ADVICE = {
+    "UNSUPPORTED_NODE": _UNSUPPORTED,
+    "UNSUPPORTED_NODE_ATTR": "another attribute of this operator; see the parser's operator list",
+    "UNSUPPORTED_NODE_INPUT": "constant where the operator asks for one; fold the graph before it is built",
+    "UNSUPPORTED_NODE_SHAPE": "a static shape but for the batch",
+    "UNSUPPORTED_NODE_DATATYPE": "float32 or FP16 data, int8 between QuantizeLinear and DequantizeLinear",
+    "UNSUPPORTED_NODE_DYNAMIC": "a static shape but for the batch",
+}
+"""Parser error code -> what the network would have to have instead."""
+_SHOWN = 3
+
+
+@cache
+def collecting_logger(trt: Any) -> Any:
+    """The one logger of a TensorRT module: TensorRT keeps the first that it is given for the life of the process."""
+
+    class Collector(trt.ILogger):  # type: ignore[misc]
+        """Keep errors for our own message instead of printing them."""
+
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self.errors: list[str] = []
+
+        def log(self, severity: Any, message: str) -> None:
+            if severity <= trt.ILogger.ERROR:
+                self.errors.append(message)
+
+        def take(self) -> str:
+            """The last errors as one line; the collector is empty afterwards."""
+            text = "; ".join(self.errors[-_SHOWN:])
+            self.errors.clear()
+            return text
+
+    return Collector()
+
+
+def parse_error(title: str, origin: str, parser: Any, proto: onnx.ModelProto, logged: str) -> BadInputError:
+    """The parser's refusal as an error that names node, operator and shapes.
+
+    Args:
+        title: Who refuses.
+        origin: The model's path.
+        parser: An OnnxParser whose parse failed.
+        proto: What it was given.
+        logged: What the log holds, for a parser that gives no error.
+    """
+    errors = [parser.get_error(index) for index in range(min(parser.num_errors, _SHOWN))]
+    code = str(errors[0].code()).rpartition(".")[2] if errors else ""
+    return BadInputError(
+        f"{title} cannot parse {origin}",
+        found="; ".join(_describe(error, proto) for error in errors) or logged or "no reason given",
+        expected=ADVICE.get(code, _UNSUPPORTED),
+        next_command="edgeseg build-engine MODEL --backend onnxruntime",
+    )
+
+
+def _describe(error: Any, proto: onnx.ModelProto) -> str:
+    node = _node(error, proto)
+    if node is None:
+        return str(error.desc())
+    shapes = _shapes(proto)
+    inputs = ", ".join(f"{name} {shapes.get(name, '(shape unknown)')}" for name in node.input if name)
+    return f"node {node.name or error.node()}, operator {node.op_type}, inputs {inputs}: {error.desc()}"
+
+
+def _node(error: Any, proto: onnx.ModelProto) -> onnx.NodeProto | None:
+    """By name, which is certain; else by number, which the parser counts in the graph that it was given."""
+    named: list[onnx.NodeProto] = [node for node in proto.graph.node if node.name and node.name == error.node_name()]
+    if named:
+        return named[0]
+    index: int = error.node()
+    if not 0 <= index < len(proto.graph.node):
+        return None
+    node: onnx.NodeProto = proto.graph.node[index]
+    return node if str(error.node_operator()) in ("", node.op_type) else None
+
+
+def _shapes(proto: onnx.ModelProto) -> dict[str, str]:
+    """Tensor -> ``float[N,8,16,16]``, as far as ONNX's inference comes."""
+    try:
+        graph = onnx.shape_inference.infer_shapes(proto).graph
+    except Exception:  # a network that the parser refuses may be one that shape inference refuses too
+        graph = proto.graph
+    shapes = {item.name: _shape(item.type.tensor_type) for item in (*graph.input, *graph.value_info, *graph.output)}
+    for tensor in graph.initializer:
+        shapes[tensor.name] = f"{_dtype(tensor.data_type)}[{','.join(map(str, tensor.dims))}]"
+    return shapes
+
+
+def _shape(tensor: onnx.TypeProto.Tensor) -> str:
+    sizes = [str(size.dim_value) if size.HasField("dim_value") else size.dim_param or "?" for size in tensor.shape.dim]
+    return f"{_dtype(tensor.elem_type)}[{','.join(sizes)}]"
+
+
+def _dtype(element: int) -> str:
+    return str(onnx.TensorProto.DataType.Name(element)).lower()

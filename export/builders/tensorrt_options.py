@@ -1,0 +1,89 @@
+"""What TensorRT and TensorRT-RTX share and where they differ, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from edgeseg.errors import UsageError
+from edgeseg.values import Part
+
+COMPUTE_CAPABILITIES = ("8.6", "8.9", "12.0")
+"""The RTX boards that stand beside endoscopes: Ampere, Ada and Blackwell."""
+LARGEST_BATCH = 8
+WORKSPACE_BYTES = 1 << 30
+"""One limit for every box: with TensorRT's own default, all of the GPU's memory, the same build differs by board."""
+
+HardwareCompatibility = Literal["none", "same-compute-capability", "ampere-plus"]
+
+
+class TensorRtOptions(Part):
+    """The builder options that go into the passport's build flags."""
+
+    batch: tuple[int, int, int] = (1, 1, LARGEST_BATCH)
+    """Smallest, the one to optimise for, largest."""
+    workspace_bytes: int = WORKSPACE_BYTES
+    compute_capabilities: tuple[str, ...] = COMPUTE_CAPABILITIES
+    """What a TensorRT-RTX engine shall run on."""
+    hardware_compatibility: HardwareCompatibility = "none"
+    """TensorRT only: which other GPUs the engine may run on; slower, and refused on a Jetson."""
+    version_compatible: bool = False
+    """TensorRT only: also runs on later versions of the same major one; slower."""
+    strip: bool = False
+    """Leave the weights out; they are put back unchanged (REFIT_IDENTICAL), never others.
+
+    TensorRT-RTX cannot build such an engine without a GPU.
+    """
+
+    @classmethod
+    def from_flags(cls, flags: dict[str, Any]) -> TensorRtOptions:
+        """The options that a passport's build flags record."""
+        return cls(**{name: value for name, value in flags.items() if name in cls.model_fields})
+
+
+@dataclass(frozen=True)
+class Flavour:
+    """One member of the TensorRT family. What differs between versions of one is looked up in the module instead."""
+
+    name: Literal["tensorrt", "tensorrt-rtx"]
+    module: str
+    title: str
+    needs_gpu: bool
+    """Whether it builds on the GPU that the engine shall run on; timings are only taken, and kept, there."""
+    lowest_version: tuple[int, ...]
+    lowest_driver: str | None = None
+    """Bound into the passport where the engine is not built under the driver that it runs on."""
+
+
+TENSORRT = Flavour("tensorrt", "tensorrt", "TensorRT", needs_gpu=True, lowest_version=(10, 3))
+# CUDA 13, which the extra `rtx` brings TensorRT-RTX for, needs driver 580 (NVIDIA's installation prerequisites).
+TENSORRT_RTX = Flavour(
+    "tensorrt-rtx", "tensorrt_rtx", "TensorRT-RTX", needs_gpu=False, lowest_version=(1, 0), lowest_driver="580"
+)
+
+
+def check_options(flavour: Flavour, options: TensorRtOptions, jetson: bool) -> None:
+    """Refuse what the flavour or the board does not do.
+
+    Raises:
+        UsageError: An option that cannot be.
+    """
+    if not 1 <= options.batch[0] <= options.batch[1] <= options.batch[2]:
+        raise UsageError("the batch range is none", found=options.batch, expected="1 <= smallest <= usual <= largest")
+    wider = options.hardware_compatibility != "none"
+    if not flavour.needs_gpu and (wider or options.version_compatible):
+        raise UsageError(
+            f"{flavour.title} engines have no compatibility flags",
+            expected="compute_capabilities, which say what the engine runs on",
+        )
+    if jetson and wider:
+        raise UsageError(
+            "TensorRT refuses hardware compatibility on a Jetson", found=options.hardware_compatibility, expected="none"
+        )
+
+
+def build_flags(flavour: Flavour, options: TensorRtOptions) -> dict[str, Any]:
+    """What the passport records."""
+    theirs = {"hardware_compatibility", "version_compatible"} if flavour.needs_gpu else {"compute_capabilities"}
+    shared = {"batch", "workspace_bytes", "strip"}
+    return {"strongly_typed": True, "tf32": False, **options.model_dump(mode="json", include=shared | theirs)}

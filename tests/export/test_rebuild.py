@@ -1,0 +1,127 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeseg.artifacts import EngineArtifact
+from edgeseg.calibration.ranges import calibrate
+from edgeseg.cli import run
+from edgeseg.errors import BadInputError
+from edgeseg.export.build import BuildOptions, build_engine
+from edgeseg.export.builders.tensorrt_options import TensorRtOptions
+from edgeseg.export.rebuild import rebuild_engine
+from edgeseg.graph.files import load_onnx
+from edgeseg.images import list_images
+from edgeseg.runtime.passports import passport_path
+
+
+@pytest.fixture
+def engine(small_onnx: Path, small_images: Path, tmp_path: Path) -> Path:
+    """An INT8 engine with its table, built for ONNX Runtime."""
+    table, out = tmp_path / "table.json", tmp_path / "built" / "small.engine"
+    calibrate(load_onnx(small_onnx), list_images(small_images)).write(table)
+    build_engine(small_onnx, BuildOptions("int8", "onnxruntime", table, out=out))
+    return out
+
+
+def typed(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, dict[str, Any]]:
+    code = run([*map(str, arguments), "--json"])
+    return code, json.loads(capsys.readouterr().out or "{}")
+
+
+def test_a_repeated_build_gives_the_same_engine(engine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, passport = engine.read_bytes(), EngineArtifact.read(passport_path(engine))
+    engine.unlink()
+    code, document = typed(capsys, "build-engine", "--from-passport", passport_path(engine))
+    assert (code, document["identical"], document["differences"]) == (0, True, [])
+    assert (document["engine"], document["precision"]) == (str(engine), "int8")
+    assert engine.read_bytes() == data
+    assert EngineArtifact.read(passport_path(engine)) == passport
+
+
+def test_bytes_that_differ_are_told(engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = passport_path(engine)
+    changed = {"engine_sha256": "0" * 64, "backend_version": "0.1"}
+    EngineArtifact.read(path).model_copy(update=changed).write(path)
+    out = tmp_path / "again.engine"
+    code, document = typed(capsys, "build-engine", "--from-passport", path, "--out", out)
+    assert (code, document["identical"]) == (0, False)
+    assert document["differences"][0].startswith("backend version 0.1 -> ")
+    assert out.is_file()
+    assert run(["build-engine", "--from-passport", str(path), "--out", str(out)]) == 0
+    assert "other bytes than before" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("changed", ["network", "table"])
+def test_another_network_or_calibration_is_a_mismatch(
+    changed: str, engine: Path, small_onnx: Path, small_images: Path, tmp_path: Path, capsys
+) -> None:
+    if changed == "network":
+        artifact = load_onnx(small_onnx)
+        artifact.proto.graph.doc_string = "changed"
+        small_onnx.write_bytes(artifact.proto.SerializeToString())
+    else:
+        calibrate(load_onnx(small_onnx), list_images(small_images)[:3]).write(tmp_path / "table.json")
+    data = engine.read_bytes()
+    code, document = typed(capsys, "build-engine", "--from-passport", passport_path(engine))
+    assert (code, document["exit_code"]) == (6, 6)
+    assert ("network" if changed == "network" else "calibration") in document["what"]
+    assert engine.read_bytes() == data
+
+
+def test_calibration_images_are_held_to_the_former_ones(
+    small_onnx: Path, small_images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "x.engine"
+    build_engine(small_onnx, BuildOptions("int8", "onnxruntime", calibration_data=small_images, out=out))
+    code, document = typed(capsys, "build-engine", "--from-passport", passport_path(out))
+    assert (code, document["identical"]) == (0, True)
+    list_images(small_images)[0].unlink()
+    assert typed(capsys, "build-engine", "--from-passport", passport_path(out))[0] == 6
+
+
+def test_usage_is_a_model_or_a_passport(engine: Path, small_onnx: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    passport = str(passport_path(engine))
+    for words in (
+        [],
+        [str(small_onnx), "--from-passport", passport],
+        ["--from-passport", passport, "--precision", "int8"],
+        ["--from-passport", passport, "--backend", "auto"],
+        ["--from-passport", passport, "--calibration", "table.json"],
+    ):
+        assert run(["build-engine", *words]) == 2
+        assert "Usage" in capsys.readouterr().err
+
+
+def test_a_passport_that_is_none_or_too_old(engine: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInputError):
+        rebuild_engine(tmp_path / "nothing.engine.json")
+    path = passport_path(engine)
+    old = EngineArtifact.read(path).model_copy(update={"build": None})
+    old.write(path)
+    with pytest.raises(BadInputError) as caught:
+        rebuild_engine(path)
+    assert caught.value.next_command == old.rebuild
+
+
+def test_builder_options_are_repeated(small_onnx: Path, tmp_path: Path, install: Callable[..., Any]) -> None:
+    module, out = install("tensorrt 10.3.0"), tmp_path / "x.engine"
+    options = TensorRtOptions(batch=(1, 2, 4), strip=True, workspace_bytes=1 << 20, version_compatible=True)
+    first = build_engine(small_onnx, BuildOptions("fp16", "tensorrt", out=out, tensorrt=options))
+    module.calls.clear()
+    again = rebuild_engine(passport_path(out))
+    assert again.identical
+    assert again.result.passport == first.passport
+    assert ("IBuilderConfig.set_flag", "BuilderFlag.STRIP_PLAN") in module.calls
+    assert ("IBuilderConfig.set_memory_pool_limit", "MemoryPoolType.WORKSPACE", 1 << 20) in module.calls
+
+
+def test_another_tensorrt_is_told(small_onnx: Path, tmp_path: Path, install: Callable[..., Any]) -> None:
+    install("tensorrt 10.3.0")
+    build_engine(small_onnx, BuildOptions("fp16", "tensorrt", out=tmp_path / "x.engine"))
+    install("tensorrt 11.4.0.106", plan=b"another plan")
+    again = rebuild_engine(passport_path(tmp_path / "x.engine"))
+    assert not again.identical
+    assert again.differences == ["backend version 10.3.0 -> 11.4.0.106"]
