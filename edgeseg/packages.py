@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -31,21 +32,55 @@ class ModelFiles:
 
 
 def find_model(path: Path) -> ModelFiles:
-    """Tell what a MODEL argument names.
+    """Tell what a MODEL argument names: a path, or the bare name of a package in one of `model_folders`.
 
     Raises:
         BadInputError: Nothing there, or a folder that is neither a RUN nor a package.
     """
+    if not path.exists() and len(path.parts) == 1:
+        path = next((folder / path for folder in model_folders() if (folder / path / PACKAGE_ONNX).is_file()), path)
     if path.is_dir():
         return _in_folder(path)
     if not path.exists():
+        near = _nearest(path)
         raise BadInputError(
-            f"there is no model at {path}", expected="a RUN folder, an .onnx file, an .engine file or a model package"
+            f"there is no model at {path}",
+            expected="a RUN folder, an .onnx file, an .engine file, a model package or the name of one",
+            next_command="edgeseg models lists the packages" if near is None else f"did you mean {near}?",
         )
     if path.suffix == ".engine":
         return ModelFiles("engine", path, path.stem)
     beside = path.with_suffix(".calibration.json")
     return ModelFiles("onnx", path, path.stem, path, beside if beside.is_file() else None)
+
+
+def model_folders() -> list[Path]:
+    """Where packages are looked for by name: `models` here, then that of the source tree that edgeseg runs from.
+
+    An installed wheel brings no weights: there only the first is left.
+    """
+    tree = Path(__file__).resolve().parents[1]
+    folders = [Path("models"), *([tree / "models"] if (tree / "pyproject.toml").is_file() else [])]
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def package_folders(folder: Path) -> list[Path]:
+    """The packages that lie in a folder."""
+    return sorted(path.parent for path in folder.glob(f"*/{PACKAGE_ONNX}"))
+
+
+def _nearest(path: Path) -> str | None:
+    """What may have been meant: the closest name among the packages and the models that lie beside a path."""
+    beside = path.parent.iterdir() if path.parent.is_dir() else ()
+    names = {entry.name: str(entry) for entry in beside if _may_be_model(entry)}
+    for folder in model_folders():
+        names |= {package.name: package.name for package in package_folders(folder) if package.name not in names}
+    near = difflib.get_close_matches(path.name, names, 1)
+    return names[near[0]] if near else None
+
+
+def _may_be_model(path: Path) -> bool:
+    return path.suffix in (".onnx", ".engine") or (path / PACKAGE_ONNX).is_file() or (path / RUN_RECIPE).is_file()
 
 
 def onnx_of(files: ModelFiles) -> Path:

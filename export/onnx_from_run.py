@@ -59,13 +59,16 @@ class ContractGraph(nn.Module):
         return torch.softmax(logits, dim=1) if self.output == "softmax" else torch.sigmoid(logits)
 
 
-def export_run(run: Path, out: Path, frames: Sequence[FrameBatch] = ()) -> ModelMetadata:
+def export_run(
+    run: Path, out: Path, frames: Sequence[FrameBatch] = (), consent: str | None = None
+) -> ModelMetadata:
     """Export the best checkpoint of a RUN.
 
     Args:
         run: The RUN folder.
         out: The .onnx file to write.
         frames: Real inputs at the network's size, uint8 [N,H,W,3], for the parity check; noise is checked besides.
+        consent: The network that the user says it is; see `edgeseg.train.predictor.open_run`.
 
     Returns:
         The metadata inside the file; its provenance holds the parity that was measured.
@@ -74,7 +77,7 @@ def export_run(run: Path, out: Path, frames: Sequence[FrameBatch] = ()) -> Model
         ToleranceError: The graph differs from PyTorch; the worst input is saved beside `out`.
     """
     check_writable(out)
-    session = open_run(run)
+    session = open_run(run, consent)
     metadata, proto = onnx_from_session(session, RunRecord.read(run / RUN_RECORD), frames, out)
     write_bytes(out, serialize(proto))
     return metadata

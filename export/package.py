@@ -40,6 +40,8 @@ class PackageOptions:
     """On what terms the weights may be used, given those of the training data."""
     images: int = 256
     """For the calibration."""
+    network: str | None = None
+    """The network that the user says the RUN holds; see `edgeseg.train.predictor.open_run`."""
 
 
 def package_run(run: Path, out: Path, options: PackageOptions, track: Track = silent) -> CardFacts:
@@ -56,7 +58,7 @@ def package_run(run: Path, out: Path, options: PackageOptions, track: Track = si
     Returns:
         The facts that the card tells.
     """
-    session, record = open_run(run), RunRecord.read(run / RUN_RECORD)
+    session, record = open_run(run, options.network), RunRecord.read(run / RUN_RECORD)
     test = load_pairs(options.data, "test")
     images = choose_images(load_images(options.data, "train"), options.images)
     with atomic_folder(out) as folder:

@@ -47,7 +47,7 @@ def describe(path: Path) -> Description:
     description = _onnx(files.onnx)
     if files.kind == "onnx":
         return description
-    card = path / PACKAGE_CARD
+    card = files.path / PACKAGE_CARD
     facts = {
         "package": files.name,
         **description.facts,

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.files import sha256_file
 from edgeseg.packages import RUN_CHECKPOINT
 from edgeseg.runtime.session import FrameBatch, ProbabilityBatch, SessionInfo
 from edgeseg.specs import ModelSpec, PreprocessSpec
+from edgeseg.train.architectures.catalogue import is_own
 from edgeseg.train.architectures.registry import network_from_recipe
 from edgeseg.train.checkpoint import load_best
 from edgeseg.train.network import NormalisedNetwork
@@ -58,16 +60,42 @@ def session_from_network(
     return TorchSession(network, SessionInfo(model, preprocess, "torch", "fp32", sha256))
 
 
-def open_run(path: Path) -> TorchSession:
+def open_run(path: Path, consent: str | None = None) -> TorchSession:
     """Load the best checkpoint of a RUN folder.
 
+    Args:
+        path: The RUN folder.
+        consent: The network that the user says it is. Where the recipe names code (`python:...`), that code is imported
+            only if this names the same: a folder from a stranger must not choose what runs here.
+
     Raises:
-        BadInputError: No checkpoint, or one of another network.
+        BadInputError: No checkpoint, or code without consent.
+        MismatchError: It is another network than the user says, or the checkpoint does not fit it.
     """
     recipe, state = load_best(path)
+    _check_consent(path, recipe.model.architecture, consent)
     network = network_from_recipe(recipe.model, pretrained=False)
-    network.load_state_dict(state)
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise MismatchError(
+            f"the checkpoint of {path} does not fit {recipe.model.architecture}",
+            found=" ".join(str(error).split())[:300],
+            expected="the network as it was when it was trained",
+        ) from error
     model, preprocess = recipe.model_spec(), recipe.preprocess_spec()
     return session_from_network(
         NormalisedNetwork(network, preprocess).eval(), model, preprocess, sha256_file(path / RUN_CHECKPOINT)
     )
+
+
+def _check_consent(path: Path, architecture: str, consent: str | None) -> None:
+    if consent is not None and consent != architecture:
+        raise MismatchError(f"{path} holds another network", found=architecture, expected=f"{consent}, by --network")
+    if consent is None and is_own(architecture):
+        raise BadInputError(
+            f"the network of {path} is code, which loading it would run",
+            found=architecture,
+            expected="that you name the same code by --network, if you know and trust it",
+            next_command=f"edgeseg export {path} --out model.onnx --network {architecture}",
+        )

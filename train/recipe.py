@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 
 from edgeseg.errors import BadInputError, UsageError
 from edgeseg.files import read_text, sha256_bytes
 from edgeseg.specs import IMAGENET_MEAN, IMAGENET_STD, Fraction, ModelSpec, PreprocessSpec
+from edgeseg.train.architectures.catalogue import check_name, encoder_of, is_own, size_step
 from edgeseg.values import Part, Value, describe_validation
 
 if sys.version_info >= (3, 11):
@@ -25,7 +26,8 @@ LossName = Literal["bce", "dice", "bce+dice", "structure"]
 class ModelRecipe(Part):
     """Which network, and at which size it sees frames."""
 
-    architecture: Literal["unet", "lite0-unet"] = "unet"
+    architecture: Annotated[str, pydantic.AfterValidator(check_name)] = "unet"
+    """A name of `edgeseg.train.architectures.catalogue`, or `python:package.module:function`: a network of your own."""
     height: int = pydantic.Field(default=256, gt=0, le=4096)
     width: int = pydantic.Field(default=256, gt=0, le=4096)
     class_name: str = "polyp"
@@ -33,17 +35,26 @@ class ModelRecipe(Part):
     """`unet`: channels of the first level; each level doubles them."""
     depth: int = pydantic.Field(default=4, ge=1, le=6)
     """`unet`: how often the picture is halved."""
-    decoder_widths: tuple[int, ...] = (96, 64, 48, 32, 16)
-    """`lite0-unet`: channels of the decoder stages, deepest first; five reach the full size, four half of it."""
+    decoder_widths: tuple[pydantic.PositiveInt, ...] = pydantic.Field(
+        default=(96, 64, 48, 32, 16), min_length=2, max_length=5
+    )
+    """`lite0-unet`: channels of the decoder stages, deepest first. Five end at the full size, four at half of it and so
+    on; the logits are upsampled."""
+    decoder: Literal["plain", "separable"] = "plain"
+    """`lite0-unet`: 3x3 convolutions, or depthwise and 1x1 ones."""
+    context_width: int = pydantic.Field(default=0, ge=0, le=1024)
+    """`lite0-unet`: channels of a block of dilated convolutions and a global mean at stride 32; 0 leaves it out."""
     pretrained: bool = True
-    """`lite0-unet`: start the encoder from ImageNet weights."""
+    """`lite0-unet`, `ultra-lite0-unet`: start the encoder from ImageNet weights."""
+    arguments: dict[str, bool | int | float | str | list[int]] = pydantic.Field(default_factory=dict)
+    """`python:...`: what your function is called with."""
     mean: Fraction = IMAGENET_MEAN
     std: Fraction = IMAGENET_STD
 
     @property
     def size_step(self) -> int:
         """Height and width are multiples of this, as the picture is halved so often."""
-        return int(2 ** (self.depth if self.architecture == "unet" else 5))
+        return size_step(self)
 
     @pydantic.model_validator(mode="after")
     def _sizes_divide(self) -> ModelRecipe:
@@ -52,8 +63,8 @@ class ModelRecipe(Part):
             raise ValueError(
                 f"height and width must be multiples of {step} for this network, not {self.height}x{self.width}"
             )
-        if not 2 <= len(self.decoder_widths) <= 5 or min(self.decoder_widths) < 1:
-            raise ValueError("decoder_widths has two to five positive entries")
+        if self.arguments and not is_own(self.architecture):
+            raise ValueError(f"arguments are for networks of your own (python:...), not for {self.architecture}")
         return self
 
 
@@ -130,10 +141,9 @@ class Recipe(Value):
     def model_spec(self) -> ModelSpec:
         """What the stages after training must know of the network."""
         model = self.model
-        encoder = "efficientnet-lite0" if model.architecture == "lite0-unet" else None
         return ModelSpec(
             architecture=model.architecture,
-            encoder=encoder,
+            encoder=encoder_of(model.architecture),
             classes=(model.class_name,),
             height=model.height,
             width=model.width,
@@ -187,6 +197,8 @@ def _toml_value(value: Any) -> str:
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
     if isinstance(value, list):
         return "[" + ", ".join(map(_toml_value, value)) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_toml_value(key)} = {_toml_value(item)}" for key, item in value.items()) + "}"
     return repr(value)
 
 

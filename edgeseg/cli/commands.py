@@ -15,6 +15,7 @@ from edgeseg.cli.evaluate import evaluate
 from edgeseg.cli.export import export
 from edgeseg.cli.import_onnx import import_onnx
 from edgeseg.cli.inspect import inspect
+from edgeseg.cli.models import models
 from edgeseg.cli.package import package
 from edgeseg.cli.run import run
 from edgeseg.cli.train import train
@@ -57,3 +58,4 @@ app.command("inspect")(inspect)
 app.command("run")(run)
 app.command("verify")(verify)
 app.command("package")(package)
+app.command("models")(models)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgeseg.cli.model_argument import NetworkOption
 from edgeseg.cli.output import JsonFlag, emit, table, track
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def evaluate(
     split: Annotated[
         str, typer.Option(help="train, validation or test; a data set without splits is taken whole.")
     ] = "test",
+    network: NetworkOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Measure Dice and IoU of a model on labelled images."""
@@ -32,7 +34,7 @@ def evaluate(
     from edgeseg.runtime.verify.evaluation import evaluate as evaluate_session
 
     pairs = load_pairs(data, split)
-    with contextlib.closing(open_model(model)) as session:
+    with contextlib.closing(open_model(model, network)) as session:
         evaluation = evaluate_session(session, pairs, track)
     emit(evaluation, as_json, _text(evaluation))
 

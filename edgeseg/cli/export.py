@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from edgeseg.cli.model_argument import NetworkOption
 from edgeseg.cli.output import JsonFlag, emit
 
 
@@ -16,6 +17,7 @@ def export(
     data: Annotated[
         Path | None, typer.Option(help="Images for the parity check against PyTorch; noise is checked in any case.")
     ] = None,
+    network: NetworkOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Export the best checkpoint of a RUN as an ONNX graph, held against PyTorch."""
@@ -27,7 +29,7 @@ def export(
     from edgeseg.train.recipe import read_recipe
 
     frames = parity_inputs(data, read_recipe(run / "recipe.toml").model_spec()) if data is not None else []
-    metadata = export_run(run, out, frames)
+    metadata = export_run(run, out, frames, network)
     difference = metadata.provenance.metrics["max_probability_difference"]
     text = (
         f"{out}: probabilities within {difference:.2g} of PyTorch\n"

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 if TYPE_CHECKING:
     from edgeseg.runtime.session import Session
 
 
-def open_model(path: Path) -> Session:
+NetworkOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="python:MODULE:FUNCTION",
+        help="For a RUN of a network of your own: import its code, which runs it. Must be what the RUN's recipe names.",
+    ),
+]
+
+
+def open_model(path: Path, network: str | None = None) -> Session:
     """Load a RUN folder (needs torch), an .onnx file, a model package or an .engine file.
 
+    Args:
+        path: What was named.
+        network: The network that the user says a RUN holds; needed where that is code (`edgeseg.train.predictor`).
+
     Raises:
-        BadInputError: None of these.
+        BadInputError: None of these, or a RUN whose network is code that the user did not name.
         MismatchError: The file is not what it says of itself, or the engine has no passport.
         MissingComponentError: This machine cannot run it.
     """
@@ -27,5 +42,5 @@ def open_model(path: Path) -> Session:
         require("torch")
         from edgeseg.train.predictor import open_run
 
-        return open_run(path)
+        return open_run(path, network)
     return open_engine(path) if kind == "engine" else open_onnx(path)

@@ -10,6 +10,7 @@ import typer
 from edgeseg.cli.output import JsonFlag, emit, say, track
 
 if TYPE_CHECKING:
+    from edgeseg.train.recipe import Recipe
     from edgeseg.train.record import Epoch, RunRecord
 
 
@@ -37,14 +38,18 @@ def train(
 
     require("torch")
     from edgeseg.packages import RUN_RECIPE
+    from edgeseg.train.architectures.catalogue import is_own
     from edgeseg.train.recipe import read_recipe
     from edgeseg.train.training import train as train_run
 
     source = out / RUN_RECIPE if resume and recipe is None else recipe
+    chosen = read_recipe(source, set_ or ())
+    if is_own(chosen.model.architecture):
+        _try_own_network(chosen, given=source == recipe or _names_network(set_))
     record = train_run(
         data,
         out,
-        read_recipe(source, set_ or ()),
+        chosen,
         negatives=negatives,
         start=start,
         teachers=teacher or (),
@@ -57,6 +62,27 @@ def train(
         f"next: edgeseg export {out} --out model.onnx"
     )
     emit(record, as_json, text)
+
+
+def _names_network(settings: list[str] | None) -> bool:
+    return any(setting.partition("=")[0].strip() == "model.architecture" for setting in settings or ())
+
+
+def _try_own_network(recipe: Recipe, given: bool) -> None:
+    """Import the user's code and run it once, before images are read; not where only a RUN folder names it."""
+    from edgeseg.errors import BadInputError
+    from edgeseg.train.architectures.registry import network_from_recipe
+
+    architecture = recipe.model.architecture
+    if not given:
+        raise BadInputError(
+            "the network of this RUN is code, which resuming would run",
+            found=architecture,
+            expected="the recipe that it was started with, which names that code",
+            next_command="edgeseg train DATA --out RUN --resume --recipe FILE",
+        )
+    say(f"importing {architecture}: this runs its code")
+    network_from_recipe(recipe.model)
 
 
 def _say_epoch(row: Epoch, record: RunRecord) -> None:

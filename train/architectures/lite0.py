@@ -26,6 +26,7 @@ STAGES = (
     (4, 5, 2, 6, 112, 192),
     (1, 3, 1, 6, 192, 320),
 )
+BLOCKS = sum(stage[0] for stage in STAGES)
 SKIP_AFTER_STAGE = (0, 1, 2, 4, 6)
 """The stages whose outputs have strides 2, 4, 8, 16 and 32."""
 FEATURE_CHANNELS = (16, 24, 40, 112, 320)
@@ -75,24 +76,34 @@ class InvertedResidual(nn.Module):
 
 
 class Lite0Encoder(nn.Module):
-    """The encoder; its five outputs have `FEATURE_CHANNELS` channels and strides 2 to 32."""
+    """The encoder; its five outputs have `FEATURE_CHANNELS` channels and strides 2 to 32.
 
-    def __init__(self) -> None:
+    Args:
+        blocks: How many inverted residuals it keeps, from the picture on. The last kept block always gives an output, so
+            6 blocks give four: 16, 24, 40 and 80 channels at strides 2 to 16.
+    """
+
+    def __init__(self, blocks: int = BLOCKS) -> None:
         super().__init__()
         self.stem = nn.Sequential(_conv_norm(3, STEM_CHANNELS, 3, 2), nn.ReLU6(inplace=True))
         self.stages = nn.ModuleList()
+        left = blocks
         for repeats, kernel, stride, expansion, before, after in STAGES:
-            blocks = [InvertedResidual(before, after, kernel, stride, expansion)]
-            blocks += [InvertedResidual(after, after, kernel, 1, expansion) for _ in range(repeats - 1)]
-            self.stages.append(nn.Sequential(*blocks))
+            kept = min(repeats, left)
+            if kept == 0:
+                break
+            stage = [InvertedResidual(before, after, kernel, stride, expansion)]
+            stage += [InvertedResidual(after, after, kernel, 1, expansion) for _ in range(kept - 1)]
+            self.stages.append(nn.Sequential(*stage))
+            left -= kept
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Run the encoder: float32 [N,3,H,W] -> five maps, H and W multiples of 32."""
+        """Run the encoder: float32 [N,3,H,W] -> its maps, largest first; H and W multiples of 32."""
         x = self.stem(x)
         features = []
         for index, stage in enumerate(self.stages):
             x = stage(x)
-            if index in SKIP_AFTER_STAGE:
+            if index in SKIP_AFTER_STAGE or index == len(self.stages) - 1:
                 features.append(x)
         return features
 

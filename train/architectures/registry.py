@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import importlib
+
 from torch import nn
 
-from edgeseg.train.architectures.lite0 import load_imagenet_weights
-from edgeseg.train.architectures.lite0_unet import Lite0UNet
-from edgeseg.train.architectures.unet import UNet
+from edgeseg.train.architectures.catalogue import ARCHITECTURES, is_own
+from edgeseg.train.architectures.lite0 import Lite0Encoder, load_imagenet_weights
+from edgeseg.train.architectures.own_network import own_network
 from edgeseg.train.recipe import ModelRecipe
 
 
 def network_from_recipe(recipe: ModelRecipe, *, pretrained: bool | None = None) -> nn.Module:
     """Make the network that a recipe names.
 
+    A recipe that names `python:...` makes this import and run that code: call it only for recipes that the user gave.
+
     Args:
         recipe: The model section.
         pretrained: Overrides the recipe; False where a checkpoint is loaded next.
+
+    Raises:
+        BadInputError: A network of the user's own that cannot be made or does not keep the contract.
     """
-    if recipe.architecture == "unet":
-        return UNet(recipe.base_width, recipe.depth)
-    network = Lite0UNet(recipe.decoder_widths)
-    if recipe.pretrained if pretrained is None else pretrained:
-        load_imagenet_weights(network.encoder)
+    if is_own(recipe.architecture):
+        return own_network(recipe)
+    network: nn.Module = importlib.import_module(ARCHITECTURES[recipe.architecture].module).from_recipe(recipe)
+    encoder = getattr(network, "encoder", None)
+    if isinstance(encoder, Lite0Encoder) and (recipe.pretrained if pretrained is None else pretrained):
+        load_imagenet_weights(encoder)
     return network
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from edgeseg.train.architectures.blocks import ConvBlock, DecoderStage
+from edgeseg.train.recipe import ModelRecipe
 
 
 class UNet(nn.Module):
@@ -40,3 +41,8 @@ class UNet(nn.Module):
             x = stage(x, skips.pop())
         logits: Tensor = self.head(x)
         return logits
+
+
+def from_recipe(recipe: ModelRecipe) -> UNet:
+    """The network as a recipe describes it."""
+    return UNet(recipe.base_width, recipe.depth)

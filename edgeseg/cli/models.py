@@ -1,0 +1,65 @@
+"""`edgeseg models`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgeseg.cli.output import JsonFlag, emit, table
+
+if TYPE_CHECKING:
+    from edgeseg.runtime.model_listing import ListedPackage
+
+
+def models(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="DIR", help="Folder of packages; else ./models and the source tree's models/."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """List the model packages that commands take by their bare names."""
+    from edgeseg.errors import BadInputError
+    from edgeseg.packages import model_folders
+    from edgeseg.runtime.model_listing import list_packages
+
+    if folder is not None and not folder.is_dir():
+        raise BadInputError(f"there is no folder {folder}", expected="a folder of model packages")
+    folders = model_folders() if folder is None else [folder]
+    packages = list_packages(folders)
+    emit({"models": [package.model_dump(mode="json") for package in packages]}, as_json, _text(packages, folder))
+
+
+def _text(packages: list[ListedPackage], folder: Path | None) -> str:
+    if not packages:
+        where = "./models, and this installation brings none" if folder is None else str(folder)
+        return (
+            f"no model packages in {where}\nthey come with the source tree (models/ of a clone); edgeseg package makes one"
+        )
+    columns = ["package", "network", "input", "parameters", "multiply-adds", "file", "Dice / IoU on its test split"]
+    rows = [_row(package) for package in packages]
+    lines = [table("Model packages", columns, rows)]
+    lines += [f"{package.name}: cannot be read: {package.problem}" for package in packages if package.problem]
+    lines += [f"{package.name}: {package.terms}" for package in packages if package.terms]
+    name = packages[0].name if folder is None else packages[0].path
+    return "\n".join([*lines, f"next: edgeseg build-engine {name} --precision int8"])
+
+
+def _row(package: ListedPackage) -> list[str]:
+    if package.parameters is None or package.multiply_adds is None or package.file_bytes is None:
+        return [package.name, *["?"] * 6]
+    measured = "\n".join(
+        f"{precision} {figures.mean_dice:.4f} / {figures.mean_iou:.4f}"
+        for precision, figures in package.measured.items()
+    )
+    return [
+        package.name,
+        str(package.architecture),
+        f"{package.height}x{package.width}",
+        f"{package.parameters / 1e6:.2f} M",
+        f"{package.multiply_adds / 1e9:.2f} G",
+        f"{package.file_bytes / 1e6:.2f} MB",
+        measured or "not measured",
+    ]

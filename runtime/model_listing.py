@@ -1,0 +1,93 @@
+"""What the model packages of a folder are, as their files and cards say; nothing is run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgeseg.artifacts import PRECISIONS
+from edgeseg.errors import EdgesegError
+from edgeseg.files import read_text
+from edgeseg.graph.cost import multiply_adds, parameter_count
+from edgeseg.graph.files import load_onnx
+from edgeseg.packages import PACKAGE_CARD, PACKAGE_ONNX, package_folders
+from edgeseg.specs import ModelMetadata
+from edgeseg.values import Part
+
+_ROW = re.compile(rf"^\| ({'|'.join(PRECISIONS)}) \| ([\d.]+) \| ([\d.]+) \|", re.MULTILINE)
+"""A row of the card's table of measurements: precision, mean Dice, mean IoU, ..."""
+_TERMS = re.compile(r"^- Terms: (.+)$", re.MULTILINE)
+
+
+class Figures(Part):
+    """Accuracy of one precision on the test split that the card names."""
+
+    mean_dice: float
+    mean_iou: float
+
+
+class ListedPackage(Part):
+    """One package; where it cannot be read, `problem` says why and the rest is empty."""
+
+    name: str
+    path: str
+    problem: str | None = None
+    architecture: str | None = None
+    height: int | None = None
+    width: int | None = None
+    parameters: int | None = None
+    """Values of float weights, batch norm folded in."""
+    multiply_adds: int | None = None
+    """Of all convolutions, one frame."""
+    file_bytes: int | None = None
+    """Of the ONNX file."""
+    measured: dict[str, Figures] = {}
+    """Precision -> what the card says, or the metadata where there is no card."""
+    terms: str | None = None
+    """On what terms the weights may be used."""
+
+
+def list_packages(folders: Sequence[Path]) -> list[ListedPackage]:
+    """The packages in some folders, by name; the first of equal names counts, as for commands that take a name."""
+    found: dict[str, Path] = {}
+    for folder in folders:
+        for package in package_folders(folder):
+            found.setdefault(package.name, package)
+    return [_listed(found[name]) for name in sorted(found)]
+
+
+def _listed(folder: Path) -> ListedPackage:
+    path = folder / PACKAGE_ONNX
+    try:
+        artifact = load_onnx(path)
+        card = read_text(folder / PACKAGE_CARD, "a model card") if (folder / PACKAGE_CARD).is_file() else ""
+    except EdgesegError as error:
+        return ListedPackage(name=folder.name, path=str(folder), problem=error.what)
+    terms = _TERMS.search(card)
+    model = artifact.metadata.model
+    return ListedPackage(
+        name=folder.name,
+        path=str(folder),
+        architecture=model.architecture,
+        height=model.height,
+        width=model.width,
+        parameters=parameter_count(artifact.proto),
+        multiply_adds=multiply_adds(artifact.proto),
+        file_bytes=path.stat().st_size,
+        measured=_figures_of_card(card) or _figures_of_metadata(artifact.metadata),
+        terms=terms.group(1) if terms else None,
+    )
+
+
+def _figures_of_card(card: str) -> dict[str, Figures]:
+    return {
+        precision: Figures(mean_dice=float(dice), mean_iou=float(iou)) for precision, dice, iou in _ROW.findall(card)
+    }
+
+
+def _figures_of_metadata(metadata: ModelMetadata) -> dict[str, Figures]:
+    metrics = metadata.provenance.metrics
+    if not {"test_dice", "test_iou"} <= metrics.keys():
+        return {}
+    return {"fp32": Figures(mean_dice=metrics["test_dice"], mean_iou=metrics["test_iou"])}
