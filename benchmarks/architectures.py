@@ -33,7 +33,7 @@ from edgeseg.specs import ModelMetadata
 from edgeseg.train.architectures.registry import network_from_recipe
 from edgeseg.train.recipe import read_recipe
 
-CALIBRATION_IMAGES, ROUNDS = 16, 60
+CALIBRATION_IMAGES, ROUNDS = 8, 40
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.errors import MismatchError
+from edgeseg.packages import RUN_RECIPE
 from edgeseg.specs import ModelSpec
-from edgeseg.train.architectures.registry import network_from_recipe
-from edgeseg.train.checkpoint import load_best
-from edgeseg.train.network import NormalisedNetwork
+from edgeseg.train.predictor import open_run
+from edgeseg.train.recipe import read_recipe
 
 
 class Teacher:
@@ -56,19 +56,15 @@ def teacher_from_runs(runs: Sequence[Path], share: float, student: ModelSpec) ->
     """The best networks of finished trainings as one teacher; None without any.
 
     Raises:
-        BadInputError: A RUN is not complete.
+        BadInputError: A RUN is not complete, or its network is code that is not the student's own.
         MismatchError: It segments other classes than the student.
     """
     networks = []
     for run in runs:
-        recipe, weights = load_best(run)
-        if recipe.model_spec().classes != student.classes:
-            raise MismatchError(
-                f"{run} cannot teach this network", found=recipe.model_spec().classes, expected=student.classes
-            )
-        network = network_from_recipe(recipe.model, pretrained=False)
-        network.load_state_dict(weights)
-        networks.append(
-            NormalisedNetwork(network, recipe.preprocess_spec()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        )
+        architecture = read_recipe(run / RUN_RECIPE).model.architecture
+        session = open_run(run, architecture if architecture == student.architecture else None)
+        classes = session.info.model.classes
+        if classes != student.classes:
+            raise MismatchError(f"{run} cannot teach this network", found=classes, expected=student.classes)
+        networks.append(session.network.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
     return Teacher(networks, share) if networks else None

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from edgeseg.errors import BadInputError, MismatchError
+from edgeseg.errors import MismatchError
 from edgeseg.files import sha256_file
 from edgeseg.packages import RUN_CHECKPOINT
 from edgeseg.runtime.session import FrameBatch, ProbabilityBatch, SessionInfo
 from edgeseg.specs import ModelSpec, PreprocessSpec
-from edgeseg.train.architectures.catalogue import is_own
+from edgeseg.train.architectures.own_network import check_consent
 from edgeseg.train.architectures.registry import network_from_recipe
 from edgeseg.train.checkpoint import load_best
 from edgeseg.train.network import NormalisedNetwork
@@ -73,7 +73,7 @@ def open_run(path: Path, consent: str | None = None) -> TorchSession:
         MismatchError: It is another network than the user says, or the checkpoint does not fit it.
     """
     recipe, state = load_best(path)
-    _check_consent(path, recipe.model.architecture, consent)
+    check_consent(path, recipe.model.architecture, consent)
     network = network_from_recipe(recipe.model, pretrained=False)
     try:
         network.load_state_dict(state)
@@ -87,15 +87,3 @@ def open_run(path: Path, consent: str | None = None) -> TorchSession:
     return session_from_network(
         NormalisedNetwork(network, preprocess).eval(), model, preprocess, sha256_file(path / RUN_CHECKPOINT)
     )
-
-
-def _check_consent(path: Path, architecture: str, consent: str | None) -> None:
-    if consent is not None and consent != architecture:
-        raise MismatchError(f"{path} holds another network", found=architecture, expected=f"{consent}, by --network")
-    if consent is None and is_own(architecture):
-        raise BadInputError(
-            f"the network of {path} is code, which loading it would run",
-            found=architecture,
-            expected="that you name the same code by --network, if you know and trust it",
-            next_command=f"edgeseg export {path} --out model.onnx --network {architecture}",
-        )

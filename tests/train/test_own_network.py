@@ -131,6 +131,7 @@ def test_a_run_folder_alone_runs_no_code(own_run: Path, blobs: Path, capsys: pyt
         ["package", "own", "--data", str(blobs), "--out", "pkg", "--terms", "none"],
         ["run", "own", str(blobs / "test" / "images"), "--masks", "masks"],
         ["train", str(blobs), "--out", "own", "--resume"],
+        ["train", str(blobs), "--out", "pupil", "--teacher", "own"],
     )
     for command in commands:
         capsys.readouterr()

@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from edgeseg.errors import BadInputError
-from edgeseg.train.architectures.catalogue import OWN_PREFIX
+from edgeseg.errors import BadInputError, MismatchError
+from edgeseg.train.architectures.catalogue import OWN_PREFIX, is_own
 from edgeseg.train.recipe import ModelRecipe
 
 CONTRACT = "an nn.Module: normalised float32 [N,3,H,W] in, logits float32 [N,C,H,W] out"
@@ -43,6 +43,29 @@ def own_network(recipe: ModelRecipe) -> nn.Module:
         raise BadInputError(f"{recipe.architecture} gives no network", found=type(network).__name__, expected=CONTRACT)
     _dry_run(network, recipe)
     return network
+
+
+def check_consent(run: Path, architecture: str, consent: str | None) -> None:
+    """Refuse to import what a RUN folder names unless the user named the same: a stranger's folder must not choose.
+
+    Args:
+        run: The RUN folder.
+        architecture: What its recipe names.
+        consent: What the user says it holds; None where nothing was said.
+
+    Raises:
+        BadInputError: Code without consent.
+        MismatchError: The user named another network.
+    """
+    if consent is not None and consent != architecture:
+        raise MismatchError(f"{run} holds another network", found=architecture, expected=f"{consent}, by --network")
+    if consent is None and is_own(architecture):
+        raise BadInputError(
+            f"the network of {run} is code, which loading it would run",
+            found=architecture,
+            expected="that you name the same code by --network, if you know and trust it",
+            next_command=f"edgeseg export {run} --out model.onnx --network {architecture}",
+        )
 
 
 def _module(name: str) -> object:
