@@ -7,9 +7,9 @@ from typing import Literal
 
 from edgeseg.frames import Probability
 
-Loss = Literal["sticky", "died", "hung", "refused", "damaged", "closed"]
-"""The GPU's context was lost; the worker ended otherwise; it missed its deadline; it refused this frame alone; its
-result was not whole; the session was closed first."""
+Loss = Literal["device", "died", "hung", "refused", "damaged", "closed"]
+"""The device was lost to the process; the worker ended otherwise; it missed its deadline; it refused this frame alone;
+its result was not whole; the session was closed first."""
 WorkerState = Literal["starting", "ready", "ending", "down", "closed"]
 """Loading; taking frames; killed but not yet reaped; given up; closed."""
 
@@ -48,8 +48,8 @@ class SupervisorCounts:
     lost: dict[Loss, int] = field(default_factory=dict)
     worker_starts: int = 0
     restarts: int = 0
-    sticky_errors: int = 0
-    """Workers that ended because the GPU's context was lost."""
+    device_losses: int = 0
+    """Workers that ended because only a new process could use the device again."""
     hangs: int = 0
     """Workers that were killed because they missed a deadline."""
     deaths: int = 0

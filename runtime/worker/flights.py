@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from edgeseg.runtime.cuda.outcomes import Loss, Lost, Outcome, Segmented, SupervisorCounts
-from edgeseg.runtime.cuda.ring import FrameRing
+from edgeseg.runtime.worker.outcomes import Loss, Lost, Outcome, Segmented, SupervisorCounts
+from edgeseg.runtime.worker.ring import FrameRing
 
 
 class Flights:

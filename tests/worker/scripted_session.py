@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from edgeseg.errors import EdgesegError, MissingComponentError
-from edgeseg.runtime.cuda.errors import DeviceMemoryError, LaunchRefusedError, StickyCudaError
 from edgeseg.runtime.session import FrameBatch, ProbabilityBatch, SessionInfo
+from edgeseg.runtime.worker.failures import ProcessLostError, TransientError
 from edgeseg.specs import ModelSpec, PreprocessSpec
 
 SIZE = 8
-ANSWER, REFUSE, STICKY, CRASH, HANG, DIE, NONSENSE, SLOW = range(8)
+ANSWER, REFUSE, LOST, CRASH, HANG, DIE, NONSENSE, SLOW = range(8)
 SLOW_S = 0.3
 
 
@@ -39,9 +39,9 @@ class ScriptedSession:
     def infer(self, frames: FrameBatch) -> ProbabilityBatch:
         low, high, order = (int(value) for value in frames[0, 0, 0])
         if order == REFUSE:
-            raise LaunchRefusedError("refused as told")
-        if order == STICKY:
-            raise StickyCudaError("lost as told")
+            raise TransientError("refused as told")
+        if order == LOST:
+            raise ProcessLostError("lost as told")
         if order == CRASH:
             raise RuntimeError("crashed as told")
         if order == HANG:
@@ -75,7 +75,7 @@ def open_never() -> ScriptedSession:
 def open_full(log: Path) -> ScriptedSession:
     with log.open("a") as file:
         file.write("try\n")
-    raise DeviceMemoryError("the GPU is full")
+    raise TransientError("the GPU is full")
 
 
 def open_full_at_first(log: Path) -> ScriptedSession:

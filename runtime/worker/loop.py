@@ -1,6 +1,6 @@
 """The worker process: it alone loads the engine and touches the GPU; frames come through shared memory.
 
-It ends when the parent says so or is gone, with `STICKY_EXIT_CODE` when the GPU's context is lost, and with
+It ends when the parent says so or is gone, with `LOST_EXIT_CODE` when only a new process helps, and with
 `FAILED_EXIT_CODE` on any other failure that is not one frame's.
 """
 
@@ -21,14 +21,13 @@ from numpy.typing import NDArray
 
 from edgeseg.errors import EdgesegError
 from edgeseg.frames import Frame, Probability
-from edgeseg.runtime.cuda.errors import STICKY_EXIT_CODE, CudaError, StickyCudaError
-from edgeseg.runtime.cuda.messages import Answered, Failed, FrameSession, Ready, Refused, Stop, Submitted
-from edgeseg.runtime.cuda.ring import FrameRing, RingLayout
 from edgeseg.runtime.session import ColourOrder, Session, preprocess
+from edgeseg.runtime.worker.failures import FAILED_EXIT_CODE, LOST_EXIT_CODE, ProcessLostError, TransientError
+from edgeseg.runtime.worker.messages import Answered, Failed, FrameSession, Ready, Refused, Stop, Submitted
+from edgeseg.runtime.worker.ring import FrameRing, RingLayout
 
 SessionFactory = Callable[[], Session]
 """Opens the session inside the worker. It is pickled: a function of a module, its arguments small (a path)."""
-FAILED_EXIT_CODE = 78
 
 
 def run_worker(factory: SessionFactory, ring_name: str, layout: RingLayout, connection: Connection) -> None:
@@ -127,15 +126,15 @@ class _Worker:
             self._connection.send(Answered(message.sequence, time.monotonic_ns() - started_ns))
 
     def _refuse(self, message: Submitted, error: EdgesegError) -> None:
-        if isinstance(error, StickyCudaError):
+        if isinstance(error, ProcessLostError):
             raise error
         self._connection.send(Refused(message.sequence, error))
 
 
 def _end(error: BaseException, connection: Connection) -> NoReturn:
-    """Say why and leave without clean-up: a lost context answers every clean-up with another error."""
+    """Say why and leave without clean-up: a lost device answers every clean-up with another error."""
     if isinstance(error, EdgesegError):
-        failed = Failed(error, again=isinstance(error, CudaError))
+        failed = Failed(error, again=isinstance(error, TransientError))
     else:
         what = "the engine's process failed"
         failed = Failed(EdgesegError(what, found=f"{type(error).__name__}: {error}"[:500]), again=True)
@@ -143,4 +142,4 @@ def _end(error: BaseException, connection: Connection) -> NoReturn:
         connection.send(failed)
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(STICKY_EXIT_CODE if isinstance(error, StickyCudaError) else FAILED_EXIT_CODE)
+    os._exit(LOST_EXIT_CODE if isinstance(error, ProcessLostError) else FAILED_EXIT_CODE)

@@ -13,15 +13,15 @@ from types import TracebackType
 
 from edgeseg.errors import BadInputError, EdgesegError, MismatchError
 from edgeseg.frames import Frame
-from edgeseg.runtime.cuda.errors import STICKY_EXIT_CODE, StickyCudaError
-from edgeseg.runtime.cuda.flights import Flights
-from edgeseg.runtime.cuda.messages import Answered, Failed, Ready, Refused, Submitted
-from edgeseg.runtime.cuda.outcomes import Loss, Outcome, SupervisorCounts, WorkerState
-from edgeseg.runtime.cuda.restarts import RestartBudget, RestartLimit
-from edgeseg.runtime.cuda.ring import FrameRing, RingLayout
-from edgeseg.runtime.cuda.worker import SessionFactory
-from edgeseg.runtime.cuda.worker_process import WorkerProcess
 from edgeseg.runtime.session import ColourOrder, SessionInfo
+from edgeseg.runtime.worker.failures import LOST_EXIT_CODE, ProcessLostError
+from edgeseg.runtime.worker.flights import Flights
+from edgeseg.runtime.worker.loop import SessionFactory
+from edgeseg.runtime.worker.messages import Answered, Failed, Ready, Refused, Submitted
+from edgeseg.runtime.worker.outcomes import Loss, Outcome, SupervisorCounts, WorkerState
+from edgeseg.runtime.worker.process import WorkerProcess
+from edgeseg.runtime.worker.restarts import RestartBudget, RestartLimit
+from edgeseg.runtime.worker.ring import FrameRing, RingLayout
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ class SupervisedSession:
             self._flights.refused(message.sequence, str(message.error))
         elif isinstance(message, Failed):
             self.failure, self._hopeless = message.error, not message.again
-            loss: Loss = "sticky" if isinstance(message.error, StickyCudaError) else "died"
+            loss: Loss = "device" if isinstance(message.error, ProcessLostError) else "died"
             self._begin_end(loss, str(message.error))
 
     def _meet(self, info: SessionInfo) -> None:
@@ -212,8 +212,8 @@ class SupervisedSession:
     def _bury(self, exit_code: int) -> None:
         if self._loss == "hung":
             self.counts.hangs += 1
-        elif exit_code == STICKY_EXIT_CODE:
-            self.counts.sticky_errors += 1
+        elif exit_code == LOST_EXIT_CODE:
+            self.counts.device_losses += 1
         else:
             self.counts.deaths += 1
         if self._hopeless or not self._budget.take(time.monotonic()):
