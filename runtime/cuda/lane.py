@@ -49,8 +49,6 @@ class LaneSpec:
     """What a lane is made for."""
 
     model: ModelSpec
-    crop: Crop | None
-    """Window of the frame that the network sees."""
     frame_bytes: int
     """Of the largest frame."""
     integrated: bool
@@ -99,20 +97,21 @@ class Lane:
         self.busy = False
         """Whether a frame is under way."""
 
-    def submit(self, frame: Frame, pixel_format: PixelFormat, pinned: PinnedFrames) -> None:
+    def submit(self, frame: Frame, pixel_format: PixelFormat, pinned: PinnedFrames, crop: Crop | None) -> None:
         """Start on a frame; it must stay as it is until `result`.
 
         Args:
             frame: uint8 [H,W,3].
             pixel_format: Its colour order.
             pinned: Where frames lie that need not be copied to pinned memory first.
+            crop: Window of the frame that the network sees.
 
         Raises:
             BadInputError: It does not fit the lane or the network.
             CudaError: The driver refused; the lane takes the next frame.
         """
         height, width = frame.shape[:2]
-        layout = FrameLayout(pixel_format, width, height, 3 * width, crop=self._spec.crop)
+        layout = FrameLayout(pixel_format, width, height, 3 * width, crop=crop)
         model, buffers = self._spec.model, self._buffers
         source = self._place(np.ascontiguousarray(frame), pinned)
         params = preprocess_params(

@@ -85,6 +85,11 @@ class CudaSession:
         return self._device.traits
 
     @property
+    def device_name(self) -> str:
+        """The GPU's name."""
+        return self._device.traits.name
+
+    @property
     def lanes(self) -> int:
         """Frames that it can work on at once."""
         return self._options.lanes
@@ -113,8 +118,13 @@ class CudaSession:
             return False
         return True
 
-    def submit(self, frame: Frame, colour_order: ColourOrder = "bgr") -> None:
+    def submit(self, frame: Frame, colour_order: ColourOrder = "bgr", prepared: bool = False) -> None:
         """Start on a frame of any size, uint8 [H,W,3]; it must stay as it is until its result is there.
+
+        Args:
+            frame: The frame.
+            colour_order: Of `frame`.
+            prepared: It is the network's input already: no crop to take.
 
         Raises:
             BadInputError: It is larger than `frame_bytes`, or the network's crop leaves it.
@@ -130,7 +140,8 @@ class CudaSession:
             )
         if not self._idle:
             raise EdgesegError("every lane has a frame under way; take a result first", found=f"{self.lanes} lanes")
-        self._idle[0].submit(frame, PIXEL_FORMATS[colour_order], self._pinned)
+        crop = None if prepared else self._info.preprocess.crop
+        self._idle[0].submit(frame, PIXEL_FORMATS[colour_order], self._pinned, crop)
         self._under_way.append(self._idle.popleft())
 
     def finish(self) -> LaneResult:
@@ -149,6 +160,13 @@ class CudaSession:
     def result(self) -> Probability:
         """As `finish`, the probability alone: float32 [C,h,w]."""
         return self.finish().probability
+
+    def probability(self, frame: Frame, colour_order: ColourOrder = "rgb") -> Probability:
+        """Run the network on one frame of any size, the resize on the GPU: float32 [C,h,w], the caller's own."""
+        if self._under_way:
+            raise EdgesegError("a frame was to be inferred alone while others are under way")
+        self.submit(frame, colour_order)
+        return self.result().copy()
 
     def infer(self, frames: FrameBatch) -> ProbabilityBatch:
         """Run the network, frame after frame: uint8 [N,h,w,3] RGB in, float32 [N,C,h,w] out."""
@@ -171,9 +189,7 @@ class CudaSession:
             raise DeviceMemoryError(
                 "the GPU has no memory left for the engine's activations", expected="fewer lanes or a smaller network"
             )
-        spec = LaneSpec(
-            self._info.model, self._info.preprocess.crop, self._options.frame_bytes, self._device.traits.integrated
-        )
+        spec = LaneSpec(self._info.model, self._options.frame_bytes, self._device.traits.integrated)
         lane = Lane(context, kernels, spec)
         stack.callback(lane.close)
         return lane

@@ -16,5 +16,11 @@ class TransientError(EdgesegError):
     exit_code = 4
 
 
+class EngineDownError(EdgesegError):
+    """An engine's process cannot be kept up; why is not known."""
+
+    exit_code = 4
+
+
 class ProcessLostError(TransientError):
     """Nothing of the kind will work in this process any more; only a new one helps."""

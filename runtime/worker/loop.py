@@ -16,14 +16,11 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import NoReturn
 
-import numpy as np
-from numpy.typing import NDArray
-
 from edgeseg.errors import EdgesegError
-from edgeseg.frames import Frame, Probability
-from edgeseg.runtime.session import ColourOrder, Session, preprocess
+from edgeseg.runtime.frame_session import FrameSession, HostFrames
+from edgeseg.runtime.session import Session
 from edgeseg.runtime.worker.failures import FAILED_EXIT_CODE, LOST_EXIT_CODE, ProcessLostError, TransientError
-from edgeseg.runtime.worker.messages import Answered, Failed, FrameSession, Ready, Refused, Stop, Submitted
+from edgeseg.runtime.worker.messages import Answered, Failed, Ready, Refused, Stop, Submitted
 from edgeseg.runtime.worker.ring import FrameRing, RingLayout
 
 SessionFactory = Callable[[], Session]
@@ -51,33 +48,6 @@ def run_worker(factory: SessionFactory, ring_name: str, layout: RingLayout, conn
     ring.close()
 
 
-class HostFrames:
-    """Gives a session that infers batches on the host the shape of a `FrameSession`."""
-
-    lanes = 1
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._frame: tuple[Frame, ColourOrder] | None = None
-
-    def pin(self, memory: NDArray[np.uint8]) -> bool:
-        """Host memory needs no preparation here."""
-        return False
-
-    def submit(self, frame: Frame, colour_order: ColourOrder) -> None:
-        """Keep the frame for `result`."""
-        self._frame = frame, colour_order
-
-    def result(self) -> Probability:
-        """Bring the frame to the network's size and infer."""
-        if self._frame is None:
-            raise EdgesegError("a result was asked for with no frame under way")
-        frame, colour_order = self._frame
-        self._frame = None
-        probability: Probability = self._session.infer(preprocess(self._session, frame, colour_order))[0]
-        return probability
-
-
 class _Worker:
     def __init__(self, session: Session, ring: FrameRing, connection: Connection) -> None:
         self._info = session.info
@@ -88,7 +58,7 @@ class _Worker:
 
     def run(self) -> None:
         self._frames.pin(self._ring.frames())
-        self._connection.send(Ready(self._info))
+        self._connection.send(Ready(self._info, self._frames.device_name))
         while True:
             while self._must_answer():
                 self._answer()
@@ -109,7 +79,7 @@ class _Worker:
         started_ns = time.monotonic_ns()
         try:
             frame = self._ring.frame(message.slot, message.height, message.width)
-            self._frames.submit(frame, message.colour_order)
+            self._frames.submit(frame, message.colour_order, message.prepared)
         except EdgesegError as error:
             self._refuse(message, error)
         else:

@@ -62,6 +62,11 @@ def open_scripted() -> ScriptedSession:
     return ScriptedSession()
 
 
+def open_for(frame_bytes: int) -> ScriptedSession:
+    """As `WorkerSession` opens one: with room for frames of so many bytes."""
+    return ScriptedSession()
+
+
 def open_other() -> ScriptedSession:
     session = ScriptedSession()
     session.info = SessionInfo(session.info.model, session.info.preprocess, "scripted", "fp32", "1" * 64)
@@ -70,6 +75,10 @@ def open_other() -> ScriptedSession:
 
 def open_never() -> ScriptedSession:
     raise MissingComponentError("there is no such GPU", next_command="buy one")
+
+
+def open_for_never(frame_bytes: int) -> ScriptedSession:
+    return open_never()
 
 
 def open_full(log: Path) -> ScriptedSession:

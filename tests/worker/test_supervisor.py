@@ -13,27 +13,18 @@ import pytest
 
 from edgeseg.errors import BadInputError, EdgesegError, MismatchError, MissingComponentError
 from edgeseg.runtime.loading import open_engine
+from edgeseg.runtime.outcomes import Lost, Outcome, Segmented
 from edgeseg.runtime.session import probability_of
 from edgeseg.runtime.worker.failures import TransientError
-from edgeseg.runtime.worker.outcomes import Lost, Outcome, Segmented
 from edgeseg.runtime.worker.restarts import RestartLimit
 from edgeseg.runtime.worker.supervisor import SupervisedSession, SupervisorOptions
 
-FOLDER = Path(__file__).parent
 READY_S = 60.0
 QUICK = SupervisorOptions(frame_bytes=64 * 128 * 3, answer_deadline_s=0.5, end_deadline_s=0.5)
 PARENT_BOUND_S = 0.5
 """No call of the parent may take longer than it was given and this."""
 
 Open = Callable[..., SupervisedSession]
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(FOLDER)
-    import scripted_session
-
-    return scripted_session
 
 
 @pytest.fixture
