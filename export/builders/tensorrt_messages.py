@@ -1,8 +1,7 @@
-"""What TensorRT says, made into messages of ours: its log, and the parser's errors with node, operator and shapes."""
+"""The parser's errors made into messages of ours, with node, operator and shapes."""
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import onnx
@@ -20,30 +19,6 @@ ADVICE = {
 }
 """Parser error code -> what the network would have to have instead."""
 _SHOWN = 3
-
-
-@cache
-def collecting_logger(trt: Any) -> Any:
-    """The one logger of a TensorRT module: TensorRT keeps the first that it is given for the life of the process."""
-
-    class Collector(trt.ILogger):  # type: ignore[misc]
-        """Keep errors for our own message instead of printing them."""
-
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-            self.errors: list[str] = []
-
-        def log(self, severity: Any, message: str) -> None:
-            if severity <= trt.ILogger.ERROR:
-                self.errors.append(message)
-
-        def take(self) -> str:
-            """The last errors as one line; the collector is empty afterwards."""
-            text = "; ".join(self.errors[-_SHOWN:])
-            self.errors.clear()
-            return text
-
-    return Collector()
 
 
 def parse_error(title: str, origin: str, parser: Any, proto: onnx.ModelProto, logged: str) -> BadInputError:

@@ -14,10 +14,11 @@ import onnx
 from edgeseg.errors import BadInputError, MissingComponentError
 from edgeseg.export.builders import timing_cache
 from edgeseg.export.builders.build_progress import BuildProgress, monitor
-from edgeseg.export.builders.tensorrt_messages import collecting_logger, parse_error
+from edgeseg.export.builders.tensorrt_messages import parse_error
 from edgeseg.export.builders.tensorrt_options import Flavour, TensorRtOptions
 from edgeseg.graph.files import serialize
 from edgeseg.progress import Say, quiet
+from edgeseg.runtime.tensorrt_log import tensorrt_logger
 from edgeseg.specs import INPUT_NAME
 
 
@@ -45,8 +46,8 @@ def plan_from_onnx(
         BadInputError: The graph is refused, or no engine comes out of it.
         MissingComponentError: The library does not start.
     """
-    logger = collecting_logger(trt)
-    logger.errors.clear()
+    logger = tensorrt_logger(trt)
+    logger.take()
     builder = _builder(trt, flavour, logger)
     network = builder.create_network(_creation_flags(trt))
     parser = trt.OnnxParser(network, logger)
@@ -73,7 +74,7 @@ def engine_information(trt: Any, flavour: Flavour, plan: bytes) -> str:
     Raises:
         BadInputError: The engine cannot be loaded.
     """
-    logger = collecting_logger(trt)
+    logger = tensorrt_logger(trt)
     runtime = trt.Runtime(logger)
     engine = runtime.deserialize_cuda_engine(plan)
     if engine is None:
@@ -116,6 +117,8 @@ def _config(trt: Any, flavour: Flavour, builder: Any, options: TensorRtOptions, 
         _set_compatibility(trt, config, options)
     else:
         _set_targets(trt, config, flavour, options)
+    if hasattr(trt.BuilderFlag, "REQUIRE_USER_ALLOCATION"):  # TensorRT-RTX: without it, capture may be refused
+        config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)
     if options.strip:
         for name in ("STRIP_PLAN", "REFIT_IDENTICAL"):
             config.set_flag(_member(trt, flavour, "BuilderFlag", name))

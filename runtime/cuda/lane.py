@@ -29,7 +29,7 @@ PIXEL_FORMATS: dict[ColourOrder, PixelFormat] = {"bgr": "bgr24", "rgb": "rgb24"}
 
 
 class ExecutionContext(Protocol):
-    """What the runtime calls of TensorRT's IExecutionContext (10 and 11); a call that returns False has refused."""
+    """What a lane needs of TensorRT's IExecutionContext (10 and 11); a call that returns False has refused."""
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
         """Fix a dynamic shape."""
@@ -41,6 +41,10 @@ class ExecutionContext(Protocol):
 
     def execute_async_v3(self, stream_handle: int) -> bool:
         """Put an inference on a stream."""
+        ...
+
+    def why_refused(self) -> str:
+        """What the library said of the last refusal; may be empty."""
         ...
 
 
@@ -220,7 +224,8 @@ class Lane:
             return
         if sticky := sticky_code():
             raise StickyCudaError("the engine found the GPU's context lost", found=f"CUDA error {sticky}")
-        raise LaunchRefusedError("the engine refused to run", expected="True from execute_async_v3")
+        why = self._context.why_refused()
+        raise LaunchRefusedError("the engine refused to run", found=why or None, expected="True from execute_async_v3")
 
     def _let_go(self) -> None:
         """What ends with its last reference must be gone while the GPU's context is current."""

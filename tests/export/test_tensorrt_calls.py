@@ -15,6 +15,7 @@ import pytest
 
 from edgeseg.calibration.ranges import calibrate
 from edgeseg.errors import BadInputError, MissingComponentError, UsageError
+from edgeseg.export import backends
 from edgeseg.export.backends import builder_for
 from edgeseg.export.builders import tensorrt_builder
 from edgeseg.export.builders.builder import BuildRequest, BuiltEngine
@@ -65,6 +66,7 @@ TARGETS = [
     ("IBuilderConfig.set_compute_capability", "ComputeCapability.SM86", 0),
     ("IBuilderConfig.set_compute_capability", "ComputeCapability.SM89", 1),
     ("IBuilderConfig.set_compute_capability", "ComputeCapability.SM120", 2),
+    ("IBuilderConfig.set_flag", "BuilderFlag.REQUIRE_USER_ALLOCATION"),
 ]
 COMPATIBLE = [
     ("IBuilderConfig.set_flag", "BuilderFlag.VERSION_COMPATIBLE"),
@@ -197,8 +199,16 @@ def test_options_that_cannot_be(key, gpu, options, error, install, small_artifac
 def test_auto_takes_what_can_be_executed_and_says_why(install) -> None:
     install("tensorrt 10.3.0")
     builder, reason = builder_for("auto")
-    assert builder.name == "onnxruntime"
-    assert "TensorRT 10.3.0 and a GPU are here" in reason
+    assert builder.name == "tensorrt"
+    assert "TensorRT 10.3.0 and NVIDIA RTX A2000 are here" in reason
+
+
+def test_auto_says_what_is_missing_to_run_the_engine(install, monkeypatch: pytest.MonkeyPatch) -> None:
+    install("tensorrt 10.3.0")
+    monkeypatch.setattr(backends, "is_installed", lambda name: False)
+    assert "cuda13" in builder_for("auto")[1]
+    monkeypatch.setattr(backends, "is_installed", lambda name: True)
+    assert "cuda13" not in builder_for("auto")[1]
 
 
 def test_tensorrt_without_a_gpu(install, monkeypatch: pytest.MonkeyPatch) -> None:

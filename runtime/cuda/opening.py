@@ -1,0 +1,34 @@
+"""From an engine file to a CUDA session, in the process that will use the GPU."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from edgeseg.runtime.bindings import check_binding, read_machine
+from edgeseg.runtime.cuda.session import CudaOptions, CudaSession
+from edgeseg.runtime.cuda.tensorrt_engine import TensorRtEngine
+from edgeseg.runtime.passports import read_checked, session_info
+
+
+def open_cuda_session(path: Path, options: CudaOptions | None = None) -> CudaSession:
+    """Load an engine of tensorrt or tensorrt-rtx on this machine's GPU. This initialises CUDA in the process.
+
+    Args:
+        path: NAME.engine, with NAME.engine.json beside it.
+        options: How to use the GPU.
+
+    Raises:
+        MismatchError: The passport does not fit, the engine is bound to another machine, or cannot be loaded.
+        MissingComponentError: No GPU, or no package of the backend or of the CUDA runtime.
+        DeviceMemoryError: The GPU has too little memory.
+    """
+    plan, passport = read_checked(path)
+    for warning in check_binding(passport, read_machine(passport.backend)):
+        logging.getLogger(__name__).warning("%s: %s", path, warning)
+    return CudaSession(lambda: TensorRtEngine(plan, passport), session_info(passport), options)
+
+
+def open_with_room(path: Path, frame_bytes: int) -> CudaSession:
+    """As `open_cuda_session`, with room for frames of so many bytes; what a worker process is given."""
+    return open_cuda_session(path, CudaOptions(frame_bytes=frame_bytes))
