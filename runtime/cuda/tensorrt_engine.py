@@ -12,8 +12,8 @@ from edgeseg.artifacts import EngineArtifact
 from edgeseg.errors import MismatchError, MissingComponentError
 from edgeseg.optional import require
 from edgeseg.runtime.bindings import PACKAGES
+from edgeseg.runtime.cuda.engine import ExecutionContext
 from edgeseg.runtime.cuda.errors import DeviceMemoryError
-from edgeseg.runtime.cuda.lane import ExecutionContext
 from edgeseg.runtime.tensorrt_log import tensorrt_logger
 
 _DTYPES = {"UINT8": "uint8", "FLOAT": "float32", "HALF": "float16", "INT8": "int8", "INT32": "int32"}
