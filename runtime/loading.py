@@ -21,6 +21,7 @@ def open_engine(path: Path, threads: int = 0) -> Session:
     """Load an engine after its passport has been checked: of onnxruntime here, of a GPU in a supervised process.
 
     This process never initialises CUDA; what the engine is bound to is checked where it will run.
+    The process is spawned, so a script that calls this for a GPU's engine needs `if __name__ == "__main__":`.
 
     Args:
         path: NAME.engine, with NAME.engine.json beside it.
