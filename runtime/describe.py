@@ -12,10 +12,11 @@ from edgeseg.errors import BadInputError
 from edgeseg.files import read_text, sha256_file
 from edgeseg.graph.files import load_onnx
 from edgeseg.packages import PACKAGE_CARD, find_model
+from edgeseg.runtime.bench.report import BenchReport
 from edgeseg.runtime.passports import read_checked
 from edgeseg.values import Value
 
-JSON_KINDS: tuple[type[Value], ...] = (CalibrationTable, EngineArtifact, LatencyReport, Verdict)
+JSON_KINDS: tuple[type[Value], ...] = (CalibrationTable, EngineArtifact, LatencyReport, BenchReport, Verdict)
 
 
 @dataclass(frozen=True)
@@ -108,5 +109,6 @@ def _json_file(path: Path) -> Description:
         }
         return Description(kind.__name__, {**facts, "sha256": sha256_file(path)}, document)
     raise BadInputError(
-        f"{path} is no document of edgeseg", expected="a calibration table, a passport, a latency report or a verdict"
+        f"{path} is no document of edgeseg",
+        expected="a calibration table, a passport, a latency or bench report, or a verdict",
     )
