@@ -129,16 +129,9 @@ def _write(report: BenchReport, out: Path | None, plot: Path | None) -> None:
 
 
 def _text(report: BenchReport, written: list[Path]) -> str:
-    from edgeseg.runtime.bench.summary import heading, tables
+    from edgeseg.runtime.bench.summary import footing, heading, tables
 
-    lines = [*heading(report), *(table(*parts) for parts in tables(report))]
-    if report.roofline is None:
-        lines.append(f"no roofline: {report.roofline_missing}")
-    lines += [f"note: {note}" for note in report.notes]
-    if report.comparison is not None:
-        passed = report.comparison.passed
-        outcome = "UNDECIDED" if passed == "undecided" else "PASSED" if passed else "FAILED"
-        lines += [f"{outcome} against the baseline", *(f"  - {reason}" for reason in report.comparison.reasons)]
+    lines = [*heading(report), *(table(*parts) for parts in tables(report)), *footing(report)]
     if written:
         lines.append(f"wrote {', '.join(map(str, written))}")
     return "\n".join([*lines, f"{report.notice}."])

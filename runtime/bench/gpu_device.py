@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from edgeseg.optional import require
 from edgeseg.runtime.bench.gpu_peaks import GpuAttributes
 from edgeseg.runtime.cuda.errors import checked, translated
 
 COPY_BYTES = 64 * 2**20
 COPIES = 8
-NS_PER_S = 1e9
 
 
 def gpu_bus_id(ordinal: int = 0) -> str:
@@ -49,18 +50,17 @@ def copy_bytes_per_second() -> float:
     with translated("measure the GPU's memory"):
         source, target = pycuda.mem_alloc(COPY_BYTES), pycuda.mem_alloc(COPY_BYTES)
         try:
-            begin, end = pycuda.Event(), pycuda.Event()
-            best_ms = min(_copy_ms(pycuda, target, source, begin, end) for _ in range(COPIES))
+            best_ms = min(_copy_ms(pycuda, target, source) for _ in range(COPIES))
         finally:
             source.free()
             target.free()
     return 2 * COPY_BYTES / (best_ms / 1e3)
 
 
-def _copy_ms(pycuda: object, target: object, source: object, begin: object, end: object) -> float:
-    stream = pycuda.Stream()  # type: ignore[attr-defined]
-    begin.record(stream)  # type: ignore[attr-defined]
-    pycuda.memcpy_dtod_async(target, source, COPY_BYTES, stream)  # type: ignore[attr-defined]
-    end.record(stream)  # type: ignore[attr-defined]
-    end.synchronize()  # type: ignore[attr-defined]
-    return float(begin.time_till(end))  # type: ignore[attr-defined]
+def _copy_ms(pycuda: Any, target: Any, source: Any) -> float:
+    stream, begin, end = pycuda.Stream(), pycuda.Event(), pycuda.Event()
+    begin.record(stream)
+    pycuda.memcpy_dtod_async(target, source, COPY_BYTES, stream)
+    end.record(stream)
+    end.synchronize()
+    return float(begin.time_till(end))

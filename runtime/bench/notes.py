@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edgeseg.runtime.bench.report import BenchReport, Conditions, Series
+from edgeseg.runtime.bench.summary import layout_name
 
 BUSY_CORES = 0.2
 """Of others: from here on a figure of a CPU is an upper bound."""
@@ -17,6 +18,7 @@ def notes_on(report: BenchReport) -> tuple[str, ...]:
     """Unsettled measurements, company, throttling, slower at a rate, what kind of machine it was."""
     return (
         *_unsettled(report),
+        *_blind(report),
         *_company(report),
         *_throttled(report),
         *_slower_when_paced(report),
@@ -31,7 +33,7 @@ def measurements(report: BenchReport) -> Iterator[tuple[str, Series]]:
         yield f"{paced.rate_hz:.4g} Hz", paced.series
     for point in report.throughput:
         if point.series is not None:
-            yield f"{point.lanes} lanes" if point.kind == "lanes" else f"batch {point.batch}", point.series
+            yield layout_name(point), point.series
 
 
 def _unsettled(report: BenchReport) -> Iterator[str]:
@@ -41,6 +43,18 @@ def _unsettled(report: BenchReport) -> Iterator[str]:
             f"not stable within {report.settings.max_s:g} s: {', '.join(names)} (the last "
             f"{report.settings.agreeing_windows} windows differ by more than {report.settings.tolerance:.0%})"
         )
+
+
+def _blind(report: BenchReport) -> Iterator[str]:
+    """Sensors that gave nothing."""
+    seen = [series.conditions for _, series in measurements(report)]
+    missing = [
+        name
+        for name, field in (("clocks", "clocks_mhz"), ("power", "power_watts"), ("temperature", "temperature_c"))
+        if all(getattr(conditions, field) is None for conditions in seen)
+    ]
+    if missing:
+        yield f"not readable here: {', '.join(missing)}"
 
 
 def _company(report: BenchReport) -> Iterator[str]:

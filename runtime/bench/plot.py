@@ -72,8 +72,10 @@ def _latency(axis: Any, report: BenchReport) -> None:
     for place, (_, _, budget) in zip(places, points, strict=True):
         if budget is not None and budget < 2.5 * highest:
             axis.hlines(budget, place - 0.42, place + 0.42, color=BUDGET_COLOUR, linestyle="--", linewidth=1.3)
-            axis.annotate(f"budget {budget:.1f}", (place, budget), (0, 3), textcoords="offset points", ha="center",
-                          fontsize=7, color=BUDGET_COLOUR)  # fmt: skip
+            axis.text(
+                place + 0.42, budget, f"budget {budget:.1f}", ha="right", va="bottom", fontsize=7, color=BUDGET_COLOUR,
+                bbox={"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.0},
+            )  # fmt: skip
     axis.set_xticks(places, [name if series.stable else f"{name}\n(not stable)" for name, series, _ in points])
     axis.set(title="Frame to mask, one at a time", ylabel="ms", ylim=(0, None))
     axis.legend(frameon=False, fontsize=8, ncols=3)
