@@ -74,7 +74,7 @@ class Pacer:
         """
         now_ns = self._clock.now_ns()
         if self._start_ns is None:
-            self._start_ns = now_ns
+            self._start_ns = deadline_ns(now_ns, 1, self._rate)  # rested before the first frame as before all others
         due = newest_due(self._start_ns, now_ns, self._rate)
         if due >= self._next:
             self.dropped.append(due - self._next)

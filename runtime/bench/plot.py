@@ -95,7 +95,8 @@ def _stages(axis: Any, report: BenchReport) -> None:
     axis.invert_yaxis()
     axis.margins(x=0.12)
     axis.set(title="Stages (sums of each stage's percentile)", xlabel="ms")
-    axis.legend(frameon=False, fontsize=8, ncols=max(1, len(names)), loc="lower center", bbox_to_anchor=(0.5, -0.32))
+    if names:
+        axis.legend(frameon=False, fontsize=8, ncols=len(names), loc="lower center", bbox_to_anchor=(0.5, -0.32))
 
 
 def _throughput(axis: Any, report: BenchReport) -> None:

@@ -1,6 +1,6 @@
 """What is measured, whatever runs it: one frame, frames on lanes, a batch.
 
-The seam to the backends. A session that works on lanes (`submit` and `finish`, as `runtime.cuda.session.CudaSession`)
+The seam to the backends. A session that works on lanes (`submit` and `result`, as `runtime.cuda.session.CudaSession`)
 becomes a `LaneTarget`, any other a `SessionTarget`; nothing else of the bench knows a backend.
 """
 
@@ -16,7 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.frames import Frame
+from edgeseg.frames import Frame, Probability
 from edgeseg.runtime.session import FrameBatch, Session, SessionInfo, mask_at_frame, preprocess
 
 ONE_AT_A_TIME = "a lane of the CUDA runtime takes one frame at a time; lanes give the throughput"
@@ -93,8 +93,8 @@ class LaneSession(Protocol):
         """Start on a frame."""
         ...
 
-    def finish(self) -> Any:
-        """The oldest result."""
+    def result(self) -> Probability:
+        """The oldest frame's, float32 [C,h,w]."""
         ...
 
 
@@ -183,18 +183,13 @@ class LaneTarget:
         info: SessionInfo = self._session.info
         return info
 
-    @property
-    def session(self) -> Any:
-        """The session itself."""
-        return self._session
-
     def run(self, frame: Frame) -> FrameTimes:
         """One lane; the mask is scaled to the frame by the host, as in a stream."""
         started_ns = time.perf_counter_ns()
         self._session.submit(frame, "bgr")
-        result = self._session.finish()
+        probability = self._session.result()
         result_ns = time.perf_counter_ns()
-        mask_at_frame(self._session, result.probability, *frame.shape[:2])
+        mask_at_frame(self._session, probability, *frame.shape[:2])
         done_ns = time.perf_counter_ns()
         gpu_ns: Mapping[str, int] | None = getattr(self._session, "stage_times_ns", None)
         if not gpu_ns:
@@ -208,7 +203,7 @@ class LaneTarget:
 
     def finish(self) -> None:
         """The oldest lane's result."""
-        self._session.finish()
+        self._session.result()
 
     def infer(self, batch: FrameBatch) -> None:
         """The network alone, with the copies to and from the GPU."""

@@ -8,7 +8,6 @@ from edgeseg.frames import Frame
 from edgeseg.optional import require
 from edgeseg.runtime.cuda.buffers import PinnedFrames
 from edgeseg.runtime.cuda.errors import checked
-from edgeseg.runtime.cuda.kernels.parameters import PixelFormat
 from edgeseg.runtime.cuda.lane import ExecutionContext, Lane, LaneSpec
 from edgeseg.runtime.cuda.launches import Kernels
 
@@ -42,11 +41,6 @@ class TimedLane(Lane):
             self._destroy_events()
             raise
 
-    def submit(self, frame: Frame, pixel_format: PixelFormat, pinned: PinnedFrames) -> None:
-        """As `Lane.submit`, noting the start."""
-        self._record(_START)
-        super().submit(frame, pixel_format, pinned)
-
     def stage_times_ns(self) -> dict[str, int]:
         """Stage -> nanoseconds, of the frame whose result was taken last; without ``copy`` on an integrated GPU."""
         times, before = {}, _START
@@ -64,6 +58,7 @@ class TimedLane(Lane):
         self._destroy_events()
 
     def _place(self, frame: Frame, pinned: PinnedFrames) -> int:
+        self._record(_START)
         source = super()._place(frame, pinned)
         self._record("copy")
         return source

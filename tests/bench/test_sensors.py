@@ -172,7 +172,9 @@ def test_nvml(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", nvml)
     probe = NvmlProbe("0000:65:00.0")
     reading = probe.read()
-    assert reading == Reading({"sm": 210, "memory": 405}, {"gpu": 21.5}, {"gpu": 44}, ("power cap", "thermal (hardware)"))
+    assert reading == Reading(
+        {"sm": 210, "memory": 405}, {"gpu": 21.5}, {"gpu": 44}, ("power cap", "thermal (hardware)")
+    )
     assert probe.power_mode() == "power limit 70 W"
     probe.close()
     assert nvml.open == 0
@@ -221,7 +223,11 @@ def test_joined_readings_keep_the_first_probe_of_a_sensor() -> None:
 
 
 def test_sums_by_hand() -> None:
-    readings = [Reading({"sm": 210.0}, throttle=("idle",)), Reading({"sm": 1500.0}, throttle=()), Reading({"sm": 1400.0})]
+    readings = [
+        Reading({"sm": 210.0}, throttle=("idle",)),
+        Reading({"sm": 1500.0}, throttle=()),
+        Reading({"sm": 1400.0}),
+    ]
     conditions = summed_up(readings, ProcessorTimes(10.0, 100.0, 5.0), ProcessorTimes(14.0, 107.0, 9.0))
     clock = conditions.clocks_mhz["sm"]
     assert (clock.minimum, clock.median, clock.maximum) == (210, 1400, 1500)
