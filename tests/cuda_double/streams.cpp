@@ -154,7 +154,7 @@ API cuEventRecordWithFlags(CUevent h, CUstream st, unsigned flags) {
     if (!p || !p->cap) return CUDA_ERROR_INVALID_VALUE;
     auto e = i->second;
     return submit(st,
-                  node(CU_GRAPH_NODE_TYPE_EVENT_RECORD, "event",
+                  node(CU_GRAPH_NODE_TYPE_EVENT_RECORD, "record",
                        [=] {
                            Lock k(S().m);
                            e->done = ++e->asked;
