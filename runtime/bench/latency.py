@@ -68,10 +68,11 @@ def measure_paced(
         probes: To read meanwhile.
     """
     pacer = Pacer(rate, clock)
+    at_work_ns: list[int] = []
 
     def one() -> int:
         arrived_ns = pacer.next_arrival_ns()
-        target.run(next(frames))
+        at_work_ns.append(target.run(next(frames)).total_ns)
         return clock.now_ns() - arrived_ns
 
     _warm_up(target, frames)
@@ -84,6 +85,7 @@ def measure_paced(
     return PacedSeries(
         rate_hz=float(rate),
         budget_ms=limit_ms,
+        at_work=percentiles_ms(at_work_ns[measured.first_reported :]),
         over_budget_share=over_budget_share(measured.reported_ns, dropped, limit_ms),
         dropped=dropped,
         wake_late_p99_ms=float(np.percentile(pacer.late_ns, 99)) / NS_PER_MS if pacer.late_ns else None,

@@ -79,11 +79,12 @@ def _real_reasons(conditions: Conditions) -> list[str]:
 
 
 def _slower_when_paced(report: BenchReport) -> Iterator[str]:
+    """Of measurements that settled: in others the difference may be anybody's."""
     usual = report.back_to_back.end_to_end.p50_ms
     slow = [
         f"{ratio:.2f}x at {paced.rate_hz:.4g} Hz"
         for paced in report.paced
-        if (ratio := paced.series.end_to_end.p50_ms / usual) > SLOWER
+        if report.back_to_back.stable and paced.series.stable and (ratio := paced.at_work.p50_ms / usual) > SLOWER
     ]
     if slow:
         yield f"a frame takes longer when the processor rests between frames: {', '.join(slow)} of back to back"

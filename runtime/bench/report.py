@@ -56,6 +56,8 @@ class PacedSeries(Part):
 
     rate_hz: float
     budget_ms: float
+    at_work: Percentiles
+    """The engine's own time for a frame, without a frame's wait for it: longer than back to back where clocks fall."""
     over_budget_share: float
     """Of the frames that came: finished later than the budget, or dropped."""
     dropped: int
@@ -65,6 +67,7 @@ class PacedSeries(Part):
     spin_share: float
     """Part of the time that the wait for frames kept a core spinning."""
     series: Series
+    """From a frame's coming to its mask."""
 
 
 class Throughput(Part):

@@ -28,6 +28,7 @@ def paced_series(rate_hz: float, p50_ms: float, **options: Any) -> PacedSeries:
         budget_ms=1000 / rate_hz,
         over_budget_share=0.25,
         dropped=3,
+        at_work=series(p50_ms).end_to_end,
         spin_share=0.01,
         series=series(p50_ms, **options),
     )

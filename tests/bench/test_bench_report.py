@@ -36,15 +36,15 @@ def test_notes(report_with: Make, make_series: Callable[..., Series], make_paced
     calm = report_with(back_to_back=make_series(4.0, **quiet), paced=(), throughput=())
     assert notes_on(calm) == ()
     troubled = report_with(
-        back_to_back=make_series(4.0, stable=False, other_cores=1.3, throttle={"idle": 1.0, "power cap": 0.2}),
-        paced=(make_paced(25, 9.0), make_paced(50, 4.5)),
+        back_to_back=make_series(4.0, other_cores=1.3, throttle={"idle": 1.0, "power cap": 0.2}),
+        paced=(make_paced(25, 9.0), make_paced(50, 4.5), make_paced(60, 99.0, stable=False)),
         gpu=None,
     )
     notes = "\n".join(notes_on(troubled))
-    assert "not stable within 10 s: back to back (" in notes
+    assert "not stable within 10 s: 60 Hz (" in notes
     assert "up to 1.3 cores" in notes
     assert "(power cap) during: back to back" in notes and "idle" not in notes
-    assert "2.25x at 25 Hz of back to back" in notes and "50 Hz" not in notes
+    assert "2.25x at 25 Hz of back to back" in notes and "50 Hz" not in notes and "x at 60 Hz" not in notes
     assert "not readable here: clocks, power, temperature" in notes
     assert "not of a GPU" in notes
 
@@ -121,7 +121,7 @@ def test_tables_say_what_was_measured(full: BenchReport) -> None:
     columns, rows = named["Latency, one frame at a time"]
     assert all(len(row) == len(columns) for columns, rows in named.values() for row in rows)
     cells = dict(zip(columns, rows[1], strict=True))
-    assert (cells["p50"], cells["x back to back"], cells["over budget"]) == ("9.00", "2.25", "25.0%")
+    assert (cells["p50"], cells["engine, x back to back"], cells["over budget"]) == ("9.00", "2.25", "25.0%")
     assert (cells["clock"], "temp." in columns) == ("-", False)
     assert dict(zip(columns, rows[0], strict=True))["clock"] == "612 MHz"
     assert len(named["Throughput"][1]) == 1, "what was skipped is no row"

@@ -69,6 +69,7 @@ def test_an_engine_slower_than_the_rate() -> None:
     assert paced.over_budget_share == 1.0
     assert paced.dropped == pytest.approx(1.5 * paced.series.samples, abs=2)  # 2.5 frames come while one is worked on
     assert paced.series.end_to_end.max_ms == pytest.approx(120.0, abs=0.1)
+    assert paced.at_work.p50_ms == paced.at_work.max_ms == 100.0  # the wait is the frame's, not the engine's
 
 
 def test_every_tenth_frame_late() -> None:

@@ -1,4 +1,4 @@
-"""The bench over lanes of the CUDA runtime. On the double no figure says anything about speed, and none is looked at."""
+"""The bench over lanes of the CUDA runtime. On the double no figure says anything about speed; none is looked at."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edgeseg.runtime.bench.gpu_device import copy_bytes_per_second, gpu_bus_id, 
 from edgeseg.runtime.bench.plan import BenchPlan, rule_within
 from edgeseg.runtime.bench.report import BenchReport
 from edgeseg.runtime.bench.subject import Subject
-from edgeseg.runtime.bench.targets import Layout, LaneTarget, target_of
+from edgeseg.runtime.bench.targets import LaneTarget, Layout, target_of
 from edgeseg.runtime.cuda.session import CudaOptions
 
 PLAN = BenchPlan(rates=(Fraction(100),), lanes=(1, 3), batches=(1, 2), rule=rule_within(0.2))
@@ -108,7 +108,7 @@ def test_a_timed_lane_that_cannot_be_made_leaves_nothing(
     double: Any, standin: Callable[..., Any], small_onnx: Path, use: int
 ) -> None:
     double.faults(f"cuEventCreate:{use}=2")
-    with pytest.raises(Exception, match="memory|event"):
+    with pytest.raises(Exception, match=r"memory|event"):
         standin(small_onnx, CudaOptions(stage_times=True))
     assert double.live() == (0, 0)
 
