@@ -12,9 +12,11 @@ from edgeseg.artifacts import EngineArtifact
 from edgeseg.errors import EdgesegError
 from edgeseg.graph.cost import ConvolutionCost, convolution_costs
 from edgeseg.graph.files import load_onnx, parse_onnx
+from edgeseg.optional import is_installed, require
 from edgeseg.packages import find_model, onnx_of
 from edgeseg.runtime.bench.roofline import at_precision
 from edgeseg.runtime.bench.targets import BenchTarget, Layout, OpenTarget, target_of
+from edgeseg.runtime.bindings import PACKAGES
 from edgeseg.runtime.loading import open_engine, open_onnx
 from edgeseg.runtime.passports import read_checked
 from edgeseg.runtime.session import Session
@@ -52,7 +54,8 @@ def subject_of(path: Path) -> Subject:
     if files.kind == "engine":
         return _of_engine(path)
     costs = convolution_costs(load_onnx(onnx_of(files)).proto)
-    return Subject(_opener(path, is_engine=False, largest_batch=LARGEST_BATCH), CPU_BACKEND, None, False, costs)
+    opener = _opener(path, is_engine=False, largest_batch=LARGEST_BATCH)
+    return Subject(opener, CPU_BACKEND, _version_here(CPU_BACKEND), False, costs)
 
 
 def _of_engine(path: Path) -> Subject:
@@ -60,7 +63,14 @@ def _of_engine(path: Path) -> Subject:
     costs, missing = _costs_of(passport, data, path)
     tf32 = False if passport.backend == CPU_BACKEND else passport.build_flags.get("tf32")
     opener = _opener(path, is_engine=True, largest_batch=_largest_batch(passport))
-    return Subject(opener, passport.backend, passport.backend_version, tf32, costs, missing)
+    version = _version_here(passport.backend) or passport.backend_version
+    return Subject(opener, passport.backend, version, tf32, costs, missing)
+
+
+def _version_here(backend: str) -> str | None:
+    """Of the library that runs it, which need not be the one that built it."""
+    package = PACKAGES.get(backend)
+    return None if package is None or not is_installed(package) else str(require(package).__version__)
 
 
 def _opener(path: Path, *, is_engine: bool, largest_batch: int) -> OpenTarget:
