@@ -6,10 +6,11 @@ from typing import Any
 
 import onnx
 
-from edgeseg.artifacts import Binding
+from edgeseg.artifacts import Binding, Precision
+from edgeseg.calibration.placement import assign, lowest
 from edgeseg.calibration.quantise import TENSORRT_STYLE, quantise
 from edgeseg.errors import MissingComponentError
-from edgeseg.export.builders.builder import BuildRequest, BuiltEngine
+from edgeseg.export.builders.builder import BuildRequest, BuiltEngine, float32_names, tell_vanishing
 from edgeseg.export.builders.engine_inspector import int8_convolutions
 from edgeseg.export.builders.plan_text import convolution_types
 from edgeseg.export.builders.tensorrt_options import Flavour, TensorRtOptions, build_flags, check_options
@@ -35,12 +36,16 @@ class TensorRtBuilder:
         UsageError: An option that the flavour or the board does not have.
     """
 
+    beside_int8: Precision = "fp16"
+
     def __init__(self, flavour: Flavour, options: TensorRtOptions | None = None, gpu: Gpu | None = None) -> None:
         self.flavour = flavour
         self.name: str = flavour.name
         self.options = options or TensorRtOptions()
         self.trt: Any = _module(flavour)
         self.gpu = (gpu or find_gpu()) if flavour.needs_gpu else None
+        if self.options.strip and self.gpu is None:
+            _check_strippable(flavour)
         check_options(flavour, self.options, self.gpu is not None and self.gpu.jetson)
 
     def build(self, request: BuildRequest, say: Say = quiet) -> BuiltEngine:
@@ -49,7 +54,7 @@ class TensorRtBuilder:
         Raises:
             BadInputError: TensorRT refuses the graph; the message names node, operator and shapes.
         """
-        proto, version = graph_in_precision(request), self.trt.__version__
+        proto, version = graph_in_precision(request, say), self.trt.__version__
         timings = None if self.gpu is None else timing_cache_path(self.name, version, self.gpu)
         plan = plan_from_onnx(
             self.trt, self.flavour, proto, self.options, str(request.artifact.path), timings=timings, say=say
@@ -75,14 +80,30 @@ class TensorRtBuilder:
         return Binding(gpu=self.gpu.name, compute_capabilities=(self.gpu.compute_capability,), driver=self.gpu.driver)
 
 
-def graph_in_precision(request: BuildRequest) -> onnx.ModelProto:
-    """The strongly typed graph: float32, FP16 data, or FP16 data with INT8 convolutions and FP16 scales."""
-    if request.precision == "fp32":
-        return request.artifact.proto
-    if request.precision == "fp16":
-        return with_fp16_convolutions(request.artifact.proto)
-    assert request.table is not None
-    return with_fp16_convolutions(quantise(request.artifact, request.table, TENSORRT_STYLE).proto)
+def graph_in_precision(request: BuildRequest, say: Say = quiet) -> onnx.ModelProto:
+    """The strongly typed graph, mixed as the plan says: INT8 convolutions take FP16 scales, others stay float32."""
+    proto, plan = request.artifact.proto, request.plan_for(TensorRtBuilder.beside_int8)
+    assigned = assign(proto, plan)
+    if lowest(assigned) == "fp32":
+        return proto
+    if lowest(assigned) == "int8":
+        assert request.table is not None
+        quantised = quantise(request.artifact, request.table, TENSORRT_STYLE, plan)
+        tell_vanishing(quantised, say)
+        proto = quantised.proto
+    return with_fp16_convolutions(proto, float32_names(assigned))
+
+
+def _check_strippable(flavour: Flavour) -> None:
+    try:
+        find_gpu()
+    except MissingComponentError as error:
+        raise MissingComponentError(
+            f"{flavour.title} cannot leave the weights out of an engine on a machine without a GPU",
+            found=error.found or error.what,
+            expected="a GPU, or an engine with its weights",
+            next_command="the same command without --strip-weights",
+        ) from error
 
 
 def _module(flavour: Flavour) -> Any:
