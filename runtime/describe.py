@@ -13,10 +13,18 @@ from edgeseg.files import read_text, sha256_file
 from edgeseg.graph.files import load_onnx
 from edgeseg.packages import PACKAGE_CARD, find_model
 from edgeseg.plan_files import read_plan
+from edgeseg.runtime.layers.report import LayerReport
 from edgeseg.runtime.passports import read_checked
 from edgeseg.values import Value
 
-JSON_KINDS: tuple[type[Value], ...] = (CalibrationTable, EngineArtifact, LatencyReport, PrecisionPlan, Verdict)
+JSON_KINDS: tuple[type[Value], ...] = (
+    CalibrationTable,
+    EngineArtifact,
+    LatencyReport,
+    LayerReport,
+    PrecisionPlan,
+    Verdict,
+)
 
 
 SHOWN_NAMES = 4
@@ -130,5 +138,6 @@ def _json_file(path: Path) -> Description:
         }
         return Description(kind.__name__, {**facts, "sha256": sha256_file(path)}, document)
     raise BadInputError(
-        f"{path} is no document of edgeseg", expected="a calibration table, a passport, a precision plan, a latency report or a verdict"
+        f"{path} is no document of edgeseg",
+        expected="a calibration table, a passport, a precision plan, a latency report or a verdict",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import cast
 
 import onnx
 
@@ -11,16 +11,17 @@ from edgeseg.calibration.placement import assign, lowest
 from edgeseg.calibration.quantise import TENSORRT_STYLE, quantise
 from edgeseg.errors import MissingComponentError
 from edgeseg.export.builders.builder import BuildRequest, BuiltEngine, float32_names, tell_vanishing
-from edgeseg.export.builders.engine_inspector import int8_convolutions
-from edgeseg.export.builders.plan_text import convolution_types
 from edgeseg.export.builders.tensorrt_options import Flavour, TensorRtOptions, build_flags, check_options
-from edgeseg.export.builders.tensorrt_plan import engine_information, plan_from_onnx
+from edgeseg.export.builders.tensorrt_plan import plan_from_onnx
 from edgeseg.export.builders.timing_cache import timing_cache_path
 from edgeseg.graph.precision import CONVOLUTIONS, with_fp16_convolutions
 from edgeseg.optional import INSTALL_COMMANDS, require
 from edgeseg.progress import Say, quiet
 from edgeseg.runtime.bindings import numbers
 from edgeseg.runtime.gpu import Gpu, find_gpu
+from edgeseg.runtime.layers.engine_inspector import engine_information, int8_convolutions
+from edgeseg.runtime.layers.plan_text import convolution_types
+from edgeseg.runtime.tensorrt_module import TensorRtModule, open_plan
 
 
 class TensorRtBuilder:
@@ -42,7 +43,7 @@ class TensorRtBuilder:
         self.flavour = flavour
         self.name: str = flavour.name
         self.options = options or TensorRtOptions()
-        self.trt: Any = _module(flavour)
+        self.trt: TensorRtModule = _module(flavour)
         self.gpu = (gpu or find_gpu()) if flavour.needs_gpu else None
         if self.options.strip and self.gpu is None:
             _check_strippable(flavour)
@@ -72,7 +73,7 @@ class TensorRtBuilder:
     def _int8_convolutions(self, plan: bytes, convolutions: list[str]) -> int:
         if self.gpu is None:
             return convolution_types(plan).count("int8")
-        return int8_convolutions(engine_information(self.trt, self.flavour, plan), convolutions)
+        return int8_convolutions(engine_information(self.trt, open_plan(self.trt, plan)), convolutions)
 
     def _binding(self) -> Binding:
         if self.gpu is None:
@@ -106,8 +107,8 @@ def _check_strippable(flavour: Flavour) -> None:
         ) from error
 
 
-def _module(flavour: Flavour) -> Any:
-    trt = require(flavour.module)
+def _module(flavour: Flavour) -> TensorRtModule:
+    trt = cast(TensorRtModule, require(flavour.module))
     if numbers(trt.__version__) < flavour.lowest_version:
         raise MissingComponentError(
             f"this {flavour.title} is too old",

@@ -166,7 +166,12 @@ def test_from_plan_to_passport_and_back(
     Path("p.toml").write_text(text.replace('# "residual" = "int8"', '"residual" = "fp32"'))
     words = ["build-engine", small_onnx, "--precision-plan", "p.toml", "--calibration", table_path]
     code, built = typed(capsys, *words)
-    assert (code, built["engine"], built["precision"], built["int8_convolutions"]) == (0, "small.mixed.engine", "int8", 2)
+    assert (code, built["engine"], built["precision"], built["int8_convolutions"]) == (
+        0,
+        "small.mixed.engine",
+        "int8",
+        2,
+    )
     plan = read_plan(Path("p.toml"))
     assert built["precision_plan_sha256"] == plan.sha256
     assert PrecisionPlan.model_validate(built["precision_plan"]) == plan

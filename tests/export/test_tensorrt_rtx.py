@@ -8,11 +8,11 @@ import pytest
 from edgeseg.calibration.ranges import calibrate
 from edgeseg.errors import BadInputError, MissingComponentError
 from edgeseg.export.build import BuildOptions, build_engine
-from edgeseg.export.builders.plan_text import convolution_types
 from edgeseg.export.builders.tensorrt_options import TensorRtOptions
 from edgeseg.export.rebuild import rebuild_engine
 from edgeseg.graph.files import load_onnx, serialize, with_metadata
 from edgeseg.images import list_images
+from edgeseg.runtime.layers.plan_text import convolution_types
 from edgeseg.runtime.loading import open_engine
 from edgeseg.runtime.passports import passport_path
 
