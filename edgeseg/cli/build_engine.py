@@ -20,6 +20,7 @@ from edgeseg.cli.tensorrt_flags import (
     WorkspaceMib,
     tensorrt_options,
 )
+from edgeseg.files import check_writable
 
 if TYPE_CHECKING:
     from edgeseg.export.build import BuildResult
@@ -83,6 +84,8 @@ def build_engine(
 ) -> None:
     """Build an engine, with a passport that says what it is."""
     _check_usage(context)
+    if report is not None:
+        check_writable(report)
     if from_passport is not None:
         _rebuild(from_passport, out, report, as_json)
         return

@@ -46,7 +46,8 @@ def _layers_as_text(file: Path, report: LayerReport) -> str:
     if report.total_ms is not None:
         source += f"\ntogether {report.total_ms:.3f} ms an inference, the slowest layer first"
     totals = [
-        f"  {total.precision:<6} {total.layers:>4} layers  {_ms(total.time_ms):>9} ms  {_percent(total.share):>6}"
+        f"  {total.precision:<6} {total.layers:>4} layers"
+        + ("" if total.time_ms is None else f"  {_ms(total.time_ms):>9} ms  {_percent(total.share):>6}")
         for total in report.totals
     ]
     rows = [_row(layer) for layer in report.layers]

@@ -50,22 +50,35 @@ def layer_report(path: Path) -> LayerReport:
 
 
 def _executed(data: bytes, passport: EngineArtifact) -> LayerReport:
-    """Open the engine on the GPU, ask its inspector, and time it with buffers of our own."""
+    """Open the engine on the GPU, ask its inspector, and time it where the packages for that are here."""
+    trt = cast(TensorRtModule, require(PACKAGES[passport.backend]))
+    batch = int(passport.build_flags.get("batch", (1, 1, 1))[1])
+    try:
+        times_ms, information = _timed(trt, data, passport, batch)
+    except MissingComponentError as error:
+        layers = inspected_layers(engine_information(trt, open_plan(trt, data)))
+        return report_of(passport, layers, None, f"not executed: {error.what}")
+    source = f"IProfiler of {passport.backend} {passport.backend_version}, median of {INFERENCES} inferences"
+    layers = inspected_layers(information, times_ms)
+    return report_of(passport, layers, f"{source}, {find_gpu().name}", frames_per_inference=batch)
+
+
+def _timed(trt: TensorRtModule, data: bytes, passport: EngineArtifact, batch: int) -> tuple[dict[str, float], str]:
+    """The time of each layer, and what the inspector tells."""
     from edgeseg.runtime.cuda.buffers import device_buffer
     from edgeseg.runtime.cuda.driver import CudaDevice
 
-    trt = cast(TensorRtModule, require(PACKAGES[passport.backend]))
-    batch = int(passport.build_flags.get("batch", (1, 1, 1))[1])
-    shapes = {item.name: tuple(batch if size < 0 else size for size in item.shape) for item in passport.inputs}
-    sizes = {
-        item.name: math.prod(batch if size < 0 else size for size in item.shape) * np.dtype(item.dtype).itemsize
+    shapes = {
+        item.name: tuple(batch if size < 0 else size for size in item.shape)
         for item in (*passport.inputs, *passport.outputs)
     }
+    item_bytes = {item.name: np.dtype(item.dtype).itemsize for item in (*passport.inputs, *passport.outputs)}
+    inputs = {item.name: shapes[item.name] for item in passport.inputs}
     with CudaDevice(), contextlib.ExitStack() as memory:
-        addresses = {name: device_buffer(memory, size, f"the engine's {name}") for name, size in sizes.items()}
+        addresses = {
+            name: device_buffer(memory, math.prod(shape) * item_bytes[name], f"the engine's {name}")
+            for name, shape in shapes.items()
+        }
         engine = open_plan(trt, data)
-        times_ms = measured_ms(trt, engine, shapes, addresses.__getitem__, INFERENCES)
-        layers = inspected_layers(engine_information(trt, engine), times_ms)
-        del engine
-    source = f"IProfiler of {passport.backend} {passport.backend_version}, median of {INFERENCES} inferences"
-    return report_of(passport, layers, f"{source}, {find_gpu().name}", frames_per_inference=batch)
+        times_ms = measured_ms(trt, engine, inputs, addresses.__getitem__, INFERENCES)
+        return times_ms, engine_information(trt, engine)

@@ -6,13 +6,16 @@ description as text when it was built with detailed profiling.
 
 from __future__ import annotations
 
+import math
 import re
 
 from edgeseg.runtime.layers.report import Layer, LayerTensor, dtype_of, precision_of
 
 _TEXT = re.compile(rb"[\x20-\x7e\t]{5,}")
 _TENSOR = re.compile(r"tensor=\{([^\n]*)")
-_LAYER = re.compile(r"^\s*(corrltn|deconvolution|function|copy)=\{([^\n]*)((?:\n\[ONNX Layer: [^\n]*)*)", re.MULTILINE)
+_LAYER = re.compile(
+    r"^\s*(corrltn|deconvolution|runtime_fusion|function|copy)=\{([^\n]*)((?:\n\[ONNX Layer: [^\n]*)*)", re.MULTILINE
+)
 _NAME = re.compile(r'name="?([^"\s]+)"?')
 _TYPE = re.compile(r"\b(?:d?type)=(\S+)")
 _SIZES = re.compile(r"\bdims=\{([^}]*)\}")
@@ -21,8 +24,12 @@ _INPUT = re.compile(r"\binput(?:_args)?=\{([^}]*)\}")
 _OUTPUT = re.compile(r"\boutput(?:_args)?=\{([^}]*)\}")
 _QUOTED = re.compile(r'"([^"]+)"')
 _NODE = re.compile(r"\[ONNX Layer: ([^\]]*)\]")
-_KINDS = {"corrltn": "convolution", "function": "fused kernel"}
-CONVOLUTIONS = ("convolution", "deconvolution")
+_KINDS = {"corrltn": "convolution", "runtime_fusion": "gemm", "function": "fused kernel"}
+_UNKNOWN = LayerTensor(dtype="?")
+_NO_DATA = ("?", "int64")
+"""Types of operands that are shapes."""
+_AS_GEMM = "__gemm_from_conv1x1"
+CONVOLUTIONS = ("convolution", "deconvolution", "convolution as gemm")
 
 
 def plan_layers(plan: bytes) -> list[Layer]:
@@ -62,22 +69,30 @@ def _tensor(line: str, kind: str) -> LayerTensor:
     return LayerTensor(dtype=dtype_of(kind), shape=shape, format="channels last" if last else "linear")
 
 
+def _values(tensor: LayerTensor) -> int:
+    return math.prod(size for size in tensor.shape if isinstance(size, int))
+
+
 def _layer(kind: str, line: str, nodes: str, tensors: dict[str, LayerTensor]) -> Layer:
     name = _NAME.search(line)
     inputs, outputs = _named(_INPUT, line, tensors), _named(_OUTPUT, line, tensors)
-    named = dict.fromkeys(_NODE.findall(line) + _NODE.findall(nodes))
+    named = tuple(dict.fromkeys(_NODE.findall(line) + _NODE.findall(nodes)))
+    as_gemm = _AS_GEMM in line and len(named) == 1  # a 1x1 convolution, called after its kernel
+    kind = "convolution as gemm" if as_gemm else _KINDS.get(kind, kind)
     return Layer(
-        name=name[1] if name else kind,
-        type=_KINDS.get(kind, kind),
+        name=named[0] if as_gemm else name[1] if name else kind,
+        type=kind,
         precision=precision_of(kind, inputs, outputs),
-        nodes=tuple(named),
+        nodes=named,
         inputs=inputs,
         outputs=outputs,
     )
 
 
 def _named(group: re.Pattern[str], line: str, tensors: dict[str, LayerTensor]) -> tuple[LayerTensor, ...]:
+    """Data first: a fused kernel may name its constants before."""
     found = group.search(line)
     names = _QUOTED.findall(found[1]) if found else []
-    unknown = LayerTensor(dtype="?")
-    return tuple(tensors.get(name.removeprefix("^deref"), tensors.get(name, unknown)) for name in names)
+    given = [(name, tensors.get(name, tensors.get(name.removeprefix("^deref"), _UNKNOWN))) for name in names]
+    ordered = sorted(given, key=lambda item: ("const" in item[0] or item[1].dtype in _NO_DATA, -_values(item[1])))
+    return tuple(tensor for _, tensor in ordered)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from edgeseg.artifacts import PrecisionPlan
 from edgeseg.calibration.ranges import calibrate
 from edgeseg.errors import BadInputError, MissingComponentError
 from edgeseg.export.build import BuildOptions, build_engine
@@ -12,7 +13,7 @@ from edgeseg.export.builders.tensorrt_options import TensorRtOptions
 from edgeseg.export.rebuild import rebuild_engine
 from edgeseg.graph.files import load_onnx, serialize, with_metadata
 from edgeseg.images import list_images
-from edgeseg.runtime.layers.plan_text import convolution_types
+from edgeseg.runtime.layers.plan_text import CONVOLUTIONS, convolution_types, plan_layers
 from edgeseg.runtime.loading import open_engine
 from edgeseg.runtime.passports import passport_path
 
@@ -28,7 +29,7 @@ def small_table(small_onnx: Path, small_images: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("precision", "operand"), [("fp32", "float"), ("fp16", "half"), ("int8", "int8")])
+@pytest.mark.parametrize(("precision", "operand"), [("fp32", "fp32"), ("fp16", "fp16"), ("int8", "int8")])
 def test_the_plan_runs_its_convolutions_in_the_precision_asked_for(
     small_onnx: Path, small_table: Path, tmp_path: Path, precision: str, operand: str
 ) -> None:
@@ -109,11 +110,28 @@ def test_progress_comes_from_the_build_and_can_stop_it(small_onnx: Path, tmp_pat
     assert not (tmp_path / "x.engine").exists()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def island_plan(names: list[str]) -> PrecisionPlan:
+    """INT8, but FP16 at the ends and float32 in the middle third."""
+    middle = dict.fromkeys(names[len(names) // 3 : 2 * len(names) // 3], "fp32")
+    ends = dict.fromkeys((names[0], names[-1]), "fp16")
+    return PrecisionPlan(default="int8", layers={**middle, **ends})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8", "mixed"])
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.parent.name)
 def test_shipped_models_build_in_every_precision(package: Path, tmp_path: Path, precision: str) -> None:
-    options = BuildOptions(precision, "tensorrt-rtx", out=tmp_path / "x.engine")
-    passport = build_engine(package.parent, options).passport
-    expected = passport.convolutions - 2 if precision == "int8" else 0
-    assert passport.int8_convolutions == expected
+    nodes = [node for node in load_onnx(package).proto.graph.node if node.op_type in ("Conv", "ConvTranspose")]
+    names = [node.name for node in nodes]
+    plan = island_plan(names) if precision == "mixed" else None
+    asked = "int8" if precision == "mixed" else precision
+    out = tmp_path / "x.engine"
+    passport = build_engine(package.parent, BuildOptions(asked, "tensorrt-rtx", out=out, plan=plan)).passport
+    floats = {node.name for node in nodes if node.op_type == "ConvTranspose"} | {names[0], names[-1]}
+    if precision == "int8":
+        expected = {name: "fp16" if name in floats else "int8" for name in names}
+    else:
+        expected = {name: plan.precision_of(name) if plan else precision for name in names}
+    built = {layer.name: layer.precision for layer in plan_layers(out.read_bytes()) if layer.type in CONVOLUTIONS}
+    assert built == expected
+    assert passport.convolutions == len(names)
+    assert passport.int8_convolutions == list(expected.values()).count("int8")
