@@ -21,6 +21,13 @@ ADVICE = {
     "UNSUPPORTED_NODE_DYNAMIC": "a static shape but for the batch",
 }
 """Parser error code -> what the network would have to have instead."""
+_FOLDED = "edgeseg import-onnx folds this operator: import the network as it was exported, float and not yet quantised"
+OPERATOR_ADVICE = {
+    **dict.fromkeys(("BatchNormalization", "Dropout", "Identity", "Pad", "Constant", "Shape", "CastLike"), _FOLDED),
+    "MaxUnpool": "Resize or ConvTranspose, and a network trained with it",
+    "Upsample": "Resize, which opset 10 and later have in its place: export the network again with opset 20",
+}
+"""Operator -> what to have in its place, where there is a known way."""
 _SHOWN = 3
 
 
@@ -38,10 +45,12 @@ def parse_error(
     """
     errors = [parser.get_error(index) for index in range(min(parser.num_errors, _SHOWN))]
     code = str(errors[0].code()).rpartition(".")[2] if errors else ""
+    node = _node(errors[0], proto) if errors else None
+    known = OPERATOR_ADVICE.get(node.op_type) if node is not None and code.startswith("UNSUPPORTED") else None
     return BadInputError(
         f"{title} cannot parse {origin}",
         found="; ".join(_describe(error, proto) for error in errors) or logged or "no reason given",
-        expected=ADVICE.get(code, _UNSUPPORTED),
+        expected=known or ADVICE.get(code, _UNSUPPORTED),
         next_command="edgeseg build-engine MODEL --backend onnxruntime",
     )
 

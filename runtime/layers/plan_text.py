@@ -24,7 +24,7 @@ _INPUT = re.compile(r"\binput(?:_args)?=\{([^}]*)\}")
 _OUTPUT = re.compile(r"\boutput(?:_args)?=\{([^}]*)\}")
 _QUOTED = re.compile(r'"([^"]+)"')
 _NODE = re.compile(r"\[ONNX Layer: ([^\]]*)\]")
-_KINDS = {"corrltn": "convolution", "runtime_fusion": "gemm", "function": "fused kernel"}
+_KINDS = {"corrltn": "convolution", "runtime_fusion": "fusion", "function": "fused kernel"}
 _UNKNOWN = LayerTensor(dtype="?")
 _NO_DATA = ("?", "int64")
 """Types of operands that are shapes."""
@@ -48,7 +48,13 @@ def plan_layers(plan: bytes) -> list[Layer]:
         if name and kind:
             tensors[name[1]] = _tensor(line, kind[1])
     layers = [_layer(match[1], match[2], match[3], tensors) for match in _LAYER.finditer(text)]
-    return [layer for layer in layers if layer.type in CONVOLUTIONS or layer.nodes]
+    convolutions = {layer.name for layer in layers if layer.type in CONVOLUTIONS}
+    return [layer for layer in layers if layer.name in convolutions or _tells_more(layer, convolutions)]
+
+
+def _tells_more(layer: Layer, convolutions: set[str]) -> bool:
+    """Whether this is neither a computation of shapes nor the shell of a convolution that the plan lists by itself."""
+    return bool(layer.nodes) and not (layer.type == "fusion" and convolutions & set(layer.nodes))
 
 
 def convolution_types(plan: bytes) -> list[str]:

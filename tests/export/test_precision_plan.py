@@ -233,3 +233,14 @@ def test_plan_and_precision_exclude_each_other(small_onnx: Path, tmp_path: Path,
     ):
         assert run(["build-engine", str(small_onnx), *map(str, words)]) == 2
         assert "leave out" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("module", [onnxruntime_builder, tensorrt_builder])
+def test_a_convolution_that_stays_float_against_the_plan_is_told(
+    module: Any, small_artifact: OnnxArtifact, table: CalibrationTable
+) -> None:
+    silent = table.ranges["pooled"].model_copy(update={"minimum": 0.0, "maximum": 0.0, "amax": 0.0})
+    dead = table.model_copy(update={"ranges": {**table.ranges, "pooled": silent}})
+    lines: list[str] = []
+    module.graph_in_precision(BuildRequest(small_artifact, "int8", dead), lines.append)
+    assert [line.partition(" stays float")[0] for line in lines] == ["down"]

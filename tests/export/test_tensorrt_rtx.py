@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import onnx
 import pytest
 
 from edgeseg.artifacts import PrecisionPlan
@@ -51,17 +52,23 @@ def test_an_engine_that_cannot_run_here_says_what_can(small_onnx: Path, tmp_path
     assert "--backend onnxruntime" in (caught.value.next_command or "")
 
 
-def test_an_operator_that_the_parser_lacks_is_named(small_onnx: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("operator", "advice"), [("Det", "replace the operator"), ("MaxUnpool", "Resize or")])
+def test_an_operator_that_the_parser_lacks_is_named(
+    operator: str, advice: str, small_onnx: Path, tmp_path: Path
+) -> None:
     artifact = load_onnx(small_onnx)
     relu = next(node for node in artifact.proto.graph.node if node.op_type == "Relu")
-    relu.op_type = "Det"
+    relu.op_type = operator
+    if operator == "MaxUnpool":
+        relu.input.append("stem.out")
+        relu.attribute.append(onnx.helper.make_attribute("kernel_shape", [2, 2]))
     name = relu.name
     small_onnx.write_bytes(serialize(with_metadata(artifact.proto, artifact.metadata)))
     with pytest.raises(BadInputError) as caught:
         build_engine(small_onnx, BuildOptions("fp32", "tensorrt-rtx", out=tmp_path / "x.engine"))
     found = str(caught.value.found)
-    assert f"node {name}, operator Det, inputs stem.out float[N,8,16,16]" in found
-    assert caught.value.expected
+    assert f"node {name}, operator {operator}, inputs stem.out float[N,8,16,16]" in found
+    assert str(caught.value.expected).startswith(advice)
     assert not (tmp_path / "x.engine").exists()
 
 
