@@ -135,13 +135,22 @@ def _tensors_of(engine: tensorrt.ICudaEngine) -> list[str]:
     names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
     return [
         _line(
-            engine.get_tensor_mode(name).name,
+            _name_of(engine.get_tensor_mode(name)),
             name,
-            _DTYPES.get(engine.get_tensor_dtype(name).name, engine.get_tensor_dtype(name).name),
+            _dtype_of(_name_of(engine.get_tensor_dtype(name))),
             tuple(engine.get_tensor_shape(name)),
         )
         for name in names
     ]
+
+
+def _name_of(member: Any) -> str:
+    """Of a member of the bindings' enumerations, of which the stubs tell nothing."""
+    return str(member.name)
+
+
+def _dtype_of(name: str) -> str:
+    return _DTYPES.get(name, name)
 
 
 def _line(mode: str, name: str, dtype: str, shape: tuple[int, ...]) -> str:
