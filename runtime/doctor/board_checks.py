@@ -1,0 +1,97 @@
+"""Jetson and IGX: JetPack, power mode, clocks."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from edgeseg.runtime.doctor.checks import Check
+from edgeseg.runtime.doctor.hardware import Hardware
+from edgeseg.runtime.doctor.view import MachineView
+
+LOWEST_JETPACK = 6
+NVPMODEL_CONF = "/etc/nvpmodel.conf"
+_GPU_CLOCKS = "/sys/class/devfreq/*"
+_GPU_NODES = re.compile(r"gpu|gv11b|ga10b|gb10b|gpc", re.IGNORECASE)
+_HZ_PER_MHZ = 1e6
+
+
+def check_board(view: MachineView, hardware: Hardware) -> list[Check]:
+    """Everything that only such a board has; nothing on other machines."""
+    if not hardware.is_nvidia_board:
+        return []
+    return [check_jetpack(view, hardware), check_power_mode(view), check_clocks(view)]
+
+
+def check_jetpack(view: MachineView, hardware: Hardware) -> Check:
+    """The board's software release; IGX with IGX OS has one of its own and is not held against JetPack's."""
+    purpose = "driver, CUDA and TensorRT of the board belong together by it"
+    package = view.run(["dpkg-query", "--show", "--showformat=${Version}", "nvidia-jetpack"])
+    names = [hardware.board or "NVIDIA board"]
+    if hardware.jetpack is not None:
+        names.append(f"JetPack {package.strip() if package else hardware.jetpack}")
+    if hardware.jetson_linux is not None:
+        names.append(f"Jetson Linux {hardware.jetson_linux}")
+    found = ", ".join(names)
+    if hardware.jetpack is None:
+        return _check("JetPack", "unknown", f"{found}; the release is not known here", purpose, None)
+    if hardware.jetpack < LOWEST_JETPACK:
+        flash = "flash JetPack 6 or 7 with NVIDIA SDK Manager"
+        return _check("JetPack", "wrong version", f"{found}; needed: {LOWEST_JETPACK} or later", purpose, flash)
+    if not package:
+        command = "sudo apt update && sudo apt install nvidia-jetpack"
+        return _check("JetPack", "advice", f"{found}; the package nvidia-jetpack is not installed", purpose, command)
+    return _check("JetPack", "ok", found, purpose, None)
+
+
+def parse_power_mode(text: str) -> tuple[str, int | None] | None:
+    """``NV Power Mode: MAXN`` and the number on the next line -> (``MAXN``, 0)."""
+    match = re.search(r"NV Power Mode:[ \t]*(\S+)(?:\s+(\d+)\s*$)?", text, re.MULTILINE)
+    return None if match is None else (match[1], None if match[2] is None else int(match[2]))
+
+
+def power_modes(text: str) -> dict[str, int]:
+    """The modes that nvpmodel.conf defines, by name."""
+    return {name: int(number) for number, name in re.findall(r"<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)\s*>", text)}
+
+
+def check_power_mode(view: MachineView) -> Check:
+    """The power mode, against the board's unrestricted ones (their names begin with MAXN)."""
+    purpose = "cores, clocks and watts that the board allows"
+    mode = parse_power_mode(view.run(["nvpmodel", "-q"]) or "")
+    modes = power_modes(view.text(NVPMODEL_CONF) or "")
+    if mode is None:
+        return _check("power mode", "unknown", "nvpmodel does not answer", purpose, "sudo nvpmodel -q")
+    name, number = mode
+    found = name if number is None else f"{name} (mode {number})"
+    largest = [candidate for candidate in modes if candidate.startswith("MAXN")]
+    if name.startswith("MAXN") or not largest:
+        return _check("power mode", "ok", found, purpose, None)
+    best = max(largest, key=len)  # MAXN_SUPER is above MAXN where a board has both
+    command = f"sudo nvpmodel -m {modes[best]}  ({best}; mind power supply and cooling)"
+    return _check("power mode", "advice", found, purpose, command)
+
+
+def check_clocks(view: MachineView) -> Check:
+    """Whether the GPU's clock is held up, as jetson_clocks does, or falls when the GPU idles between frames."""
+    purpose = "a GPU that idles between frames clocks down"
+    for path in view.glob(_GPU_CLOCKS):
+        if not _GPU_NODES.search(path.name):
+            continue
+        lowest, highest = (_mhz(view, path.relative_to(view.root), name) for name in ("min_freq", "max_freq"))
+        if lowest is None or highest is None:
+            continue
+        if lowest >= highest:
+            return _check("GPU clock", "ok", f"held at {highest:.0f} MHz", purpose, None)
+        found = f"{lowest:.0f} to {highest:.0f} MHz, as the load asks"
+        return _check("GPU clock", "advice", found, purpose, "sudo jetson_clocks  (until the next boot)")
+    return _check("GPU clock", "unknown", "not shown in /sys/class/devfreq", purpose, "sudo jetson_clocks --show")
+
+
+def _mhz(view: MachineView, folder: Any, name: str) -> float | None:
+    text = view.text(f"/{folder}/{name}") or ""
+    return int(text) / _HZ_PER_MHZ if text.isdigit() else None
+
+
+def _check(name: str, status: Any, found: str, purpose: str, command: str | None) -> Check:
+    return Check(part="board", name=name, status=status, found=found, purpose=purpose, next_command=command)
