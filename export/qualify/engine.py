@@ -93,7 +93,7 @@ def qualify_engine(
     try:
         session = open_engine(job.engine)
     except MissingComponentError as error:
-        return job.ended("not executed", [f"built, and not executed here: {_one_line(error)}"], built=built)
+        return job.ended("not executed", [f"built, and not executed here: {error.what}"], built=built)
     except EdgesegError as error:
         return job.ended("failed", [f"it does not open: {_one_line(error)}"], built=built)
     with contextlib.closing(session):

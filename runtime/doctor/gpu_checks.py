@@ -13,8 +13,8 @@ from edgeseg.runtime.doctor.view import MachineView
 LOWEST_CUDA = (12, 0)
 """What the kernels compile with; JetPack 6 has 12.6."""
 _NO_GPU = "no GPU here"
-# Of the Linux driver, by CUDA major; a Jetson's driver belongs to its JetPack and is not held against them.
-_LOWEST_DRIVER = {12: "525", 13: "580"}
+# Of the Linux driver, by TensorRT's CUDA major (TensorRT's prerequisites); a Jetson's belongs to its JetPack.
+_LOWEST_DRIVER = {12: "535", 13: "580"}
 
 
 def numbers_of(version: str) -> tuple[int, int]:
