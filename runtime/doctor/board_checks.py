@@ -6,10 +6,12 @@ import re
 from typing import Any
 
 from edgeseg.runtime.doctor.checks import Check
+from edgeseg.runtime.doctor.gpu_checks import numbers_of
 from edgeseg.runtime.doctor.hardware import Hardware
 from edgeseg.runtime.doctor.view import MachineView
 
-LOWEST_JETPACK = 6
+LOWEST_JETSON_LINUX = (36, 4)
+"""JetPack 6.1, the first with TensorRT 10.3; 6.0 has 8.6."""
 NVPMODEL_CONF = "/etc/nvpmodel.conf"
 _GPU_CLOCKS = "/sys/class/devfreq/*"
 _GPU_NODES = re.compile(r"gpu|gv11b|ga10b|gb10b|gpc", re.IGNORECASE)
@@ -35,9 +37,9 @@ def check_jetpack(view: MachineView, hardware: Hardware) -> Check:
     found = ", ".join(names)
     if hardware.jetpack is None:
         return _check("JetPack", "unknown", f"{found}; the release is not known here", purpose, None)
-    if hardware.jetpack < LOWEST_JETPACK:
-        flash = "flash JetPack 6 or 7 with NVIDIA SDK Manager"
-        return _check("JetPack", "wrong version", f"{found}; needed: {LOWEST_JETPACK} or later", purpose, flash)
+    if numbers_of(hardware.jetson_linux or "") < LOWEST_JETSON_LINUX:
+        flash = "update to JetPack 6.1 or later, or flash it with NVIDIA SDK Manager"
+        return _check("JetPack", "wrong version", f"{found}; needed: JetPack 6.1 or later", purpose, flash)
     if not package:
         command = "sudo apt update && sudo apt install nvidia-jetpack"
         return _check("JetPack", "advice", f"{found}; the package nvidia-jetpack is not installed", purpose, command)

@@ -28,6 +28,7 @@ def test_an_orin_with_jetpack_6(look: Look, agx_orin) -> None:
     ("release", "status"),
     [
         ("# R35 (release), REVISION: 4.1", "wrong version"),
+        ("# R36 (release), REVISION: 3.0", "wrong version"),
         ("# R36 (release), REVISION: 4.3", "advice"),
         ("# R38 (release), REVISION: 2.0", "advice"),
         ("# R39 (release), REVISION: 2.10", "advice"),
