@@ -22,6 +22,7 @@ COMMANDS = (
     "build-engine",
     "inspect",
     "run",
+    "bench",
     "verify",
     "package",
 )
