@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from edgeseg.runtime.doctor.view import MachineView
 
 T = TypeVar("T")
+LONGEST_SOAK_S = 7 * 86400.0
 OF_QUALIFY = ("data", "split", "out", "precision", "soak_seconds")
 
 
@@ -33,7 +34,7 @@ def doctor(
         ),
     ] = None,
     qualify: Annotated[
-        bool, typer.Option("--qualify", help="Build, compare, time and soak every engine that can be built here.")
+        bool, typer.Option("--qualify", help="Build, compare, soak and measure every engine that can be built here.")
     ] = False,
     data: Annotated[
         Path | None,
@@ -46,7 +47,9 @@ def doctor(
     precision: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="fp32, fp16 or int8: only this one. Repeatable.")
     ] = None,
-    soak_seconds: Annotated[float, typer.Option(min=0, help="How long each engine runs without a pause.")] = 30.0,
+    soak_seconds: Annotated[
+        float, typer.Option(min=0, max=LONGEST_SOAK_S, help="How long each engine runs without a pause.")
+    ] = 30.0,
     as_json: JsonFlag = False,
 ) -> None:
     """Say what this machine has and lacks for each part of the path; --qualify proves its engines."""
@@ -100,7 +103,8 @@ def _report(report: DoctorReport, demanded: tuple[BackendName, ...], as_json: bo
     if works:
         return
     for name in lacking:
-        say(f"{name} was asked for: {report.backend(name).reason}")
+        state = report.backend(name)
+        say(f"{name} was asked for: {state.reason}\n  next: {state.next_command}")
     raise typer.Exit(MissingComponentError.exit_code)
 
 
@@ -165,10 +169,11 @@ def _qualification_text(result: Qualification) -> str:
         "size",
         "INT8 convolutions",
         "against the reference",
-        "p50",
-        "p99",
         "soak",
         "memory",
+        "1080p, p50",
+        "p99",
+        "over budget",
     ]
     lines = [
         table(f"{result.model_path} on {result.machine.machine}", columns, [_cells(row) for row in result.engines]),
@@ -178,6 +183,12 @@ def _qualification_text(result: Qualification) -> str:
             if row.outcome != "passed"
             for reason in row.reasons
         ),
+        *(
+            f"  {row.backend} {row.precision}, measured: {note}"
+            for row in result.engines
+            if row.bench is not None
+            for note in row.bench.notes
+        ),
         f"{outcome}: {result.summary}",
         f"{result.notice}.",
     ]
@@ -185,7 +196,7 @@ def _qualification_text(result: Qualification) -> str:
 
 
 def _cells(row: EngineQualification) -> list[str]:
-    built, latency, soak = row.built, row.latency, row.soak
+    built, soak, bench = row.built, row.soak, row.bench
     if row.verdict is not None:
         against = f"Dice {row.verdict.mean_dice_drop:+.4f} lower"
     elif row.agreement is not None:
@@ -199,8 +210,9 @@ def _cells(row: EngineQualification) -> list[str]:
         "-" if built is None else f"{built.engine_bytes / 1e6:.2f} MB",
         "-" if built is None else f"{built.int8_convolutions} of {built.convolutions}",
         against,
-        "-" if latency is None else f"{latency.end_to_end.p50_ms:.1f} ms",
-        "-" if latency is None else f"{latency.end_to_end.p99_ms:.1f} ms",
         "-" if soak is None else f"{soak.frames} in {soak.seconds:.0f} s",
         "-" if growth is None else f"{growth / 1e6:+.1f} MB",
+        "-" if bench is None else f"{bench.back_to_back.end_to_end.p50_ms:.1f} ms",
+        "-" if bench is None else f"{bench.back_to_back.end_to_end.p99_ms:.1f} ms",
+        "-" if bench is None else ", ".join(f"{p.over_budget_share:.0%} at {p.rate_hz:.4g} Hz" for p in bench.paced),
     ]

@@ -1,4 +1,4 @@
-"""One engine of a qualification: build it, hold it against the reference, time it, soak it."""
+"""One engine of a qualification: build it, hold it against the reference, soak it, measure it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from edgeseg.artifacts import EngineArtifact, Precision, Verdict
 from edgeseg.dataset import Pair
 from edgeseg.errors import EdgesegError, MissingComponentError
-from edgeseg.export.build import BuildOptions
+from edgeseg.export.qualify.bench_process import bench_apart
 from edgeseg.export.qualify.build_process import build_apart
 from edgeseg.export.qualify.values import BuiltFacts, EngineQualification, Outcome, QualifyOptions, VerdictSummary
 from edgeseg.images import read_rgb
@@ -24,7 +24,6 @@ from edgeseg.runtime.verify.agreement import agree
 from edgeseg.runtime.verify.page import write_report
 from edgeseg.runtime.verify.rules import limits_for
 from edgeseg.runtime.verify.soak import soak
-from edgeseg.runtime.verify.timing import measure_latency
 from edgeseg.runtime.verify.verification import verify
 
 SOAK_FRAMES = 8
@@ -96,17 +95,17 @@ def qualify_engine(
         return job.ended("not executed", [f"built, and not executed here: {error.what}"], built=built)
     except EdgesegError as error:
         return job.ended("failed", [f"it does not open: {_one_line(error)}"], built=built)
-    with contextlib.closing(session):
-        try:
-            return _prove(job, built, session, reference, pairs, gpu_memory, track)
-        except EdgesegError as error:
-            return job.ended("failed", [f"it does not run: {_one_line(error)}"], built=built)
+    try:
+        with contextlib.closing(session):
+            proven = _prove(job, built, session, reference, pairs, gpu_memory, track)
+        # After it is closed: a bench has the machine to itself.
+        return proven.model_copy(update={"bench": bench_apart(job.engine)})
+    except EdgesegError as error:
+        return job.ended("failed", [f"it does not run: {_one_line(error)}"], built=built)
 
 
 def _build(job: Job) -> BuiltFacts:
-    build_apart(
-        job.model, BuildOptions(job.precision, job.backend, calibration_data=job.calibration_data, out=job.engine)
-    )
+    build_apart(job.model, job.backend, job.precision, job.calibration_data, job.engine)
     passport = EngineArtifact.read(passport_path(job.engine))
     return BuiltFacts(
         file=job.engine.name,
@@ -135,13 +134,13 @@ def _prove(
         agreement = agree(session, reference, list(every), job.precision, track)
         failures, outcome = agreement.failures(), "passed"
         reasons = [f"{agreement.flipped_share:.3%} of the mask's pixels differ from the reference's"]
-        found |= {"agreement": agreement, "latency": measure_latency(session, pairs, track=track)[0]}
+        found["agreement"] = agreement
     else:
         verdict = _verify(job, session, reference, pairs, track)
         outcome = "undecided" if verdict.passed == "undecided" else "passed"
         failures = [] if verdict.passed is not False else list(verdict.reasons)
         reasons = list(verdict.reasons)
-        found |= {"verdict": _summary(job, verdict), "latency": verdict.latency}
+        found["verdict"] = _summary(job, verdict)
     soaked = soak(session, frames, job.options.soak, gpu_memory, track)
     failures += soaked.failures()
     reasons.append(f"soaked for {soaked.seconds:.0f} s, {soaked.frames} frames")

@@ -36,7 +36,7 @@ def qualify(
     track: Track = silent,
     say: Say = quiet,
 ) -> Qualification:
-    """Build, prove, time and soak every engine, and write `qualify.json` and `qualify.html`.
+    """Build, prove, soak and measure every engine, and write `qualify.json` and `qualify.html`.
 
     Args:
         model: An .onnx file or a model package.
@@ -66,7 +66,7 @@ def qualify(
         for job in jobs:
             found = _done_before(job) or _left_out(job, files)
             if found is None:
-                say(f"{job.name}: building, comparing, timing, soaking")
+                say(f"{job.name}: building, comparing, soaking, measuring")
                 found = qualify_engine(job, reference, pairs, gpu_memory, track)
                 found.write(job.record)
             say(f"{job.name}: {found.outcome}; {found.reasons[0]}")

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from edgeseg.artifacts import PRECISIONS, RESEARCH_NOTICE, LatencyReport, Precision
+from edgeseg.artifacts import PRECISIONS, RESEARCH_NOTICE, Precision
+from edgeseg.runtime.bench.report import BenchReport
 from edgeseg.runtime.doctor.checks import BackendName, DoctorReport
 from edgeseg.runtime.verify.agreement import Agreement
 from edgeseg.runtime.verify.soak import SoakLimits, SoakReport
@@ -68,8 +69,9 @@ class EngineQualification(Value):
     built: BuiltFacts | None = None
     agreement: Agreement | None = None
     verdict: VerdictSummary | None = None
-    latency: LatencyReport | None = None
     soak: SoakReport | None = None
+    bench: BenchReport | None = None
+    """As `edgeseg bench` measures it, on synthetic 1080p frames."""
 
 
 class Qualification(Value):

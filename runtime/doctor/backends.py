@@ -19,6 +19,7 @@ _RUNS_WITH: dict[BackendName, tuple[PartName, ...]] = {
     "tensorrt": ("base", "GPU", "TensorRT", "CUDA runtime"),
     "tensorrt-rtx": ("base", "GPU", "TensorRT-RTX", "CUDA runtime"),
 }
+_OTHERWISE = "edgeseg build-engine MODEL --backend onnxruntime"
 _NOT_EXECUTED = "this edgeseg builds its engines and does not execute them yet"
 
 
@@ -37,7 +38,7 @@ def backend_state(name: BackendName, checks: Sequence[Check]) -> BackendState:
         builds=builds,
         runs=runs,
         reason=_reason(name, lacks_to_build, lacks_to_run),
-        next_command=None if first is None else first.next_command,
+        next_command=(first and first.next_command) or (None if runs else _OTHERWISE),
     )
 
 

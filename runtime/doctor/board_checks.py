@@ -5,6 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from edgeseg.runtime.bench.sysfs_probe import (
+    GPU_DEVICES,
+    NVPMODEL_CONF,
+    NVPMODEL_STATUS,
+    power_mode_number,
+    power_modes,
+)
 from edgeseg.runtime.doctor.checks import Check
 from edgeseg.runtime.doctor.gpu_checks import numbers_of
 from edgeseg.runtime.doctor.hardware import Hardware
@@ -12,9 +19,7 @@ from edgeseg.runtime.doctor.view import MachineView
 
 LOWEST_JETSON_LINUX = (36, 4)
 """JetPack 6.1, the first with TensorRT 10.3; 6.0 has 8.6."""
-NVPMODEL_CONF = "/etc/nvpmodel.conf"
 _GPU_CLOCKS = "/sys/class/devfreq/*"
-_GPU_NODES = re.compile(r"gpu|gv11b|ga10b|gb10b|gpc", re.IGNORECASE)
 _HZ_PER_MHZ = 1e6
 
 
@@ -52,33 +57,34 @@ def parse_power_mode(text: str) -> tuple[str, int | None] | None:
     return None if match is None else (match[1], None if match[2] is None else int(match[2]))
 
 
-def power_modes(text: str) -> dict[str, int]:
-    """The modes that nvpmodel.conf defines, by name."""
-    return {name: int(number) for number, name in re.findall(r"<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)\s*>", text)}
-
-
 def check_power_mode(view: MachineView) -> Check:
     """The power mode, against the board's unrestricted ones (their names begin with MAXN)."""
     purpose = "cores, clocks and watts that the board allows"
-    mode = parse_power_mode(view.run(["nvpmodel", "-q"]) or "")
-    modes = power_modes(view.text(NVPMODEL_CONF) or "")
+    modes = power_modes(view.text(f"/{NVPMODEL_CONF}") or "")
+    mode = parse_power_mode(view.run(["nvpmodel", "-q"]) or "") or _mode_of_files(view, modes)
     if mode is None:
         return _check("power mode", "unknown", "nvpmodel does not answer", purpose, "sudo nvpmodel -q")
     name, number = mode
     found = name if number is None else f"{name} (mode {number})"
-    largest = [candidate for candidate in modes if candidate.startswith("MAXN")]
+    largest = [(len(best), best, number) for number, best in modes.items() if best.startswith("MAXN")]
     if name.startswith("MAXN") or not largest:
         return _check("power mode", "ok", found, purpose, None)
-    best = max(largest, key=len)  # MAXN_SUPER is above MAXN where a board has both
-    command = f"sudo nvpmodel -m {modes[best]}  ({best}; mind power supply and cooling)"
+    _, best, number = max(largest)  # MAXN_SUPER is above MAXN where a board has both
+    command = f"sudo nvpmodel -m {number}  ({best}; mind power supply and cooling)"
     return _check("power mode", "advice", found, purpose, command)
+
+
+def _mode_of_files(view: MachineView, modes: dict[int, str]) -> tuple[str, int | None] | None:
+    """As nvpmodel's own status file has it, where nvpmodel does not answer, as in a container."""
+    number = power_mode_number(view.text(f"/{NVPMODEL_STATUS}") or "")
+    return None if number is None else (modes.get(number, "unnamed"), number)
 
 
 def check_clocks(view: MachineView) -> Check:
     """Whether the GPU's clock is held up, as jetson_clocks does, or falls when the GPU idles between frames."""
     purpose = "a GPU that idles between frames clocks down"
     for path in view.glob(_GPU_CLOCKS):
-        if not _GPU_NODES.search(path.name):
+        if not GPU_DEVICES.search(path.name):
             continue
         lowest, highest = (_mhz(view, path.relative_to(view.root), name) for name in ("min_freq", "max_freq"))
         if lowest is None or highest is None:

@@ -9,7 +9,9 @@ from edgeseg.values import Part, Value
 
 Status = Literal["ok", "missing", "wrong version", "advice", "unknown", "not needed here"]
 """`advice`: it works, and something would make it better. `unknown`: the machine does not tell."""
-PartName = Literal["base", "training", "GPU", "CUDA runtime", "TensorRT", "TensorRT-RTX", "board", "host", "live video"]
+PartName = Literal[
+    "base", "training", "GPU", "CUDA runtime", "TensorRT", "TensorRT-RTX", "bench", "board", "host", "live video"
+]
 BackendName = Literal["onnxruntime", "tensorrt", "tensorrt-rtx"]
 BACKENDS: tuple[BackendName, ...] = ("onnxruntime", "tensorrt", "tensorrt-rtx")
 _BROKEN: tuple[Status, ...] = ("missing", "wrong version")

@@ -15,6 +15,7 @@ from edgeseg.runtime.doctor.hardware import Hardware, read_hardware
 from edgeseg.runtime.doctor.host_checks import check_host
 from edgeseg.runtime.doctor.python_checks import (
     check_base_packages,
+    check_bench,
     check_codecs,
     check_edgeseg,
     check_python,
@@ -66,6 +67,7 @@ def _checks(view: MachineView, hardware: Hardware, answers: Answers) -> list[Che
         *check_cuda_packages(view, hardware, answers.get("pycuda", unasked)),
         check_tensorrt(view, hardware, answers.get("tensorrt", unasked)),
         check_tensorrt_rtx(view, answers["tensorrt_rtx"]),
+        *check_bench(view, hardware),
         *check_board(view, hardware),
         *check_host(view, hardware),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from edgeseg.runtime.cuda.kernels.compile import CUDA_12_ARCHITECTURES
 from edgeseg.runtime.doctor.checks import Check, PartName, Status
 from edgeseg.runtime.doctor.hardware import GpuFacts, Hardware
 from edgeseg.runtime.doctor.requirements import check_package, parse_version, wanted_packages
@@ -13,6 +14,8 @@ from edgeseg.runtime.doctor.view import MachineView
 LOWEST_CUDA = (12, 0)
 """What the kernels compile with; JetPack 6 has 12.6."""
 _NO_GPU = "no GPU here"
+_LOWEST_CAPABILITY = divmod(min(CUDA_12_ARCHITECTURES), 10)
+"""What the kernels are compiled for, and what TensorRT 10 builds for."""
 # Of the Linux driver, by TensorRT's CUDA major (TensorRT's prerequisites); a Jetson's belongs to its JetPack.
 _LOWEST_DRIVER = {12: "535", 13: "580"}
 
@@ -43,6 +46,10 @@ def check_gpu(view: MachineView, hardware: Hardware) -> Check:
     )
     if numbers_of(gpu.cuda) < LOWEST_CUDA:
         command = f"install driver {_LOWEST_DRIVER[12]} or later (CUDA 12), {_LOWEST_DRIVER[13]} or later for CUDA 13"
+        return Check(part="GPU", name="GPU", status="wrong version", found=found, purpose=purpose, next_command=command)
+    if numbers_of(gpu.compute_capability) < _LOWEST_CAPABILITY:
+        found += "; needed: compute capability {}.{} (Turing) or later".format(*_LOWEST_CAPABILITY)
+        command = "edgeseg build-engine MODEL --backend onnxruntime"
         return Check(part="GPU", name="GPU", status="wrong version", found=found, purpose=purpose, next_command=command)
     return Check(part="GPU", name="GPU", status="ok", found=found, purpose=purpose)
 

@@ -6,10 +6,10 @@ import re
 from typing import Any
 
 from edgeseg.runtime.doctor.view import MachineView
+from edgeseg.runtime.gpu import TEGRA_RELEASE
+from edgeseg.runtime.machine import BOARD
 from edgeseg.values import Part
 
-BOARD = "/proc/device-tree/model"
-TEGRA_RELEASE = "/etc/nv_tegra_release"
 # Jetson Linux (L4T) major -> JetPack major; 38 is JetPack 7.0 and 7.1, 39 is 7.2.
 _JETPACKS = {35: 5, 36: 6, 38: 7, 39: 7}
 
@@ -56,10 +56,10 @@ def read_hardware(view: MachineView, gpu_answer: dict[str, Any]) -> Hardware:
         view: The machine.
         gpu_answer: Of the probe ``gpu``.
     """
-    release = parse_tegra_release(view.text(TEGRA_RELEASE) or "")
+    release = parse_tegra_release(view.text(str(TEGRA_RELEASE)) or "")
     gpu = None if "missing" in gpu_answer else GpuFacts(**gpu_answer)
     return Hardware(
-        board=view.text(BOARD) or None,
+        board=view.text(str(BOARD)) or None,
         jetson_linux=release,
         jetpack=None if release is None else _JETPACKS.get(int(release.split(".")[0])),
         gpu=gpu,
@@ -71,8 +71,3 @@ def parse_tegra_release(text: str) -> str | None:
     """``# R36 (release), REVISION: 4.3, GCID: ...`` -> ``36.4.3``; None where it says something else."""
     match = re.search(r"R(\d+)\s*\(release\)\s*,\s*REVISION:\s*(\d+(?:\.\d+)*)", text)
     return None if match is None else f"{match[1]}.{match[2]}"
-
-
-def cuda_version(number: int) -> str:
-    """The driver API's 12060 -> ``12.6``."""
-    return f"{number // 1000}.{number % 1000 // 10}"

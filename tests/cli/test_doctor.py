@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,28 @@ import pytest
 
 from edgeseg.artifacts import EngineArtifact
 from edgeseg.cli import run
+from edgeseg.export.qualify import bench_process, engine
+from edgeseg.export.qualify.bench_process import bench_apart
 from edgeseg.export.qualify.qualification import conclude
 from edgeseg.export.qualify.values import EngineQualification, Qualification
 from edgeseg.images import write_png
+from edgeseg.runtime.bench.plan import BenchPlan
+from edgeseg.runtime.bench.report import BenchReport
+from edgeseg.runtime.bench.stability import StabilityRule
 from edgeseg.runtime.doctor.checks import DoctorReport
 from edgeseg.runtime.passports import passport_path
 
 Qualify = Callable[..., tuple[int, Qualification]]
+
+
+@pytest.fixture(autouse=True)
+def short_bench(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure in tenths of seconds and in this process; `test_a_bench_in_a_process_of_its_own` does it as users do."""
+    rule = StabilityRule(window_samples=2, window_s=0.0, max_s=0.2)
+    plan = BenchPlan(rates=(Fraction(200),), lanes=(), batches=(), roofline=False, rule=rule)
+    monkeypatch.setattr(bench_process, "PLAN", plan)
+    monkeypatch.setattr(bench_process, "FRAME_SIZE", (48, 64))
+    monkeypatch.setattr(engine, "bench_apart", lambda path: BenchReport.from_json(bench_process.measure(str(path))))
 
 
 @pytest.fixture
@@ -83,6 +99,7 @@ def test_a_backend_that_is_demanded(capsys) -> None:
     captured = capsys.readouterr()
     assert json.loads(captured.out)["lacking"] == ["tensorrt"]
     assert "tensorrt was asked for: " in captured.err
+    assert "next: " in captured.err and "next: None" not in captured.err
 
 
 def _plain(capsys) -> str:
@@ -127,10 +144,11 @@ def test_every_precision_is_qualified(qualify: Qualify, table: Path, tmp_path: P
     ]
     assert "no proof of accuracy" in result.summary
     for row in result.engines:
-        assert row.built is not None and row.soak is not None and row.latency is not None
+        assert row.built is not None and row.soak is not None and row.bench is not None
         assert row.agreement is not None and row.soak.errors == 0
         passport = EngineArtifact.read(passport_path(tmp_path / "q" / row.built.file))
-        assert passport.engine_sha256 == row.built.engine_sha256
+        assert passport.engine_sha256 == row.built.engine_sha256 == row.bench.engine_sha256
+        assert [paced.rate_hz for paced in row.bench.paced] == [200]
         assert passport.rebuild.endswith(f"--from-passport {passport_path(tmp_path / 'q' / row.built.file)}")
     assert Qualification.read(tmp_path / "q" / "qualify.json") == result
     page = (tmp_path / "q" / "qualify.html").read_text()
@@ -201,7 +219,7 @@ def test_an_engine_that_differs_fails_with_3(qualify: Qualify, tmp_path: Path, m
 
 
 def test_a_builder_that_dies_fails_its_engine_alone(qualify: Qualify, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edgeseg.export.qualify import build_process
+    from edgeseg.export.qualify import child
 
     real = subprocess.run
 
@@ -210,11 +228,34 @@ def test_a_builder_that_dies_fails_its_engine_alone(qualify: Qualify, monkeypatc
             command = [sys.executable, "-c", "import os; os.abort()"]
         return real(command, **options)
 
-    monkeypatch.setattr(build_process.subprocess, "run", die)
+    monkeypatch.setattr(child.subprocess, "run", die)
     code, result = qualify("--precision", "fp16", "--precision", "fp32")
     assert code == 3
     assert [row.outcome for row in result.engines] == ["passed", "failed"]
     assert "the builder's process died; exit code -6" in result.engines[1].reasons[0]
+
+
+@pytest.mark.slow
+def test_a_bench_in_a_process_of_its_own(tiny_engine: Path) -> None:
+    report = bench_apart(tiny_engine)
+    assert report.engine_sha256 == EngineArtifact.read(passport_path(tiny_engine)).engine_sha256
+    assert (report.settings.frame_height, report.settings.frame_width) == (1080, 1920)
+    assert [paced.rate_hz for paced in report.paced] == [25, 60]
+    assert report.roofline is not None and report.throughput == ()
+
+
+def test_an_engine_that_cannot_be_measured_fails(qualify: Qualify, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is spoiled after it was proven, so the child refuses it, in its own words."""
+
+    def spoil_and_bench(path: Path) -> BenchReport:
+        path.write_bytes(b"spoiled")
+        return bench_apart(path)
+
+    monkeypatch.setattr(engine, "bench_apart", spoil_and_bench)
+    code, result = qualify("--precision", "fp32")
+    assert (code, result.engines[0].outcome, result.engines[0].bench) == (3, "failed", None)
+    assert result.engines[0].reasons[0].startswith("it does not run: ")
+    assert "died" not in result.engines[0].reasons[0]
 
 
 def test_a_model_that_is_none(tmp_path: Path, capsys) -> None:

@@ -72,6 +72,13 @@ def test_a_board_that_does_not_tell(look: Look, agx_orin) -> None:
     assert (check_power_mode(view).status, check_clocks(view).status) == ("unknown", "unknown")
 
 
+def test_the_mode_of_a_container_is_read_from_nvpmodels_file(look: Look, agx_orin, fake_machine) -> None:
+    files = {**agx_orin().files, "/var/lib/nvpmodel/status": "pmode:0002 fmode:quiet\n"}
+    check = check_power_mode(look(agx_orin(files=files, commands={}))[0])
+    assert (check.status, check.found) == ("advice", "MODE_30W (mode 2)")
+    assert (check.next_command or "").startswith("sudo nvpmodel -m 0")
+
+
 def test_held_clocks(look: Look, agx_orin) -> None:
     files = {f"{GPU}/min_freq": "1300500000\n", f"{GPU}/max_freq": "1300500000\n"}
     check = check_clocks(look(agx_orin(files=files))[0])

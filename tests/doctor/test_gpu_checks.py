@@ -31,6 +31,14 @@ def test_the_first_of_several(look: Look, workstation, gpus) -> None:
     assert "first of 2 GPUs" in check.found
 
 
+@pytest.mark.parametrize(("capability", "status"), [("7.2", "wrong version"), ("7.5", "ok"), ("12.1", "ok")])
+def test_turing_is_the_oldest_generation(look: Look, workstation, gpus, capability: str, status: str) -> None:
+    gpu = {**gpus["rtx"], "compute_capability": capability}
+    check = check_gpu(*look(workstation(probes={"gpu": gpu})))
+    assert check.status == status
+    assert (check.next_command is None) == (status == "ok")
+
+
 def test_a_driver_that_is_too_old(look: Look, workstation, gpus) -> None:
     check = check_gpu(*look(workstation(probes={"gpu": {**gpus["rtx"], "cuda": "11.8", "driver": "520.61"}})))
     assert check.status == "wrong version"

@@ -8,6 +8,7 @@ import pytest
 from edgeseg.runtime.doctor.checks import Check
 from edgeseg.runtime.doctor.python_checks import (
     check_base_packages,
+    check_bench,
     check_codecs,
     check_edgeseg,
     check_python,
@@ -84,3 +85,30 @@ def test_training_on_a_workstation(look: Look, fake_machine, base_packages) -> N
     checks = check_training(*look(fake_machine(packages={**base_packages, "torch": "2.13.0+cpu"})))
     assert (named(checks, "torch").status, named(checks, "kornia").status) == ("ok", "missing")
     assert named(checks, "kornia").next_command == "pip install '.[train]'"
+
+
+@pytest.mark.parametrize(
+    ("machine", "status", "command"),
+    [
+        ("workstation", "advice", "pip install '.[bench]'"),
+        ("agx_orin", "not needed here", None),
+        ("fake_machine", "not needed here", None),
+    ],
+)
+def test_sensors_are_advised_beside_a_gpu_that_has_them(
+    look: Look, request: pytest.FixtureRequest, machine: str, status: str, command: str | None
+) -> None:
+    """An Orin's sensors are files; without a GPU there is nothing to read."""
+    checks = check_bench(*look(request.getfixturevalue(machine)()))
+    nvml, plots = named(checks, "nvidia-ml-py"), named(checks, "matplotlib")
+    assert (nvml.status, nvml.next_command) == (status, command)
+    assert (plots.status, plots.next_command) == ("not needed here", "pip install '.[bench]'")
+
+
+def test_what_bench_has(look: Look, workstation, base_packages) -> None:
+    packages = {**base_packages, "nvidia-ml-py": "13.580.65", "matplotlib": "3.5.1"}
+    nvml, plots = (
+        named(check_bench(*look(workstation(packages=packages))), name) for name in ("nvidia-ml-py", "matplotlib")
+    )
+    assert nvml.status == "ok"
+    assert plots.status == "wrong version" and "3.5.1" in plots.found

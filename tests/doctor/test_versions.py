@@ -6,10 +6,12 @@ from hypothesis import strategies as st
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from edgeseg.runtime.doctor.board_checks import parse_power_mode, power_modes
+from edgeseg.runtime.bench.sysfs_probe import power_mode_number, power_modes
+from edgeseg.runtime.doctor.board_checks import parse_power_mode
 from edgeseg.runtime.doctor.gpu_checks import numbers_of, parse_nvcc
-from edgeseg.runtime.doctor.hardware import cuda_version, parse_tegra_release
+from edgeseg.runtime.doctor.hardware import parse_tegra_release
 from edgeseg.runtime.doctor.requirements import fits, parse_version
+from edgeseg.runtime.gpu import cuda_version
 
 NUMBER = st.integers(0, 999)
 RELEASE = st.lists(NUMBER, min_size=1, max_size=4).map(lambda parts: ".".join(map(str, parts)))
@@ -53,7 +55,7 @@ def test_jetson_linux_releases(major: int, revision: str) -> None:
 
 @given(st.text())
 def test_no_text_breaks_the_parsers(text: str) -> None:
-    for parse in (parse_tegra_release, parse_nvcc, parse_power_mode, power_modes, numbers_of):
+    for parse in (parse_tegra_release, parse_nvcc, parse_power_mode, power_modes, power_mode_number, numbers_of):
         parse(text)  # type: ignore[operator]
 
 
@@ -72,4 +74,4 @@ def test_power_modes_as_nvpmodel_says_them(text: str, expected: tuple[str, int |
 
 def test_the_modes_of_a_board() -> None:
     text = "< POWER_MODEL ID=0 NAME=15W >\nX\n< POWER_MODEL ID=2 NAME=MAXN_SUPER >\n< PM_CONFIG DEFAULT=1 >"
-    assert power_modes(text) == {"15W": 0, "MAXN_SUPER": 2}
+    assert power_modes(text) == {0: "15W", 2: "MAXN_SUPER"}
