@@ -149,7 +149,7 @@ def test_every_precision_is_qualified(qualify: Qualify, table: Path, tmp_path: P
         passport = EngineArtifact.read(passport_path(tmp_path / "q" / row.built.file))
         assert passport.engine_sha256 == row.built.engine_sha256 == row.bench.engine_sha256
         assert [paced.rate_hz for paced in row.bench.paced] == [200]
-        assert passport.rebuild.endswith(f"--from-passport {passport_path(tmp_path / 'q' / row.built.file)}")
+        assert str(tmp_path / "q" / row.built.file) in passport.rebuild
     assert Qualification.read(tmp_path / "q" / "qualify.json") == result
     page = (tmp_path / "q" / "qualify.html").read_text()
     assert "no proof of accuracy" in page and page.count("onnxruntime int8") == 2
