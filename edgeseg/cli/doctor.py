@@ -139,7 +139,7 @@ def _qualify(
             next_command=lacking[0].next_command,
         )
     chosen = model or _shipped_package()
-    result = qualify(chosen, options, report, lambda: gpu_memory_bytes(view), track, say)
+    result = qualify(chosen, options, report, lambda: gpu_memory_bytes(view, report.hardware.gpu), track, say)
     say(f"wrote {options.out / HTML_NAME} and {JSON_NAME}")
     emit(result, as_json, _qualification_text(result))
     if result.passed is not True:

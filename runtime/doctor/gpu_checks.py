@@ -75,7 +75,7 @@ def check_persistence(view: MachineView, hardware: Hardware) -> list[Check]:
     if hardware.gpu is None or hardware.gpu.integrated:
         return []
     fields = "persistence_mode,clocks.sm,clocks.max.sm,power.limit,temperature.gpu"
-    answer = view.run(["nvidia-smi", "--id=0", f"--query-gpu={fields}", "--format=csv,noheader"])
+    answer = _ask_nvidia_smi(view, hardware.gpu, fields, "csv,noheader")
     purpose = "a driver that stays loaded between processes; clocks"
     if answer is None:
         return [
@@ -95,6 +95,10 @@ def check_persistence(view: MachineView, hardware: Hardware) -> list[Check]:
             next_command=None if on else "sudo nvidia-smi --persistence-mode=1",
         )
     ]
+
+
+def _ask_nvidia_smi(view: MachineView, gpu: GpuFacts, fields: str, style: str) -> str | None:
+    return view.run(["nvidia-smi", f"--id={gpu.bus_id or 0}", f"--query-gpu={fields}", f"--format={style}"])
 
 
 def find_nvcc(view: MachineView) -> str | None:
@@ -191,7 +195,8 @@ def _not_here(name: str, found: str, purpose: str) -> Check:
     return Check(part=part, name=name, status="not needed here", found=f"{found}; {_NO_GPU}", purpose=purpose)
 
 
-def gpu_memory_bytes(view: MachineView) -> int | None:
-    """Memory in use on the first GPU, by all processes; None where nvidia-smi does not tell, as on a Jetson."""
-    answer = view.run(["nvidia-smi", "--id=0", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]) or ""
+def gpu_memory_bytes(view: MachineView, gpu: GpuFacts | None) -> int | None:
+    """Memory in use on the GPU, by all processes; None where nvidia-smi does not tell, as on a Jetson."""
+    answer = None if gpu is None else _ask_nvidia_smi(view, gpu, "memory.used", "csv,noheader,nounits")
+    answer = answer or ""
     return int(answer) << 20 if answer.strip().isdigit() else None

@@ -28,6 +28,8 @@ class GpuFacts(Part):
     memory_bytes: int
     count: int = 1
     """How many GPUs there are."""
+    bus_id: str | None = None
+    """PCI address, by which nvidia-smi finds the same GPU: it numbers them in another order than CUDA."""
 
 
 class Hardware(Part):

@@ -18,6 +18,7 @@ from edgeseg.runtime.gpu import DRIVER_LIBRARY, cuda_version, find_gpu
 
 CODECS = {"encoders": ("libx264", "h264_nvenc", "h264_v4l2m2m"), "decoders": ("h264", "hevc", "mjpeg", "h264_cuvid")}
 """What video files and live sources need, and the hardware's own."""
+_BUS_ID_BYTES = 32
 _INTEGRATED = 18
 """The driver API's CU_DEVICE_ATTRIBUTE_INTEGRATED."""
 
@@ -30,12 +31,13 @@ def gpu(library: str = DRIVER_LIBRARY) -> dict[str, Any]:
         return {"missing": error.found or error.what}
     cuda: Any = ctypes.CDLL(library)
     device, count, version, integrated = (ctypes.c_int() for _ in range(4))
-    memory = ctypes.c_size_t()
+    memory, bus_id = ctypes.c_size_t(), ctypes.create_string_buffer(_BUS_ID_BYTES)
     cuda.cuDeviceGet(ctypes.byref(device), 0)
     cuda.cuDeviceGetCount(ctypes.byref(count))
     cuda.cuDriverGetVersion(ctypes.byref(version))
     cuda.cuDeviceGetAttribute(ctypes.byref(integrated), _INTEGRATED, device)
     cuda.cuDeviceTotalMem_v2(ctypes.byref(memory), device)
+    cuda.cuDeviceGetPCIBusId(bus_id, _BUS_ID_BYTES, device)
     return {
         "name": found.name,
         "compute_capability": found.compute_capability,
@@ -44,6 +46,7 @@ def gpu(library: str = DRIVER_LIBRARY) -> dict[str, Any]:
         "integrated": bool(integrated.value),
         "memory_bytes": memory.value,
         "count": count.value,
+        "bus_id": bus_id.value.decode(errors="replace") or None,
     }
 
 

@@ -144,4 +144,16 @@ def test_nothing_of_cuda_is_needed_without_a_gpu(look: Look, fake_machine) -> No
 @pytest.mark.parametrize(("answer", "expected"), [("1234\n", 1234 << 20), ("[N/A]\n", None), (None, None)])
 def test_gpu_memory(look: Look, workstation, answer: str | None, expected: int | None) -> None:
     query = "nvidia-smi --id=0 --query-gpu=memory.used --format=csv,noheader,nounits"
-    assert gpu_memory_bytes(look(workstation(commands={query: answer} if answer else {}))[0]) == expected
+    view, hardware = look(workstation(commands={query: answer} if answer else {}))
+    assert gpu_memory_bytes(view, hardware.gpu) == expected
+    assert gpu_memory_bytes(view, None) is None
+
+
+def test_nvidia_smi_is_asked_for_the_gpu_that_cuda_calls_first(look: Look, workstation, gpus) -> None:
+    """Its own numbers follow the PCI bus, CUDA's the speed."""
+    query = "nvidia-smi --id=0000:65:00.0 --query-gpu=memory.used --format=csv,noheader,nounits"
+    gpu = {**gpus["rtx"], "count": 2, "bus_id": "0000:65:00.0"}
+    view, hardware = look(
+        workstation(probes={"gpu": gpu}, commands={query: "7", query.replace("0000:65:00.0", "0"): "9"})
+    )
+    assert gpu_memory_bytes(view, hardware.gpu) == 7 << 20
