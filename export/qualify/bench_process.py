@@ -17,7 +17,7 @@ from edgeseg.runtime.bench.subject import subject_of
 FRAME_SIZE = (1080, 1920)
 """Height and width, as endoscopy towers deliver them."""
 PLAN = BenchPlan(rates=(Fraction(25), Fraction(60)), lanes=(), batches=())
-"""Back to back, at the slowest and the fastest usual rate, stages, a GPU's roofline; the rest is left to `edgeseg bench`."""
+"""Back to back, at the slowest and the fastest usual rate, with stages and a GPU's roofline; no throughput."""
 _THIS = "edgeseg.export.qualify.bench_process"
 
 
