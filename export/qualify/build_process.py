@@ -37,8 +37,8 @@ def build_apart(
     }
     try:
         ask_child(_THIS, str(model), json.dumps(request), role="the builder")
-    finally:  # a child that was killed could not take its unfinished file away
-        for unfinished in out.parent.glob(f".{out.stem}-*"):
+    finally:  # a child that was killed could not take its unfinished engine or passport away
+        for unfinished in out.parent.glob(f".{out.stem}*-*"):
             unfinished.unlink(missing_ok=True)
 
 
