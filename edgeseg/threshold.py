@@ -82,7 +82,9 @@ def moved_probability(probability: NDArray[np.float32], threshold: float) -> NDA
     return np.asarray(for_it / (for_it + against_it), np.float32)
 
 
-def choose_point(points: Sequence[ThresholdPoint], max_false_alarms: float | None = None) -> tuple[ThresholdPoint, bool]:
+def choose_point(
+    points: Sequence[ThresholdPoint], max_false_alarms: float | None = None
+) -> tuple[ThresholdPoint, bool]:
     """The point of the highest Dice among those that keep the limit of false alarms; of equals the nearest to 0.5.
 
     Two ends count and pull apart: a higher threshold raises fewer false alarms and finds less. Neither is traded for

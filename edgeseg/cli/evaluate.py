@@ -15,12 +15,16 @@ if TYPE_CHECKING:
     from edgeseg.runtime.evaluation.results import EvaluationResults
 
 _Negatives = typer.Option(metavar="SOURCE", help="Video or folder of images that show no polyp: counts false alarms.")
-_Positives = typer.Option(metavar="SOURCE", help="Clip that shows a polyp, without masks: counts frames that are marked.")
+_Positives = typer.Option(
+    metavar="SOURCE", help="Clip that shows a polyp, without masks: counts frames that are marked."
+)
 _Shown = typer.Option(metavar="FILE.csv", help="Which frames of --positives show the polyp: columns first,last.")
 _Frames = typer.Option(metavar="A:B", help="Which frames of --negatives or --positives, as Python counts: 550:, -300:.")
 _Share = typer.Option(help="Part of the picture from which a mask counts on frames without ground truth.")
 _Tolerance = typer.Option(min=0, help="Of the surface Dice, in pixels of the image.")
-_Threshold = typer.Option(metavar="T|FILE", help="Measure as if exported with this threshold: a number or threshold.json.")
+_Threshold = typer.Option(
+    metavar="T|FILE", help="Measure as if exported with this threshold: a number or threshold.json."
+)
 _Choose = typer.Option("--choose-threshold", help="Try thresholds on the validation split and choose one.")
 _Limit = typer.Option(metavar="SHARE", min=0, max=1, help="With --choose-threshold: allowed share of false alarms.")
 _Seeds = typer.Option(metavar="MODEL", help="Another training of the same network, repeatable: mean and sd over all.")
@@ -126,7 +130,9 @@ def _material(
     from edgeseg.runtime.evaluation.polyp_clip import read_ranges
 
     frames, share = FrameRange.parse(choice[0]), choice[1]
-    unlabelled = {name: None if path is None else UnlabelledSource(path, frames, share) for name, path in sources.items()}
+    unlabelled = {
+        name: None if path is None else UnlabelledSource(path, frames, share) for name, path in sources.items()
+    }
     return Material(
         pairs=None if data is None else load_pairs(data, split),
         negatives=unlabelled["negatives"],
@@ -146,9 +152,7 @@ def _choose_threshold(
     from edgeseg.runtime.evaluation.threshold_choice import choose_threshold
 
     with contextlib.closing(open_model(model)) as session:
-        choice = choose_threshold(
-            session, material.pairs or (), material.negatives, max_false_alarms, track=track
-        )
+        choice = choose_threshold(session, material.pairs or (), material.negatives, max_false_alarms, track=track)
     if report is not None:
         write_threshold_report(report, str(model), choice)
         say(f"wrote {report / THRESHOLD_JSON_NAME} and threshold.html")

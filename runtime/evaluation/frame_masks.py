@@ -17,7 +17,7 @@ from edgeseg.files import sha256_file
 from edgeseg.frames import Frame, Mask
 from edgeseg.metrics import marked_share
 from edgeseg.progress import Track, silent
-from edgeseg.runtime.evaluation.frame_range import FrameRange
+from edgeseg.runtime.evaluation.frame_range import ALL_FRAMES, FrameRange
 from edgeseg.runtime.session import Session
 from edgeseg.runtime.stream.sources import ImageFolder, SourceFrame, open_source
 from edgeseg.runtime.verify.evaluation import FiniteSession, segment_named
@@ -33,7 +33,7 @@ class UnlabelledSource:
 
     path: Path
     """A video file, a folder of images, or one image."""
-    frames: FrameRange = FrameRange()
+    frames: FrameRange = ALL_FRAMES
     false_mask_share: float = FALSE_MASK_SHARE
     """Share of the picture from which a mask counts."""
 

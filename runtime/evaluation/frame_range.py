@@ -81,3 +81,6 @@ class FrameRange:
     def _empty(self, frame_count: int | None) -> UsageError:
         found = "a source of unknown length" if frame_count is None else f"a source of {frame_count} frames"
         return UsageError(f"there is no frame in the range {self}", found=found)
+
+
+ALL_FRAMES = FrameRange()

@@ -103,8 +103,8 @@ def _charts(measured: Measurement) -> dict[str, object]:
     }
 
 
-def _encoded(section: Section) -> tuple[str, list[tuple[str, str, str]]]:
-    return section.title, [(shown.name, shown.note, as_base64(shown.picture)) for shown in section.pictures]
+def _encoded(section: Section) -> tuple[Section, list[tuple[str, str, str]]]:
+    return section, [(shown.name, shown.note, as_base64(shown.picture)) for shown in section.pictures]
 
 
 def _footer() -> dict[str, object]:

@@ -18,7 +18,7 @@ from edgeseg.runtime.verify.evaluation import FiniteSession, segment_named
 from edgeseg.runtime.verify.pictures import REFERENCE_COLOUR, TRUTH_COLOUR, contours, outline, shrink
 
 PREDICTED_COLOUR = REFERENCE_COLOUR
-"""Sky blue, as `edgeseg run` draws it; ground truth is white and dashed, so that no colour vision is needed at all."""
+"""Sky blue, as `edgeseg run` draws it; ground truth is white and dashed, which needs no colour vision at all."""
 _CASING = (0, 0, 0)
 _DASH_PX = 6
 
@@ -39,6 +39,8 @@ class Section:
 
     title: str
     pictures: tuple[Shown, ...]
+    has_truth: bool = False
+    """Whether ground truth is drawn in them."""
 
 
 def ranked(scores: Sequence[ImageScore], count: int) -> tuple[list[ImageScore], list[ImageScore]]:
@@ -58,7 +60,11 @@ def draw_ranked(
     worst, best = ranked(scores, count)
     sections = (("The worst", worst), ("The best", best))
     return tuple(
-        Section(f"{title} {len(rows)} of {len(scores)} images", tuple(_scored(finite, row, pair_of) for row in rows))
+        Section(
+            f"{title} {len(rows)} of {len(scores)} images",
+            tuple(_scored(finite, row, pair_of) for row in rows),
+            has_truth=True,
+        )
         for title, rows in sections
         if rows
     )

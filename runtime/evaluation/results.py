@@ -67,9 +67,7 @@ class EvaluationResults:
         return document
 
 
-def evaluate_models(
-    request: EvaluationRequest, open_model: OpenModel, track: Track = silent
-) -> EvaluationResults:
+def evaluate_models(request: EvaluationRequest, open_model: OpenModel, track: Track = silent) -> EvaluationResults:
     """Measure the model, and the others beside it, one after the other on the same material.
 
     Args:

@@ -106,9 +106,7 @@ def _refuse_strangers(infos: Sequence[SessionInfo]) -> None:
                 next_command="--compare MODEL sets two networks against each other",
             )
     if len({info.sha256 for info in infos}) < len(infos):
-        raise UsageError(
-            "the same model was named twice", expected="trainings of the same recipe with different seeds"
-        )
+        raise UsageError("the same model was named twice", expected="trainings of the same recipe with different seeds")
 
 
 def _described(info: SessionInfo) -> str:

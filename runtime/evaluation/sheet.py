@@ -18,7 +18,7 @@ CAPTION_PX, TITLE_PX, MARGIN_PX = 40, 36, 10
 COLUMNS = 6
 PAPER, INK = (24, 24, 24), (235, 235, 235)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
-LEGEND = "solid blue: prediction    dashed white: ground truth"
+LEGEND, TRUTH_LEGEND = "solid blue: prediction", "    dashed white: ground truth"
 
 
 def write_sheet(path: Path, sections: Sequence[Section]) -> None:
@@ -43,7 +43,8 @@ def contact_sheet(sections: Sequence[Section], columns: int = COLUMNS) -> Frame:
     if not any(counts):
         raise ValueError("a contact sheet needs at least one picture")
     across = min(columns, max(counts))
-    parts = [_band(LEGEND, across, 0.45, PREDICTED_COLOUR)]
+    legend = LEGEND + (TRUTH_LEGEND if any(section.has_truth for section in sections) else "")
+    parts = [_band(legend, across, 0.45, PREDICTED_COLOUR)]
     for section in sections:
         parts.append(_band(section.title, across, 0.6, INK))
         rows = [section.pictures[start : start + across] for start in range(0, len(section.pictures), across)]
@@ -58,20 +59,28 @@ def _band(text: str, across: int, scale: float, colour: tuple[int, int, int]) ->
 
 
 def _row(shown: Sequence[Shown], across: int) -> Frame:
-    blank = np.full((PICTURE_HEIGHT_PX + CAPTION_PX, CELL_WIDTH_PX, 3), PAPER, np.uint8)
-    cells = [_cell(entry, blank.copy()) for entry in shown]
+    small = [_fitted(entry.picture) for entry in shown]
+    height = max(picture.shape[0] for picture in small)
+    blank = np.full((height + CAPTION_PX, CELL_WIDTH_PX, 3), PAPER, np.uint8)
+    cells = [_cell(entry, picture, blank.copy()) for entry, picture in zip(shown, small, strict=True)]
     return np.concatenate([*cells, *[blank] * (across - len(cells))], axis=1)
 
 
-def _cell(shown: Shown, cell: Frame) -> Frame:
-    height, width = shown.picture.shape[:2]
-    scale = min((CELL_WIDTH_PX - MARGIN_PX) / width, (PICTURE_HEIGHT_PX - MARGIN_PX) / height)
+def _fitted(picture: Frame) -> Frame:
+    """The picture as large as a cell takes it, in its own proportions."""
+    height, width = picture.shape[:2]
+    scale = min((CELL_WIDTH_PX - MARGIN_PX) / width, PICTURE_HEIGHT_PX / height)
     size = max(1, math.floor(width * scale)), max(1, math.floor(height * scale))
-    small = np.asarray(cv2.resize(shown.picture, size, interpolation=cv2.INTER_AREA), np.uint8)
-    top, left = PICTURE_HEIGHT_PX - size[1], (CELL_WIDTH_PX - size[0]) // 2
-    cell[top : top + size[1], left : left + size[0]] = small
-    _write(cell, shown.note, PICTURE_HEIGHT_PX + 15, 0.45, INK)
-    _write(cell, shown.name, PICTURE_HEIGHT_PX + 31, 0.38, INK)
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _cell(shown: Shown, picture: Frame, cell: Frame) -> Frame:
+    """Picture above its words; `cell` is drawn into."""
+    (height, width), room = picture.shape[:2], cell.shape[0] - CAPTION_PX
+    left = (CELL_WIDTH_PX - width) // 2
+    cell[room - height : room, left : left + width] = picture
+    _write(cell, shown.note, room + 16, 0.45, INK)
+    _write(cell, shown.name, room + 32, 0.38, INK)
     return cell
 
 

@@ -16,7 +16,14 @@ from edgeseg.runtime.evaluation.frame_masks import UnlabelledSource, describe_so
 from edgeseg.runtime.evaluation.shifted_session import refuse_several_classes
 from edgeseg.runtime.session import Session, mask_at_frame, probability_of
 from edgeseg.runtime.verify.evaluation import FiniteSession, named
-from edgeseg.threshold import THRESHOLDS, ThresholdChoice, ThresholdPoint, choose_point, missing_negatives, moved_probability
+from edgeseg.threshold import (
+    THRESHOLDS,
+    ThresholdChoice,
+    ThresholdPoint,
+    choose_point,
+    missing_negatives,
+    moved_probability,
+)
 
 
 def choose_threshold(
@@ -80,7 +87,7 @@ def _mean_dice(
     for pair in track(pairs, "labelled images", len(pairs)):
         frame, truth = pair.read()
         rows.append([dice_per_image(mask, truth) for mask in _masks(session, frame, pair.name, thresholds)])
-    return np.mean(rows, axis=0)
+    return np.asarray(rows, np.float64).mean(axis=0)
 
 
 def _alarm_shares(
@@ -90,7 +97,7 @@ def _alarm_shares(
         [marked_share(mask) >= negatives.false_mask_share for mask in _masks(session, frame, name, thresholds)]
         for name, _, frame in track(rgb_frames(negatives), "frames without a polyp", None)
     ]
-    return np.mean(rows, axis=0)
+    return np.asarray(rows, np.float64).mean(axis=0)
 
 
 def _masks(session: FiniteSession, frame: Frame, name: str, thresholds: Sequence[float]) -> list[Mask]:
