@@ -87,7 +87,7 @@ def _mean_dice(
     for pair in track(pairs, "labelled images", len(pairs)):
         frame, truth = pair.read()
         rows.append([dice_per_image(mask, truth) for mask in _masks(session, frame, pair.name, thresholds)])
-    return np.asarray(rows, np.float64).mean(axis=0)
+    return _column_means(rows)
 
 
 def _alarm_shares(
@@ -97,7 +97,12 @@ def _alarm_shares(
         [marked_share(mask) >= negatives.false_mask_share for mask in _masks(session, frame, name, thresholds)]
         for name, _, frame in track(rgb_frames(negatives), "frames without a polyp", None)
     ]
-    return np.asarray(rows, np.float64).mean(axis=0)
+    return _column_means(rows)
+
+
+def _column_means(rows: Sequence[Sequence[float]]) -> NDArray[np.float64]:
+    means: NDArray[np.float64] = np.array(rows, np.float64).mean(axis=0)
+    return means
 
 
 def _masks(session: FiniteSession, frame: Frame, name: str, thresholds: Sequence[float]) -> list[Mask]:
