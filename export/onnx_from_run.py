@@ -92,9 +92,9 @@ def onnx_from_session(
     """Export a loaded network, check parity, attach the metadata; see `export_run`."""
     info = session.info
     moved_to = 0.5 if threshold is None else read_threshold(threshold, info.sha256)
-    reference = session if threshold is None else ShiftedSession(session, moved_to)
+    reference = session if moved_to == 0.5 else ShiftedSession(session, moved_to)
     proto = with_readable_names(contract_graph(session.network.network, info.model, info.preprocess))
-    if threshold is not None:
+    if moved_to != 0.5:
         proto = with_threshold(proto, moved_to)
     onnx_session = OnnxRuntimeSession(
         serialize(proto), SessionInfo(info.model, info.preprocess, "onnxruntime", "fp32", "")
