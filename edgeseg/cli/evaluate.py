@@ -19,7 +19,10 @@ _Positives = typer.Option(
     metavar="SOURCE", help="Clip that shows a polyp, without masks: counts frames that are marked."
 )
 _Shown = typer.Option(metavar="FILE.csv", help="Which frames of --positives show the polyp: columns first,last.")
-_Frames = typer.Option(metavar="A:B", help="Which frames of --negatives or --positives, as Python counts: 550:, -300:.")
+_Frames = typer.Option(
+    metavar="A:B[:STEP],...",
+    help="Which frames of --negatives or --positives, as Python counts: 550:, -300:, 28:53,60:93.",
+)
 _Share = typer.Option(help="Part of the picture from which a mask counts on frames without ground truth.")
 _Tolerance = typer.Option(min=0, help="Of the surface Dice, in pixels of the image.")
 _Threshold = typer.Option(
@@ -125,11 +128,11 @@ def _material(
 ) -> Material:
     from edgeseg.dataset import load_pairs
     from edgeseg.runtime.evaluation.frame_masks import UnlabelledSource
-    from edgeseg.runtime.evaluation.frame_range import FrameRange
     from edgeseg.runtime.evaluation.measurement import Material
     from edgeseg.runtime.evaluation.polyp_clip import read_ranges
+    from edgeseg.runtime.stream.frame_choice import FrameChoice
 
-    frames, share = FrameRange.parse(choice[0]), choice[1]
+    frames, share = FrameChoice.parse(choice[0]), choice[1]
     unlabelled = {
         name: None if path is None else UnlabelledSource(path, frames, share) for name, path in sources.items()
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -17,8 +18,8 @@ from edgeseg.files import sha256_file
 from edgeseg.frames import Frame, Mask
 from edgeseg.metrics import marked_share
 from edgeseg.progress import Track, silent
-from edgeseg.runtime.evaluation.frame_range import ALL_FRAMES, FrameRange
 from edgeseg.runtime.session import Session
+from edgeseg.runtime.stream.frame_choice import ALL_FRAMES, FrameChoice
 from edgeseg.runtime.stream.sources import ImageFolder, SourceFrame, open_source
 from edgeseg.runtime.verify.evaluation import FiniteSession, segment_named
 from edgeseg.values import Part
@@ -33,7 +34,7 @@ class UnlabelledSource:
 
     path: Path
     """A video file, a folder of images, or one image."""
-    frames: FrameRange = ALL_FRAMES
+    frames: FrameChoice = ALL_FRAMES
     false_mask_share: float = FALSE_MASK_SHARE
     """Share of the picture from which a mask counts."""
 
@@ -127,18 +128,25 @@ def describe_source(source: UnlabelledSource) -> tuple[str, bool]:
     """SHA-256 of the video file or of the chosen images, and whether it is a video."""
     with open_source(source.path) as opened:
         is_video = not isinstance(opened, ImageFolder)
-        first, end = source.frames.bounds(opened.frame_count)
     if source.path.is_dir():
-        return hash_files(load_images(source.path)[first:end]), is_video
+        images = load_images(source.path)
+        return hash_files(images[index] for index in source.frames.indices(len(images))), is_video
     return sha256_file(source.path), is_video
 
 
 def longest_run(rows: Iterable[FrameMask], counts: bool = True) -> int:
-    """The most frames in a row whose mask counts (or does not)."""
+    """The most frames in a row whose mask counts (or does not); a gap between the chosen ranges ends a row.
+
+    Where every n-th frame was chosen, those n frames apart are neighbours.
+    """
+    ordered = list(rows)
+    stride = min((after.index - before.index for before, after in pairwise(ordered)), default=1)
     longest = current = 0
-    for row in rows:
-        current = current + 1 if row.counts is counts else 0
-        longest = max(longest, current)
+    last: int | None = None
+    for row in ordered:
+        follows = last is not None and row.index - last == stride
+        current = (current if follows else 0) + 1 if row.counts is counts else 0
+        longest, last = max(longest, current), row.index
     return longest
 
 

@@ -10,8 +10,8 @@ from edgeseg.files import sha256_file
 from edgeseg.images import write_png
 from edgeseg.runtime.evaluation.false_alarms import FalseAlarms, false_alarms
 from edgeseg.runtime.evaluation.frame_masks import UnlabelledSource, longest_run, measure_frames
-from edgeseg.runtime.evaluation.frame_range import FrameRange
 from edgeseg.runtime.evaluation.polyp_clip import PolypClip, polyp_clip, read_ranges
+from edgeseg.runtime.stream.frame_choice import FrameChoice
 from edgeseg.runtime.verify.evaluation import NotFiniteError
 
 
@@ -48,10 +48,10 @@ def test_regions_that_touch_at_a_corner_are_one(bright_session, tmp_path: Path) 
 
 
 def test_the_last_images_by_name(bright_session, folder_of) -> None:
-    source = UnlabelledSource(folder_of([900, 0, 300, 20]), FrameRange.parse("-2:"))
+    source = UnlabelledSource(folder_of([900, 0, 300, 20]), FrameChoice.parse("-2:"))
     masks = measure_frames(bright_session, source)
     assert [(row.index, row.name) for row in masks.rows] == [(2, "p02"), (3, "p03")]
-    others = measure_frames(bright_session, UnlabelledSource(source.path, FrameRange.parse(":2")))
+    others = measure_frames(bright_session, UnlabelledSource(source.path, FrameChoice.parse(":2")))
     assert masks.data_sha256 != others.data_sha256
 
 
@@ -73,7 +73,7 @@ def test_a_video_counts_runs(bright_session, videos, tmp_path: Path) -> None:
     assert (alarms.frame_count, alarms.alarm_count, alarms.longest_alarm_frames) == (10, 6, 3)
     assert alarms.data_sha256 == sha256_file(path)
     assert alarms.mean_false_area == pytest.approx(0.3, abs=0.01)
-    part = UnlabelledSource(path, FrameRange(2, 6))
+    part = UnlabelledSource(path, FrameChoice.parse("2:6"))
     rows = measure_frames(bright_session, part).rows
     assert [(row.index, row.name) for row in rows] == [(index, f"frame_{index:06d}") for index in range(2, 6)]
     assert (longest_run(rows), longest_run(rows, counts=False)) == (2, 1)

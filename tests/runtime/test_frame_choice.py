@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeseg.errors import UsageError
-from edgeseg.runtime.evaluation.frame_range import FrameRange
+from edgeseg.runtime.stream.frame_choice import FrameChoice
 from edgeseg.runtime.stream.sources import SourceFrame
 
 BOUND = st.none() | st.integers(-30, 30)
@@ -26,14 +26,14 @@ class CountedSource:
 
 
 def chosen(text: str, frames: int, stated: int | None) -> list[int]:
-    return [frame.index for frame in FrameRange.parse(text).of(CountedSource(frames, stated))]
+    return [frame.index for frame in FrameChoice.parse(text).of(CountedSource(frames, stated))]
 
 
 @given(BOUND, BOUND, st.integers(1, 25))
 def test_frames_are_those_of_a_python_slice(first: int | None, end: int | None, count: int) -> None:
     expected = list(range(count))[first:end]
     text = f"{'' if first is None else first}:{'' if end is None else end}"
-    assert str(FrameRange.parse(text)) == text
+    assert str(FrameChoice.parse(text)) == text
     if expected:
         assert chosen(text, count, count) == expected
     else:
@@ -60,12 +60,12 @@ def test_a_range_behind_the_end() -> None:
 
 def test_nothing_is_decoded_behind_the_range() -> None:
     source = CountedSource(1000, 1000)
-    assert len(list(FrameRange.parse("2:5").of(source))) == 3
+    assert len(list(FrameChoice.parse("2:5").of(source))) == 3
     assert source.given == 5
 
 
 @pytest.mark.parametrize("text", ["", "3", "a:b", "1:2:3", "1.5:", "--3:"])
 def test_what_is_no_range(text: str) -> None:
     with pytest.raises(UsageError, match="no range") as caught:
-        FrameRange.parse(text)
+        FrameChoice.parse(text)
     assert caught.value.exit_code == 2
