@@ -1,11 +1,10 @@
-"""A folder of pictures that show nothing to find, for `train --negatives`: from images, video and polyp-free windows."""
+"""A folder of pictures that show nothing to find, for `train --negatives`: images, frames, polyp-free windows."""
 
 from __future__ import annotations
 
 import csv
 import io
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import pydantic
 
 from edgeseg.dataset import SPLITS, Pair, hash_files, load_images, load_pairs
 from edgeseg.errors import BadInputError, UsageError
-from edgeseg.files import atomic_folder, check_writable, write_text
+from edgeseg.files import atomic_folder, check_writable, write_bytes, write_text
 from edgeseg.frames import Frame, resize_to_network
 from edgeseg.images import list_images, write_png
 from edgeseg.progress import Track, silent
@@ -42,7 +41,7 @@ class WindowSource:
     """A data set whose training pictures give one polyp-free window each, where they have one."""
 
     root: Path
-    rule: WindowRule = WindowRule()
+    rule: WindowRule
     side_px: int | None = None
     """Windows are resized to this side; None leaves them as they are cut."""
 
@@ -103,26 +102,20 @@ def write_negatives(
     """
     pairs = _check(sources, windows, out)
     labels = _labels([source.path for source in sources] + ([windows.root] if windows else []))
-    counts: list[NegativesOfSource] = []
-    rows: list[_Row] = []
     with atomic_folder(out) as folder:
-        for source, label in zip(sources, labels, strict=False):
-            written = list(_write_frames(source, label, folder, track))
-            rows += written
-            counts.append(
-                NegativesOfSource(source=label, frames=str(source.frames), pictures=len(written), seen=len(written))
-            )
+        rows_of = [_write_frames(*source, folder, track) for source in zip(sources, labels, strict=False)]
+        taken = [
+            NegativesOfSource(source=label, frames=str(source.frames), pictures=len(rows), seen=len(rows))
+            for source, label, rows in zip(sources, labels, rows_of, strict=False)
+        ]
         if windows is not None:
-            written = list(_write_windows(pairs, windows, labels[-1], folder, track))
-            rows += written
-            counts.append(NegativesOfSource(source=labels[-1], frames=None, pictures=len(written), seen=len(pairs)))
-        if not rows:
-            raise BadInputError(
-                "there is no polyp-free window", found=f"{len(pairs)} pictures", expected="a smaller --margin"
-            )
+            rows_of.append(_write_windows(pairs, windows, labels[-1], folder, track))
+            counts = {"pictures": len(rows_of[-1]), "seen": len(pairs)}
+            taken.append(NegativesOfSource(source=labels[-1], frames=None, **counts))
+        rows = [row for rows in rows_of for row in rows]
         _write_list(folder / LIST_NAME, rows)
         data_sha256 = hash_files(list_images(folder))
-    return Negatives(pictures=len(rows), data_sha256=data_sha256, sources=tuple(counts))
+    return Negatives(pictures=len(rows), data_sha256=data_sha256, sources=tuple(taken))
 
 
 def _check(sources: Sequence[NegativeSource], windows: WindowSource | None, out: Path) -> list[Pair]:
@@ -165,30 +158,30 @@ def _labels(paths: Sequence[Path]) -> list[str]:
     return labels
 
 
-def _write_frames(source: NegativeSource, label: str, folder: Path, track: Track) -> Iterator[_Row]:
+def _write_frames(source: NegativeSource, label: str, folder: Path, track: Track) -> list[_Row]:
     images = load_images(source.path) if source.path.is_dir() else None
     with open_source(source.path) as opened:
         count = opened.frame_count
         total = None if count is None else len(source.frames.indices(count))
-        for frame in track(source.frames.of(opened), label, total):
-            file = source.path if images is None else images[frame.index]
-            yield _write_frame(frame, file, label, folder)
+        return [
+            _write_frame(frame, source.path if images is None else images[frame.index], label, folder)
+            for frame in track(source.frames.of(opened), label, total)
+        ]
 
 
 def _write_frame(frame: SourceFrame, file: Path, label: str, folder: Path) -> _Row:
     """Copy an image that was read, or write the frame."""
     if file.suffix.lower() in _COPIED:
         name = f"{label}-{frame.name}{file.suffix.lower()}"
-        shutil.copyfile(file, folder / name)
+        write_bytes(folder / name, file.read_bytes())
     else:
         name = f"{label}-{frame.name}.png"
         write_png(folder / name, _rgb(frame))
     return _Row(name, label, file.name, frame.index)
 
 
-def _write_windows(
-    pairs: Sequence[Pair], source: WindowSource, label: str, folder: Path, track: Track
-) -> Iterator[_Row]:
+def _write_windows(pairs: Sequence[Pair], source: WindowSource, label: str, folder: Path, track: Track) -> list[_Row]:
+    rows = []
     for index, pair in enumerate(track(pairs, f"{label}, windows", len(pairs))):
         frame, mask = pair.read()
         window = polyp_free_window(frame, mask, source.rule)
@@ -199,7 +192,14 @@ def _write_windows(
             picture = resize_to_network(picture, source.side_px, source.side_px)
         name = f"{label}-window-{pair.name}.png"
         write_png(folder / name, picture)
-        yield _Row(name, label, f"train/images/{pair.image.name}", index, window)
+        rows.append(_Row(name, label, f"train/images/{pair.image.name}", index, window))
+    if not rows:
+        raise BadInputError(
+            f"no picture of {source.root} has a window without a polyp",
+            found=f"{len(pairs)} training pictures",
+            expected="polyps that leave room beside them, or a smaller --margin",
+        )
+    return rows
 
 
 def _write_list(path: Path, rows: Sequence[_Row]) -> None:

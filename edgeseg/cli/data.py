@@ -22,8 +22,8 @@ Count = typer.Option(min=0, help="Pictures in this split.")
 Side = typer.Option(min=32, max=4096, help="Pixels.")
 
 _Sources = typer.Argument(
-    metavar="[SOURCE[@FRAMES]]...",
-    help="Videos, folders of images, or images; of a video or a folder sorted by name: @START:STOP:STEP, as Python counts.",
+    metavar="SOURCE[@FRAMES]",
+    help="Videos, folders of images, images; @START:STOP:STEP takes some frames, or images by name, as Python counts.",
 )
 _Windows = typer.Option(metavar="DATA", help="Take windows beside the polyps of DATA's train split, too.")
 _Margin = typer.Option(min=0, max=0.5, help="Windows keep this distance from polyps, as share of the shorter side.")

@@ -10,7 +10,7 @@ from pathlib import Path
 from edgeseg.errors import UsageError
 from edgeseg.runtime.stream.sources import Source, SourceFrame
 
-_RANGE = re.compile(r"\s*(-?\d+)?:(-?\d+)?(?::(\d+))?\s*")
+_RANGE = re.compile(r"\s*(-?\d+)?:(-?\d+)?(?::([1-9]\d*))?\s*")
 _EXPECTED = "FIRST:END or FIRST:END:STEP, several with commas, as Python counts: 550:1100, -300:, 0:550:2, 28:53,60:93"
 
 
@@ -136,7 +136,7 @@ def split_choice(text: str) -> tuple[Path, FrameChoice]:
 
 def _parse_range(part: str, text: str) -> FrameRange:
     found = _RANGE.fullmatch(part)
-    if found is None or found[3] is not None and int(found[3]) == 0:
+    if found is None:
         raise UsageError(f"{text!r} is no range of frames", expected=_EXPECTED)
     first, end = (None if bound is None else int(bound) for bound in found.group(1, 2))
     return FrameRange(first, end, int(found[3] or 1))
