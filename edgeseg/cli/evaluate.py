@@ -11,17 +11,20 @@ import typer
 from edgeseg.cli.output import JsonFlag, emit, say, track
 
 if TYPE_CHECKING:
+    from edgeseg.runtime.evaluation.frame_masks import UnlabelledSource
     from edgeseg.runtime.evaluation.measurement import Material
     from edgeseg.runtime.evaluation.results import EvaluationResults
 
-_Negatives = typer.Option(metavar="SOURCE", help="Video or folder of images that show no polyp: counts false alarms.")
+_Negatives = typer.Option(
+    metavar="SOURCE[@FRAMES]", help="Video or folder of images that show no polyp: counts false alarms."
+)
 _Positives = typer.Option(
-    metavar="SOURCE", help="Clip that shows a polyp, without masks: counts frames that are marked."
+    metavar="SOURCE[@FRAMES]", help="Clip that shows a polyp, without masks: counts frames that are marked."
 )
 _Shown = typer.Option(metavar="FILE.csv", help="Which frames of --positives show the polyp: columns first,last.")
 _Frames = typer.Option(
     metavar="A:B[:STEP],...",
-    help="Which frames of --negatives or --positives, as Python counts: 550:, -300:, 28:53,60:93.",
+    help="FRAMES where there is one source; as Python counts: 550:, -300:, 28:53,60:93.",
 )
 _Share = typer.Option(help="Part of the picture from which a mask counts on frames without ground truth.")
 _Tolerance = typer.Option(min=0, help="Of the surface Dice, in pixels of the image.")
@@ -45,10 +48,10 @@ def evaluate(
     split: Annotated[
         str | None, typer.Option(help="test unless told; a data set without splits is taken whole.")
     ] = None,
-    negatives: Annotated[Path | None, _Negatives] = None,
-    positives: Annotated[Path | None, _Positives] = None,
+    negatives: Annotated[str | None, _Negatives] = None,
+    positives: Annotated[str | None, _Positives] = None,
     polyp_frames: Annotated[Path | None, _Shown] = None,
-    frames: Annotated[str, _Frames] = ":",
+    frames: Annotated[str | None, _Frames] = None,
     false_mask_share: Annotated[float, _Share] = 0.01,
     tolerance_px: Annotated[float, _Tolerance] = 2.0,
     threshold: Annotated[str | None, _Threshold] = None,
@@ -73,7 +76,8 @@ def evaluate(
     _check_outputs(sheet, report)
     chosen_split = split or ("validation" if choose_threshold else "test")
     sources = {"negatives": negatives, "positives": positives}
-    material = _material(data, chosen_split, sources, (frames, false_mask_share), polyp_frames, tolerance_px)
+    unlabelled = {name: _unlabelled(text, frames, false_mask_share) for name, text in sources.items()}
+    material = _material(data, chosen_split, unlabelled, polyp_frames, tolerance_px)
     if choose_threshold:
         _choose_threshold(model, material, max_false_alarms, report, as_json)
         return
@@ -97,11 +101,11 @@ def _refuse_odd_words(choose_threshold: bool, words: dict[str, Any]) -> None:
             raise UsageError(f"--{name.replace('_', '-')} {relation} --choose-threshold")
     if words["polyp_frames"] is not None and words["positives"] is None:
         raise UsageError("--polyp-frames says which frames of --positives show the polyp", found="no --positives")
-    if words["frames"] != ":" and (words["negatives"] is None) == (words["positives"] is None):
+    if words["frames"] is not None and (words["negatives"] is None) == (words["positives"] is None):
         raise UsageError(
             "--frames chooses from one source",
             found="none" if words["negatives"] is None else "--negatives and --positives",
-            expected="either --negatives or --positives",
+            expected="either --negatives or --positives, or the frames behind each source: --negatives clip.mp4@550:",
         )
 
 
@@ -118,24 +122,31 @@ def _check_outputs(sheet: Path | None, report: Path | None) -> None:
         check_report_folder(report)
 
 
+def _unlabelled(text: str | None, frames: str | None, false_mask_share: float) -> UnlabelledSource | None:
+    """What --negatives or --positives names, with its frames from behind the @ or from --frames."""
+    from edgeseg.errors import UsageError
+    from edgeseg.runtime.evaluation.frame_masks import UnlabelledSource
+    from edgeseg.runtime.stream.frame_choice import ALL_FRAMES, FrameChoice, split_choice
+
+    if text is None:
+        return None
+    path, choice = split_choice(text)
+    if frames is not None and choice != ALL_FRAMES:
+        raise UsageError("frames are chosen twice", found=f"{text} and --frames {frames}", expected="one of them")
+    return UnlabelledSource(path, choice if frames is None else FrameChoice.parse(frames), false_mask_share)
+
+
 def _material(
     data: Path | None,
     split: str,
-    sources: dict[str, Path | None],
-    choice: tuple[str, float],
+    unlabelled: dict[str, UnlabelledSource | None],
     polyp_frames: Path | None,
     tolerance_px: float,
 ) -> Material:
     from edgeseg.dataset import load_pairs
-    from edgeseg.runtime.evaluation.frame_masks import UnlabelledSource
     from edgeseg.runtime.evaluation.measurement import Material
     from edgeseg.runtime.evaluation.polyp_clip import read_ranges
-    from edgeseg.runtime.stream.frame_choice import FrameChoice
 
-    frames, share = FrameChoice.parse(choice[0]), choice[1]
-    unlabelled = {
-        name: None if path is None else UnlabelledSource(path, frames, share) for name, path in sources.items()
-    }
     return Material(
         pairs=None if data is None else load_pairs(data, split),
         negatives=unlabelled["negatives"],

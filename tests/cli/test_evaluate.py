@@ -102,6 +102,26 @@ def test_false_alarms_of_a_video(tiny_onnx, numbered_clip, capsys) -> None:
     assert "on 100.0 % of 3 frames (3, at most 3 in a row)" in capsys.readouterr().out
 
 
+def test_the_polyp_clip_in_the_ranges_that_show_the_polyp(tiny_onnx, numbered_clip, capsys) -> None:
+    words = ["evaluate", str(tiny_onnx), "--positives", str(numbered_clip), "--frames", "0:2,8:11,39:"]
+    assert run([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["positives"]
+    assert [row["index"] for row in found["per_frame"]] == [0, 1, 8, 9, 10, 39]
+    assert found["counting_share"] == 5 / 6  # frame 0 is black
+    assert run(words) == 0
+    assert "masks of at least 1.0 % on 83.3 % of 6 frames" in capsys.readouterr().out
+
+
+def test_both_ends_in_one_call(tiny_onnx, numbered_clip, still_images, capsys) -> None:
+    words = ["evaluate", str(tiny_onnx), "--negatives", f"{still_images}@-3:", "--positives", f"{numbered_clip}@0:4:2"]
+    assert run([*words, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["negatives"]["frames"], document["negatives"]["alarm_share"]) == ("-3:", 2 / 3)
+    assert (document["positives"]["frames"], document["positives"]["counting_share"]) == ("0:4:2", 1 / 2)
+    assert run(["evaluate", str(tiny_onnx), "--negatives", f"{still_images}@-3:", "--frames", "1:"]) == 2
+    assert "chosen twice" in capsys.readouterr().err
+
+
 def test_a_polyp_clip_with_labels(tiny_onnx, numbered_clip, tmp_path, capsys) -> None:
     (tmp_path / "shown.csv").write_text("first,last\n0,1\n")
     words = [

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgeseg.dataset import hash_files
 from edgeseg.errors import BadInputError, UsageError
 from edgeseg.files import sha256_file
 from edgeseg.images import write_png
@@ -77,6 +78,29 @@ def test_a_video_counts_runs(bright_session, videos, tmp_path: Path) -> None:
     rows = measure_frames(bright_session, part).rows
     assert [(row.index, row.name) for row in rows] == [(index, f"frame_{index:06d}") for index in range(2, 6)]
     assert (longest_run(rows), longest_run(rows, counts=False)) == (2, 1)
+
+
+def test_several_ranges_of_a_video(bright_session, videos, tmp_path: Path) -> None:
+    path = clip(videos, tmp_path, [32, 32, 32, 0, 32, 32, 32, 0, 0, 32])
+    source = UnlabelledSource(path, FrameChoice.parse("1:3,6:10"))
+    found = polyp_clip(measure_frames(bright_session, source), source)
+    assert [row.index for row in found.per_frame] == [1, 2, 6, 7, 8, 9]
+    assert (found.frames, found.frame_count, found.counting_share) == ("1:3,6:10", 6, 4 / 6)
+    assert found.longest_marked_frames == 2  # 1 and 2; what lies between 2 and 6 was not looked at
+    assert found.longest_unmarked_frames == 2
+
+
+def test_neighbours_of_every_third_frame(bright_session, videos, tmp_path: Path) -> None:
+    path = clip(videos, tmp_path, [32, 0, 0, 32, 0, 0, 32, 0, 0, 0, 0, 0])
+    rows = measure_frames(bright_session, UnlabelledSource(path, FrameChoice.parse("::3"))).rows
+    assert [row.index for row in rows] == [0, 3, 6, 9]
+    assert (longest_run(rows), longest_run(rows, counts=False)) == (3, 1)
+
+
+def test_images_of_several_ranges_are_hashed_alone(bright_session, folder_of) -> None:
+    folder = folder_of([0, 900, 5, 300])
+    masks = measure_frames(bright_session, UnlabelledSource(folder, FrameChoice.parse("0:1,2:")))
+    assert masks.data_sha256 == hash_files(folder / f"p{index:02d}.png" for index in (0, 2, 3))
 
 
 def test_the_largest_masks_are_kept_as_pictures(bright_session, folder_of) -> None:
