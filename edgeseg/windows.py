@@ -64,8 +64,8 @@ def polyp_free_window(frame: Frame, mask: Mask, rule: WindowRule) -> Window | No
     shorter = min(mask.shape)
     margin_px = round(rule.margin * shorter)
     kernel = np.ones((2 * margin_px + 1, 2 * margin_px + 1), np.uint8)
-    near_polyp = cv2.integral(np.asarray(cv2.dilate((mask > 0).astype(np.uint8), kernel)))
-    dark = cv2.integral((frame.max(axis=2) < DARK_LEVEL).astype(np.uint8))
+    near_polyp = _integral(np.asarray(cv2.dilate((mask > 0).astype(np.uint8), kernel), np.uint8))
+    dark = _integral((frame.max(axis=2) < DARK_LEVEL).astype(np.uint8))
     for side in _sides(shorter, rule):
         stride = _stride(shorter)
         dark_px = _sums(dark, side, stride)
@@ -85,6 +85,10 @@ def _sides(shorter: int, rule: WindowRule) -> Iterator[int]:
 
 def _stride(shorter: int) -> int:
     return max(1, shorter // SEARCH_STEPS)
+
+
+def _integral(marks: NDArray[np.uint8]) -> NDArray[np.int32]:
+    return np.asarray(cv2.integral(marks), np.int32)
 
 
 def _sums(integral: NDArray[np.int32], side: int, stride: int) -> NDArray[np.int32]:

@@ -107,7 +107,7 @@ def _negatives(alarms: FalseAlarms) -> str:
     longest = alarms.longest_alarm_frames
     run = "" if longest is None else f", at most {longest} in a row"
     return (
-        f"no polyp: false masks of at least {_percent(alarms.false_mask_share)} on {_percent(alarms.alarm_share)} of "
+        f"no polyp{_chosen(alarms.frames)}: false masks of at least {_percent(alarms.false_mask_share)} on {_percent(alarms.alarm_share)} of "
         f"{alarms.frame_count} frames ({alarms.alarm_count}{run}), any mask on {_percent(alarms.any_mask_share)}; "
         f"{100 * alarms.mean_false_area:.2f} % of the picture and {alarms.blobs_per_frame:.2f} regions a frame"
     )
@@ -115,7 +115,7 @@ def _negatives(alarms: FalseAlarms) -> str:
 
 def _positives(clip: PolypClip) -> str:
     text = (
-        f"polyp clip: masks of at least {_percent(clip.false_mask_share)} on {_percent(clip.counting_share)} of "
+        f"polyp clip{_chosen(clip.frames)}: masks of at least {_percent(clip.false_mask_share)} on {_percent(clip.counting_share)} of "
         f"{clip.frame_count} frames, any mask on {_percent(clip.any_mask_share)}; a mask that lies elsewhere counts too"
     )
     if clip.longest_marked_frames is not None:
@@ -150,6 +150,10 @@ def _differences(differences: tuple[PairedDifference, ...]) -> str:
         rows.append([other.model, dice, difference, interval, counted, _percent(other.alarm_share)])
     columns = ["other model", "mean Dice", "minus this", "95 % interval", "better, worse", "false alarms"]
     return table("On the same material", columns, rows)
+
+
+def _chosen(frames: str) -> str:
+    return "" if frames == ":" else f", frames {frames}"
 
 
 def _percent(share: float | None) -> str:
