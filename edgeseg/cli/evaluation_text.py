@@ -107,7 +107,8 @@ def _negatives(alarms: FalseAlarms) -> str:
     longest = alarms.longest_alarm_frames
     run = "" if longest is None else f", at most {longest} in a row"
     return (
-        f"no polyp{_chosen(alarms.frames)}: false masks of at least {_percent(alarms.false_mask_share)} on {_percent(alarms.alarm_share)} of "
+        f"no polyp{_chosen(alarms.frames)}: false masks of at least {_percent(alarms.false_mask_share)} "
+        f"on {_percent(alarms.alarm_share)} of "
         f"{alarms.frame_count} frames ({alarms.alarm_count}{run}), any mask on {_percent(alarms.any_mask_share)}; "
         f"{100 * alarms.mean_false_area:.2f} % of the picture and {alarms.blobs_per_frame:.2f} regions a frame"
     )
@@ -115,7 +116,8 @@ def _negatives(alarms: FalseAlarms) -> str:
 
 def _positives(clip: PolypClip) -> str:
     text = (
-        f"polyp clip{_chosen(clip.frames)}: masks of at least {_percent(clip.false_mask_share)} on {_percent(clip.counting_share)} of "
+        f"polyp clip{_chosen(clip.frames)}: masks of at least {_percent(clip.false_mask_share)} "
+        f"on {_percent(clip.counting_share)} of "
         f"{clip.frame_count} frames, any mask on {_percent(clip.any_mask_share)}; a mask that lies elsewhere counts too"
     )
     if clip.longest_marked_frames is not None:
