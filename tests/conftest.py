@@ -21,7 +21,12 @@ from edgeseg.images import write_png
 from edgeseg.optional import is_installed
 from edgeseg.specs import ModelMetadata, ModelSpec, PreprocessSpec
 
-NEED_TORCH = ["train", "export/test_onnx_from_run.py", "export/test_package.py"]
+NEED_TORCH = [
+    "train",
+    "export/test_onnx_from_run.py",
+    "export/test_package.py",
+    "export/test_threshold_export.py",
+]
 collect_ignore = [] if is_installed("torch") else NEED_TORCH
 
 TINY_SIZE = 32
