@@ -71,6 +71,15 @@ class TrainingRecipe(Part):
     """Share of each batch that comes from the negatives, where there are any."""
     seed: int = pydantic.Field(default=0, ge=0)
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    """16-mixed scales its gradients and needs a GPU."""
+    gradient_clip: float = pydantic.Field(default=5.0, ge=0)
+    """Greatest 2-norm of all gradients together; 0 does not clip."""
+    deterministic: bool = False
+    """Let PyTorch use deterministic kernels alone; a CPU's are so anyway."""
+    compile: bool = False
+    """Compile the network with torch.compile; see docs/results.md for whether that pays."""
+    sync_batchnorm: bool = False
+    """Batch statistics over all processes instead of each one's share; on GPUs."""
 
 
 class AugmentationRecipe(Part):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 def train(
     data: Annotated[Path, typer.Argument(help="Data set with the splits train and validation.")],
-    out: Annotated[Path, typer.Option(help="RUN folder to make.")],
+    out: Annotated[Path, typer.Option(help="RUN folder to make; with --find-lr a folder for picture and table.")],
     recipe: Annotated[Path | None, typer.Option(help="Recipe (TOML); the default is a plain U-Net.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one value of the recipe.")
@@ -23,31 +24,66 @@ def train(
     negatives: Annotated[
         Path | None, typer.Option(help="Folder of pictures that show nothing to find; they join every batch.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last whole epoch in RUN.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in RUN.")] = False,
+    find_lr: Annotated[
+        bool, typer.Option("--find-lr", help="Train nothing: try learning rates, and suggest one.")
+    ] = False,
+    devices: Annotated[
+        int | None, typer.Option(min=1, help="GPUs (or CPU processes) that share every batch; torchrun works too.")
+    ] = None,
+    checkpoint_minutes: Annotated[
+        float, typer.Option(min=0, help="Inside a long epoch, keep a checkpoint every so many minutes.")
+    ] = 10.0,
     as_json: JsonFlag = False,
 ) -> None:
     """Train a segmentation network into a RUN folder."""
+    from edgeseg.errors import UsageError
     from edgeseg.optional import require
 
     require("torch")
     from edgeseg.packages import RUN_RECIPE
+    from edgeseg.train.processes import Launch, is_first_process
     from edgeseg.train.recipe import read_recipe
     from edgeseg.train.training import train as train_run
 
+    if find_lr and (resume or devices not in (None, 1)):
+        raise UsageError("--find-lr goes with neither --resume nor --devices")
     source = out / RUN_RECIPE if resume and recipe is None else recipe
+    chosen = read_recipe(source, set_ or ())
+    if find_lr:
+        from edgeseg.train.rate_range import find_learning_rate
+
+        found = find_learning_rate(data, out, chosen, negatives=negatives, say=say, track=track)
+        emit(found, as_json, found.describe(out))
+        return
+    if not is_first_process():
+        sys.stdout = sys.stderr  # the result is the first process's to print
     record = train_run(
-        data, out, read_recipe(source, set_ or ()), negatives=negatives, resume=resume, report=_say_epoch, track=track
+        data,
+        out,
+        chosen,
+        negatives=negatives,
+        resume=resume,
+        launch=Launch(devices),
+        checkpoint_minutes=checkpoint_minutes,
+        report=_say_epoch,
+        say=say,
+        track=track,
     )
-    text = (
+    if is_first_process():
+        emit(record, as_json, _result(record, out))
+
+
+def _result(record: RunRecord, out: Path) -> str:
+    return (
         f"best validation Dice {record.best_validation_dice:.4f} in epoch {record.best_epoch} of {record.epochs}\n"
         f"next: edgeseg export {out} --out model.onnx"
     )
-    emit(record, as_json, text)
 
 
 def _say_epoch(row: Epoch, record: RunRecord) -> None:
     mark = "  best" if record.best_epoch == row.epoch else ""
     say(
         f"epoch {row.epoch:3d}  loss {row.train_loss:.4f}  validation Dice {row.validation_dice:.4f}  "
-        f"IoU {row.validation_iou:.4f}  {row.seconds:.0f} s{mark}"
+        f"IoU {row.validation_iou:.4f}  {row.seconds:.0f} s, waited for data {row.data_wait_share or 0:.1%}{mark}"
     )
