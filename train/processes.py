@@ -5,6 +5,7 @@ The first process alone judges, writes and speaks; the others compute their shar
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
@@ -22,6 +23,9 @@ from edgeseg.optional import require
 
 LOST_SIGNS = ("gloo", "nccl", "connection closed", "connection reset", "broken pipe", "timed out", "socket")
 """What the messages of torch.distributed hold when another process has gone."""
+
+ENDING_S = 10.0
+"""How long the other processes may take to end by themselves when the first one ends."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,7 @@ def lost_process_named(world_size: int) -> Iterator[None]:
 
 
 def _watch(children: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Say it when a child that Fabric started fails: Fabric kills this process then, without a word, after seconds."""
+    """Say it when a child that Fabric started fails (Fabric kills this process then, without a word, after seconds)."""
 
     def wait(rank: int, child: subprocess.Popen[bytes]) -> None:
         while (code := child.poll()) is None:
@@ -129,3 +133,14 @@ def _watch(children: Sequence[subprocess.Popen[bytes]]) -> None:
 
     for rank, child in enumerate(children, 1):
         threading.Thread(target=wait, args=(rank, child), name=f"watch-{rank}", daemon=True).start()
+    atexit.register(_end, children)
+
+
+def _end(children: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Leave no child behind: those that do not end with this process, because they hang or were stopped, are killed."""
+    deadline = time.monotonic() + ENDING_S
+    for child in children:
+        try:
+            child.wait(max(deadline - time.monotonic(), 0))
+        except subprocess.TimeoutExpired:
+            child.kill()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -58,20 +60,37 @@ def train(
         return
     if not is_first_process():
         sys.stdout = sys.stderr  # the result is the first process's to print
-    record = train_run(
-        data,
-        out,
-        chosen,
-        negatives=negatives,
-        resume=resume,
-        launch=Launch(devices),
-        checkpoint_minutes=checkpoint_minutes,
-        report=_say_epoch,
-        say=say,
-        track=track,
-    )
+    with _way_back_said(data, out):
+        record = train_run(
+            data,
+            out,
+            chosen,
+            negatives=negatives,
+            resume=resume,
+            launch=Launch(devices),
+            checkpoint_minutes=checkpoint_minutes,
+            report=_say_epoch,
+            say=say,
+            track=track,
+        )
     if is_first_process():
         emit(record, as_json, _result(record, out))
+
+
+@contextlib.contextmanager
+def _way_back_said(data: Path, out: Path) -> Iterator[None]:
+    """Say how to go on where a person or the system stops the training."""
+    from edgeseg.packages import RUN_RECIPE
+    from edgeseg.train.processes import is_first_process
+
+    try:
+        yield
+    except Exception:  # says itself what to do
+        raise
+    except BaseException:
+        if is_first_process() and (out / RUN_RECIPE).is_file():
+            say(f"go on with: edgeseg train {data} --out {out} --resume")
+        raise
 
 
 def _result(record: RunRecord, out: Path) -> str:

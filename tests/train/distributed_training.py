@@ -46,7 +46,7 @@ def misbehave(how: str) -> None:
 def main(data: Path, run: Path, how: str, negatives: Path) -> None:
     loop.network_from_recipe = plain_network
     misbehave(how) if how != "well" else None
-    timeout = 0.2 if how == "stop" else 30.0
+    timeout = 1.0 if how == "stop" else 30.0
     train(data, run, recipe(), negatives=negatives, launch=Launch(2, timeout_minutes=timeout))
 
 
@@ -57,4 +57,4 @@ if __name__ == "__main__":
         main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], Path(sys.argv[4]))
     except EdgesegError as error:
         print(error, file=sys.stderr, flush=True)
-        os._exit(error.exit_code)
+        sys.exit(error.exit_code)

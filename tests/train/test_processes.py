@@ -1,3 +1,4 @@
+import contextlib
 import importlib.util
 import json
 import os
@@ -37,6 +38,15 @@ def started(*command: str, limit_s: float = 600) -> subprocess.CompletedProcess[
     return subprocess.run(
         [sys.executable, *command], capture_output=True, text=True, check=False, timeout=limit_s, env=environment
     )
+
+
+def running() -> list[str]:
+    """The command lines of all processes."""
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            lines.append(path.read_text())
+    return lines
 
 
 def arguments(data: Path, run: Path) -> list[str]:
@@ -90,7 +100,7 @@ def test_two_processes_equal_one_with_the_same_batch(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["die", "stop"])
+@pytest.mark.parametrize("how", ["die", pytest.param("stop", marks=pytest.mark.long)])  # a minute's timeout
 def test_a_lost_process_ends_the_other_in_words(
     blobs: Path, tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,6 +109,7 @@ def test_a_lost_process_ends_the_other_in_words(
     assert result.returncode == LostProcessError.exit_code, result.stderr
     assert "another process of this training has ended or does not answer" in result.stderr
     assert ("process 1 of this training ended by SIGKILL" in result.stderr) == (how == "die")
+    assert not [line for line in running() if str(run) in line]
     assert RunRecord.read(run / "run.json").epochs == 1
     module = script()
     monkeypatch.setattr(loop, "network_from_recipe", module.plain_network)

@@ -121,8 +121,8 @@ def test_a_full_disk_at_checkpoint_time(
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("number", "code", "word"), [(signal.SIGINT, 130, "stopped"), (signal.SIGTERM, 143, "termin")])
-def test_a_stopped_training_can_be_resumed(blobs: Path, tmp_path: Path, number: int, code: int, word: str) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_training_can_be_resumed(blobs: Path, tmp_path: Path, number: int, code: int) -> None:
     run = tmp_path / "run"
     command = [sys.executable, "-m", "edgeseg.cli", *arguments(blobs, run, "--set", "training.epochs=500")]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -133,7 +133,7 @@ def test_a_stopped_training_can_be_resumed(blobs: Path, tmp_path: Path, number: 
         out, err = process.communicate()
     assert (process.returncode, out) == (code, "")
     assert "Traceback" not in err
-    assert word in err
+    assert f"go on with: edgeseg train {blobs} --out {run} --resume" in err
     record = RunRecord.read(run / "run.json")
     assert 2 <= record.epochs < 500
     state = checkpoint.load(run / "last.pt")
