@@ -11,7 +11,6 @@ from typing import TypeVar
 from torch import Tensor
 
 T = TypeVar("T")
-Batch = tuple[Tensor, ...]
 
 
 class WaitClock:
@@ -35,9 +34,9 @@ class WaitClock:
             yield item
 
 
-def share_of(batch: Batch, rank: int, world_size: int) -> Batch:
-    """The rows of a batch that one of several processes computes: every row belongs to exactly one of them."""
-    return batch if world_size == 1 else tuple(part[rank::world_size] for part in batch)
+def share_of(rows: Tensor, rank: int, world_size: int) -> Tensor:
+    """What one of several processes computes of a batch: every row belongs to exactly one of them."""
+    return rows if world_size == 1 else rows[rank::world_size]
 
 
 class _Failure:

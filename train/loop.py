@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,14 @@ import torch
 from torch import Tensor
 
 from edgeseg.dataset import Pair
+from edgeseg.errors import MismatchError
 from edgeseg.progress import Say, Track, quiet, silent
 from edgeseg.runtime.verify.evaluation import evaluate
 from edgeseg.train.architectures.registry import network_from_recipe
 from edgeseg.train.augmentation import augmentation_from_recipe
 from edgeseg.train.averaging import averaged
-from edgeseg.train.feeding import Batch, WaitClock, ahead, share_of
+from edgeseg.train.distillation import Teacher
+from edgeseg.train.feeding import WaitClock, ahead, share_of
 from edgeseg.train.loss_watch import LOOK_EVERY, LossWatch, NotFiniteLossError, diverged
 from edgeseg.train.losses import LOSSES
 from edgeseg.train.network import NormalisedNetwork
@@ -32,9 +34,11 @@ from edgeseg.train.recipe import Recipe
 from edgeseg.train.record import Epoch, Progress
 from edgeseg.train.reproducibility import epoch_seed, step_seed
 from edgeseg.train.resuming import Keeper
-from edgeseg.train.samples import Samples, batches, plan_batches
+from edgeseg.train.samples import Samples, batches, plan_batches, resized, sizes_px
 
 Report = Callable[[Epoch], None]
+Batch = tuple[Tensor, Tensor, tuple[int, int]]
+"""Images and masks of a step, and the height and width at which the network sees them."""
 
 
 class Trainer:
@@ -46,6 +50,7 @@ class Trainer:
         samples: The training split in memory.
         validation: Pairs whose mean Dice, at their own size, chooses the best epoch.
         negatives: Pictures that show nothing to find, in memory; None trains without.
+        teacher: What softens the targets; None trains on the masks alone. It moves to the device.
         fabric: A launched Fabric; None makes one for one device.
     """
 
@@ -56,6 +61,7 @@ class Trainer:
         samples: Samples,
         validation: Sequence[Pair],
         negatives: Samples | None = None,
+        teacher: Teacher | None = None,
         fabric: Any = None,
     ) -> None:
         self.recipe, self.run, self.samples, self.validation = recipe, run, samples, validation
@@ -64,6 +70,7 @@ class Trainer:
         self.plan = plan_batches(samples, negatives, training.batch_size, training.negative_share)
         self.progress = Progress()
         self.fabric = open_fabric(Launch(), training.precision) if fabric is None else fabric
+        self.teacher = None if teacher is None else teacher.to(self.fabric.device)
         torch.manual_seed(training.seed)
         network = NormalisedNetwork(network_from_recipe(recipe.model), recipe.preprocess_spec())
         self.descent = Descent(self.fabric, network, training, training.epochs * self.plan.count)
@@ -86,14 +93,38 @@ class Trainer:
         assert isinstance(module, NormalisedNetwork)
         return module
 
-    def resume(self, say: Say = quiet) -> None:
+    def start_from(self, weights: Mapping[str, Tensor]) -> int:
+        """Take over the weights of another training wherever name and shape agree; before the first step.
+
+        Returns:
+            How many tensors were taken over.
+
+        Raises:
+            MismatchError: No convolution fits.
+        """
+        own = self.bare_network.network.state_dict()
+        fitting = {name: value for name, value in weights.items() if name in own and own[name].shape == value.shape}
+        if not any(value.ndim > 1 for value in fitting.values()):
+            raise MismatchError(
+                "none of the weights to start from fits this network",
+                found=f"{len(weights)} tensors",
+                expected=f"names and shapes of {self.recipe.model.architecture}",
+            )
+        for network in (self.bare_network, self.judged_network):
+            network.network.load_state_dict(fitting, strict=False)
+        return len(fitting)
+
+    def resume(self, say: Say = quiet) -> bool:
         """Take up the last state that was kept; where none was, the training starts with its first step.
+
+        Returns:
+            Whether there was one.
 
         Raises:
             BadInputError: It cannot be read.
             MismatchError: It belongs to another recipe or architecture.
         """
-        self.keeper.resume(self.progress, say)
+        return self.keeper.resume(self.progress, say)
 
     def fit(self, report: Report, track: Track = silent, checkpoint_minutes: float = 10.0) -> None:
         """Run the epochs that are left.
@@ -143,7 +174,7 @@ class Trainer:
         try:
             for batch in track(steps, f"epoch {number}/{training.epochs}", count - done):
                 torch.manual_seed(step_seed(training.seed, number, watch.steps, fabric.global_rank))
-                watch.add(self._step(*batch))
+                watch.add(self._step(batch))
                 if watch.steps < count and self._agreed(time.perf_counter() - saved >= checkpoint_s, watch.steps):
                     self.progress.losses = watch.values()
                     if fabric.is_global_zero:
@@ -162,23 +193,34 @@ class Trainer:
 
     def batches_of(self, number: int, first: int = 0) -> Iterator[Batch]:
         """What this process computes of an epoch, from a step on."""
-        steps = batches(self.samples, self.negatives, self.plan, epoch_seed(self.recipe.training.seed, number))
-        for batch in itertools.islice(steps, first, None):
-            yield share_of(batch, self.fabric.global_rank, self.fabric.world_size)
+        seed = epoch_seed(self.recipe.training.seed, number)
+        steps = zip(batches(self.samples, self.negatives, self.plan, seed), sizes_px(self.recipe, seed), strict=False)
+        rank, world_size = self.fabric.global_rank, self.fabric.world_size
+        for (images, masks), size_px in itertools.islice(steps, first, None):
+            yield share_of(images, rank, world_size), share_of(masks, rank, world_size), size_px
 
-    def _step(self, images: Tensor, masks: Tensor) -> Tensor:
-        loss = self.loss_of(images, masks)
+    def _step(self, batch: Batch) -> Tensor:
+        loss = self.loss_of(batch)
         self.descent.step(loss)
         if self.average is not None:
             self.average.update_parameters(self.bare_network)
         return loss.detach()
 
-    def loss_of(self, images: Tensor, masks: Tensor) -> Tensor:
-        """The loss of a batch as it comes from the samples: moved to the device, augmented, run through the network."""
+    def loss_of(self, batch: Batch) -> Tensor:
+        """The loss of a batch as it comes from the samples: moved, resized, augmented, run through the network."""
+        images, masks, size_px = batch
         images, masks = self.fabric.to_device((images, masks))
-        images, masks = self.augment(images, masks)
+        images, masks = self.augment(*resized(images, masks, *size_px))
         logits = self.descent.network(images.contiguous(memory_format=torch.channels_last))
-        return self.loss(logits.float(), masks)
+        return self.loss(logits.float(), self._targets(images, masks))
+
+    def _targets(self, images: Tensor, masks: Tensor) -> Tensor:
+        """What the logits are held against: the masks, softened by teachers and label smoothing."""
+        if self.teacher is not None:
+            with self.fabric.autocast():
+                masks = self.teacher.targets(images, masks)
+        smoothing = self.recipe.training.label_smoothing
+        return masks * (1 - 2 * smoothing) + smoothing if smoothing else masks
 
     def _validate_once(self) -> tuple[float, float]:
         """The first process validates, the others wait for what it found."""

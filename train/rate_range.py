@@ -19,14 +19,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from edgeseg.errors import BadInputError
 from edgeseg.files import atomic_folder, check_writable, write_bytes, write_text
 from edgeseg.optional import require
 from edgeseg.progress import Say, Track, quiet, silent
 from edgeseg.train import run_folder
-from edgeseg.train.loop import Trainer
+from edgeseg.train.checkpoint import load_best
+from edgeseg.train.distillation import teacher_from_runs
+from edgeseg.train.loop import Batch, Trainer
 from edgeseg.train.memory import available_bytes, choose_storage, sample_bytes
 from edgeseg.train.recipe import Recipe
 from edgeseg.train.reproducibility import deterministic_algorithms, step_seed
@@ -166,6 +167,8 @@ def find_learning_rate(
     recipe: Recipe,
     *,
     negatives: Path | None = None,
+    start: Path | None = None,
+    teachers: Sequence[Path] = (),
     say: Say = quiet,
     track: Track = silent,
 ) -> RateRange:
@@ -175,7 +178,9 @@ def find_learning_rate(
         data: A data set with the splits train and validation.
         out: A new or empty folder for `lr.png` and `lr.csv`.
         recipe: What would be trained.
-        negatives: As for training.
+        negatives: As for training; so are the next two.
+        start: A RUN whose best weights are taken over.
+        teachers: RUNs that soften the targets.
         say: Takes lines for the person.
         track: Draws the progress.
 
@@ -184,14 +189,17 @@ def find_learning_rate(
     """
     check_writable(out)
     run_folder.check_new(out)
-    inputs = find_data(data, negatives)
+    inputs = find_data(data, negatives, teachers)
+    teacher = teacher_from_runs(teachers, recipe.training.teacher_share, recipe.model_spec())
     with deterministic_algorithms(recipe.training.deterministic):
         count = len(inputs.pairs) + len(inputs.negatives)
         needed = sample_bytes(count, recipe.model.height, recipe.model.width)
         folder = next(parent for parent in out.absolute().parents if parent.is_dir())
         storage = choose_storage(needed, available_bytes(), folder, say)
         samples, empty = decode(inputs, recipe, storage, track)
-        trainer = Trainer(recipe, out, samples, inputs.validation, empty)
+        trainer = Trainer(recipe, out, samples, inputs.validation, empty, teacher)
+        if start is not None:
+            trainer.start_from(load_best(start)[1])
         rates = geometric_rates(LOWEST, HIGHEST, STEPS)
         points = sweep(training_step(trainer), list(track(rates, "trying learning rates", len(rates))))
     found = range_from_points(points, rates)
@@ -212,7 +220,7 @@ def training_step(trainer: Trainer) -> Callable[[float], float]:
         torch.manual_seed(step_seed(trainer.recipe.training.seed, 0, number, 0))
         for group, share in zip(groups, shares, strict=True):
             group["lr"] = rate * share
-        loss = trainer.loss_of(*batch)
+        loss = trainer.loss_of(batch)
         trainer.descent.descend(loss)
         return float(loss.detach())
 
@@ -220,7 +228,7 @@ def training_step(trainer: Trainer) -> Callable[[float], float]:
     return step
 
 
-def _endless(trainer: Trainer) -> Iterator[tuple[Tensor, ...]]:
+def _endless(trainer: Trainer) -> Iterator[Batch]:
     for epoch in itertools.count(1):
         yield from trainer.batches_of(epoch)
 

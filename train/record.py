@@ -56,6 +56,16 @@ class Progress:
         return patience > 0 and bool(self.history) and self.history[-1].epoch - self.best.epoch >= patience
 
 
+@dataclass(frozen=True)
+class Origin:
+    """What a training was made from, besides its recipe."""
+
+    data_sha256: str
+    """Of the train and validation pairs, of the negatives, and of the teachers' weights."""
+    start_sha256: str | None = None
+    """Of the checkpoint that it started from; None: from the recipe's own weights."""
+
+
 class RunRecord(Value):
     """The summary of a training."""
 
@@ -66,7 +76,9 @@ class RunRecord(Value):
     """0 before the first one is done."""
     best_validation_dice: float
     data_sha256: str
-    """Of the train and validation pairs, and of the negatives."""
+    """Of the train and validation pairs, of the negatives, and of the teachers' weights."""
+    start_sha256: str | None = None
+    """Of the checkpoint that it started from; None: from the recipe's own weights."""
     recipe_sha256: str
     seed: int
     parameters: int

@@ -63,8 +63,11 @@ class Keeper:
         }
         checkpoint.save_last(self.run, state)
 
-    def resume(self, progress: Progress, say: Say) -> None:
+    def resume(self, progress: Progress, say: Say) -> bool:
         """Take up the last state that was kept; where none was, nothing changes.
+
+        Returns:
+            Whether there was one.
 
         Raises:
             BadInputError: It cannot be read.
@@ -73,7 +76,7 @@ class Keeper:
         content = checkpoint.load_last(self.run, self.recipe, say)
         if content is None:
             say("no step was kept yet: the training starts anew")
-            return
+            return False
         path = self.run / checkpoint.LAST
         checkpoint.load_weights(path, self.descent.bare_network.network, content["network"])
         if self.average is not None:
@@ -87,6 +90,7 @@ class Keeper:
                 f"started with {former} processes, resumed with {self.world_size}: "
                 "rounding and batch statistics differ, so the result will not equal the uninterrupted one"
             )
+        return True
 
     def _origin(self, history: Sequence[Epoch]) -> dict[str, Any]:
         return {"recipe_sha256": self.recipe.sha256, "epoch": len(history)}

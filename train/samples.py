@@ -8,12 +8,14 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from edgeseg.dataset import Pair
 from edgeseg.frames import resize_mask_to_network, resize_to_network
 from edgeseg.images import read_rgb
 from edgeseg.progress import Track, silent
 from edgeseg.train.memory import Allocate, in_memory
+from edgeseg.train.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -96,3 +98,32 @@ def batches(samples: Samples, negatives: Samples | None, plan: BatchPlan, seed: 
             images = torch.cat([images, negatives.images[drawn]])
             masks = torch.cat([masks, negatives.masks[drawn]])
         yield images.float().div_(255.0), masks.float()
+
+
+def sizes_px(recipe: Recipe, seed: int) -> Iterator[tuple[int, int]]:
+    """Heights and widths of an epoch's batches, without end: the network's, or drawn from the recipe's sizes.
+
+    They depend on `seed` alone, so that all processes of a training work at the same size.
+    """
+    model, heights = recipe.model, recipe.training.sizes or (recipe.model.height,)
+    generator = torch.Generator().manual_seed(seed)
+    while True:
+        height = heights[int(torch.randint(len(heights), (), generator=generator))]
+        yield height, height * model.width // model.height
+
+
+def resized(images: Tensor, masks: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """A batch at another size, as training at several sizes takes it: pictures antialiased, masks 0 and 1.
+
+    Args:
+        images: float32 [N,3,H,W].
+        masks: float32 [N,1,H,W] of 0 and 1.
+        height: Wanted.
+        width: Wanted.
+    """
+    if images.shape[-2:] == (height, width):
+        return images, masks
+    return (
+        F.interpolate(images, (height, width), mode="bilinear", antialias=True).clamp_(0.0, 1.0),
+        F.interpolate(masks, (height, width), mode="nearest-exact"),
+    )

@@ -12,15 +12,18 @@ from pathlib import Path
 import edgeseg
 from edgeseg.dataset import Pair, hash_files, hash_pairs, load_images, load_pairs
 from edgeseg.errors import BadInputError
-from edgeseg.files import check_writable, sha256_of_hashes
+from edgeseg.files import check_writable, sha256_file, sha256_of_hashes
+from edgeseg.packages import RUN_CHECKPOINT
 from edgeseg.progress import Say, Track, quiet, silent
 from edgeseg.train import run_folder
 from edgeseg.train.architectures.registry import parameter_count
+from edgeseg.train.checkpoint import load_best
+from edgeseg.train.distillation import teacher_from_runs
 from edgeseg.train.loop import Trainer
 from edgeseg.train.memory import Storage, available_bytes, choose_storage, sample_bytes
 from edgeseg.train.processes import Launch, is_first_process, open_fabric
 from edgeseg.train.recipe import Recipe
-from edgeseg.train.record import RUN_RECORD, Epoch, Progress, RunRecord, write_curves, write_history
+from edgeseg.train.record import RUN_RECORD, Epoch, Origin, Progress, RunRecord, write_curves, write_history
 from edgeseg.train.reproducibility import deterministic_algorithms
 from edgeseg.train.resuming import remove_leftovers
 from edgeseg.train.samples import Samples, load_negatives, load_samples
@@ -35,11 +38,14 @@ class TrainingData:
     pairs: tuple[Pair, ...]
     validation: tuple[Pair, ...]
     negatives: tuple[Path, ...]
+    teachers: tuple[Path, ...]
+    """RUN folders."""
 
     def sha256(self) -> str:
         """One hash for all of it."""
         hashes = [hash_pairs(self.pairs), hash_pairs(self.validation)]
-        return sha256_of_hashes([*hashes, *([hash_files(self.negatives)] if self.negatives else [])])
+        hashes += [hash_files(self.negatives)] if self.negatives else []
+        return sha256_of_hashes([*hashes, *(sha256_file(run / RUN_CHECKPOINT) for run in self.teachers)])
 
 
 def train(
@@ -48,6 +54,8 @@ def train(
     recipe: Recipe,
     *,
     negatives: Path | None = None,
+    start: Path | None = None,
+    teachers: Sequence[Path] = (),
     resume: bool = False,
     launch: Launch | None = None,
     checkpoint_minutes: float = 10.0,
@@ -62,6 +70,8 @@ def train(
         run: The RUN folder; new or empty, unless `resume`.
         recipe: What to do; must be the RUN's own where resuming.
         negatives: A folder of pictures that show nothing to find.
+        start: Another RUN whose best weights are taken over where they fit; of no effect once a checkpoint is there.
+        teachers: RUNs whose networks soften the targets; the same ones where resuming.
         resume: Go on from the RUN's last checkpoint.
         launch: On how many devices; None is one, or what torchrun says.
         checkpoint_minutes: After so long without a checkpoint one is written inside an epoch.
@@ -78,11 +88,13 @@ def train(
         LostProcessError: One of several processes has gone.
     """
     check_writable(run)
-    inputs = find_data(data, negatives)
-    data_sha256 = inputs.sha256()
+    inputs = find_data(data, negatives, teachers)
+    teacher = teacher_from_runs(teachers, recipe.training.teacher_share, recipe.model_spec())
+    weights = None if start is None else load_best(start)[1]
+    origin = Origin(inputs.sha256(), None if start is None else sha256_file(start / RUN_CHECKPOINT))
     first = is_first_process()
     if first and resume:
-        run_folder.check_resumable(run, recipe, data_sha256)
+        origin = run_folder.check_resumable(run, recipe, origin)
     elif first:
         run_folder.check_new(run)
     if not first:
@@ -95,18 +107,18 @@ def train(
         if first:
             _read_all(inputs.validation, track)
             if not resume:
-                run_folder.start(run, recipe, _record(recipe, Progress(), data_sha256, 0))
+                run_folder.start(run, recipe, _record(recipe, Progress(), origin, 0))
             stack.enter_context(run_folder.locked(run))
             remove_leftovers(run)
         fabric.barrier()
-        trainer = Trainer(recipe, run, samples, inputs.validation, empty, fabric)
-        if resume:
-            trainer.resume(say)
-        return _fit(trainer, data_sha256, report, track, checkpoint_minutes)
+        trainer = Trainer(recipe, run, samples, inputs.validation, empty, teacher, fabric)
+        if not (resume and trainer.resume(say)) and weights is not None:
+            trainer.start_from(weights)
+        return _fit(trainer, origin, report, track, checkpoint_minutes)
 
 
-def find_data(data: Path, negatives: Path | None) -> TrainingData:
-    """The pairs of both splits and the negatives.
+def find_data(data: Path, negatives: Path | None, teachers: Sequence[Path] = ()) -> TrainingData:
+    """The pairs of both splits, the negatives, the RUNs that teach.
 
     Raises:
         BadInputError: One of them is missing or empty, or there are no splits.
@@ -118,7 +130,8 @@ def find_data(data: Path, negatives: Path | None) -> TrainingData:
             expected="train and validation",
             next_command=f"edgeseg data split {data} --out DIR",
         )
-    return TrainingData(tuple(pairs), tuple(validation), () if negatives is None else tuple(load_images(negatives)))
+    empty = () if negatives is None else tuple(load_images(negatives))
+    return TrainingData(tuple(pairs), tuple(validation), empty, tuple(teachers))
 
 
 def decode(
@@ -149,13 +162,11 @@ def _read_all(pairs: Sequence[Pair], track: Track) -> None:
         pair.read()
 
 
-def _fit(
-    trainer: Trainer, data_sha256: str, report: Report | None, track: Track, checkpoint_minutes: float
-) -> RunRecord:
+def _fit(trainer: Trainer, origin: Origin, report: Report | None, track: Track, checkpoint_minutes: float) -> RunRecord:
     parameters = parameter_count(trainer.bare_network)
 
     def record() -> RunRecord:
-        return _record(trainer.recipe, trainer.progress, data_sha256, parameters)
+        return _record(trainer.recipe, trainer.progress, origin, parameters)
 
     def finish_epoch(row: Epoch) -> None:
         _write(trainer, record())
@@ -176,14 +187,15 @@ def _write(trainer: Trainer, record: RunRecord) -> None:
     write_history(trainer.run, trainer.progress.history)
 
 
-def _record(recipe: Recipe, progress: Progress, data_sha256: str, parameters: int) -> RunRecord:
+def _record(recipe: Recipe, progress: Progress, origin: Origin, parameters: int) -> RunRecord:
     done, training = len(progress.history), recipe.training
     return RunRecord(
         finished=done >= training.epochs or progress.exhausted(training.patience),
         epochs=done,
         best_epoch=progress.best.epoch if done else 0,
         best_validation_dice=progress.best.validation_dice if done else 0.0,
-        data_sha256=data_sha256,
+        data_sha256=origin.data_sha256,
+        start_sha256=origin.start_sha256,
         recipe_sha256=recipe.sha256,
         seed=training.seed,
         parameters=parameters,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,6 +26,12 @@ def train(
     ] = None,
     negatives: Annotated[
         Path | None, typer.Option(help="Folder of pictures that show nothing to find; they join every batch.")
+    ] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="Another RUN whose weights to start from, wherever they fit.")
+    ] = None,
+    teacher: Annotated[
+        list[Path] | None, typer.Option(help="Another RUN that teaches this one; several teach by their mean.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in RUN.")] = False,
     find_lr: Annotated[
@@ -55,17 +62,21 @@ def train(
     if find_lr:
         from edgeseg.train.rate_range import find_learning_rate
 
-        found = find_learning_rate(data, out, chosen, negatives=negatives, say=say, track=track)
+        found = find_learning_rate(
+            data, out, chosen, negatives=negatives, start=start, teachers=teacher or (), say=say, track=track
+        )
         emit(found, as_json, found.describe(out))
         return
     if not is_first_process():
         sys.stdout = sys.stderr  # the result is the first process's to print
-    with _way_back_said(data, out):
+    with _way_back_said(out, _way_back(data, out, negatives, start, teacher or (), devices)):
         record = train_run(
             data,
             out,
             chosen,
             negatives=negatives,
+            start=start,
+            teachers=teacher or (),
             resume=resume,
             launch=Launch(devices),
             checkpoint_minutes=checkpoint_minutes,
@@ -77,8 +88,18 @@ def train(
         emit(record, as_json, _result(record, out))
 
 
+def _way_back(
+    data: Path, out: Path, negatives: Path | None, start: Path | None, teachers: Sequence[Path], devices: int | None
+) -> str:
+    """The command that goes on with a training; recipe and settings lie in the RUN."""
+    options = [("--negatives", negatives), ("--start", start), ("--devices", devices)]
+    options += [("--teacher", teacher) for teacher in teachers]
+    given = [word for name, value in options if value is not None for word in (name, str(value))]
+    return shlex.join(["edgeseg", "train", str(data), "--out", str(out), *given, "--resume"])
+
+
 @contextlib.contextmanager
-def _way_back_said(data: Path, out: Path) -> Iterator[None]:
+def _way_back_said(out: Path, command: str) -> Iterator[None]:
     """Say how to go on where a person or the system stops the training."""
     from edgeseg.packages import RUN_RECIPE
     from edgeseg.train.processes import is_first_process
@@ -89,7 +110,7 @@ def _way_back_said(data: Path, out: Path) -> Iterator[None]:
         raise
     except BaseException:
         if is_first_process() and (out / RUN_RECIPE).is_file():
-            say(f"go on with: edgeseg train {data} --out {out} --resume")
+            say(f"go on with: {command}")
         raise
 
 

@@ -35,7 +35,7 @@ def misbehave(how: str) -> None:
     """Let the second process die or stop in the second epoch."""
     former, calls = loop.Trainer._step, iter(range(100))
 
-    def step(self: loop.Trainer, *batch: Tensor) -> Tensor:
+    def step(self: loop.Trainer, *batch: loop.Batch) -> Tensor:
         if self.fabric.global_rank == 1 and next(calls) == 3:
             os.kill(os.getpid(), signal.SIGKILL if how == "die" else signal.SIGSTOP)
         return former(self, *batch)

@@ -49,10 +49,8 @@ def test_leaving_early_ends_the_thread() -> None:
 
 @given(st.integers(1, 40), st.integers(1, 5))
 def test_processes_share_a_batch_without_overlap(rows: int, world_size: int) -> None:
-    batch = (torch.arange(rows), torch.arange(rows) * 2)
-    shares = [share_of(batch, rank, world_size) for rank in range(world_size)]
-    assert sorted(torch.cat([share[0] for share in shares]).tolist()) == list(range(rows))
-    assert all(torch.equal(share[1], share[0] * 2) for share in shares)
+    shares = [share_of(torch.arange(rows), rank, world_size) for rank in range(world_size)]
+    assert sorted(torch.cat(shares).tolist()) == list(range(rows))
 
 
 def test_the_clock_counts_the_producer_and_not_the_consumer() -> None:

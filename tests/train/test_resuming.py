@@ -77,7 +77,7 @@ def cut_inside_epoch(blobs: Path, run: Path, recipe: Recipe, monkeypatch: pytest
     calls = iter(range(10_000))
     former = loop.Trainer._step
 
-    def stop_at(self: loop.Trainer, *batch: torch.Tensor) -> torch.Tensor:
+    def stop_at(self: loop.Trainer, *batch: loop.Batch) -> torch.Tensor:
         if next(calls) == step:
             raise StopError
         return former(self, *batch)
@@ -99,7 +99,7 @@ def test_an_epoch_is_taken_up_in_its_middle(
     steps: list[int] = []
     former = loop.Trainer._step
 
-    def count(self: loop.Trainer, *batch: torch.Tensor) -> torch.Tensor:
+    def count(self: loop.Trainer, *batch: loop.Batch) -> torch.Tensor:
         steps.append(1)
         return former(self, *batch)
 
