@@ -19,7 +19,7 @@ from edgeseg.train.training import train
 SETTINGS = ["model.height=32", "model.width=32", "training.epochs=2", "training.batch_size=4"]
 SETTINGS += [f"augmentation.{name}=0" for name in ("rotation_deg", "translation", "scale", "blur", "hue")]
 SETTINGS += [f"augmentation.{name}=0" for name in ("brightness", "contrast", "saturation")]
-SETTINGS += ["augmentation.flip=false", "training.ema_decay=0.5"]
+SETTINGS += ["augmentation.flip=false", "training.ema_decay=0.5", "training.sizes=[16, 32, 48]"]
 
 
 def plain_network(*_: object, **__: object) -> nn.Module:

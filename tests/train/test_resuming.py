@@ -1,13 +1,16 @@
 import csv
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from edgeseg.errors import BadInputError, MismatchError
+from edgeseg.files import sha256_file
 from edgeseg.train import checkpoint, loop, run_folder
 from edgeseg.train.recipe import Recipe
 from edgeseg.train.record import Epoch, RunRecord
@@ -73,7 +76,9 @@ def test_a_training_killed_at_any_moment_resumes_to_the_same_weights(blobs: Path
     assert_same_training(tmp_path / "whole", tmp_path / "random")
 
 
-def cut_inside_epoch(blobs: Path, run: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+def cut_inside_epoch(
+    blobs: Path, run: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch, step: int, **inputs: Any
+) -> None:
     calls = iter(range(10_000))
     former = loop.Trainer._step
 
@@ -85,7 +90,7 @@ def cut_inside_epoch(blobs: Path, run: Path, recipe: Recipe, monkeypatch: pytest
     with monkeypatch.context() as patch:
         patch.setattr(loop.Trainer, "_step", stop_at)
         with pytest.raises(StopError):
-            train(blobs, run, recipe, checkpoint_minutes=0)
+            train(blobs, run, recipe, checkpoint_minutes=0, **inputs)
 
 
 def test_an_epoch_is_taken_up_in_its_middle(
@@ -107,6 +112,80 @@ def test_an_epoch_is_taken_up_in_its_middle(
     train(blobs, tmp_path / "cut", recipe, resume=True)
     assert len(steps) == 2
     assert_same_training(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_everything_random_is_taken_up_in_the_middle_of_an_epoch(
+    blobs: Path, tmp_path: Path, tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(blobs, tmp_path / "other", settings_of(tiny_recipe, epochs=1))
+    training = {"sizes": (16, 32, 48), "loss": "structure", "label_smoothing": 0.05, "teacher_share": 0.7}
+    recipe = settings_of(tiny_recipe, epochs=2, batch_size=3, ema_decay=0.5, negative_share=0.3, **training)
+    everything = recipe.augmentation.model_copy(update={"endoscopy": 0.5, "mosaic": 0.5, "illumination": 0.5})
+    recipe = recipe.model_copy(update={"augmentation": everything})
+    inputs = {"negatives": blobs / "test" / "images", "teachers": [tmp_path / "other"], "start": tmp_path / "other"}
+    train(blobs, tmp_path / "whole", recipe, **inputs)
+    cut_inside_epoch(blobs, tmp_path / "cut", recipe, monkeypatch, 7, **inputs)  # five steps an epoch
+    assert len(checkpoint.load(tmp_path / "cut" / "last.pt")["losses"]) == 2
+    train(blobs, tmp_path / "cut", recipe, resume=True, **{**inputs, "start": None})
+    assert_same_training(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_a_training_killed_before_its_first_checkpoint_still_starts_from_the_other_weights(
+    blobs: Path, tmp_path: Path, tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, run = tmp_path / "first", tmp_path / "cut"
+    recipe = settings_of(tiny_recipe, epochs=1)
+    train(blobs, first, recipe)
+    train(blobs, tmp_path / "whole", recipe, start=first)
+    with monkeypatch.context() as patch, pytest.raises(StopError):
+        patch.setattr(loop.Trainer, "fit", lambda *_: (_ for _ in ()).throw(StopError))
+        train(blobs, run, recipe, start=first)
+    with pytest.raises(MismatchError, match="was to start from other weights"):
+        train(blobs, run, recipe, resume=True)
+    train(blobs, run, recipe, resume=True, start=first)
+    whole, cut = (checkpoint.load(path / "last.pt")["network"] for path in (tmp_path / "whole", run))
+    assert_equal_tensors(whole, cut)
+    assert RunRecord.read(run / "run.json").start_sha256 == sha256_file(first / "best.pt")
+
+
+def test_a_training_killed_before_it_had_a_recipe_can_be_started_again(
+    blobs: Path, tmp_path: Path, tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = settings_of(tiny_recipe, epochs=1)
+    with monkeypatch.context() as patch, pytest.raises(StopError):
+        patch.setattr(run_folder, "write_text", lambda *_: (_ for _ in ()).throw(StopError))
+        train(blobs, tmp_path / "run", recipe)
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["run.json"]
+    assert train(blobs, tmp_path / "run", recipe).finished
+
+
+def test_an_older_run_goes_on(blobs: Path, tmp_path: Path, tiny_recipe: Recipe) -> None:
+    recipe = settings_of(tiny_recipe, ema_decay=0.5)
+    run = tmp_path / "run"
+    with pytest.raises(StopError):
+        train(blobs, run, recipe, report=stop_after(2))
+    _as_written_before(run)
+    rows = history_of(run)
+    record = train(blobs, run, recipe, resume=True)
+    assert (record.finished, record.epochs) == (True, 3)
+    assert history_of(run)[:2] == rows
+    assert (run / "previous.pt").is_file()
+
+
+def _as_written_before(run: Path) -> None:
+    """Reduce a RUN to what was written before there were checkpoints inside an epoch and a fused optimiser."""
+    (run / "previous.pt").unlink()
+    record = json.loads((run / "run.json").read_text())
+    del record["start_sha256"]
+    (run / "run.json").write_text(json.dumps(record))
+    content = checkpoint.load(run / "last.pt")
+    for name in ("precision", "losses", "world_size"):
+        del content[name]
+    for row in content["history"]:
+        del row["data_wait_share"]
+    for group in content["optimiser"]["param_groups"]:
+        group["fused"] = None
+    checkpoint.save(run / "last.pt", content)
 
 
 def stop_after(epoch: int) -> object:
