@@ -7,6 +7,7 @@ that was cut off and resumed sees what it would have seen.
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -150,7 +151,7 @@ class Trainer:
 
     def _epoch(self, number: int, track: Track, checkpoint_s: float) -> Epoch:
         started = time.perf_counter()
-        losses, wait_share = self._train_epoch(number, track, checkpoint_s)
+        losses, wait_share = self.train_epoch(number, track, checkpoint_s)
         dice, iou = self._validate_once()
         return Epoch(
             epoch=number,
@@ -162,8 +163,22 @@ class Trainer:
             data_wait_share=wait_share,
         )
 
-    def _train_epoch(self, number: int, track: Track, checkpoint_s: float) -> tuple[list[float], float]:
-        """The losses of all steps, and the share of the time that went into waiting for batches."""
+    def train_epoch(
+        self, number: int, track: Track = silent, checkpoint_s: float = math.inf
+    ) -> tuple[list[float], float]:
+        """Run the steps of an epoch that are left.
+
+        Args:
+            number: Of the epoch, from 1.
+            track: Draws the progress.
+            checkpoint_s: After so long without a checkpoint one is written.
+
+        Returns:
+            The losses of all steps, and the share of the time that went into waiting for batches.
+
+        Raises:
+            BadInputError: The loss is no finite number.
+        """
         training, fabric, count = self.recipe.training, self.fabric, self.plan.count
         done, started, clock = len(self.progress.losses), time.perf_counter(), WaitClock()
         average = None if fabric.world_size == 1 else (lambda losses: fabric.all_reduce(losses, reduce_op="mean"))

@@ -58,7 +58,7 @@ def weights_of(run: Path) -> dict[str, torch.Tensor]:
     return weights
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_both_launchers_give_the_same_run_and_the_first_process_alone_speaks(blobs: Path, tmp_path: Path) -> None:
     fabric, torchrun = tmp_path / "fabric", tmp_path / "torchrun"
     results = [
@@ -99,8 +99,8 @@ def test_two_processes_equal_one_with_the_same_batch(
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("how", ["die", pytest.param("stop", marks=pytest.mark.long)])  # a minute's timeout
+@pytest.mark.long
+@pytest.mark.parametrize("how", ["die", "stop"])
 def test_a_lost_process_ends_the_other_in_words(
     blobs: Path, tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

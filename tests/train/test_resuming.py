@@ -62,7 +62,7 @@ def assert_same_training(whole: Path, other: Path) -> None:
     assert RunRecord.read(whole / "run.json") == RunRecord.read(other / "run.json")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_training_killed_at_any_moment_resumes_to_the_same_weights(blobs: Path, tmp_path: Path) -> None:
     settings = ["model.height=32", "model.width=32", "model.base_width=4", "model.depth=2"]
