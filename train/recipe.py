@@ -88,7 +88,7 @@ class TrainingRecipe(Part):
     deterministic: bool = False
     """Let PyTorch use deterministic kernels alone; a CPU's are so anyway."""
     compile: bool = False
-    """Compile the network with torch.compile; see docs/results.md for whether that pays."""
+    """Compile the network with torch.compile; whether that pays, benchmarks/training_loop.py tells."""
     sync_batchnorm: bool = False
     """Batch statistics over all processes instead of each one's share; on GPUs."""
 
