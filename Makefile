@@ -33,7 +33,7 @@ test-base:
 
 # In a pytest of its own: the double stands in for libcuda, of which there is one a process.
 test-cuda-double: $(if $(HAS_NVCC),cuda-double)
-	EDGESEG_CUDA_DOUBLE=$(CUDA_DOUBLE) $(BIN)/python -m pytest tests/cuda
+	EDGESEG_CUDA_DOUBLE=$(CUDA_DOUBLE) $(BIN)/python -m pytest tests/cuda tests/gpu
 
 cuda-double: $(INSTALLED)
 	tests/cuda_double/build.sh $(CUDA_DOUBLE)
