@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 FOLDER = Path(__file__).parent
-sys.path[:0] = [str(FOLDER), str(FOLDER.parent / "cuda_double"), str(FOLDER.parents[1])]
+sys.path[:0] = [str(FOLDER), str(FOLDER.parent / "cuda_double")]
 from loading import is_loaded, load_double  # noqa: E402
 
 DOUBLE_MEMORY_MB = 128
