@@ -12,7 +12,7 @@ CUDA_HOME ?= /usr/local/cuda
 CUDA_DOUBLE := .cache/cuda-double
 HAS_NVCC := $(wildcard $(CUDA_HOME)/bin/nvcc)
 
-.PHONY: demo test test-all test-base test-cuda-double cuda-double lint format system-packages clean
+.PHONY: demo test test-all test-base test-cuda-double cuda-double gpu gpu-wheels lint format system-packages clean
 
 demo: $(INSTALLED)
 	$(BIN)/edgeseg demo --out demo
@@ -39,6 +39,16 @@ cuda-double: $(INSTALLED)
 	tests/cuda_double/build.sh $(CUDA_DOUBLE)
 	$(BIN)/pip install --quiet --constraint constraints.txt 'cuda-bindings>=13,<14' mako platformdirs pytools
 	tests/cuda_double/build_pycuda.sh $(BIN)/python $(CUDA_DOUBLE) $(CUDA_DOUBLE)/wheels
+
+# On a machine with an NVIDIA GPU: tests and benchmarks of the CUDA runtime, in under ten minutes. Needs no .venv.
+gpu:
+	$(PYTHON) ci/gpu.py
+
+# What `make gpu` needs where there is no network; here, for Python $(GPU_PYTHON_VERSION) on x86-64.
+GPU_PYTHON_VERSION ?= 3.12
+GPU_PYTHON ?= python$(GPU_PYTHON_VERSION)
+gpu-wheels: $(if $(HAS_NVCC),cuda-double)
+	ci/gpu-wheels.sh wheels $(GPU_PYTHON_VERSION) $(GPU_PYTHON) $(CUDA_DOUBLE)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

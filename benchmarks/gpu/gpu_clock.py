@@ -47,6 +47,7 @@ class RecordedGraph:
     def __init__(self, stream: Any, record: Callable[[], None]) -> None:
         self._driver = driver = require("cuda.bindings.driver")
         self._handle = stream.handle
+        self._record = record  # with the engine's context in it, whose memory the graph uses
         record()
         stream.synchronize()
         mode = driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL

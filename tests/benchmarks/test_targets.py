@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from benchmarks.gpu.targets import targets
+
+
+def measured(p50: float) -> dict[str, Any]:
+    return {"p50": p50, "stable": True}
+
+
+def latency(lane: float, device_frame: float) -> dict[str, Any]:
+    p50 = {"engine": 0.5, "h2d": 0.1, "d2h": 0.02, "lane": lane, "device_frame": device_frame, "whole_graph": 0.6}
+    parity = {"frames": 8, "worst": 0.01, "mean": 0.001, "mask_flips": 0.0001}
+    return {"ms": {name: measured(value) for name, value in p50.items()}, "parity": parity}
+
+
+@pytest.mark.parametrize(
+    ("lane", "device_frame", "verdicts"),
+    [(0.679, 0.559, ["met", "met"]), (0.681, 0.561, ["NOT MET", "NOT MET"])],
+)
+def test_latency_is_held_against_the_engine_the_copies_and_60_microseconds(
+    lane: float, device_frame: float, verdicts: list[str]
+) -> None:
+    lines = targets({"latency": latency(lane, device_frame)})
+    assert [line.verdict for line in lines[1:3]] == verdicts
+    assert "0.680 ms" in lines[1].limit and "0.560 ms" in lines[2].limit
+    assert [line.verdict for line in lines[4:]] == ["not measured"] * 4
+
+
+def test_throughput_is_the_best_of_the_lanes_against_the_slower_of_graph_and_copies() -> None:
+    alone = {"whole_graph": measured(0.5), "copies": measured(0.4)}
+    lanes = {"1": measured(0.7), "2": measured(0.52), "3": measured(0.53)}
+    line = targets({"throughput": {"alone_ms": alone, "lanes_ms": lanes}})[1]
+    assert line.verdict == "met" and line.figure == "1923 frames/s with 2, 0.96 of the bound"
+    lanes["2"] = measured(0.6)
+    assert targets({"throughput": {"alone_ms": alone, "lanes_ms": lanes}})[1].verdict == "NOT MET"
+
+
+def test_kernels_are_held_against_twice_the_time_of_their_bytes() -> None:
+    kernel = {"all_frames_bytes": 10**9, "ms": {"chained": measured(2.1), "side_by_side": measured(1.9)}}
+    figures = {"frames": 32, "frame": "3840x2160", "copy_bytes_per_s": 10**12, "kernels": {"nv12": kernel}}
+    chained, beside = targets({"bandwidth": figures})[3:5]
+    assert (chained.verdict, beside.verdict) == ("NOT MET", "met")
+    assert beside.limit == "2 x 1.000 ms" and "1.90 times" in beside.figure
+
+
+@pytest.mark.parametrize(
+    ("frames", "device", "resident", "verdict"),
+    [
+        (100_000, 0, 1000, "met"),
+        (99_999, 0, 0, "NOT MET"),
+        (100_000, 4 << 20, 0, "NOT MET"),
+        (100_000, 0, 5 << 20, "NOT MET"),
+    ],
+)
+def test_memory_is_flat_over_all_frames(frames: int, device: int, resident: int, verdict: str) -> None:
+    figures = {"frames": frames, "device_growth_bytes": device, "resident_growth_bytes": resident}
+    assert targets({"soak": figures})[-1].verdict == verdict
+
+
+def test_a_section_that_failed_says_so() -> None:
+    assert {line.verdict for line in targets({"peers": {"error": "no torch"}})} == {"not measured"}
