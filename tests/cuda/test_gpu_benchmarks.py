@@ -87,7 +87,7 @@ def test_each_section_gives_what_the_page_shows(current: None, opening: Opening,
 
 
 def test_no_memory_stays_allocated(opening: Opening, double: Any) -> None:
-    """Streams and events do: pycuda keeps those of a session that is closed, and they end with the section's process."""
+    """Streams and events do: pycuda keeps those of a closed session, and they end with the section's process."""
     from edgeseg.runtime.cuda.driver import CudaDevice
 
     with CudaDevice():
