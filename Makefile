@@ -41,8 +41,9 @@ cuda-double: $(INSTALLED)
 	tests/cuda_double/build_pycuda.sh $(BIN)/python $(CUDA_DOUBLE) $(CUDA_DOUBLE)/wheels
 
 # On a machine with an NVIDIA GPU: tests and benchmarks of the CUDA runtime, in under ten minutes. Needs no .venv.
+GPU_LIMIT_S ?= 570
 gpu:
-	$(PYTHON) ci/gpu.py
+	$(PYTHON) ci/gpu.py --limit-s $(GPU_LIMIT_S)
 
 # What `make gpu` needs where there is no network; here, for Python $(GPU_PYTHON_VERSION) on x86-64.
 GPU_PYTHON_VERSION ?= 3.12
