@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable
 from typing import Any
 
@@ -19,8 +18,9 @@ from edgeseg.specs import Crop
 
 OPTIONS = CudaOptions(frame_bytes=3840 * 2160 * 3)
 SIZES = [(1080, 1920), (2160, 3840), (480, 560), (1, 1), (7, 9), (333, 1001), (64, 80)]
-GREY_LEVELS = 0 if platform.machine() == "x86_64" else 1
-"""Which the kernel may differ from OpenCV's resize: on x86 OpenCV rounds as the kernel does."""
+GREY_LEVEL = 1 / 255 + 1e-7
+"""By one the kernel may differ from OpenCV's resize, which rounds a few pixels otherwise on some processors."""
+MOST_DIFFERING = 0.01
 Standin = Callable[..., Callable[[], Any]]
 
 
@@ -35,9 +35,8 @@ def noise(height: int, width: int, seed: int = 0) -> Frame:
 
 def check(result: Any, expected: NDArray[np.float32]) -> None:
     """Probability, mask and area of a lane against the CPU's probability."""
-    if GREY_LEVELS == 0:
-        np.testing.assert_array_equal(result.probability, expected)
-    np.testing.assert_allclose(result.probability, expected, atol=GREY_LEVELS / 255 + 1e-7)
+    np.testing.assert_allclose(result.probability, expected, rtol=0, atol=GREY_LEVEL)
+    assert (result.probability != expected).mean() <= MOST_DIFFERING
     mask = np.where(result.probability[0] >= np.float32(THRESHOLD), 255, 0)
     np.testing.assert_array_equal(result.mask, mask)
     assert result.area_px == np.count_nonzero(mask)
