@@ -8,6 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from edgeseg.optional import require
+from edgeseg.train.endoscopy import DEGRADATIONS, sometimes
+from edgeseg.train.mixing import mosaic
 from edgeseg.train.recipe import AugmentationRecipe
 
 Augment = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -21,8 +23,23 @@ def augmentation_from_recipe(recipe: AugmentationRecipe) -> Augment:
         Randomness comes from torch's global generator, which the loop seeds at every epoch.
     """
     steps = [*_geometry(recipe), *_appearance(recipe)]
-    if not steps:
-        return lambda images, masks: (images, masks)
+    library = _kornia(steps) if steps else _unchanged
+
+    def augment(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+        images, masks = library(*mosaic(images, masks, recipe.mosaic))
+        if recipe.endoscopy:
+            for degradation in DEGRADATIONS:
+                images = sometimes(images, recipe.endoscopy, degradation)
+        return images.clamp_(0.0, 1.0), masks
+
+    return augment
+
+
+def _unchanged(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    return images, masks
+
+
+def _kornia(steps: list[Any]) -> Augment:
     kornia = require("kornia")
     sequence = require("kornia.augmentation").AugmentationSequential(
         *steps,
@@ -34,7 +51,7 @@ def augmentation_from_recipe(recipe: AugmentationRecipe) -> Augment:
 
     def augment(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
         changed, moved = sequence(images, masks)
-        return changed.clamp_(0.0, 1.0), moved
+        return changed, moved
 
     return augment
 

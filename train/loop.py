@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.dataset import Pair
-from edgeseg.errors import BadInputError
+from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.optional import require
 from edgeseg.packages import RUN_CHECKPOINT
 from edgeseg.progress import Track, silent
@@ -25,12 +25,13 @@ from edgeseg.train import checkpoint
 from edgeseg.train.architectures.registry import network_from_recipe
 from edgeseg.train.augmentation import augmentation_from_recipe
 from edgeseg.train.averaging import averaged
+from edgeseg.train.distillation import Teacher
 from edgeseg.train.losses import LOSSES
 from edgeseg.train.network import NormalisedNetwork
 from edgeseg.train.predictor import session_from_network
 from edgeseg.train.recipe import Recipe
 from edgeseg.train.record import Epoch
-from edgeseg.train.samples import Samples, batches, plan_batches
+from edgeseg.train.samples import Samples, batches, plan_batches, resized
 
 Report = Callable[[Epoch], None]
 
@@ -64,6 +65,7 @@ class Trainer:
         run: The RUN folder, which exists.
         samples: The training split in memory.
         negatives: Pictures that show nothing to find, in memory; None trains without.
+        teacher: What softens the targets; None trains on the masks alone.
         validation: Pairs whose mean Dice, at their own size, chooses the best epoch.
     """
 
@@ -74,9 +76,10 @@ class Trainer:
         samples: Samples,
         validation: Sequence[Pair],
         negatives: Samples | None = None,
+        teacher: Teacher | None = None,
     ) -> None:
         self.recipe, self.run, self.samples, self.validation = recipe, run, samples, validation
-        self.negatives = negatives
+        self.negatives, self.teacher = negatives, teacher
         training = recipe.training
         self.plan = plan_batches(samples, negatives, training.batch_size, training.negative_share)
         self.progress = Progress()
@@ -118,6 +121,27 @@ class Trainer:
         module = self.average.module
         assert isinstance(module, NormalisedNetwork)
         return module
+
+    def start_from(self, weights: dict[str, Tensor]) -> int:
+        """Take over the weights of another training wherever name and shape agree.
+
+        Returns:
+            How many tensors were taken over.
+
+        Raises:
+            MismatchError: No convolution fits.
+        """
+        own = self.bare_network.network.state_dict()
+        fitting = {name: value for name, value in weights.items() if name in own and own[name].shape == value.shape}
+        if not any(value.ndim > 1 for value in fitting.values()):
+            raise MismatchError(
+                "none of the weights to start from fits this network",
+                found=f"{len(weights)} tensors",
+                expected=f"names and shapes of {self.recipe.model.architecture}",
+            )
+        self.bare_network.network.load_state_dict(fitting, strict=False)
+        self.average = averaged(self.bare_network, self.recipe.training.ema_decay)
+        return len(fitting)
 
     def resume(self) -> None:
         """Take up the state of `last.pt`.
@@ -171,9 +195,9 @@ class Trainer:
 
     def _step(self, images: Tensor, masks: Tensor) -> float:
         images, masks = self.fabric.to_device((images, masks))
-        images, masks = self.augment(images, masks)
+        images, masks = self.augment(*resized(images, masks, *self._batch_size_px()))
         logits = self.network(images.contiguous(memory_format=torch.channels_last))
-        loss = self.loss(logits.float(), masks)
+        loss = self.loss(logits.float(), self._targets(images, masks))
         value = float(loss.detach())
         if not math.isfinite(value):
             lower = f"{self.recipe.training.learning_rate / 3:.1g}"
@@ -191,6 +215,22 @@ class Trainer:
         if self.average is not None:
             self.average.update_parameters(self.bare_network)
         return value
+
+    def _targets(self, images: Tensor, masks: Tensor) -> Tensor:
+        """What the logits are held against: the masks, softened by teachers and label smoothing."""
+        if self.teacher is not None:
+            with self.fabric.autocast():
+                masks = self.teacher.targets(images, masks)
+        smoothing = self.recipe.training.label_smoothing
+        return masks * (1 - 2 * smoothing) + smoothing if smoothing else masks
+
+    def _batch_size_px(self) -> tuple[int, int]:
+        """Height and width of this batch: the network's, or drawn from the recipe's sizes."""
+        model, sizes = self.recipe.model, self.recipe.training.sizes
+        if not sizes:
+            return model.height, model.width
+        height = sizes[int(torch.randint(len(sizes), ()))]
+        return height, height * model.width // model.height
 
     def _validate(self) -> tuple[float, float]:
         session = session_from_network(

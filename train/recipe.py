@@ -19,7 +19,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-LossName = Literal["bce", "dice", "bce+dice"]
+LossName = Literal["bce", "dice", "bce+dice", "structure"]
 
 
 class ModelRecipe(Part):
@@ -34,21 +34,26 @@ class ModelRecipe(Part):
     depth: int = pydantic.Field(default=4, ge=1, le=6)
     """`unet`: how often the picture is halved."""
     decoder_widths: tuple[int, ...] = (96, 64, 48, 32, 16)
-    """`lite0-unet`: channels of the five decoder stages, deepest first."""
+    """`lite0-unet`: channels of the decoder stages, deepest first; five reach the full size, four half of it."""
     pretrained: bool = True
     """`lite0-unet`: start the encoder from ImageNet weights."""
     mean: Fraction = IMAGENET_MEAN
     std: Fraction = IMAGENET_STD
 
+    @property
+    def size_step(self) -> int:
+        """Height and width are multiples of this, as the picture is halved so often."""
+        return int(2 ** (self.depth if self.architecture == "unet" else 5))
+
     @pydantic.model_validator(mode="after")
     def _sizes_divide(self) -> ModelRecipe:
-        step = 2 ** (self.depth if self.architecture == "unet" else 5)
+        step = self.size_step
         if self.height % step or self.width % step:
             raise ValueError(
                 f"height and width must be multiples of {step} for this network, not {self.height}x{self.width}"
             )
-        if len(self.decoder_widths) != 5 or min(self.decoder_widths) < 1:
-            raise ValueError("decoder_widths has five positive entries")
+        if not 2 <= len(self.decoder_widths) <= 5 or min(self.decoder_widths) < 1:
+            raise ValueError("decoder_widths has two to five positive entries")
         return self
 
 
@@ -69,6 +74,12 @@ class TrainingRecipe(Part):
     """Keep an exponential moving average of the weights, which is validated and exported; 0 keeps none."""
     negative_share: float = pydantic.Field(default=0.25, gt=0, lt=1)
     """Share of each batch that comes from the negatives, where there are any."""
+    label_smoothing: float = pydantic.Field(default=0.0, ge=0, lt=0.5)
+    """The targets of the cross entropy are this far from 0 and 1."""
+    teacher_share: float = pydantic.Field(default=0.5, ge=0, le=1)
+    """Share of the teachers' answer in the targets, where there are any teachers."""
+    sizes: tuple[int, ...] = ()
+    """Heights that the batches are resized to, one drawn for each batch; none trains at the network's size alone."""
     seed: int = pydantic.Field(default=0, ge=0)
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
 
@@ -90,6 +101,10 @@ class AugmentationRecipe(Part):
     """Probability of a Gaussian blur."""
     illumination: float = pydantic.Field(default=0.0, ge=0, le=1)
     """Probability of an uneven light: a bright or dark patch, or a slope over the picture."""
+    endoscopy: float = pydantic.Field(default=0.0, ge=0, le=1)
+    """Probability of each of interlace combing, highlights, glare, a dark border, motion blur and grain."""
+    mosaic: float = pydantic.Field(default=0.0, ge=0, le=1)
+    """Probability that a picture is four small ones."""
 
 
 class Recipe(Value):
@@ -98,6 +113,14 @@ class Recipe(Value):
     model: ModelRecipe = ModelRecipe()
     training: TrainingRecipe = TrainingRecipe()
     augmentation: AugmentationRecipe = AugmentationRecipe()
+
+    @pydantic.model_validator(mode="after")
+    def _training_sizes_divide(self) -> Recipe:
+        step = self.model.size_step
+        for size in self.training.sizes:
+            if size <= 0 or size % step or size * self.model.width % (self.model.height * step):
+                raise ValueError(f"training.sizes must be multiples of {step} for this network, not {size}")
+        return self
 
     @property
     def sha256(self) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from edgeseg.dataset import Pair
 from edgeseg.frames import resize_mask_to_network, resize_to_network
@@ -92,3 +93,20 @@ def batches(samples: Samples, negatives: Samples | None, plan: BatchPlan, seed: 
             images = torch.cat([images, negatives.images[drawn]])
             masks = torch.cat([masks, negatives.masks[drawn]])
         yield images.float().div_(255.0), masks.float()
+
+
+def resized(images: Tensor, masks: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """A batch at another size, as training at several sizes takes it: pictures antialiased, masks 0 and 1.
+
+    Args:
+        images: float32 [N,3,H,W].
+        masks: float32 [N,1,H,W] of 0 and 1.
+        height: Wanted.
+        width: Wanted.
+    """
+    if images.shape[-2:] == (height, width):
+        return images, masks
+    return (
+        F.interpolate(images, (height, width), mode="bilinear", antialias=True).clamp_(0.0, 1.0),
+        F.interpolate(masks, (height, width), mode="nearest-exact"),
+    )

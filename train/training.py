@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import edgeseg
 from edgeseg.dataset import hash_files, hash_pairs, load_images, load_pairs
 from edgeseg.errors import BadInputError, MismatchError
-from edgeseg.files import check_writable, sha256_of_hashes, write_text
-from edgeseg.packages import RUN_RECIPE
+from edgeseg.files import check_writable, sha256_file, sha256_of_hashes, write_text
+from edgeseg.packages import RUN_CHECKPOINT, RUN_RECIPE
 from edgeseg.progress import Track, silent
 from edgeseg.train.architectures.registry import parameter_count
+from edgeseg.train.checkpoint import load_best
+from edgeseg.train.distillation import teacher_from_runs
 from edgeseg.train.loop import Trainer
 from edgeseg.train.recipe import Recipe, read_recipe, recipe_to_toml
 from edgeseg.train.record import RUN_RECORD, Epoch, RunRecord, write_curves, write_history
@@ -27,6 +29,8 @@ def train(
     recipe: Recipe,
     *,
     negatives: Path | None = None,
+    start: Path | None = None,
+    teachers: Sequence[Path] = (),
     resume: bool = False,
     report: Report | None = None,
     track: Track = silent,
@@ -38,6 +42,8 @@ def train(
         run: The RUN folder; new or empty, unless `resume`.
         recipe: What to do; must be the RUN's own where resuming.
         negatives: A folder of pictures that show nothing to find.
+        start: Another RUN whose best weights are taken over where they fit; of no effect where resuming.
+        teachers: RUNs whose networks soften the targets; the same ones where resuming.
         resume: Go on from the RUN's last whole epoch.
         report: Is called after each epoch.
         track: Draws the progress inside epochs.
@@ -59,14 +65,19 @@ def train(
         )
     negative_images = [] if negatives is None else load_images(negatives)
     hashes = [hash_pairs(pairs), hash_pairs(validation), *([hash_files(negative_images)] if negative_images else [])]
+    teacher = teacher_from_runs(teachers, recipe.training.teacher_share, recipe.model_spec())
+    hashes += [sha256_file(folder / RUN_CHECKPOINT) for folder in teachers]
     data_sha256 = sha256_of_hashes(hashes)
+    weights = None if start is None else load_best(start)[1]
     size = recipe.model.height, recipe.model.width
     samples = load_samples(pairs, *size, track)
     empty = load_negatives(negative_images, *size, track) if negative_images else None
     _prepare(run, recipe, data_sha256, resume)
-    trainer = Trainer(recipe, run, samples, validation, empty)
+    trainer = Trainer(recipe, run, samples, validation, empty, teacher)
     if resume:
         trainer.resume()
+    elif weights is not None:
+        trainer.start_from(weights)
 
     def finish_epoch(row: Epoch) -> None:
         record = _record(trainer, data_sha256)

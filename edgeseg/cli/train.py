@@ -23,6 +23,12 @@ def train(
     negatives: Annotated[
         Path | None, typer.Option(help="Folder of pictures that show nothing to find; they join every batch.")
     ] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="Another RUN whose weights to start from, wherever they fit.")
+    ] = None,
+    teacher: Annotated[
+        list[Path] | None, typer.Option(help="Another RUN that teaches this one; several teach by their mean.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last whole epoch in RUN.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -36,7 +42,15 @@ def train(
 
     source = out / RUN_RECIPE if resume and recipe is None else recipe
     record = train_run(
-        data, out, read_recipe(source, set_ or ()), negatives=negatives, resume=resume, report=_say_epoch, track=track
+        data,
+        out,
+        read_recipe(source, set_ or ()),
+        negatives=negatives,
+        start=start,
+        teachers=teacher or (),
+        resume=resume,
+        report=_say_epoch,
+        track=track,
     )
     text = (
         f"best validation Dice {record.best_validation_dice:.4f} in epoch {record.best_epoch} of {record.epochs}\n"

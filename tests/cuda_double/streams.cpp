@@ -144,6 +144,25 @@ API cuEventRecord(CUevent h, CUstream st) {
                        }),
                   l);
 }
+// External: inside a capture the record becomes a node of the graph instead of a dependency; refused outside of one.
+API cuEventRecordWithFlags(CUevent h, CUstream st, unsigned flags) {
+    if (!(flags & CU_EVENT_RECORD_EXTERNAL)) return cuEventRecord(h, st);
+    ENTER(CTX);
+    auto i = s.events.find(h);
+    if (i == s.events.end()) return CUDA_ERROR_INVALID_HANDLE;
+    auto p = is_null(st) ? nullptr : find(st);
+    if (!p || !p->cap) return CUDA_ERROR_INVALID_VALUE;
+    auto e = i->second;
+    return submit(st,
+                  node(CU_GRAPH_NODE_TYPE_EVENT_RECORD, "record",
+                       [=] {
+                           Lock k(S().m);
+                           e->done = ++e->asked;
+                           e->at = now_ms();
+                           S().cv.notify_all();
+                       }),
+                  l);
+}
 API cuEventSynchronize(CUevent h) {
     ENTER(CTX);
     auto i = s.events.find(h);

@@ -8,7 +8,7 @@ from edgeseg.frames import resize_to_network
 from edgeseg.images import read_rgb
 from edgeseg.train.augmentation import augmentation_from_recipe
 from edgeseg.train.recipe import AugmentationRecipe
-from edgeseg.train.samples import batches, load_negatives, load_samples, plan_batches
+from edgeseg.train.samples import batches, load_negatives, load_samples, plan_batches, resized
 
 
 def test_samples_are_resized_by_the_one_rule(blobs: Path) -> None:
@@ -75,3 +75,14 @@ def test_colour_leaves_the_mask_alone() -> None:
     assert torch.equal(same, masks)
     assert not torch.equal(changed, images)
     assert 0 <= float(changed.min()) <= float(changed.max()) <= 1
+
+
+def test_a_batch_at_another_size_is_the_antialiased_picture_and_a_hard_mask() -> None:
+    torch.manual_seed(0)
+    images, masks = torch.rand(2, 3, 32, 48), (torch.rand(2, 1, 32, 48) > 0.5).float()
+    small, hard = resized(images, masks, 16, 24)
+    assert small.shape == (2, 3, 16, 24)
+    assert set(hard.unique().tolist()) <= {0.0, 1.0}
+    assert abs(float(small.mean() - images.mean())) < 0.01
+    assert float(small.std()) < 0.75 * float(images.std())
+    assert resized(images, masks, 32, 48)[0] is images

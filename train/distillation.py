@@ -1,0 +1,74 @@
+"""Teaching a small network by a large one (Hinton et al., 2015, arXiv:1503.02531).
+
+The teacher sees what the student sees, each augmented picture anew (Beyer et al., 2022, arXiv:2106.05237).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from edgeseg.errors import MismatchError
+from edgeseg.specs import ModelSpec
+from edgeseg.train.architectures.registry import network_from_recipe
+from edgeseg.train.checkpoint import load_best
+from edgeseg.train.network import NormalisedNetwork
+
+
+class Teacher:
+    """Trained networks whose mean probability becomes part of a student's targets.
+
+    Args:
+        networks: They take float [N,3,H,W] in 0..1 and give logits [N,1,H,W]; they are frozen.
+        share: Of their answer in the targets, 0..1; the mask has the rest.
+    """
+
+    def __init__(self, networks: Sequence[nn.Module], share: float) -> None:
+        self.networks = [network.eval().requires_grad_(False) for network in networks]
+        self.share = share
+
+    @torch.no_grad()
+    def targets(self, images: Tensor, masks: Tensor) -> Tensor:
+        """Soft targets for a batch.
+
+        A picture whose mask is empty keeps it: that nothing is there is known; a teacher's false alarms stay its own.
+
+        Args:
+            images: float [N,3,H,W] in 0..1.
+            masks: float [N,1,H,W] of 0 and 1.
+
+        Returns:
+            float [N,1,H,W] in 0..1.
+        """
+        shown = masks.flatten(1).any(dim=1).nonzero().flatten()
+        if not len(shown):
+            return masks
+        asked = images[shown].contiguous(memory_format=torch.channels_last)
+        answers = [torch.sigmoid(network(asked).float()) for network in self.networks]
+        mean = torch.stack(answers).mean(dim=0)
+        return masks.index_copy(0, shown, masks[shown].lerp(mean, self.share))
+
+
+def teacher_from_runs(runs: Sequence[Path], share: float, student: ModelSpec) -> Teacher | None:
+    """The best networks of finished trainings as one teacher; None without any.
+
+    Raises:
+        BadInputError: A RUN is not complete.
+        MismatchError: It segments other classes than the student.
+    """
+    networks = []
+    for run in runs:
+        recipe, weights = load_best(run)
+        if recipe.model_spec().classes != student.classes:
+            raise MismatchError(
+                f"{run} cannot teach this network", found=recipe.model_spec().classes, expected=student.classes
+            )
+        network = network_from_recipe(recipe.model, pretrained=False)
+        network.load_state_dict(weights)
+        networks.append(
+            NormalisedNetwork(network, recipe.preprocess_spec()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        )
+    return Teacher(networks, share) if networks else None
