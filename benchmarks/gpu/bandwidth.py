@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.gpu.alternation import alternated
 from benchmarks.gpu.frames import on_device
 from benchmarks.gpu.gpu_clock import GpuClock, RecordedGraph
-from benchmarks.gpu.stability import Windows, alternated
 from edgeseg.optional import require
+from edgeseg.runtime.bench.gpu_device import read_attributes
+from edgeseg.runtime.bench.gpu_peaks import memory_peak
+from edgeseg.runtime.bench.stability import StabilityRule
 from edgeseg.runtime.cuda.buffers import device_buffer
 from edgeseg.runtime.cuda.driver import CudaDevice
 from edgeseg.runtime.cuda.kernels.compile import compiled_kernels
@@ -25,7 +28,7 @@ from edgeseg.runtime.cuda.kernels.parameters import (
 )
 from edgeseg.runtime.cuda.launches import Kernels
 
-WINDOWS = Windows(samples=10, limit_s=8.0)
+RULE = StabilityRule(window_samples=10, window_s=0.1, max_s=8.0)
 Work = Callable[[Any, int], None]
 """Puts the kernel for one of the frames on a stream."""
 
@@ -41,7 +44,7 @@ class BandwidthPlan:
     streams: int = 8
     copy_bytes: int = 1 << 30
     repetitions: int = 5
-    windows: Windows = WINDOWS
+    rule: StabilityRule = RULE
 
 
 def bandwidth_figures(plan: BandwidthPlan) -> dict[str, Any]:
@@ -54,13 +57,13 @@ def bandwidth_figures(plan: BandwidthPlan) -> dict[str, Any]:
         mask_kernels = Kernels(compiled_kernels((device.traits.architecture,)), plan.width, plan.height)
         found["mask"] = _mask(mask_kernels, plan)
         mask_kernels.close()
-        theoretical = _theoretical_bytes_per_s()
+        published = memory_peak(read_attributes())
     return {
         "frame": f"{plan.width}x{plan.height}",
         "network": f"{plan.network[1]}x{plan.network[0]}",
         "frames": plan.frames,
         "copy_bytes_per_s": copies,
-        "theoretical_bytes_per_s": theoretical,
+        "published_bytes_per_s": published[0] if published else None,
         "kernels": found,
     }
 
@@ -78,19 +81,7 @@ def _copy_bandwidth(plan: BandwidthPlan) -> float:
                 lambda: pycuda.memcpy_dtod_async(target, source, plan.copy_bytes, stream), plan.repetitions
             )
         }
-        return 2 * plan.copy_bytes / (alternated(copy, plan.windows)["copy"].p50 / 1e3)
-
-
-def _theoretical_bytes_per_s() -> float | None:
-    """Double data rate on the memory's clock and width, where the driver tells them."""
-    pycuda = require("pycuda.driver")
-    device = pycuda.Context.get_device()
-    try:
-        clock_khz = device.get_attribute(pycuda.device_attribute.MEMORY_CLOCK_RATE)
-        width_bits = device.get_attribute(pycuda.device_attribute.GLOBAL_MEMORY_BUS_WIDTH)
-    except pycuda.Error:
-        return None
-    return 2 * clock_khz * 1e3 * width_bits / 8 or None
+        return 2 * plan.copy_bytes / (alternated(copy, plan.rule)["copy"].p50 / 1e3)
 
 
 def _preprocess(kernels: Kernels, kind: PixelFormat, plan: BandwidthPlan) -> dict[str, Any]:
@@ -138,7 +129,7 @@ def _timed(work: Work, plan: BandwidthPlan, frame_bytes: int) -> dict[str, Any]:
         "chained": lambda: clock.mean_ms(chained.launch, plan.repetitions),
         "side_by_side": lambda: clock.mean_ms(beside.launch, plan.repetitions),
     }
-    measured = alternated(samplers, plan.windows)
+    measured = alternated(samplers, plan.rule)
     chained.close()
     beside.close()
     return {

@@ -1,4 +1,4 @@
-"""The frames that are measured: pinned host memory or device memory, of a picture that fills the video's range."""
+"""The frames that are measured: the bench's own, in pinned host memory or copied to the device."""
 
 from __future__ import annotations
 
@@ -9,36 +9,22 @@ from numpy.typing import NDArray
 
 from edgeseg.frames import Frame
 from edgeseg.optional import require
+from edgeseg.runtime.bench.frames import BenchFrames, synthetic_frames
 from edgeseg.runtime.cuda.buffers import device_buffer
 from edgeseg.runtime.cuda.session import CudaSession
 
-PAGE_BYTES = 4096
 
-
-def picture(height: int, width: int, seed: int) -> Frame:
-    """Coloured blobs with grain: neither flat, which would help caches and clocks, nor pure noise."""
-    rng = np.random.default_rng(seed)
-    coarse = rng.integers(30, 220, (8, 12, 3), dtype=np.uint8)
-    rows, columns = np.arange(height) * 8 // height, np.arange(width) * 12 // width
-    grain = rng.integers(0, 30, (height, width, 1), dtype=np.uint8)
-    return np.asarray(coarse[rows][:, columns] + grain, np.uint8)
-
-
-def pinned_frames(session: CudaSession, count: int, height: int, width: int) -> list[Frame]:
+def pinned_frames(session: CudaSession, height: int, width: int) -> BenchFrames:
     """Frames in memory that the session has pinned, as the worker pins its ring; valid while it is open."""
-    frame_bytes = 3 * height * width
-    stride = -(-frame_bytes // PAGE_BYTES) * PAGE_BYTES
-    memory = np.zeros(count * stride + PAGE_BYTES, np.uint8)
-    start = -memory.ctypes.data % PAGE_BYTES
-    pages = memory[start : start + count * stride]
-    if not session.pin(pages):
+    frames = synthetic_frames(height, width)
+    if not session.pin(frames.block):
         raise RuntimeError("the frames' memory cannot be pinned here")
-    frames = []
-    for index in range(count):
-        frame = pages[index * stride : index * stride + frame_bytes].reshape(height, width, 3)
-        frame[...] = picture(height, width, index)
-        frames.append(frame)
     return frames
+
+
+def some_frames(height: int, width: int, count: int) -> list[Frame]:
+    """The first of the same frames, where their memory does not matter."""
+    return list(synthetic_frames(height, width).images[:count])
 
 
 def on_device(stack: contextlib.ExitStack, data: NDArray[np.uint8], purpose: str) -> int:

@@ -11,19 +11,20 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.gpu.frames import on_device, picture, pinned_frames
+from benchmarks.gpu.alternation import RULE, alternated
+from benchmarks.gpu.frames import on_device, pinned_frames, some_frames
 from benchmarks.gpu.gpu_clock import GpuClock, RecordedGraph
 from benchmarks.gpu.lane_access import LaneAccess
 from benchmarks.gpu.opening import Opening
-from benchmarks.gpu.stability import Windows, alternated
+from edgeseg.frames import Frame
 from edgeseg.optional import require
+from edgeseg.runtime.bench.frames import BenchFrames
+from edgeseg.runtime.bench.stability import StabilityRule
 from edgeseg.runtime.cuda.buffers import device_buffer
 from edgeseg.runtime.cuda.session import CudaSession
 from edgeseg.runtime.loading import open_onnx
 from edgeseg.runtime.session import probability_of
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME
-
-WINDOWS = Windows()
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,11 @@ class LatencyPlan:
     height: int = 1080
     width: int = 1920
     frames: int = 8
-    """Which take turns."""
+    """Which lie on the device and take turns."""
     repetitions: int = 20
     """Launches between two events, so that their gap does not count."""
     parity_frames: int = 8
-    windows: Windows = WINDOWS
+    rule: StabilityRule = RULE
 
 
 def latency_figures(opening: Opening, plan: LatencyPlan) -> dict[str, Any]:
@@ -46,22 +47,23 @@ def latency_figures(opening: Opening, plan: LatencyPlan) -> dict[str, Any]:
     with contextlib.ExitStack() as stack:
         session = opening.session(lanes=1, frame_bytes=frame_bytes)
         stack.callback(session.close)
-        samplers = _samplers(opening, plan, session, stack)
-        figures = {name: asdict(measured) for name, measured in alternated(samplers, plan.windows).items()}
-        breakdown = _breakdown(session, pinned_frames(session, 1, plan.height, plan.width)[0], plan.windows.samples)
+        pinned = pinned_frames(session, plan.height, plan.width)  # kept here: it must outlive the session
+        samplers = _samplers(opening, plan, session, pinned, stack)
+        figures = {name: asdict(measured) for name, measured in alternated(samplers, plan.rule).items()}
+        breakdown = _breakdown(session, pinned.images[0], plan.rule.window_samples)
         parity = _parity(opening, session, plan)
     return {"frame": f"{plan.width}x{plan.height} BGR", "ms": figures, "host_ms": breakdown, "parity": parity}
 
 
 def _samplers(
-    opening: Opening, plan: LatencyPlan, session: CudaSession, stack: contextlib.ExitStack
+    opening: Opening, plan: LatencyPlan, session: CudaSession, pinned: BenchFrames, stack: contextlib.ExitStack
 ) -> dict[str, Callable[[], float]]:
     pycuda = require("pycuda.driver")
     lane = LaneAccess(session)
     buffers, clock = lane.buffers, GpuClock(lane.stream)
-    frames = cycle(pinned_frames(session, plan.frames, plan.height, plan.width))
+    frames = pinned.endless()
     size = plan.width, plan.height
-    on_gpu = [on_device(stack, picture(plan.height, plan.width, index), "a frame") for index in range(plan.frames)]
+    on_gpu = [on_device(stack, frame, "a frame") for frame in some_frames(plan.height, plan.width, plan.frames)]
     segmented = cycle([lane.device_frame(address, *size) for address in on_gpu])
     whole_graph = lane.graph_launch(on_gpu[0], *size)
     engine = _engine_graph(opening, stack)
@@ -112,7 +114,7 @@ def _engine_graph(opening: Opening, stack: contextlib.ExitStack) -> tuple[Record
     return graph, stream
 
 
-def _breakdown(session: CudaSession, frame: Any, count: int) -> dict[str, float]:
+def _breakdown(session: CudaSession, frame: Frame, count: int) -> dict[str, float]:
     """Medians of the two halves of a lane's frame on the host: until the work is handed over, and until it is done."""
     submitting, waiting = [], []
     for _ in range(count):
@@ -129,8 +131,7 @@ def _parity(opening: Opening, session: CudaSession, plan: LatencyPlan) -> dict[s
     """The engine's probability against ONNX Runtime's in float32, on frames of the measured size."""
     reference = open_onnx(opening.artifact.path)
     worst, total, flipped = 0.0, 0.0, 0.0
-    for index in range(plan.parity_frames):
-        frame = picture(plan.height, plan.width, 100 + index)
+    for frame in some_frames(plan.height, plan.width, plan.parity_frames):
         expected = probability_of(reference, frame)
         session.submit(frame, "rgb")
         found = session.finish().probability

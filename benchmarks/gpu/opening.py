@@ -30,8 +30,8 @@ class Opening:
     @property
     def info(self) -> SessionInfo:
         """What it is, as a session says it."""
-        metadata = self.artifact.metadata
-        return SessionInfo(metadata.model, metadata.preprocess, "stand-in", "fp16", self.artifact.sha256)
+        metadata, backend = self.artifact.metadata, "stand-in" if self.stand_in else self.name
+        return SessionInfo(metadata.model, metadata.preprocess, backend, "fp16", self.artifact.sha256)
 
     def session(self, **options: Any) -> CudaSession:
         """A session on it; options as of `CudaOptions`."""

@@ -36,8 +36,18 @@ def page_from_results(document: Mapping[str, Any], lines: list[Target]) -> str:
         ),
         "Milliseconds. A figure is that of the last three windows, whose medians differ by less than 1 % where the "
         "last column says yes.",
-        "## The GPU meanwhile",
-        _table(["section", "SM clock", "memory clock", "power", "temperature", "throttled by"], _sensor_rows(document)),
+        "## The machine meanwhile",
+        _table(
+            [
+                "section",
+                "clocks",
+                "power",
+                "temperature",
+                "clocks lowered by (share of readings)",
+                "cores busy elsewhere",
+            ],
+            _condition_rows(document["conditions"]),
+        ),
         "## Whether TensorRT runs here",
         _table(
             ["backend", "runs", "ended at", "said"],
@@ -73,19 +83,30 @@ def _measured(value: Any, name: str = "") -> list[tuple[str, Mapping[str, Any]]]
     return found
 
 
-def _sensor_rows(document: Mapping[str, Any]) -> list[list[str]]:
-    rows = []
-    for name, readings in document["sensors"].items():
-        if "not_read" in readings:
-            rows.append([name, _one_line(readings["not_read"]), "", "", "", ""])
-            continue
-        units = {"sm_clock_mhz": "MHz", "memory_clock_mhz": "MHz", "power_w": "W", "temperature_c": "°C"}
-        cells = [
-            f"{readings[key]['min']:.0f} to {readings[key]['max']:.0f} {unit}" if key in readings else "-"
-            for key, unit in units.items()
+def _condition_rows(conditions: Mapping[str, Any]) -> list[list[str]]:
+    return [
+        [
+            name,
+            _spreads(found["clocks_mhz"], "MHz"),
+            _spreads(found["power_watts"], "W"),
+            _spreads(found["temperature_c"], "°C"),
+            _throttling(found["throttle"]),
+            "not read" if found["other_cores"] is None else f"{found['other_cores']:.1f}",
         ]
-        rows.append([name, *cells, ", ".join(readings.get("throttled_by", [])) or "nothing"])
-    return rows
+        for name, found in conditions.items()
+    ]
+
+
+def _spreads(spreads: Mapping[str, Any] | None, unit: str) -> str:
+    if spreads is None:
+        return "not read"
+    return ", ".join(f"{name} {seen['minimum']:.0f} to {seen['maximum']:.0f} {unit}" for name, seen in spreads.items())
+
+
+def _throttling(throttle: Mapping[str, float] | None) -> str:
+    if throttle is None:
+        return "not read"
+    return ", ".join(f"{reason} ({share:.0%})" for reason, share in throttle.items()) or "nothing"
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

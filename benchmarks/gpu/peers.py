@@ -17,13 +17,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from benchmarks.gpu.alternation import alternated
 from benchmarks.gpu.frames import pinned_frames
 from benchmarks.gpu.network_from_onnx import network_from_onnx
 from benchmarks.gpu.opening import Opening
-from benchmarks.gpu.stability import Windows, alternated
 from edgeseg.frames import Frame, Mask, resize_to_network
+from edgeseg.runtime.bench.stability import StabilityRule
 
-WINDOWS = Windows(samples=40, limit_s=25.0)
+RULE = StabilityRule(window_samples=40, window_s=0.1, max_s=25.0)
 MIN_AGREEMENT = 0.97
 """Share of a mask's pixels in which a peer must agree with the lane: it resizes by its own arithmetic, in FP16."""
 
@@ -37,7 +38,7 @@ class PeersPlan:
     device: str = "cuda"
     dtype: torch.dtype = torch.float16
     compiled: bool = True
-    windows: Windows = WINDOWS
+    rule: StabilityRule = RULE
 
 
 Segment = Callable[[Frame], Mask]
@@ -47,7 +48,7 @@ def peers_figures(opening: Opening, plan: PeersPlan) -> dict[str, Any]:
     """Milliseconds a frame of each, and how many times the lane's that is."""
     session = opening.session(lanes=1, frame_bytes=3 * plan.height * plan.width)
     with contextlib.closing(session):
-        frames = pinned_frames(session, 8, plan.height, plan.width)
+        frames = list(pinned_frames(session, plan.height, plan.width).images)
 
         def lane(frame: Frame) -> Mask:
             session.submit(frame, "bgr")
@@ -55,7 +56,7 @@ def peers_figures(opening: Opening, plan: PeersPlan) -> dict[str, Any]:
 
         peers, failures = _ready({"lane": lane, **_peers(opening, plan)}, frames[0])
         samplers = {name: _sampler(segment, frames) for name, segment in peers.items()}
-        measured = alternated(samplers, plan.windows)
+        measured = alternated(samplers, plan.rule)
     lane_ms = measured["lane"].p50
     return {
         "frame": f"{plan.width}x{plan.height} BGR",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.gpu.frames import picture
+from benchmarks.gpu.frames import some_frames
 from benchmarks.gpu.opening import EngineName, Opening
 from edgeseg.optional import require
 from edgeseg.runtime.loading import open_onnx
@@ -54,7 +54,7 @@ def probed(backend: EngineName, package: Path, open_backend: Callable[[EngineNam
 
 
 def _worst_difference(opening: Opening) -> float:
-    frame = picture(1080, 1920, 1)
+    (frame,) = some_frames(1080, 1920, 1)
     expected = probability_of(open_onnx(opening.artifact.path), frame)
     with contextlib.closing(opening.session(lanes=1)) as session:
         session.submit(frame, "rgb")

@@ -52,7 +52,7 @@ def document_of(
         "tests": tests,
         "probes": probes,
         "sections": {name: section.get("figures", section) for name, section in sections.items()},
-        "sensors": {name: section["sensors"] for name, section in measured.items()},
+        "conditions": {name: section["conditions"] for name, section in measured.items()},
     }
 
 

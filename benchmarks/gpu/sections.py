@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -15,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu.opening import EngineName, Opening, opening_for
-from benchmarks.gpu.sensors import watched
 from edgeseg.files import write_text
+from edgeseg.runtime.bench.conditions import Watch, find_probes
+from edgeseg.runtime.bench.gpu_device import gpu_bus_id
 from edgeseg.runtime.cuda.driver import CudaDevice
 
 LIMITS_S = {"probe-tensorrt": 120, "probe-tensorrt-rtx": 60, "latency": 75, "throughput": 75, "bandwidth": 75}
-LIMITS_S |= {"peers": 150, "soak": 130}
-"""At most, for each, its start included. They are run in this order."""
+LIMITS_S |= {"bench": 75, "soak": 130, "peers": 150}
+"""At most, for each, its start included. They are run in this order; torch.compile, which may take minutes, is last."""
 PROBES: dict[str, EngineName] = {"probe-tensorrt": "tensorrt", "probe-tensorrt-rtx": "tensorrt-rtx"}
 ROOT = Path(__file__).parents[2]
 Figures = dict[str, Any]
@@ -41,6 +43,10 @@ def figures_of(section: str, open_engine: Callable[[], Opening]) -> Figures:
         from benchmarks.gpu.bandwidth import BandwidthPlan, bandwidth_figures
 
         return bandwidth_figures(BandwidthPlan())
+    if section == "bench":
+        from benchmarks.gpu.bench import GpuBenchPlan, bench_figures
+
+        return bench_figures(open_engine(), GpuBenchPlan())
     if section == "peers":
         from benchmarks.gpu.peers import PeersPlan, peers_figures
 
@@ -61,11 +67,14 @@ def run_section(section: str, engine: EngineName, package: Path, target: Path) -
         opened.append(opening_for(engine, package))
         return opened[0]
 
-    sensors: Figures = {}
-    with CudaDevice(), watched(sensors):  # current until the last stream and event are gone
-        figures = figures_of(section, open_engine)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(CudaDevice())  # current until the last stream and event are gone
+        probes = [stack.enter_context(contextlib.closing(probe)) for probe in find_probes(gpu_bus_id())]
+        with Watch(probes) as watch:
+            figures = figures_of(section, open_engine)
     names = [{"name": opening.name, "stand_in": opening.stand_in} for opening in opened]
-    write_text(target, json.dumps({"figures": figures, "engine": names[0] if names else None, "sensors": sensors}))
+    found = {"figures": figures, "engine": names[0] if names else None}
+    write_text(target, json.dumps({**found, "conditions": watch.conditions.model_dump(mode="json")}))
 
 
 def section_apart(section: str, engine: EngineName, package: Path, limit_s: float) -> Figures:

@@ -6,7 +6,6 @@ import contextlib
 import resource
 import time
 from dataclasses import dataclass
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ def soak_figures(opening: Opening, plan: SoakPlan) -> dict[str, Any]:
     device, resident, done = [], [], 0
     start_s = time.monotonic()
     with contextlib.closing(session):
-        frames = cycle(pinned_frames(session, 2 * plan.lanes, plan.height, plan.width))
+        frames = pinned_frames(session, plan.height, plan.width).endless()
         for _ in range(plan.lanes):
             session.submit(next(frames), "bgr")
         while done < plan.frames and time.monotonic() - start_s < plan.limit_s:

@@ -49,6 +49,7 @@ def targets(sections: Sections) -> list[Target]:
         ("bandwidth", "kernels on 4K frames", _bandwidth),
         ("peers", "against torch", _peers),
         ("soak", "memory over 100,000 frames", _soak),
+        ("bench", "at a camera's rate, stages, roofline", _bench),
     ]
     lines: list[Target] = []
     for section, words, make in makers:
@@ -140,3 +141,25 @@ def _soak(figures: Mapping[str, Any]) -> list[Target]:
             flat and figures["frames"] >= SOAK_FRAMES,
         )
     ]
+
+
+def _bench(figures: Mapping[str, Any]) -> list[Target]:
+    stages = ", ".join(f"{name} {spread['p50_ms']:.3f}" for name, spread in figures["stages"].items())
+    lines = [Target("stages of a frame, p50", f"{stages} ms", "", None)]
+    lines += [_paced(paced) for paced in figures["paced"]]
+    roofline = figures["roofline"]
+    if roofline is None:
+        return [*lines, Target("the network against the roofline", "not measured", figures["roofline_missing"], None)]
+    share = f"{roofline['bound_ms']:.3f} of {roofline['infer_p50_ms']:.3f} ms, {roofline['achieved']:.0%}"
+    return [*lines, Target("the network against the roofline", share, "", None)]
+
+
+def _paced(paced: Mapping[str, Any]) -> Target:
+    spread, at_work = paced["series"]["end_to_end"], paced["at_work"]
+    return Target(
+        f"frames that come at {paced['rate_hz']:.4g} Hz, to the mask at their size",
+        f"p50 {spread['p50_ms']:.3f}, p99 {spread['p99_ms']:.3f} ms (engine's own p50 {at_work['p50_ms']:.3f}); "
+        f"{paced['over_budget_share']:.2%} later than {paced['budget_ms']:.1f} ms or dropped",
+        "",
+        None,
+    )

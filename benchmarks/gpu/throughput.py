@@ -6,17 +6,17 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from itertools import cycle
 from typing import Any
 
-from benchmarks.gpu.frames import on_device, picture, pinned_frames
+from benchmarks.gpu.alternation import alternated
+from benchmarks.gpu.frames import on_device, pinned_frames
 from benchmarks.gpu.gpu_clock import GpuClock
 from benchmarks.gpu.lane_access import LaneAccess
 from benchmarks.gpu.opening import Opening
-from benchmarks.gpu.stability import Windows, alternated
 from edgeseg.optional import require
+from edgeseg.runtime.bench.stability import StabilityRule
 
-WINDOWS = Windows(samples=3, limit_s=8.0)
+RULE = StabilityRule(window_samples=3, window_s=0.1, max_s=8.0)
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class ThroughputPlan:
     lanes: tuple[int, ...] = (1, 2, 3, 4)
     burst: int = 100
     """Frames in one sample."""
-    windows: Windows = WINDOWS
+    rule: StabilityRule = RULE
 
 
 def throughput_figures(opening: Opening, plan: ThroughputPlan) -> dict[str, Any]:
@@ -45,8 +45,9 @@ def _alone(opening: Opening, plan: ThroughputPlan) -> dict[str, Any]:
         stack.callback(session.close)
         lane = LaneAccess(session)
         clock = GpuClock(lane.stream)
-        frames = cycle(pinned_frames(session, 8, plan.height, plan.width))
-        source = on_device(stack, picture(plan.height, plan.width, 0), "a frame")
+        pinned = pinned_frames(session, plan.height, plan.width)
+        frames = pinned.endless()
+        source = on_device(stack, pinned.images[0], "a frame")
         launch = lane.graph_launch(source, plan.width, plan.height)
 
         def copy() -> None:
@@ -56,13 +57,13 @@ def _alone(opening: Opening, plan: ThroughputPlan) -> dict[str, Any]:
             "whole_graph": lambda: clock.mean_ms(launch, plan.burst),
             "copies": lambda: clock.mean_ms(copy, plan.burst),
         }
-        return {name: asdict(measured) for name, measured in alternated(samplers, plan.windows).items()}
+        return {name: asdict(measured) for name, measured in alternated(samplers, plan.rule).items()}
 
 
 def _through_lanes(opening: Opening, plan: ThroughputPlan, lanes: int) -> dict[str, Any]:
     session = opening.session(lanes=lanes, frame_bytes=3 * plan.height * plan.width)
     with contextlib.closing(session):
-        frames = cycle(pinned_frames(session, 2 * lanes, plan.height, plan.width))
+        frames = pinned_frames(session, plan.height, plan.width).endless()
         for _ in range(lanes):
             session.submit(next(frames), "bgr")
 
@@ -74,7 +75,7 @@ def _through_lanes(opening: Opening, plan: ThroughputPlan, lanes: int) -> dict[s
             return (time.perf_counter_ns() - start_ns) / 1e6 / plan.burst
 
         samplers: dict[str, Callable[[], float]] = {"frame": burst_ms}
-        measured = alternated(samplers, plan.windows)["frame"]
+        measured = alternated(samplers, plan.rule)["frame"]
         for _ in range(lanes):
             session.finish()
     return asdict(measured)

@@ -27,7 +27,7 @@ def test_latency_is_held_against_the_engine_the_copies_and_60_microseconds(
     lines = targets({"latency": latency(lane, device_frame)})
     assert [line.verdict for line in lines[1:3]] == verdicts
     assert "0.680 ms" in lines[1].limit and "0.560 ms" in lines[2].limit
-    assert [line.verdict for line in lines[4:]] == ["not measured"] * 4
+    assert [line.verdict for line in lines[4:]] == ["not measured"] * 5
 
 
 def test_throughput_is_the_best_of_the_lanes_against_the_slower_of_graph_and_copies() -> None:
@@ -58,8 +58,37 @@ def test_kernels_are_held_against_twice_the_time_of_their_bytes() -> None:
 )
 def test_memory_is_flat_over_all_frames(frames: int, device: int, resident: int, verdict: str) -> None:
     figures = {"frames": frames, "device_growth_bytes": device, "resident_growth_bytes": resident}
-    assert targets({"soak": figures})[-1].verdict == verdict
+    (line,) = [line for line in targets({"soak": figures}) if line.name.startswith(f"memory over {frames} frames")]
+    assert line.verdict == verdict
 
 
 def test_a_section_that_failed_says_so() -> None:
     assert {line.verdict for line in targets({"peers": {"error": "no torch"}})} == {"not measured"}
+
+
+def test_what_has_no_limit_is_given_without_a_verdict() -> None:
+    spread = {"p50_ms": 1.0, "p99_ms": 3.0}
+    paced = {"rate_hz": 50.0, "budget_ms": 20.0, "over_budget_share": 0.125, "at_work": spread}
+    figures = {
+        "stages": {"pre": {"p50_ms": 0.25}, "infer": {"p50_ms": 0.5}},
+        "paced": [{**paced, "series": {"end_to_end": spread}}],
+        "roofline": {"bound_ms": 0.1, "infer_p50_ms": 0.4, "achieved": 0.25},
+    }
+    stages, at_50, roofline = targets({"bench": figures})[-3:]
+    assert stages.figure == "pre 0.250, infer 0.500 ms"
+    assert "50 Hz" in at_50.name and "p99 3.000 ms" in at_50.figure and "12.50% later than 20.0 ms" in at_50.figure
+    assert roofline.figure == "0.100 of 0.400 ms, 25%"
+    assert {line.verdict for line in (stages, at_50, roofline)} == {"-"}
+    unknown = targets({"bench": {**figures, "roofline": None, "roofline_missing": "the peaks are not known"}})[-1]
+    assert unknown.verdict == "not measured" and unknown.limit == "the peaks are not known"
+
+
+def test_torchs_ratios_are_to_one_lane() -> None:
+    figures = {
+        "ms": {"lane": measured(0.5), "torch eager": measured(1.25)},
+        "times_the_lane": {"torch eager": 2.5},
+        "not_measured": {"torch.compile": "no compiler"},
+    }
+    lines = {line.name: line for line in targets({"peers": figures})}
+    assert lines["torch eager against one lane (0.500 ms)"].figure == "2.50 times as long"
+    assert lines["torch.compile against one lane"].verdict == "not measured"

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import json
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,23 @@ import pytest
 from benchmarks.gpu import sections
 from benchmarks.gpu.__main__ import main
 from benchmarks.gpu.bandwidth import BandwidthPlan, bandwidth_figures
+from benchmarks.gpu.bench import GpuBenchPlan, bench_figures
 from benchmarks.gpu.latency import LatencyPlan, latency_figures
 from benchmarks.gpu.opening import Opening
 from benchmarks.gpu.probes import probed
 from benchmarks.gpu.real_driver import RealGpu, real_gpu
 from benchmarks.gpu.results import document_of, write_results
 from benchmarks.gpu.soak import SoakPlan, soak_figures
-from benchmarks.gpu.stability import Windows
 from benchmarks.gpu.throughput import ThroughputPlan, throughput_figures
 from edgeseg.errors import EdgesegError
 from edgeseg.graph.files import load_onnx
+from edgeseg.runtime.bench.plan import BenchPlan, rule_within
+from edgeseg.runtime.bench.report import Conditions
+from edgeseg.runtime.bench.stability import StabilityRule
 from edgeseg.runtime.loading import open_onnx
 
-SHORT = Windows(samples=2, most=3, limit_s=10.0)
+SHORT = StabilityRule(window_samples=2, window_s=0.0, max_s=0.2)
+SHORT_BENCH = BenchPlan(rates=(Fraction(50),), lanes=(), batches=(), rule=rule_within(0.3))
 SIZE = {"height": 90, "width": 120}
 DOUBLE = RealGpu("The Double", "8.7", "none")
 
@@ -51,13 +56,12 @@ def current(double: Any) -> Iterator[None]:
 
 def short_figures(opening: Opening) -> dict[str, Any]:
     """Every section but the peers', in a moment."""
-    bandwidth = BandwidthPlan(**SIZE, network=(32, 32), frames=3, streams=2, copy_bytes=1 << 16, windows=SHORT)
+    bandwidth = BandwidthPlan(**SIZE, network=(32, 32), frames=3, streams=2, copy_bytes=1 << 16, rule=SHORT)
     return {
-        "latency": latency_figures(
-            opening, LatencyPlan(**SIZE, frames=2, repetitions=2, parity_frames=2, windows=SHORT)
-        ),
-        "throughput": throughput_figures(opening, ThroughputPlan(**SIZE, lanes=(1, 2), burst=4, windows=SHORT)),
+        "latency": latency_figures(opening, LatencyPlan(**SIZE, frames=2, repetitions=2, parity_frames=2, rule=SHORT)),
+        "throughput": throughput_figures(opening, ThroughputPlan(**SIZE, lanes=(1, 2), burst=4, rule=SHORT)),
         "bandwidth": bandwidth_figures(bandwidth),
+        "bench": bench_figures(opening, GpuBenchPlan(**SIZE, plan=SHORT_BENCH)),
         "soak": soak_figures(opening, SoakPlan(**SIZE, frames=200, readings=10)),
     }
 
@@ -66,13 +70,16 @@ def test_each_section_gives_what_the_page_shows(current: None, opening: Opening,
     figures = short_figures(opening)
     assert set(figures["latency"]["ms"]) == {"engine", "lane", "device_frame", "h2d", "d2h", "whole_graph"}
     assert figures["latency"]["parity"] == {"frames": 2, "worst": 0.0, "mean": 0.0, "mask_flips": 0.0}
+    assert [paced["rate_hz"] for paced in figures["bench"]["paced"]] == [50.0]
+    assert set(figures["bench"]["stages"]) == {"copy", "pre", "infer", "post", "launch", "scale"}
+    assert {layer["precision"] for layer in figures["bench"]["roofline"]["layers"]} == {"fp16"}
     assert figures["soak"]["frames"] == 200 and figures["soak"]["device_growth_bytes"] == 0
     assert set(figures["bandwidth"]["kernels"]) == {"bgr24", "bgr0", "nv12", "mask"}
     kernel = figures["bandwidth"]["kernels"]["nv12"]
     assert kernel["all_frames_bytes"] == 3 * (90 * 120 * 3 // 2 + 3 * 32 * 32)
     engine = {"name": opening.name, "stand_in": True}
     measured = {
-        name: {"figures": section, "engine": engine, "sensors": {"not_read": "a double"}}
+        name: {"figures": section, "engine": engine, "conditions": Conditions().model_dump(mode="json")}
         for name, section in figures.items()
     }
     measured["peers"] = {"error": "not run"}
@@ -112,7 +119,7 @@ def test_peers_are_ratios_of_one_run(current: None, opening: Opening) -> None:
     torch = pytest.importorskip("torch")
     from benchmarks.gpu.peers import PeersPlan, peers_figures
 
-    plan = PeersPlan(**SIZE, device="cpu", dtype=torch.float32, compiled=False, windows=SHORT)
+    plan = PeersPlan(**SIZE, device="cpu", dtype=torch.float32, compiled=False, rule=SHORT)
     figures = peers_figures(opening, plan)
     assert figures["not_measured"] == {}
     assert set(figures["times_the_lane"]) == {"torch eager", "naive loop"}
@@ -154,6 +161,18 @@ def test_a_section_that_hangs_or_fails_is_an_error_and_no_more(double: Any, tmp_
     assert "not done within 0 s" in found["error"]
     found = sections.section_apart("latency", "torch", tmp_path / "no-package", limit_s=60)
     assert "exit code 5" in found["error"] and "no-package" in found["error"]
+
+
+def test_a_section_is_written_with_its_engine_and_the_sensors_readings(
+    double: Any, opening: Opening, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = SoakPlan(**SIZE, frames=20, readings=10)
+    monkeypatch.setattr(sections, "opening_for", lambda engine, package: opening)
+    monkeypatch.setattr(sections, "figures_of", lambda section, open_engine: soak_figures(open_engine(), plan))
+    sections.run_section("soak", "torch", tmp_path / "package", tmp_path / "soak.json")
+    found = json.loads((tmp_path / "soak.json").read_text())
+    assert found["engine"] == {"name": opening.name, "stand_in": True} and found["figures"]["frames"] == 20
+    assert Conditions.model_validate(found["conditions"]).samples >= 1
 
 
 def test_torchs_engine_runs_between_raw_addresses(
