@@ -28,7 +28,7 @@ from edgeseg.runtime.cuda.kernels.parameters import (
 )
 from edgeseg.runtime.cuda.launches import Kernels
 
-RULE = StabilityRule(window_samples=10, window_s=0.1, max_s=8.0)
+RULE = StabilityRule(window_samples=10, window_s=0.1, max_s=6.0)
 Work = Callable[[Any, int], None]
 """Puts the kernel for one of the frames on a stream."""
 

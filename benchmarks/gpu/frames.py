@@ -14,12 +14,13 @@ from edgeseg.runtime.cuda.buffers import device_buffer
 from edgeseg.runtime.cuda.session import CudaSession
 
 
-def pinned_frames(session: CudaSession, height: int, width: int) -> BenchFrames:
-    """Frames in memory that the session has pinned, as the worker pins its ring; valid while it is open."""
+def pinned_frames(session: CudaSession, height: int, width: int) -> tuple[BenchFrames, bool]:
+    """Frames whose memory the session pins, as the worker pins its ring, and whether the driver allows that.
+
+    They must outlive the session.
+    """
     frames = synthetic_frames(height, width)
-    if not session.pin(frames.block):
-        raise RuntimeError("the frames' memory cannot be pinned here")
-    return frames
+    return frames, session.pin(frames.block)
 
 
 def some_frames(height: int, width: int, count: int) -> list[Frame]:

@@ -47,12 +47,13 @@ def latency_figures(opening: Opening, plan: LatencyPlan) -> dict[str, Any]:
     with contextlib.ExitStack() as stack:
         session = opening.session(lanes=1, frame_bytes=frame_bytes)
         stack.callback(session.close)
-        pinned = pinned_frames(session, plan.height, plan.width)  # kept here: it must outlive the session
-        samplers = _samplers(opening, plan, session, pinned, stack)
+        frames, is_pinned = pinned_frames(session, plan.height, plan.width)
+        samplers = _samplers(opening, plan, session, frames, stack)
         figures = {name: asdict(measured) for name, measured in alternated(samplers, plan.rule).items()}
-        breakdown = _breakdown(session, pinned.images[0], plan.rule.window_samples)
+        breakdown = _breakdown(session, frames.images[0], plan.rule.window_samples)
         parity = _parity(opening, session, plan)
-    return {"frame": f"{plan.width}x{plan.height} BGR", "ms": figures, "host_ms": breakdown, "parity": parity}
+    frame = f"{plan.width}x{plan.height} BGR"
+    return {"frame": frame, "frames_pinned": is_pinned, "ms": figures, "host_ms": breakdown, "parity": parity}
 
 
 def _samplers(

@@ -33,7 +33,7 @@ def soak_figures(opening: Opening, plan: SoakPlan) -> dict[str, Any]:
     device, resident, done = [], [], 0
     start_s = time.monotonic()
     with contextlib.closing(session):
-        frames = pinned_frames(session, plan.height, plan.width).endless()
+        frames = pinned_frames(session, plan.height, plan.width)[0].endless()
         for _ in range(plan.lanes):
             session.submit(next(frames), "bgr")
         while done < plan.frames and time.monotonic() - start_s < plan.limit_s:

@@ -63,10 +63,11 @@ def _latency(figures: Mapping[str, Any]) -> list[Target]:
     copies = p50["h2d"] + p50["d2h"]
     lane_limit, device_limit = p50["engine"] + copies + OVERHEAD_MS, p50["engine"] + OVERHEAD_MS
     parity = figures["parity"]
+    memory = "pinned memory" if figures["frames_pinned"] else "memory that the driver refuses to pin"
     return [
         Target("T, the bare engine's graph", f"{p50['engine']:.3f} ms", "", None),
         Target(
-            "one lane, frame in pinned memory to mask on the host, p50",
+            f"one lane, frame in {memory} to mask on the host, p50",
             f"{p50['lane']:.3f} ms",
             f"T + H2D {p50['h2d']:.3f} + D2H {p50['d2h']:.3f} + 0.060 = {lane_limit:.3f} ms",
             p50["lane"] <= lane_limit,

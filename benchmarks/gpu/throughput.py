@@ -16,7 +16,7 @@ from benchmarks.gpu.opening import Opening
 from edgeseg.optional import require
 from edgeseg.runtime.bench.stability import StabilityRule
 
-RULE = StabilityRule(window_samples=3, window_s=0.1, max_s=8.0)
+RULE = StabilityRule(window_samples=3, window_s=0.1, max_s=6.0)
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def _alone(opening: Opening, plan: ThroughputPlan) -> dict[str, Any]:
         stack.callback(session.close)
         lane = LaneAccess(session)
         clock = GpuClock(lane.stream)
-        pinned = pinned_frames(session, plan.height, plan.width)
+        pinned, _ = pinned_frames(session, plan.height, plan.width)
         frames = pinned.endless()
         source = on_device(stack, pinned.images[0], "a frame")
         launch = lane.graph_launch(source, plan.width, plan.height)
@@ -63,7 +63,7 @@ def _alone(opening: Opening, plan: ThroughputPlan) -> dict[str, Any]:
 def _through_lanes(opening: Opening, plan: ThroughputPlan, lanes: int) -> dict[str, Any]:
     session = opening.session(lanes=lanes, frame_bytes=3 * plan.height * plan.width)
     with contextlib.closing(session):
-        frames = pinned_frames(session, plan.height, plan.width).endless()
+        frames = pinned_frames(session, plan.height, plan.width)[0].endless()
         for _ in range(lanes):
             session.submit(next(frames), "bgr")
 

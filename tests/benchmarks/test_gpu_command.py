@@ -69,6 +69,16 @@ def test_what_fails_is_said_and_the_rest_runs(
     assert (tmp_path / "out" / "gpu.log").is_file()
 
 
+def test_a_limit_that_is_not_met_shows_in_the_exit_code(
+    command: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr(command, "_no_gpu", lambda: None)
+    monkeypatch.setattr(command, "_step", lambda name, *_, **__: 3 if name == "benchmarks" else 0)
+    monkeypatch.setattr(command.Packages, "install", lambda packages: True)
+    assert command.main([]) == 3
+    assert "a limit NOT MET" in capsys.readouterr().out
+
+
 def test_the_report_of_pytest_in_a_line(command: Any) -> None:
     assert "ended early" in command._test_summary(command.JUNIT)
     command.JUNIT.write_text('<testsuites><testsuite tests="10" failures="1" errors="1" skipped="3"/></testsuites>')

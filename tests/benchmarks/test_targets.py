@@ -14,7 +14,8 @@ def measured(p50: float) -> dict[str, Any]:
 def latency(lane: float, device_frame: float) -> dict[str, Any]:
     p50 = {"engine": 0.5, "h2d": 0.1, "d2h": 0.02, "lane": lane, "device_frame": device_frame, "whole_graph": 0.6}
     parity = {"frames": 8, "worst": 0.01, "mean": 0.001, "mask_flips": 0.0001}
-    return {"ms": {name: measured(value) for name, value in p50.items()}, "parity": parity}
+    ms = {name: measured(value) for name, value in p50.items()}
+    return {"ms": ms, "frames_pinned": True, "parity": parity}
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,7 @@ def test_latency_is_held_against_the_engine_the_copies_and_60_microseconds(
 ) -> None:
     lines = targets({"latency": latency(lane, device_frame)})
     assert [line.verdict for line in lines[1:3]] == verdicts
+    assert "frame in pinned memory" in lines[1].name
     assert "0.680 ms" in lines[1].limit and "0.560 ms" in lines[2].limit
     assert [line.verdict for line in lines[4:]] == ["not measured"] * 5
 
