@@ -46,8 +46,9 @@ cuda-double: $(INSTALLED)
 
 # On a machine with an NVIDIA GPU: tests and benchmarks of the CUDA runtime, in under ten minutes. Needs no .venv.
 GPU_LIMIT_S ?= 570
+GPU_WHEELS ?= wheels
 gpu:
-	$(PYTHON) ci/gpu.py --limit-s $(GPU_LIMIT_S)
+	$(PYTHON) ci/gpu.py --limit-s $(GPU_LIMIT_S) --wheels $(GPU_WHEELS)
 
 # What `make gpu` needs where there is no network; here, for Python $(GPU_PYTHON_VERSION) on x86-64.
 GPU_PYTHON_VERSION ?= 3.12

@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     if no_gpu and not options.rehearse:
         _say(f"make gpu needs an NVIDIA GPU: {no_gpu}")
         return NO_GPU_EXIT_CODE
-    packages = Packages(WORK, [Path(folder) for folder in options.wheels], _step)
+    packages = Packages(WORK, [Path(folder).resolve() for folder in options.wheels], _step)
     failed = [] if packages.install() else ["install"]
     failed += [] if packages.pycuda() else ["pycuda"]
     tests = [sys.executable, "-m", "pytest", "tests/gpu", "-m", "gpu", "-q", "-rs", "--durations=10"]
