@@ -152,11 +152,15 @@ class LatencyReport(Value):
     end_to_end: Percentiles
     fps: float
     cpu_ms_per_frame: float
-    """Processor time of the whole process divided by frames."""
+    """Processor time of the whole process divided by frames; an engine's own process is not in it."""
     backend: str
     precision: Precision
     machine: str
-    """Processor and cores, or GPU: a latency means nothing without it."""
+    """Processor and cores, the GPU before them where one inferred: a latency means nothing without it."""
+    retries: int = 0
+    """Frames that were handed to the engine again, because its process died or refused them; none is left out."""
+    restarts: int = 0
+    """How often the engine's process died and was started again."""
     clocks: dict[str, float] | None = None
     power_watts: float | None = None
 

@@ -73,7 +73,8 @@ class TensorRtBuilder:
     def _int8_convolutions(self, plan: bytes, convolutions: list[str]) -> int:
         if self.gpu is None:
             return convolution_types(plan).count("int8")
-        return int8_convolutions(engine_information(self.trt, open_plan(self.trt, plan)), convolutions)
+        engine = open_plan(self.trt, plan, host_code=self.options.version_compatible)
+        return int8_convolutions(engine_information(self.trt, engine), convolutions)
 
     def _binding(self) -> Binding:
         if self.gpu is None:

@@ -108,6 +108,9 @@ def _config(
         _set_compatibility(trt, config, options)
     else:
         _set_targets(trt, cast("tensorrt_rtx.IBuilderConfig", config), flavour, options)
+    user_allocation = getattr(trt.BuilderFlag, "REQUIRE_USER_ALLOCATION", None)
+    if user_allocation is not None:  # TensorRT-RTX: without it, capture may be refused
+        config.set_flag(user_allocation)
     if options.strip:
         for name in ("STRIP_PLAN", "REFIT_IDENTICAL"):
             config.set_flag(_member(trt, flavour, "BuilderFlag", name))

@@ -17,6 +17,7 @@ from edgeseg.packages import find_model, onnx_of
 from edgeseg.runtime.bench.roofline import at_precision
 from edgeseg.runtime.bench.targets import BenchTarget, Layout, OpenTarget, target_of
 from edgeseg.runtime.bindings import PACKAGES
+from edgeseg.runtime.cuda.session import CudaOptions
 from edgeseg.runtime.loading import open_engine, open_onnx
 from edgeseg.runtime.passports import read_checked
 from edgeseg.runtime.session import Session
@@ -54,7 +55,7 @@ def subject_of(path: Path) -> Subject:
     if files.kind == "engine":
         return _of_engine(path)
     costs = convolution_costs(load_onnx(onnx_of(files)).proto)
-    opener = _opener(path, is_engine=False, largest_batch=LARGEST_BATCH)
+    opener = _opener(path, None, LARGEST_BATCH)
     return Subject(opener, CPU_BACKEND, _version_here(CPU_BACKEND), False, costs)
 
 
@@ -62,7 +63,7 @@ def _of_engine(path: Path) -> Subject:
     data, passport = read_checked(path)
     costs, missing = _costs_of(passport, data, path)
     tf32 = False if passport.backend == CPU_BACKEND else passport.build_flags.get("tf32")
-    opener = _opener(path, is_engine=True, largest_batch=_largest_batch(passport))
+    opener = _opener(path, passport.backend, _largest_batch(passport))
     version = _version_here(passport.backend) or passport.backend_version
     return Subject(opener, passport.backend, version, tf32, costs, missing)
 
@@ -73,16 +74,23 @@ def _version_here(backend: str) -> str | None:
     return None if package is None or not is_installed(package) else str(require(package).__version__)
 
 
-def _opener(path: Path, *, is_engine: bool, largest_batch: int) -> OpenTarget:
+def _opener(path: Path, backend: str | None, largest_batch: int) -> OpenTarget:
     def open_target(layout: Layout) -> BenchTarget:
-        return target_of(lambda: _open_session(path, is_engine, layout), layout.lanes, largest_batch)
+        return target_of(lambda: _open_session(path, backend, layout), layout.lanes, largest_batch)
 
     return open_target
 
 
-def _open_session(path: Path, is_engine: bool, layout: Layout) -> Session:
-    """The one place that turns a layout into a session."""
-    return open_engine(path, layout.threads) if is_engine else open_onnx(path, layout.threads)
+def _open_session(path: Path, backend: str | None, layout: Layout) -> Session:
+    """The one place that turns a layout into a session. A GPU's is opened in this process: a bench may end with it."""
+    if backend is None:
+        return open_onnx(path, layout.threads)
+    if backend == CPU_BACKEND:
+        return open_engine(path, layout.threads)
+    from edgeseg.runtime.cuda.opening import open_cuda_session
+
+    options = CudaOptions(lanes=layout.lanes, frame_bytes=layout.frame_bytes, stage_times=layout.stage_times)
+    return open_cuda_session(path, options)
 
 
 def _largest_batch(passport: EngineArtifact) -> int:

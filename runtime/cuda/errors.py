@@ -9,9 +9,8 @@ from typing import Any
 
 from edgeseg.errors import EdgesegError, MissingComponentError
 from edgeseg.optional import require
+from edgeseg.runtime.worker.failures import ProcessLostError, TransientError
 
-STICKY_EXIT_CODE = 77
-"""Exit code of a worker process that a sticky CUDA error has ended."""
 _OUT_OF_MEMORY = 2
 _ONLY_WHILE_CAPTURING = range(900, 910)
 _NO_CONTEXT = (3, 201)
@@ -19,10 +18,8 @@ _NO_CONTEXT = (3, 201)
 _LAUNCH_OUT_OF_RESOURCES = 701
 
 
-class CudaError(EdgesegError):
+class CudaError(TransientError):
     """A CUDA call was refused; the context still works."""
-
-    exit_code = 4
 
 
 class DeviceMemoryError(CudaError):
@@ -33,7 +30,7 @@ class LaunchRefusedError(CudaError):
     """The driver or the engine refused to start work; nothing ran."""
 
 
-class StickyCudaError(CudaError):
+class StickyCudaError(CudaError, ProcessLostError):
     """The context is lost, and with it every result under way.
 
     CUDA answers every later call of this process with the same error; only a new process helps (CUDA Driver API, for

@@ -7,9 +7,12 @@ from typing import Any
 from edgeseg.frames import Frame
 from edgeseg.optional import require
 from edgeseg.runtime.cuda.buffers import PinnedFrames
-from edgeseg.runtime.cuda.errors import checked
-from edgeseg.runtime.cuda.lane import ExecutionContext, Lane, LaneSpec
+from edgeseg.runtime.cuda.device_frames import DeviceFrame
+from edgeseg.runtime.cuda.engine import ExecutionContext
+from edgeseg.runtime.cuda.errors import checked, translated
+from edgeseg.runtime.cuda.lane import Lane, LaneSpec
 from edgeseg.runtime.cuda.launches import Kernels
+from edgeseg.specs import Crop
 
 STAGES = ("copy", "pre", "infer", "post")
 """The copy to a discrete GPU (with the one to pinned memory before it, where the frame does not lie in such); the
@@ -43,6 +46,8 @@ class TimedLane(Lane):
 
     def stage_times_ns(self) -> dict[str, int]:
         """Stage -> nanoseconds, of the frame whose result was taken last; without ``copy`` on an integrated GPU."""
+        with translated("wait for the GPU's times"):
+            self._done.synchronize()  # of a result that was left on the device nobody has waited
         times, before = {}, _START
         for stage in STAGES:
             elapsed = self._driver.cuEventElapsedTime(self._events[before], self._events[stage])
@@ -51,6 +56,12 @@ class TimedLane(Lane):
         if self._spec.integrated:
             times["pre"] += times.pop("copy")
         return times
+
+    def submit_device(self, frame: DeviceFrame, crop: Crop | None) -> None:
+        """As of `Lane`; ``copy`` is next to nothing."""
+        self._record(_START)
+        self._record("copy")
+        super().submit_device(frame, crop)
 
     def close(self) -> None:
         """Give everything back; closing twice is fine."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from edgeseg.runtime.layers.report import LayerReport, report_of
 from edgeseg.runtime.machine import describe_machine
 from edgeseg.runtime.passports import read_checked
 from edgeseg.runtime.tensorrt_module import TensorRtModule, open_plan
+
+if TYPE_CHECKING:
+    import tensorrt
 
 INFERENCES = 20
 
@@ -56,7 +59,7 @@ def _executed(data: bytes, passport: EngineArtifact) -> LayerReport:
     try:
         times_ms, information = _timed(trt, data, passport, batch)
     except MissingComponentError as error:
-        layers = inspected_layers(engine_information(trt, open_plan(trt, data)))
+        layers = inspected_layers(engine_information(trt, _opened(trt, data, passport)))
         return report_of(passport, layers, None, f"not executed: {error.what}")
     source = f"IProfiler of {passport.backend} {passport.backend_version}, median of {INFERENCES} inferences"
     layers = inspected_layers(information, times_ms)
@@ -79,6 +82,10 @@ def _timed(trt: TensorRtModule, data: bytes, passport: EngineArtifact, batch: in
             name: device_buffer(memory, math.prod(shape) * item_bytes[name], f"the engine's {name}")
             for name, shape in shapes.items()
         }
-        engine = open_plan(trt, data)
+        engine = _opened(trt, data, passport)
         times_ms = measured_ms(trt, engine, inputs, addresses.__getitem__, INFERENCES)
         return times_ms, engine_information(trt, engine)
+
+
+def _opened(trt: TensorRtModule, data: bytes, passport: EngineArtifact) -> tensorrt.ICudaEngine:
+    return open_plan(trt, data, host_code=bool(passport.build_flags.get("version_compatible")))

@@ -9,10 +9,18 @@ import pydantic
 
 from edgeseg.dataset import Pair, hash_pairs
 from edgeseg.errors import BadInputError
-from edgeseg.frames import Frame, Mask
+from edgeseg.frames import Frame, Mask, Probability
 from edgeseg.metrics import ImageScore, score_image
 from edgeseg.progress import Track, silent
-from edgeseg.runtime.session import FrameBatch, ProbabilityBatch, Session, SessionInfo, segment
+from edgeseg.runtime.session import (
+    ColourOrder,
+    FrameBatch,
+    ProbabilityBatch,
+    Session,
+    SessionInfo,
+    probability_of,
+    segment,
+)
 from edgeseg.values import Value
 
 
@@ -57,17 +65,31 @@ class FiniteSession:
             NotFiniteError: NaN or infinity among the probabilities.
         """
         probability = self._session.infer(frames)
-        wrong = int(np.count_nonzero(~np.isfinite(probability)))
-        if wrong:
-            raise NotFiniteError(
-                "the network gave probabilities that are not finite",
-                found=f"NaN or infinity in {wrong} of {probability.size} pixels",
-                expected="values from 0 to 1",
-            )
+        _check_finite(probability)
+        return probability
+
+    def probability(self, frame: Frame, colour_order: ColourOrder = "rgb") -> Probability:
+        """Run the network on one frame of any size: float32 [C,h,w].
+
+        Raises:
+            NotFiniteError: NaN or infinity among the probabilities.
+        """
+        probability = probability_of(self._session, frame, colour_order)
+        _check_finite(probability)
         return probability
 
     def close(self) -> None:
         """Nothing: the session belongs to whoever opened it."""
+
+
+def _check_finite(probability: ProbabilityBatch) -> None:
+    wrong = int(np.count_nonzero(~np.isfinite(probability)))
+    if wrong:
+        raise NotFiniteError(
+            "the network gave probabilities that are not finite",
+            found=f"NaN or infinity in {wrong} of {probability.size} pixels",
+            expected="values from 0 to 1",
+        )
 
 
 def evaluate(session: Session, pairs: Sequence[Pair], track: Track = silent) -> Evaluation:

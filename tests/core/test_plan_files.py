@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeseg.artifacts import PRECISIONS, PrecisionPlan
@@ -13,6 +13,7 @@ names = st.text(st.characters(codec="utf-8"), max_size=12)
 plans = st.builds(PrecisionPlan, default=precisions, layers=st.dictionaries(names, precisions, max_size=5))
 
 
+@settings(deadline=None)
 @given(plan=plans, others=st.dictionaries(names, precisions, max_size=3), form=st.sampled_from([".toml", ".json"]))
 def test_a_plan_comes_back_from_its_file(
     plan: PrecisionPlan, others: dict[str, str], form: str, tmp_path_factory: pytest.TempPathFactory

@@ -14,6 +14,10 @@ from typing import Any
 
 import pytest
 
+from edgeseg.artifacts import EngineArtifact
+from edgeseg.cli import run as edgeseg
+from edgeseg.runtime.passports import passport_path
+
 FOLDER = Path(__file__).parent
 
 
@@ -91,3 +95,42 @@ def standin(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     import standin_engine
 
     return standin_engine.open_standin
+
+
+@pytest.fixture
+def library(double: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The stand-ins for TensorRT and TensorRT-RTX instead of the packages; the file that their calls are noted in."""
+    for folder in (FOLDER, FOLDER / "standins"):
+        monkeypatch.syspath_prepend(folder)
+    for name in ("tensorrt", "tensorrt_rtx"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    log = tmp_path / "calls.log"
+    monkeypatch.setenv("EDGESEG_STANDIN_LOG", str(log))
+    monkeypatch.setenv("XDG_CACHE_HOME", os.environ["XDG_CACHE_HOME"])
+    return log
+
+
+@pytest.fixture
+def build(library: Path, small_onnx: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Path]:
+    """`edgeseg build-engine` of the small network; a passport may be changed afterwards."""
+
+    def command(backend: str = "tensorrt", **changes: Any) -> Path:
+        out = tmp_path / "engines" / f"{backend}.engine"
+        words = ["build-engine", str(small_onnx), "--precision", "fp32", "--backend", backend, "--out", str(out)]
+        assert edgeseg(words) == 0
+        capsys.readouterr()
+        passport = EngineArtifact.read(passport_path(out))
+        assert passport.backend_version.endswith("+standin")
+        if backend == "tensorrt-rtx":  # the double is of compute capability 8.7 and has no driver file
+            binding = passport.binding.model_copy(update={"compute_capabilities": ("8.7",)})
+            changes = {"binding": binding} | changes
+        passport.model_copy(update=changes).write(passport_path(out))
+        return out
+
+    return command
+
+
+@pytest.fixture
+def parent(double: Any) -> Callable[[], int]:
+    """How often this process has initialised CUDA."""
+    return lambda: int(double.count("cuInit"))

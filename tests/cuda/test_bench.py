@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgeseg.cli import run as edgeseg
 from edgeseg.graph.cost import convolution_costs
 from edgeseg.graph.files import load_onnx
 from edgeseg.runtime.bench.bench import bench
@@ -19,6 +22,7 @@ from edgeseg.runtime.bench.plan import BenchPlan, rule_within
 from edgeseg.runtime.bench.report import BenchReport
 from edgeseg.runtime.bench.subject import Subject
 from edgeseg.runtime.bench.targets import LaneTarget, Layout, target_of
+from edgeseg.runtime.cuda.device_frames import PackedFrame
 from edgeseg.runtime.cuda.session import CudaOptions
 
 PLAN = BenchPlan(rates=(Fraction(100),), lanes=(1, 3), batches=(1, 2), rule=rule_within(0.2))
@@ -86,6 +90,42 @@ def test_timed_stages_follow_each_other_and_change_no_result(
         assert all(taken >= 0 for taken in times.values())
         assert sum(times.values()) >= 2_000_000, "at least the delay of one operation on the double"
     timed.close()
+    assert double.live() == (0, 0)
+
+
+def test_frames_and_results_on_the_device_are_timed_too(
+    double: Any, standin: Callable[..., Any], small_onnx: Path
+) -> None:
+    from device_producer import Interface, Produced
+
+    session = standin(small_onnx, CudaOptions(frame_bytes=1, results="device", stage_times=True))
+    produced = Produced(FRAME, 3 * FRAME.shape[1])
+    double.set("delay_us", 2000)
+    for _ in range(2):
+        session.submit_device(PackedFrame(Interface(produced), "rgb24"))
+        session.finish_device()
+        times = session.stage_times_ns
+        assert list(times) == ["copy", "pre", "infer", "post"]
+        assert min(times.values()) >= 0 and times["infer"] > 0
+    produced.free()
+    session.close()
+    assert double.live() == (0, 0)
+
+
+def test_the_command_benches_a_tensorrt_engine_lane_by_lane(
+    double: Any, build: Callable[..., Path], library: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On the stand-in for TensorRT; nothing stays allocated in the command's own process."""
+    engine = build()
+    library.unlink()
+    words = ["--size", "40x30", "--rate", "none", "--lanes", "1,2", "--batch", "1,2", "--seconds", "0.2", "--json"]
+    assert edgeseg(["bench", str(engine), *words]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["backend"], report["settings"]["frames_pinned"]) == ("tensorrt", True)
+    lanes = [point for point in report["throughput"] if point["kind"] == "lanes"]
+    assert [point["lanes"] for point in lanes] == [1, 2] and all(point["frames_per_second"] for point in lanes)
+    assert list(report["stages"]) == ["copy", "pre", "infer", "post", "launch", "scale"]
+    assert {line.split()[0] for line in library.read_text().splitlines()} == {str(os.getpid())}
     assert double.live() == (0, 0)
 
 

@@ -19,6 +19,7 @@ from edgeseg.artifacts import EngineArtifact
 from edgeseg.calibration.ranges import calibrate
 from edgeseg.cli import run
 from edgeseg.errors import BadInputError, MissingComponentError, UsageError
+from edgeseg.export import backends
 from edgeseg.export.backends import builder_for
 from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.export.builders import tensorrt_builder
@@ -75,6 +76,7 @@ TARGETS = [
     ("IBuilderConfig.set_compute_capability", "ComputeCapability.SM86", 0),
     ("IBuilderConfig.set_compute_capability", "ComputeCapability.SM89", 1),
     ("IBuilderConfig.set_compute_capability", "ComputeCapability.SM120", 2),
+    ("IBuilderConfig.set_flag", "BuilderFlag.REQUIRE_USER_ALLOCATION"),
 ]
 COMPATIBLE = [
     ("IBuilderConfig.set_flag", "BuilderFlag.VERSION_COMPATIBLE"),
@@ -207,8 +209,16 @@ def test_options_that_cannot_be(key, gpu, options, error, install, small_artifac
 def test_auto_takes_what_can_be_executed_and_says_why(install) -> None:
     install("tensorrt 10.3.0")
     builder, reason = builder_for("auto")
-    assert builder.name == "onnxruntime"
-    assert "TensorRT 10.3.0 and a GPU are here" in reason
+    assert builder.name == "tensorrt"
+    assert "TensorRT 10.3.0 and NVIDIA RTX A2000 are here" in reason
+
+
+def test_auto_says_what_is_missing_to_run_the_engine(install, monkeypatch: pytest.MonkeyPatch) -> None:
+    install("tensorrt 10.3.0")
+    monkeypatch.setattr(backends, "is_installed", lambda name: False)
+    assert "cuda13" in builder_for("auto")[1]
+    monkeypatch.setattr(backends, "is_installed", lambda name: True)
+    assert "cuda13" not in builder_for("auto")[1]
 
 
 def test_tensorrt_without_a_gpu(install, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,6 +231,24 @@ def test_tensorrt_without_a_gpu(install, monkeypatch: pytest.MonkeyPatch) -> Non
     builder, reason = builder_for("auto")
     assert builder.name == "onnxruntime"
     assert "no NVIDIA driver" in reason
+    with pytest.raises(UsageError, match="no builder options"):
+        builder_for("auto", TensorRtOptions(workspace_bytes=64 << 20))
+
+
+def test_auto_hands_its_flags_to_tensorrt(install) -> None:
+    install("tensorrt 10.3.0")
+    builder, _ = builder_for("auto", TensorRtOptions(workspace_bytes=64 << 20))
+    assert isinstance(builder, TensorRtBuilder)
+    assert builder.options.workspace_bytes == 64 << 20
+
+
+def test_a_version_compatible_engine_may_bring_its_runtime(install, small_artifact: OnnxArtifact) -> None:
+    allowed = ("Runtime.engine_host_code_allowed =", True)
+    module = install("tensorrt 10.3.0")
+    build(module, small_artifact)
+    assert allowed not in module.calls
+    build(module, small_artifact, version_compatible=True)
+    assert allowed in module.calls
 
 
 def test_a_tensorrt_that_is_too_old(install) -> None:
@@ -294,7 +322,6 @@ REFUSED_FLAGS = [
     ("tensorrt-rtx", A2000, ["--version-compatible"], "no compatibility flags"),
     ("tensorrt-rtx", A2000, ["--hardware-compatible", "ampere-plus"], "no compatibility flags"),
     ("onnxruntime", A2000, ["--max-batch", "2"], "no builder options"),
-    ("auto", A2000, ["--workspace-mib", "64"], "no builder options"),
     ("tensorrt", A2000, ["--workspace-mib", "0"], "--workspace-mib"),
 ]
 

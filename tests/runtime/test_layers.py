@@ -8,7 +8,7 @@ from typing import Any
 
 import onnx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeseg.artifacts import EngineArtifact, PrecisionPlan
@@ -197,6 +197,7 @@ timed_layers = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(layers=timed_layers)
 def test_shares_and_totals_add_up(layers: list[Layer]) -> None:
     passport = EngineArtifact.model_construct(

@@ -13,15 +13,16 @@ from types import TracebackType
 
 from edgeseg.errors import BadInputError, EdgesegError, MismatchError
 from edgeseg.frames import Frame
-from edgeseg.runtime.cuda.errors import STICKY_EXIT_CODE, StickyCudaError
-from edgeseg.runtime.cuda.flights import Flights
-from edgeseg.runtime.cuda.messages import Answered, Failed, Ready, Refused, Submitted
-from edgeseg.runtime.cuda.outcomes import Loss, Outcome, SupervisorCounts, WorkerState
-from edgeseg.runtime.cuda.restarts import RestartBudget, RestartLimit
-from edgeseg.runtime.cuda.ring import FrameRing, RingLayout
-from edgeseg.runtime.cuda.worker import SessionFactory
-from edgeseg.runtime.cuda.worker_process import WorkerProcess
+from edgeseg.runtime.outcomes import Loss, Outcome
 from edgeseg.runtime.session import ColourOrder, SessionInfo
+from edgeseg.runtime.worker.counts import SupervisorCounts, WorkerState
+from edgeseg.runtime.worker.failures import LOST_EXIT_CODE, EngineDownError, ProcessLostError
+from edgeseg.runtime.worker.flights import Flights
+from edgeseg.runtime.worker.loop import SessionFactory
+from edgeseg.runtime.worker.messages import Answered, Failed, Ready, Refused, Submitted
+from edgeseg.runtime.worker.process import WorkerProcess
+from edgeseg.runtime.worker.restarts import RestartBudget, RestartLimit
+from edgeseg.runtime.worker.ring import FrameRing, RingLayout
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class SupervisedSession:
         self.failure: EdgesegError | None = None
         """The last error that a worker ended with by its own word."""
         self._hopeless = False
+        self._device_name: str | None = None
         self._state: WorkerState = "starting"
         self._loss: Loss = "died"
         self._progress_s = 0.0
@@ -71,6 +73,26 @@ class SupervisedSession:
     def info(self) -> SessionInfo:
         """What the worker runs."""
         return self._info
+
+    @property
+    def capacity(self) -> int:
+        """Frames that may be under way at once."""
+        return self._options.slots
+
+    @property
+    def restarts(self) -> int:
+        """Workers that were started after the first."""
+        return self.counts.restarts
+
+    @property
+    def device_name(self) -> str | None:
+        """The GPU that the newest ready worker runs on."""
+        return self._device_name
+
+    @property
+    def any_under_way(self) -> bool:
+        """Whether a frame waits for its outcome."""
+        return self._flights.any_under_way or self._flights.has_outcomes
 
     @property
     def state(self) -> WorkerState:
@@ -91,13 +113,18 @@ class SupervisedSession:
         until = time.monotonic() + timeout_s
         while self._state != "ready":
             if self._state in ("down", "closed"):
-                raise self.failure or EdgesegError("the engine's process ended again and again before it was ready")
+                raise self.failure or _never_ready("the engine's process ended again and again before it was ready")
             if time.monotonic() >= until:
-                raise EdgesegError("the engine was not ready in time", expected=f"within {timeout_s} s")
+                raise _never_ready(f"the engine was not ready within {timeout_s} s")
             self._advance(0.05)
 
-    def submit(self, frame: Frame, colour_order: ColourOrder = "bgr") -> int | None:
+    def submit(self, frame: Frame, colour_order: ColourOrder = "bgr", prepared: bool = False) -> int | None:
         """Hand a frame over, uint8 [H,W,3]; it is copied.
+
+        Args:
+            frame: Of any size that has room.
+            colour_order: Of `frame`.
+            prepared: It is the network's input already.
 
         Returns:
             Its sequence number, or None where no worker can take it now: show it as it is.
@@ -115,7 +142,7 @@ class SupervisedSession:
             self._progress_s = time.monotonic()
         sequence, slot = self._flights.begin()
         self._ring.frame(slot, height, width)[...] = frame
-        self._worker.send(Submitted(sequence, slot, height, width, colour_order))
+        self._worker.send(Submitted(sequence, slot, height, width, colour_order, prepared))
         return sequence
 
     def poll(self, timeout_s: float = 0.0) -> list[Outcome]:
@@ -184,21 +211,22 @@ class SupervisedSession:
     def _take(self, message: object) -> None:
         self._progress_s = time.monotonic()
         if isinstance(message, Ready):
-            self._meet(message.info)
+            self._meet(message)
         elif isinstance(message, Answered):
             self._flights.answered(message.sequence, message.infer_ns)
         elif isinstance(message, Refused):
-            self._flights.refused(message.sequence, str(message.error))
+            self._flights.refused(message.sequence, message.error)
         elif isinstance(message, Failed):
             self.failure, self._hopeless = message.error, not message.again
-            loss: Loss = "sticky" if isinstance(message.error, StickyCudaError) else "died"
+            loss: Loss = "device" if isinstance(message.error, ProcessLostError) else "died"
             self._begin_end(loss, str(message.error))
 
-    def _meet(self, info: SessionInfo) -> None:
-        if info == self._info:
-            self._state = "ready"
+    def _meet(self, ready: Ready) -> None:
+        if ready.info == self._info:
+            self._state, self._device_name = "ready", ready.device_name
             return
-        self.failure = MismatchError("the engine's process opened another engine", found=info, expected=self._info)
+        what = "the engine's process opened another engine"
+        self.failure = MismatchError(what, found=ready.info, expected=self._info)
         self._hopeless = True
         self._begin_end("died")
         self._worker.kill()
@@ -212,8 +240,8 @@ class SupervisedSession:
     def _bury(self, exit_code: int) -> None:
         if self._loss == "hung":
             self.counts.hangs += 1
-        elif exit_code == STICKY_EXIT_CODE:
-            self.counts.sticky_errors += 1
+        elif exit_code == LOST_EXIT_CODE:
+            self.counts.device_losses += 1
         else:
             self.counts.deaths += 1
         if self._hopeless or not self._budget.take(time.monotonic()):
@@ -233,3 +261,7 @@ class SupervisedSession:
                 found=f"{width}x{height}",
                 expected=f"at most {self._options.frame_bytes} bytes",
             )
+
+
+def _never_ready(what: str) -> EngineDownError:
+    return EngineDownError(what, expected="an engine that starts and stays up", next_command="edgeseg doctor")

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from edgeseg.errors import EdgesegError, MissingComponentError
-from edgeseg.runtime.cuda.errors import DeviceMemoryError, LaunchRefusedError, StickyCudaError
 from edgeseg.runtime.session import FrameBatch, ProbabilityBatch, SessionInfo
+from edgeseg.runtime.worker.failures import ProcessLostError, TransientError
 from edgeseg.specs import ModelSpec, PreprocessSpec
 
 SIZE = 8
-ANSWER, REFUSE, STICKY, CRASH, HANG, DIE, NONSENSE, SLOW = range(8)
+ANSWER, REFUSE, LOST, CRASH, HANG, DIE, NONSENSE, SLOW = range(8)
 SLOW_S = 0.3
 
 
@@ -39,9 +39,9 @@ class ScriptedSession:
     def infer(self, frames: FrameBatch) -> ProbabilityBatch:
         low, high, order = (int(value) for value in frames[0, 0, 0])
         if order == REFUSE:
-            raise LaunchRefusedError("refused as told")
-        if order == STICKY:
-            raise StickyCudaError("lost as told")
+            raise TransientError("refused as told")
+        if order == LOST:
+            raise ProcessLostError("lost as told")
         if order == CRASH:
             raise RuntimeError("crashed as told")
         if order == HANG:
@@ -62,6 +62,11 @@ def open_scripted() -> ScriptedSession:
     return ScriptedSession()
 
 
+def open_for(frame_bytes: int) -> ScriptedSession:
+    """As `WorkerSession` opens one: with room for frames of so many bytes."""
+    return ScriptedSession()
+
+
 def open_other() -> ScriptedSession:
     session = ScriptedSession()
     session.info = SessionInfo(session.info.model, session.info.preprocess, "scripted", "fp32", "1" * 64)
@@ -72,10 +77,14 @@ def open_never() -> ScriptedSession:
     raise MissingComponentError("there is no such GPU", next_command="buy one")
 
 
+def open_for_never(frame_bytes: int) -> ScriptedSession:
+    return open_never()
+
+
 def open_full(log: Path) -> ScriptedSession:
     with log.open("a") as file:
         file.write("try\n")
-    raise DeviceMemoryError("the GPU is full")
+    raise TransientError("the GPU is full")
 
 
 def open_full_at_first(log: Path) -> ScriptedSession:

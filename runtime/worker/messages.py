@@ -1,38 +1,11 @@
-"""What parent and worker say to each other, and the shape of a session that takes whole frames."""
+"""What parent and worker say to each other."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
-
-import numpy as np
-from numpy.typing import NDArray
 
 from edgeseg.errors import EdgesegError
-from edgeseg.frames import Frame, Probability
 from edgeseg.runtime.session import ColourOrder, SessionInfo
-
-
-@runtime_checkable
-class FrameSession(Protocol):
-    """A session that takes frames of any size and may work on several at once; results come in order."""
-
-    @property
-    def lanes(self) -> int:
-        """Frames that it can work on at once."""
-        ...
-
-    def pin(self, memory: NDArray[np.uint8]) -> bool:
-        """Prepare host memory that frames will lie in, for as long as the session lives; whether that helps."""
-        ...
-
-    def submit(self, frame: Frame, colour_order: ColourOrder) -> None:
-        """Start on a frame, uint8 [H,W,3]; it must stay as it is until its result is there."""
-        ...
-
-    def result(self) -> Probability:
-        """Wait for the oldest frame under way: float32 [C,h,w], the caller's own until the next call."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -40,6 +13,8 @@ class Ready:
     """Worker: the engine is loaded and warm."""
 
     info: SessionInfo
+    device_name: str | None
+    """The GPU that it runs on; None on the host's processor."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +26,8 @@ class Submitted:
     height: int
     width: int
     colour_order: ColourOrder
+    prepared: bool
+    """Whether it is the network's input already."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import textwrap
 import time
 from pathlib import Path
 
-from edgeseg.runtime.cuda.restarts import RestartBudget, RestartLimit
+from edgeseg.runtime.worker.restarts import RestartBudget, RestartLimit
 
 FOLDER = Path(__file__).parent
 
@@ -19,7 +19,7 @@ def test_a_worker_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
             import sys, time
             sys.path[:0] = [{str(FOLDER)!r}, {str(Path.cwd())!r}]
             import scripted_session
-            from edgeseg.runtime.cuda.supervisor import SupervisedSession
+            from edgeseg.runtime.worker.supervisor import SupervisedSession
             if __name__ == "__main__":
                 session = SupervisedSession(scripted_session.open_scripted, scripted_session.info())
                 session.wait_ready(60)
@@ -41,7 +41,7 @@ def test_a_worker_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
 
 def test_the_parent_loads_no_cuda_package() -> None:
     code = (
-        "import sys, edgeseg.runtime.cuda.supervisor, edgeseg.runtime.cuda.session; "
+        "import sys, edgeseg.runtime.worker.supervisor, edgeseg.runtime.cuda.session; "
         "print([name for name in sys.modules if name.partition('.')[0] in ('pycuda', 'cuda', 'tensorrt')])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

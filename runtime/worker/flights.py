@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from edgeseg.runtime.cuda.outcomes import Loss, Lost, Outcome, Segmented, SupervisorCounts
-from edgeseg.runtime.cuda.ring import FrameRing
+from edgeseg.errors import EdgesegError
+from edgeseg.runtime.outcomes import Loss, Lost, Outcome, Segmented
+from edgeseg.runtime.worker.counts import SupervisorCounts
+from edgeseg.runtime.worker.ring import FrameRing
 
 
 class Flights:
@@ -54,12 +56,12 @@ class Flights:
         self._counts.segmented += 1
         self._outcomes.append(Segmented(sequence, probability, infer_ns / 1e6))
 
-    def refused(self, sequence: int, reason: str) -> None:
+    def refused(self, sequence: int, error: EdgesegError) -> None:
         """Note a frame that the worker gave up alone."""
         slot = self._under_way.pop(sequence, None)
         if slot is not None:
             self._free.append(slot)
-            self._lost(sequence, "refused", reason)
+            self._lost(sequence, "refused", str(error), error)
 
     def lose_all(self, loss: Loss, reason: str) -> None:
         """Note that every frame under way is lost. No frame may begin until the worker is reaped: see `FrameRing`."""
@@ -73,6 +75,6 @@ class Flights:
         outcomes, self._outcomes = self._outcomes, []
         return outcomes
 
-    def _lost(self, sequence: int, loss: Loss, reason: str) -> None:
+    def _lost(self, sequence: int, loss: Loss, reason: str, error: EdgesegError | None = None) -> None:
         self._counts.lost[loss] = self._counts.lost.get(loss, 0) + 1
-        self._outcomes.append(Lost(sequence, loss, reason))
+        self._outcomes.append(Lost(sequence, loss, reason, error))

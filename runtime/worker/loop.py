@@ -1,6 +1,6 @@
 """The worker process: it alone loads the engine and touches the GPU; frames come through shared memory.
 
-It ends when the parent says so or is gone, with `STICKY_EXIT_CODE` when the GPU's context is lost, and with
+It ends when the parent says so or is gone, with `LOST_EXIT_CODE` when only a new process helps, and with
 `FAILED_EXIT_CODE` on any other failure that is not one frame's.
 """
 
@@ -16,19 +16,15 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import NoReturn
 
-import numpy as np
-from numpy.typing import NDArray
-
 from edgeseg.errors import EdgesegError
-from edgeseg.frames import Frame, Probability
-from edgeseg.runtime.cuda.errors import STICKY_EXIT_CODE, CudaError, StickyCudaError
-from edgeseg.runtime.cuda.messages import Answered, Failed, FrameSession, Ready, Refused, Stop, Submitted
-from edgeseg.runtime.cuda.ring import FrameRing, RingLayout
-from edgeseg.runtime.session import ColourOrder, Session, preprocess
+from edgeseg.runtime.frame_session import FrameSession, HostFrames
+from edgeseg.runtime.session import Session
+from edgeseg.runtime.worker.failures import FAILED_EXIT_CODE, LOST_EXIT_CODE, ProcessLostError, TransientError
+from edgeseg.runtime.worker.messages import Answered, Failed, Ready, Refused, Stop, Submitted
+from edgeseg.runtime.worker.ring import FrameRing, RingLayout
 
 SessionFactory = Callable[[], Session]
 """Opens the session inside the worker. It is pickled: a function of a module, its arguments small (a path)."""
-FAILED_EXIT_CODE = 78
 
 
 def run_worker(factory: SessionFactory, ring_name: str, layout: RingLayout, connection: Connection) -> None:
@@ -52,33 +48,6 @@ def run_worker(factory: SessionFactory, ring_name: str, layout: RingLayout, conn
     ring.close()
 
 
-class HostFrames:
-    """Gives a session that infers batches on the host the shape of a `FrameSession`."""
-
-    lanes = 1
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._frame: tuple[Frame, ColourOrder] | None = None
-
-    def pin(self, memory: NDArray[np.uint8]) -> bool:
-        """Host memory needs no preparation here."""
-        return False
-
-    def submit(self, frame: Frame, colour_order: ColourOrder) -> None:
-        """Keep the frame for `result`."""
-        self._frame = frame, colour_order
-
-    def result(self) -> Probability:
-        """Bring the frame to the network's size and infer."""
-        if self._frame is None:
-            raise EdgesegError("a result was asked for with no frame under way")
-        frame, colour_order = self._frame
-        self._frame = None
-        probability: Probability = self._session.infer(preprocess(self._session, frame, colour_order))[0]
-        return probability
-
-
 class _Worker:
     def __init__(self, session: Session, ring: FrameRing, connection: Connection) -> None:
         self._info = session.info
@@ -89,7 +58,7 @@ class _Worker:
 
     def run(self) -> None:
         self._frames.pin(self._ring.frames())
-        self._connection.send(Ready(self._info))
+        self._connection.send(Ready(self._info, self._frames.device_name))
         while True:
             while self._must_answer():
                 self._answer()
@@ -110,7 +79,7 @@ class _Worker:
         started_ns = time.monotonic_ns()
         try:
             frame = self._ring.frame(message.slot, message.height, message.width)
-            self._frames.submit(frame, message.colour_order)
+            self._frames.submit(frame, message.colour_order, message.prepared)
         except EdgesegError as error:
             self._refuse(message, error)
         else:
@@ -127,15 +96,15 @@ class _Worker:
             self._connection.send(Answered(message.sequence, time.monotonic_ns() - started_ns))
 
     def _refuse(self, message: Submitted, error: EdgesegError) -> None:
-        if isinstance(error, StickyCudaError):
+        if isinstance(error, ProcessLostError):
             raise error
         self._connection.send(Refused(message.sequence, error))
 
 
 def _end(error: BaseException, connection: Connection) -> NoReturn:
-    """Say why and leave without clean-up: a lost context answers every clean-up with another error."""
+    """Say why and leave without clean-up: a lost device answers every clean-up with another error."""
     if isinstance(error, EdgesegError):
-        failed = Failed(error, again=isinstance(error, CudaError))
+        failed = Failed(error, again=isinstance(error, TransientError))
     else:
         what = "the engine's process failed"
         failed = Failed(EdgesegError(what, found=f"{type(error).__name__}: {error}"[:500]), again=True)
@@ -143,4 +112,4 @@ def _end(error: BaseException, connection: Connection) -> NoReturn:
         connection.send(failed)
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(STICKY_EXIT_CODE if isinstance(error, StickyCudaError) else FAILED_EXIT_CODE)
+    os._exit(LOST_EXIT_CODE if isinstance(error, ProcessLostError) else FAILED_EXIT_CODE)

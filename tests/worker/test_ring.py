@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeseg.errors import BadInputError, MissingComponentError
-from edgeseg.runtime.cuda.ring import PAGE_BYTES, FrameRing, RingLayout
+from edgeseg.runtime.worker.ring import PAGE_BYTES, FrameRing, RingLayout
 
 layouts = st.builds(
     RingLayout,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import multiprocessing
 from multiprocessing import connection
 
-from edgeseg.runtime.cuda.messages import Stop
-from edgeseg.runtime.cuda.ring import FrameRing
-from edgeseg.runtime.cuda.worker import SessionFactory, run_worker
+from edgeseg.runtime.worker.loop import SessionFactory, run_worker
+from edgeseg.runtime.worker.messages import Stop
+from edgeseg.runtime.worker.ring import FrameRing
 
 _MESSAGES_AT_ONCE = 64
 _STOP_PATIENCE_S = 3.0

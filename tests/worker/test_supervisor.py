@@ -12,28 +12,19 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import BadInputError, EdgesegError, MismatchError, MissingComponentError
-from edgeseg.runtime.cuda.errors import DeviceMemoryError
-from edgeseg.runtime.cuda.outcomes import Lost, Outcome, Segmented
-from edgeseg.runtime.cuda.restarts import RestartLimit
-from edgeseg.runtime.cuda.supervisor import SupervisedSession, SupervisorOptions
 from edgeseg.runtime.loading import open_engine
+from edgeseg.runtime.outcomes import Lost, Outcome, Segmented
 from edgeseg.runtime.session import probability_of
+from edgeseg.runtime.worker.failures import TransientError
+from edgeseg.runtime.worker.restarts import RestartLimit
+from edgeseg.runtime.worker.supervisor import SupervisedSession, SupervisorOptions
 
-FOLDER = Path(__file__).parent
 READY_S = 60.0
 QUICK = SupervisorOptions(frame_bytes=64 * 128 * 3, answer_deadline_s=0.5, end_deadline_s=0.5)
 PARENT_BOUND_S = 0.5
 """No call of the parent may take longer than it was given and this."""
 
 Open = Callable[..., SupervisedSession]
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(FOLDER)
-    import scripted_session
-
-    return scripted_session
 
 
 @pytest.fixture
@@ -109,7 +100,7 @@ def test_bgr_frames_reach_the_network_as_rgb(script: Any, opened: Open) -> None:
     assert _is_of(session.poll(5.0)[0], 700)
 
 
-FAULTS = {"STICKY": ("sticky", "sticky_errors"), "CRASH": ("died", "deaths"), "DIE": ("died", "deaths")}
+FAULTS = {"LOST": ("device", "device_losses"), "CRASH": ("died", "deaths"), "DIE": ("died", "deaths")}
 FAULTS |= {"HANG": ("hung", "hangs"), "NONSENSE": ("died", "deaths")}
 
 
@@ -134,8 +125,8 @@ def test_a_worker_that_ends_costs_its_frames_and_is_replaced(script: Any, opened
         assert _is_of(_outcome(session, script.frame_of(number)), number)
     counts = session.counts
     assert (counts.restarts, counts.worker_starts, counts.lost) == (1, 2, {loss: len(taken)})
-    assert (counts.sticky_errors, counts.hangs, counts.deaths) == tuple(
-        int(name == counter) for name in ("sticky_errors", "hangs", "deaths")
+    assert (counts.device_losses, counts.hangs, counts.deaths) == tuple(
+        int(name == counter) for name in ("device_losses", "hangs", "deaths")
     )
 
 
@@ -226,7 +217,7 @@ def test_a_full_gpu_is_tried_again_within_bounds(script: Any, opened: Open, tmp_
     _ready(opened(functools.partial(script.open_full_at_first, log)))
     options = SupervisorOptions(frame_bytes=192, restarts=RestartLimit(1, 600.0))
     session = opened(functools.partial(script.open_full, log), options)
-    with pytest.raises(DeviceMemoryError, match="full"):
+    with pytest.raises(TransientError, match="full"):
         session.wait_ready(READY_S)
     assert log.read_text().count("try") == 2 + 2
 
