@@ -28,6 +28,19 @@ def some_frames(height: int, width: int, count: int) -> list[Frame]:
     return list(synthetic_frames(height, width).images[:count])
 
 
+class ArrayOnDevice:
+    """A device address as an array of any library: `__cuda_array_interface__`, version 3, with no stream to wait for."""
+
+    def __init__(self, address: int, shape: tuple[int, ...], typestr: str) -> None:
+        self.__cuda_array_interface__ = {
+            "data": (address, False),
+            "shape": shape,
+            "typestr": typestr,
+            "strides": None,
+            "version": 3,
+        }
+
+
 def on_device(stack: contextlib.ExitStack, data: NDArray[np.uint8], purpose: str) -> int:
     """A copy on the device and its address."""
     address = device_buffer(stack, data.nbytes, purpose)

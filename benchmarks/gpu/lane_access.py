@@ -42,14 +42,3 @@ class LaneAccess:
             lane._graph.launch(first_kernel, params)
 
         return launch
-
-    def device_frame(self, source: int, width: int, height: int) -> Callable[[], Any]:
-        """Segments a BGR frame that lies on the device and waits for the result, as the lane does for the host's."""
-        launch, lane = self.graph_launch(source, width, height), self._lane
-
-        def segmented() -> Any:
-            launch()
-            lane._done.record(lane._stream)
-            return lane.result()
-
-        return segmented

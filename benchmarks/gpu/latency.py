@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.gpu.alternation import RULE, alternated
-from benchmarks.gpu.frames import on_device, pinned_frames, some_frames
+from benchmarks.gpu.frames import ArrayOnDevice, on_device, pinned_frames, some_frames
 from benchmarks.gpu.gpu_clock import GpuClock, RecordedGraph
 from benchmarks.gpu.lane_access import LaneAccess
 from benchmarks.gpu.opening import Opening
@@ -21,6 +21,7 @@ from edgeseg.optional import require
 from edgeseg.runtime.bench.frames import BenchFrames
 from edgeseg.runtime.bench.stability import StabilityRule
 from edgeseg.runtime.cuda.buffers import device_buffer
+from edgeseg.runtime.cuda.device_frames import PackedFrame
 from edgeseg.runtime.cuda.session import CudaSession
 from edgeseg.runtime.loading import open_onnx
 from edgeseg.runtime.session import probability_of
@@ -65,7 +66,8 @@ def _samplers(
     frames = pinned.endless()
     size = plan.width, plan.height
     on_gpu = [on_device(stack, frame, "a frame") for frame in some_frames(plan.height, plan.width, plan.frames)]
-    segmented = cycle([lane.device_frame(address, *size) for address in on_gpu])
+    shape = plan.height, plan.width, 3
+    there = cycle([PackedFrame(ArrayOnDevice(address, shape, "|u1"), "bgr24") for address in on_gpu])
     whole_graph = lane.graph_launch(on_gpu[0], *size)
     engine = _engine_graph(opening, stack)
     engine_clock = GpuClock(engine[1])
@@ -73,6 +75,10 @@ def _samplers(
 
     def from_pinned() -> None:
         session.submit(next(frames), "bgr")
+        session.finish()
+
+    def from_device() -> None:
+        session.submit_device(next(there))
         session.finish()
 
     def results_back() -> None:
@@ -87,7 +93,7 @@ def _samplers(
     return {
         "engine": lambda: engine_clock.mean_ms(engine[0].launch, repetitions),
         "lane": lambda: _host_ms(from_pinned),
-        "device_frame": lambda: _host_ms(lambda: next(segmented)()),
+        "device_frame": lambda: _host_ms(from_device),
         "h2d": lambda: clock.mean_ms(frame_there, repetitions),
         "d2h": lambda: clock.mean_ms(results_back, repetitions),
         "whole_graph": lambda: clock.mean_ms(whole_graph, repetitions),

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from edgeseg.graph.files import OnnxArtifact, load_onnx
 from edgeseg.packages import find_model, onnx_of
-from edgeseg.runtime.cuda.session import CudaOptions, CudaSession, Engine
+from edgeseg.runtime.cuda.engine import Engine
+from edgeseg.runtime.cuda.session import CudaOptions, CudaSession
 from edgeseg.runtime.session import SessionInfo
 
 EngineName = Literal["torch", "tensorrt", "tensorrt-rtx"]

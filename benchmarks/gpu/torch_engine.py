@@ -6,11 +6,11 @@ and every output says so.
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import torch
 
+from benchmarks.gpu.frames import ArrayOnDevice
 from benchmarks.gpu.network_from_onnx import network_from_onnx, probability_by
 from edgeseg.graph.files import OnnxArtifact
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME
@@ -19,22 +19,9 @@ NAME = "torch FP16 channels-last in a CUDA graph (a stand-in: no TensorRT)"
 WARM_UPS = 3
 
 
-class DeviceArray:
-    """A device address in the form that torch takes: `__cuda_array_interface__`, version 3."""
-
-    def __init__(self, address: int, shape: tuple[int, ...], typestr: str) -> None:
-        self.__cuda_array_interface__ = {
-            "data": (address, False),
-            "shape": shape,
-            "typestr": typestr,
-            "strides": None,
-            "version": 3,
-        }
-
-
 def tensor_at(address: int, shape: tuple[int, ...], typestr: str) -> torch.Tensor:
     """Device memory that is not torch's as a tensor, without a copy."""
-    return torch.as_tensor(DeviceArray(address, shape, typestr), device="cuda")
+    return torch.as_tensor(ArrayOnDevice(address, shape, typestr), device="cuda")
 
 
 class TorchEngine:
@@ -58,6 +45,7 @@ class TorchContext:
         self._addresses: dict[str, int] = {}
         self._bound: tuple[torch.Tensor, torch.Tensor] | None = None
         self._streams: dict[int, Any] = {}
+        self._refusal = ""
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
         """The network's own shape alone."""
@@ -73,10 +61,14 @@ class TorchContext:
         """Put an inference on a stream; in the first on each, torch chooses its kernels and takes its memory."""
         try:
             self._execute(stream_handle)
-        except RuntimeError as error:  # a refusal has no words in this protocol
-            print(f"stand-in engine: {error}", file=sys.stderr)
+        except RuntimeError as error:
+            self._refusal = str(error)
             return False
         return True
+
+    def why_refused(self) -> str:
+        """What torch said of the last refusal."""
+        return self._refusal
 
     def _execute(self, stream_handle: int) -> None:
         warm_ups = 0 if stream_handle in self._streams else WARM_UPS

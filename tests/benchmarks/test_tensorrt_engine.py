@@ -20,12 +20,12 @@ class StoppedError(Exception):
 def test_the_options_are_those_that_the_backend_takes(monkeypatch: pytest.MonkeyPatch, small_onnx: Path) -> None:
     asked: dict[str, Any] = {}
 
-    def builder(backend: str, options: Any) -> Any:
-        asked[backend] = options
+    def build(model: Path, options: Any) -> Any:
+        asked[options.backend] = options.tensorrt
         raise StoppedError
 
     monkeypatch.setattr(tensorrt_engine, "find_gpu", lambda: FAKE)
-    monkeypatch.setattr(tensorrt_engine, "builder_for", builder)
+    monkeypatch.setattr(tensorrt_engine, "build_engine", build)
     for backend in ("tensorrt", "tensorrt-rtx"):
         with pytest.raises(StoppedError):
             tensorrt_opening(backend, small_onnx)

@@ -7,6 +7,7 @@ they skip. Nothing here says anything about speed.
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -96,6 +96,9 @@ class MeanContext:
         )
         return int(launched[0]) == 0
 
+    def why_refused(self) -> str:
+        return "the stand-in's kernel was not launched"
+
 
 def open_mean_session(
     image: Path, network: MeanNetwork | None = None, options: CudaOptions | None = None

@@ -14,10 +14,10 @@ from device_memory import memory_filled
 from mean_engine import HANG, ILLEGAL_ADDRESS, MeanNetwork, failing_frame
 
 from edgeseg.runtime.cuda.errors import CudaError
-from edgeseg.runtime.cuda.outcomes import Segmented
-from edgeseg.runtime.cuda.restarts import RestartLimit
 from edgeseg.runtime.cuda.session import CudaOptions
-from edgeseg.runtime.cuda.supervisor import SupervisedSession, SupervisorOptions
+from edgeseg.runtime.outcomes import Segmented
+from edgeseg.runtime.worker.restarts import RestartLimit
+from edgeseg.runtime.worker.supervisor import SupervisedSession, SupervisorOptions
 
 READY_S = 60.0
 NETWORK = MeanNetwork()
@@ -88,10 +88,10 @@ def test_a_killed_worker_costs_at_most_one_frame(opened: Open) -> None:
 def test_an_illegal_address_ends_the_worker_and_the_next_one_goes_on(opened: Open) -> None:
     session = opened()
     session.wait_ready(READY_S)
-    assert stream(session, 3, {2: failing_frame(ILLEGAL_ADDRESS)}) == ["segmented", "segmented", "sticky"]
+    assert stream(session, 3, {2: failing_frame(ILLEGAL_ADDRESS)}) == ["segmented", "segmented", "device"]
     session.wait_ready(READY_S)
     assert stream(session, 20) == ["segmented"] * 20
-    assert (session.counts.sticky_errors, session.counts.restarts, session.counts.deaths) == (1, 1, 0)
+    assert (session.counts.device_losses, session.counts.restarts, session.counts.deaths) == (1, 1, 0)
 
 
 def test_a_kernel_that_hangs_is_ended_with_its_worker(opened: Open) -> None:
