@@ -29,7 +29,7 @@ def some_frames(height: int, width: int, count: int) -> list[Frame]:
 
 
 class ArrayOnDevice:
-    """A device address as an array of any library: `__cuda_array_interface__`, version 3, with no stream to wait for."""
+    """A device address as an array of any library: `__cuda_array_interface__`, version 3, no stream to wait for."""
 
     def __init__(self, address: int, shape: tuple[int, ...], typestr: str) -> None:
         self.__cuda_array_interface__ = {
