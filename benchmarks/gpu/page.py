@@ -100,7 +100,10 @@ def _condition_rows(conditions: Mapping[str, Any]) -> list[list[str]]:
 def _spreads(spreads: Mapping[str, Any] | None, unit: str) -> str:
     if spreads is None:
         return "not read"
-    return ", ".join(f"{name} {seen['minimum']:.0f} to {seen['maximum']:.0f} {unit}" for name, seen in spreads.items())
+    return ", ".join(
+        f"{name} {seen['minimum']:.0f} to {seen['maximum']:.0f}, median {seen['median']:.0f} {unit}"
+        for name, seen in spreads.items()
+    )
 
 
 def _throttling(throttle: Mapping[str, float] | None) -> str:

@@ -44,7 +44,8 @@ def test_throughput_is_the_best_of_the_lanes_against_the_slower_of_graph_and_cop
 def test_kernels_are_held_against_twice_the_time_of_their_bytes() -> None:
     kernel = {"all_frames_bytes": 10**9, "ms": {"chained": measured(2.1), "side_by_side": measured(1.9)}}
     figures = {"frames": 32, "frame": "3840x2160", "copy_bytes_per_s": 10**12, "kernels": {"nv12": kernel}}
-    chained, beside = targets({"bandwidth": figures})[3:5]
+    copied, chained, beside = targets({"bandwidth": {**figures, "published_bytes_per_s": 2 * 10**12}})[2:5]
+    assert copied.figure == "1000 GB/s, 2000 by memory clock and width"
     assert (chained.verdict, beside.verdict) == ("NOT MET", "met")
     assert beside.limit == "2 x 1.000 ms" and "1.90 times" in beside.figure
 
