@@ -12,7 +12,11 @@ CUDA_HOME ?= /usr/local/cuda
 CUDA_DOUBLE := .cache/cuda-double
 HAS_NVCC := $(wildcard $(CUDA_HOME)/bin/nvcc)
 
-.PHONY: demo test test-all test-base test-cuda-double cuda-double lint format system-packages clean
+# The versions of TensorRT by whose stubs the calls are checked (ci/tensorrt-stubs).
+TENSORRT_STUBS := 10.3.0 10.13.0.35 11.4.0.106
+
+.PHONY: demo test test-all test-base test-cuda-double cuda-double gpu gpu-wheels lint tensorrt-types format \
+	system-packages clean
 
 demo: $(INSTALLED)
 	$(BIN)/edgeseg demo --out demo
@@ -33,18 +37,38 @@ test-base:
 
 # In a pytest of its own: the double stands in for libcuda, of which there is one a process.
 test-cuda-double: $(if $(HAS_NVCC),cuda-double)
-	EDGESEG_CUDA_DOUBLE=$(CUDA_DOUBLE) $(BIN)/python -m pytest tests/cuda
+	EDGESEG_CUDA_DOUBLE=$(CUDA_DOUBLE) $(BIN)/python -m pytest tests/cuda tests/gpu
 
 cuda-double: $(INSTALLED)
 	tests/cuda_double/build.sh $(CUDA_DOUBLE)
 	$(BIN)/pip install --quiet --constraint constraints.txt 'cuda-bindings>=13,<14' mako platformdirs pytools
 	tests/cuda_double/build_pycuda.sh $(BIN)/python $(CUDA_DOUBLE) $(CUDA_DOUBLE)/wheels
 
-lint: $(INSTALLED)
+# On a machine with an NVIDIA GPU: tests and benchmarks of the CUDA runtime, in under ten minutes. Needs no .venv.
+GPU_LIMIT_S ?= 570
+GPU_WHEELS ?= wheels
+gpu:
+	$(PYTHON) ci/gpu.py --limit-s $(GPU_LIMIT_S) --wheels $(GPU_WHEELS)
+
+# What `make gpu` needs where there is no network; here, for Python $(GPU_PYTHON_VERSION) on x86-64.
+GPU_PYTHON_VERSION ?= 3.12
+GPU_PYTHON ?= python$(GPU_PYTHON_VERSION)
+gpu-wheels: $(if $(HAS_NVCC),cuda-double)
+	ci/gpu-wheels.sh wheels $(GPU_PYTHON_VERSION) $(GPU_PYTHON) $(CUDA_DOUBLE)
+
+lint: $(INSTALLED) tensorrt-types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The calls of TensorRT against the stubs of each version; every one sees TensorRT-RTX's as well.
+tensorrt-types: $(TENSORRT_STUBS:%=tensorrt-types-%)
+
+tensorrt-types-%: $(INSTALLED)
+	MYPYPATH=ci/tensorrt-stubs/$*:ci/tensorrt-stubs/rtx-1.7.1.116 $(BIN)/mypy --config-file ci/mypy-tensorrt.ini \
+		--cache-dir .mypy_cache/tensorrt-$* edgeseg/export/builders edgeseg/runtime/layers edgeseg/runtime/cuda/tensorrt_engine.py \
+		edgeseg/runtime/tensorrt_module.py
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
@@ -53,7 +77,7 @@ format: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt ci/install-torch.sh
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	ci/install-torch.sh $(BIN)/pip $(TORCH_INDEX)
-	$(BIN)/pip install --constraint constraints.txt --editable '.[train,rtx,dev]'
+	$(BIN)/pip install --constraint constraints.txt --editable '.[train,rtx,bench,dev]'
 	touch $@
 
 system-packages:

@@ -40,8 +40,10 @@ class PackageOptions:
     """On what terms the weights may be used, given those of the training data."""
     images: int = 256
     """For the calibration."""
+    threshold: str | None = None
+    """What the graph's 0.5 shall mean: a number, or the file of a choice for this RUN; None leaves it."""
     network: str | None = None
-    """The network that the user says the RUN holds; see `edgeseg.train.predictor.open_run`."""
+    """The code that the user says the RUN's network is; see `edgeseg.train.predictor.open_run`."""
 
 
 def package_run(run: Path, out: Path, options: PackageOptions, track: Track = silent) -> CardFacts:
@@ -64,7 +66,7 @@ def package_run(run: Path, out: Path, options: PackageOptions, track: Track = si
     with atomic_folder(out) as folder:
         path = folder / PACKAGE_ONNX
         frames = parity_inputs(options.data, session.info.model)
-        metadata, proto = onnx_from_session(session, record, frames, out.with_suffix(".onnx"))
+        metadata, proto = onnx_from_session(session, record, frames, out.with_suffix(".onnx"), options.threshold)
         small = with_fp16_stored_weights(proto)
         write_bytes(path, serialize(small))
         artifact = load_onnx(path)

@@ -58,6 +58,10 @@ class LatencyRecorder:
         """Note one duration of a stage, in nanoseconds of the monotonic clock."""
         self._durations_ns[stage].append(duration_ns)
 
+    def add_ms(self, stage: Stage, duration_ms: float) -> None:
+        """Note one duration of a stage, in milliseconds."""
+        self.add(stage, round(duration_ms * NS_PER_MS))
+
     @contextlib.contextmanager
     def measure(self, stage: Stage) -> Iterator[None]:
         """Note how long the block takes; nothing is noted when it raises."""
@@ -74,7 +78,16 @@ class LatencyRecorder:
         return self._durations_ns[stage][-1] / NS_PER_MS
 
     def report(
-        self, info: SessionInfo, *, frames: int, inferences: int, drops: int = 0, deadline_misses: int = 0
+        self,
+        info: SessionInfo,
+        *,
+        frames: int,
+        inferences: int,
+        drops: int = 0,
+        deadline_misses: int = 0,
+        device: str | None = None,
+        retries: int = 0,
+        restarts: int = 0,
     ) -> LatencyReport:
         """Sum up what was gathered until now; stages without a duration stay None.
 
@@ -84,6 +97,9 @@ class LatencyRecorder:
             inferences: Frames inferred.
             drops: Frames that a newer one replaced.
             deadline_misses: Frames later than their deadline; 0 where none applies, as for files.
+            device: The GPU that inferred; None for the processor.
+            retries: Frames that were handed to the engine again.
+            restarts: How often the engine's process was started again.
 
         Raises:
             ValueError: No end-to-end duration was noted.
@@ -106,7 +122,9 @@ class LatencyRecorder:
             cpu_ms_per_frame=cpu_ms / frames,
             backend=info.backend,
             precision=info.precision,
-            machine=describe_machine(),
+            machine=describe_machine() if device is None else f"{device}; {describe_machine()}",
+            retries=retries,
+            restarts=restarts,
         )
 
     def _percentiles(self, stage: Stage) -> Percentiles | None:

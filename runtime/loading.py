@@ -2,43 +2,55 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from pathlib import Path
 
-from edgeseg.errors import MissingComponentError
+from edgeseg.artifacts import EngineArtifact
+from edgeseg.errors import BadInputError
 from edgeseg.graph.files import load_onnx, serialize
 from edgeseg.packages import find_model, onnx_of
 from edgeseg.runtime.backends.onnxruntime_session import OnnxRuntimeSession
-from edgeseg.runtime.bindings import check_binding, read_machine
-from edgeseg.runtime.passports import read_checked
+from edgeseg.runtime.bindings import PACKAGES, check_binding, read_machine
+from edgeseg.runtime.passports import read_checked, session_info
 from edgeseg.runtime.session import Session, SessionInfo
+from edgeseg.runtime.worker.session import WorkerSession
 
 
-def open_engine(path: Path, threads: int = 0) -> Session:
-    """Load an engine after its passport has been checked.
+def open_engine(path: Path, threads: int = 0, lanes: int = 1) -> Session:
+    """Load an engine after its passport has been checked: of onnxruntime here, of a GPU in a supervised process.
+
+    This process never initialises CUDA; what the engine is bound to is checked where it will run.
+    The process is spawned, so a script that calls this for a GPU's engine needs `if __name__ == "__main__":`.
 
     Args:
         path: NAME.engine, with NAME.engine.json beside it.
         threads: Threads inside one inference on a CPU backend; 0 takes every usable core.
+        lanes: Frames that a GPU works on at once, where its memory allows; more than one is for throughput.
 
     Raises:
         MismatchError: The passport is missing or does not fit, or the engine is bound to another machine.
         MissingComponentError: This machine cannot execute engines of that backend.
+        TransientError: The GPU has no memory for it.
     """
     data, passport = read_checked(path)
-    info = SessionInfo(
-        passport.model, passport.preprocess, passport.backend, passport.precision, passport.engine_sha256
-    )
+    if passport.backend != "onnxruntime":
+        return _in_a_worker(path, passport, lanes)
     for warning in check_binding(passport, read_machine(passport.backend)):
         logging.getLogger(__name__).warning("%s: %s", path, warning)
-    if passport.backend == "onnxruntime":
-        return OnnxRuntimeSession(data, info, threads)
-    raise MissingComponentError(
-        f"this edgeseg builds {passport.backend} engines but does not execute them yet",
-        found=f"{path} for {', '.join(passport.binding.compute_capabilities or ()) or 'a GPU'}",
-        expected="an engine of the backend onnxruntime",
-        next_command="edgeseg build-engine MODEL --backend onnxruntime --precision " + passport.precision,
-    )
+    return OnnxRuntimeSession(data, session_info(passport), threads)
+
+
+def _in_a_worker(path: Path, passport: EngineArtifact, lanes: int) -> WorkerSession:
+    from edgeseg.runtime.cuda.opening import open_with_room
+
+    if passport.backend not in PACKAGES:
+        raise BadInputError(
+            f"{path} is of a backend that this edgeseg does not know",
+            found=passport.backend,
+            expected=", ".join(PACKAGES),
+        )
+    return WorkerSession(functools.partial(open_with_room, path, lanes=lanes), session_info(passport))
 
 
 def open_onnx(path: Path, threads: int = 0) -> Session:

@@ -7,11 +7,19 @@ from pathlib import Path
 from edgeseg.artifacts import EngineArtifact
 from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.files import sha256_bytes
+from edgeseg.runtime.session import SessionInfo
 
 
 def passport_path(engine: Path) -> Path:
     """NAME.engine -> NAME.engine.json."""
     return engine.with_name(engine.name + ".json")
+
+
+def session_info(passport: EngineArtifact) -> SessionInfo:
+    """What a session of the engine says of itself; nothing is loaded for it."""
+    return SessionInfo(
+        passport.model, passport.preprocess, passport.backend, passport.precision, passport.engine_sha256
+    )
 
 
 def read_checked(engine: Path) -> tuple[bytes, EngineArtifact]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,15 @@ class Session(Protocol):
         ...
 
 
+@runtime_checkable
+class WholeFrames(Protocol):
+    """What a session has beside `infer` where its device brings frames to the network's size itself."""
+
+    def probability(self, frame: Frame, colour_order: ColourOrder = "rgb") -> Probability:
+        """Run the network on one frame of any size, uint8 [H,W,3]: float32 [C,h,w], the caller's own."""
+        ...
+
+
 def preprocess(session: Session, frame: Frame, colour_order: ColourOrder = "rgb") -> FrameBatch:
     """One frame of any size as the network's input, uint8 [1,H,W,3] RGB.
 
@@ -63,16 +72,21 @@ def preprocess(session: Session, frame: Frame, colour_order: ColourOrder = "rgb"
         BadInputError: The network's crop does not lie inside the frame.
     """
     info = session.info
-    _check_crop(info.preprocess.crop, frame)
+    check_crop(info.preprocess.crop, frame)
     small = resize_to_network(frame, info.model.height, info.model.width, info.preprocess.crop)
     if colour_order == "bgr":
         small = np.ascontiguousarray(small[:, :, ::-1])
     return small[np.newaxis]
 
 
-def probability_of(session: Session, frame: Frame) -> Probability:
-    """The probability map of one RGB frame of any size, float32 [C,H,W] at the network's size."""
-    probability: Probability = session.infer(preprocess(session, frame))[0]
+def probability_of(session: Session, frame: Frame, colour_order: ColourOrder = "rgb") -> Probability:
+    """The probability map of one frame of any size, float32 [C,H,W] at the network's size.
+
+    A session that takes whole frames resizes them where it runs, as it does for video.
+    """
+    if isinstance(session, WholeFrames):
+        return session.probability(frame, colour_order)
+    probability: Probability = session.infer(preprocess(session, frame, colour_order))[0]
     return probability
 
 
@@ -97,7 +111,12 @@ def segment(session: Session, frame: Frame) -> Mask:
     return mask_at_frame(session, probability_of(session, frame), height, width)
 
 
-def _check_crop(crop: Crop | None, frame: Frame) -> None:
+def check_crop(crop: Crop | None, frame: Frame) -> None:
+    """Refuse a frame that the network's crop does not lie inside.
+
+    Raises:
+        BadInputError: It does not.
+    """
     if crop is not None and (crop.top + crop.height > frame.shape[0] or crop.left + crop.width > frame.shape[1]):
         raise BadInputError(
             "the network looks at a window that does not lie inside the frame",

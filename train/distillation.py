@@ -12,10 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.errors import MismatchError
-from edgeseg.packages import RUN_RECIPE
 from edgeseg.specs import ModelSpec
 from edgeseg.train.predictor import open_run
-from edgeseg.train.recipe import read_recipe
 
 
 class Teacher:
@@ -29,6 +27,12 @@ class Teacher:
     def __init__(self, networks: Sequence[nn.Module], share: float) -> None:
         self.networks = [network.eval().requires_grad_(False) for network in networks]
         self.share = share
+
+    def to(self, device: torch.device) -> Teacher:
+        """Move the networks to a device, in place."""
+        for network in self.networks:
+            network.to(device)
+        return self
 
     @torch.no_grad()
     def targets(self, images: Tensor, masks: Tensor) -> Tensor:
@@ -56,13 +60,12 @@ def teacher_from_runs(runs: Sequence[Path], share: float, student: ModelSpec) ->
     """The best networks of finished trainings as one teacher; None without any.
 
     Raises:
-        BadInputError: A RUN is not complete, or its network is code that is not the student's own.
-        MismatchError: It segments other classes than the student.
+        BadInputError: A RUN is not complete, or its network is code other than the student's.
+        MismatchError: It segments other classes than the student, or its weights belong to another architecture.
     """
     networks = []
     for run in runs:
-        architecture = read_recipe(run / RUN_RECIPE).model.architecture
-        session = open_run(run, architecture if architecture == student.architecture else None)
+        session = open_run(run, student.architecture)
         classes = session.info.model.classes
         if classes != student.classes:
             raise MismatchError(f"{run} cannot teach this network", found=classes, expected=student.classes)

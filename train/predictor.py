@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from edgeseg.errors import MismatchError
 from edgeseg.files import sha256_file
 from edgeseg.packages import RUN_CHECKPOINT
 from edgeseg.runtime.session import FrameBatch, ProbabilityBatch, SessionInfo
 from edgeseg.specs import ModelSpec, PreprocessSpec
 from edgeseg.train.architectures.own_network import check_consent
 from edgeseg.train.architectures.registry import network_from_recipe
-from edgeseg.train.checkpoint import load_best
+from edgeseg.train.checkpoint import load_best, load_weights
 from edgeseg.train.network import NormalisedNetwork
 
 
@@ -70,19 +69,12 @@ def open_run(path: Path, consent: str | None = None) -> TorchSession:
 
     Raises:
         BadInputError: No checkpoint, or code without consent.
-        MismatchError: It is another network than the user says, or the checkpoint does not fit it.
+        MismatchError: The user named other code, or the checkpoint is one of another recipe or architecture.
     """
     recipe, state = load_best(path)
     check_consent(path, recipe.model.architecture, consent)
     network = network_from_recipe(recipe.model, pretrained=False)
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        raise MismatchError(
-            f"the checkpoint of {path} does not fit {recipe.model.architecture}",
-            found=" ".join(str(error).split())[:300],
-            expected="the network as it was when it was trained",
-        ) from error
+    load_weights(path / RUN_CHECKPOINT, network, state)
     model, preprocess = recipe.model_spec(), recipe.preprocess_spec()
     return session_from_network(
         NormalisedNetwork(network, preprocess).eval(), model, preprocess, sha256_file(path / RUN_CHECKPOINT)

@@ -20,12 +20,13 @@ NetworkOption = Annotated[
 ]
 
 
-def open_model(path: Path, network: str | None = None) -> Session:
+def open_model(path: Path, lanes: int = 1, *, network: str | None = None) -> Session:
     """Load a RUN folder (needs torch), an .onnx file, a model package or an .engine file.
 
     Args:
-        path: What was named.
-        network: The network that the user says a RUN holds; needed where that is code (`edgeseg.train.predictor`).
+        path: The argument.
+        lanes: Frames that an engine on a GPU works on at once.
+        network: The code that the user says a RUN's network is (`edgeseg.train.predictor.open_run`).
 
     Raises:
         BadInputError: None of these, or a RUN whose network is code that the user did not name.
@@ -43,4 +44,4 @@ def open_model(path: Path, network: str | None = None) -> Session:
         from edgeseg.train.predictor import open_run
 
         return open_run(path, network)
-    return open_engine(path) if kind == "engine" else open_onnx(path)
+    return open_engine(path, lanes=lanes) if kind == "engine" else open_onnx(path)

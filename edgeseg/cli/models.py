@@ -35,9 +35,7 @@ def models(
 def _text(packages: list[ListedPackage], folder: Path | None) -> str:
     if not packages:
         where = "./models, and this installation brings none" if folder is None else str(folder)
-        return (
-            f"no model packages in {where}\nthey come with the source tree (models/ of a clone); edgeseg package makes one"
-        )
+        return f"no model packages in {where}\nthey come with the source tree (models/ of a clone); edgeseg package makes one"
     columns = ["package", "network", "input", "parameters", "multiply-adds", "file", "Dice / IoU on its test split"]
     rows = [_row(package) for package in packages]
     lines = [table("Model packages", columns, rows)]

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from edgeseg.runtime.stream.outputs import Outputs
     from edgeseg.runtime.stream.pipeline import StreamResult
 
+FILE_LANES = 2
+"""Of a GPU: while one lane's result is read, the other computes."""
+
 
 def run(
     engine: Annotated[
@@ -49,7 +52,7 @@ def run(
     outputs = Outputs(out, masks, latency)
     outputs.check([engine, passport_path(engine), source])
     with (
-        contextlib.closing(open_model(engine)) as session,
+        contextlib.closing(open_model(engine, FILE_LANES)) as session,
         open_source(source) as frames,
         outputs.open(frames.timing) as sinks,
     ):

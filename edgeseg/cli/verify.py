@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgeseg.cli.model_argument import NetworkOption
 from edgeseg.cli.output import JsonFlag, emit, say, track
 
 if TYPE_CHECKING:
     from edgeseg.artifacts import Verdict
     from edgeseg.dataset import Pair
+    from edgeseg.runtime.session import Session
 
 
 def verify(
@@ -33,19 +35,24 @@ def verify(
         Path | None, typer.Option(metavar="FILE", help="A former verdict.json not to fall behind.")
     ] = None,
     report: Annotated[Path | None, typer.Option(metavar="DIR", help="Where verdict.json and verdict.html go.")] = None,
+    network: NetworkOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Prove that an engine keeps accuracy and latency within tolerance; exit code 3 where it does not."""
     from edgeseg.artifacts import Verdict
+    from edgeseg.cli.model_argument import open_model
     from edgeseg.dataset import load_pairs
     from edgeseg.errors import ToleranceError
+    from edgeseg.runtime.loading import open_engine
     from edgeseg.runtime.verify.page import check_report_folder
 
     if report is not None:
         check_report_folder(report)
     pairs = load_pairs(data, split)
     former = None if baseline is None else Verdict.read(baseline)
-    verdict = _prove(engine, reference, pairs, (max_dice_drop, max_p99_ms), former, report)
+    with contextlib.closing(open_engine(engine)) as candidate:
+        with contextlib.closing(open_model(reference, network=network)) as standard:
+            verdict = _prove(engine, (candidate, standard), pairs, (max_dice_drop, max_p99_ms), former, report)
     emit(verdict, as_json, _text(verdict))
     if verdict.passed is not True:
         raise typer.Exit(ToleranceError.exit_code)
@@ -53,29 +60,25 @@ def verify(
 
 def _prove(
     engine: Path,
-    reference: Path,
+    sessions: tuple[Session, Session],
     pairs: list[Pair],
     limits: tuple[float | None, float | None],
     baseline: Verdict | None,
     report: Path | None,
 ) -> Verdict:
     from edgeseg.artifacts import EngineArtifact
-    from edgeseg.cli.model_argument import open_model
-    from edgeseg.runtime.loading import open_engine
     from edgeseg.runtime.passports import passport_path
     from edgeseg.runtime.verify.page import write_report
     from edgeseg.runtime.verify.rules import limits_for
     from edgeseg.runtime.verify.verification import verify as verify_sessions
 
-    with contextlib.closing(open_engine(engine)) as candidate, contextlib.closing(open_model(reference)) as standard:
-        demanded = limits_for(candidate.info.precision, *limits)
-        passport = EngineArtifact.read(passport_path(engine))
-        verdict = verify_sessions(
-            candidate, standard, pairs, demanded, passport=passport, baseline=baseline, track=track
-        )
-        if report is not None:
-            write_report(report, verdict, candidate, standard, pairs)
-            say(f"wrote {report / 'verdict.html'} and verdict.json")
+    candidate, standard = sessions
+    demanded = limits_for(candidate.info.precision, *limits)
+    passport = EngineArtifact.read(passport_path(engine))
+    verdict = verify_sessions(candidate, standard, pairs, demanded, passport=passport, baseline=baseline, track=track)
+    if report is not None:
+        write_report(report, verdict, candidate, standard, pairs)
+        say(f"wrote {report / 'verdict.html'} and verdict.json")
     return verdict
 
 

@@ -9,18 +9,17 @@ from typing import Any
 
 from edgeseg.errors import EdgesegError, MissingComponentError
 from edgeseg.optional import require
+from edgeseg.runtime.worker.failures import ProcessLostError, TransientError
 
-STICKY_EXIT_CODE = 77
-"""Exit code of a worker process that a sticky CUDA error has ended."""
 _OUT_OF_MEMORY = 2
 _ONLY_WHILE_CAPTURING = range(900, 910)
+_NO_CONTEXT = (3, 201)
+"""CUDA is not initialised; no context is current: there is none that could be lost."""
 _LAUNCH_OUT_OF_RESOURCES = 701
 
 
-class CudaError(EdgesegError):
+class CudaError(TransientError):
     """A CUDA call was refused; the context still works."""
-
-    exit_code = 4
 
 
 class DeviceMemoryError(CudaError):
@@ -31,7 +30,7 @@ class LaunchRefusedError(CudaError):
     """The driver or the engine refused to start work; nothing ran."""
 
 
-class StickyCudaError(CudaError):
+class StickyCudaError(CudaError, ProcessLostError):
     """The context is lost, and with it every result under way.
 
     CUDA answers every later call of this process with the same error; only a new process helps (CUDA Driver API, for
@@ -83,7 +82,7 @@ def sticky_code() -> int:
     """The error that the current context is stuck in, 0 where it still works. Waits for work under way."""
     driver = require("cuda.bindings.driver")
     code = int(driver.cuCtxSynchronize()[0])
-    return 0 if code == _OUT_OF_MEMORY or code in _ONLY_WHILE_CAPTURING else code
+    return 0 if code in (_OUT_OF_MEMORY, *_NO_CONTEXT) or code in _ONLY_WHILE_CAPTURING else code
 
 
 def error_of_code(code: int, doing: str, sticky: int = 0) -> CudaError:

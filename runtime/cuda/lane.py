@@ -1,26 +1,37 @@
 """A lane: one frame's way over the GPU, everything allocated and captured before the first frame.
 
-preprocess kernel -> engine -> mask kernel -> probability, mask and area back to pinned memory. A discrete GPU copies
-the frame to itself first; an integrated one reads it where it lies.
+preprocess kernel -> engine -> mask kernel -> probability, mask and area back to pinned memory, unless they shall stay.
+A discrete GPU copies a host's frame to itself first; an integrated one reads it where it lies; a frame that is on the
+device already is read there.
 """
 
 from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from edgeseg.errors import EdgesegError
-from edgeseg.frames import THRESHOLD, Frame, Mask, Probability
+from edgeseg.frames import THRESHOLD, Frame, Probability
 from edgeseg.optional import require
 from edgeseg.runtime.cuda.buffers import PinnedFrames
+from edgeseg.runtime.cuda.device_frames import DeviceFrame, device_image
+from edgeseg.runtime.cuda.engine import ExecutionContext
 from edgeseg.runtime.cuda.errors import LaunchRefusedError, StickyCudaError, sticky_code, translated
 from edgeseg.runtime.cuda.graph import CapturedGraph
-from edgeseg.runtime.cuda.kernels.parameters import FrameLayout, MaskParams, PixelFormat, preprocess_params
+from edgeseg.runtime.cuda.kernels.parameters import (
+    PREPROCESS_KERNELS,
+    FrameLayout,
+    MaskParams,
+    PixelFormat,
+    preprocess_params,
+)
 from edgeseg.runtime.cuda.lane_buffers import allocate
 from edgeseg.runtime.cuda.launches import Kernels
+from edgeseg.runtime.cuda.results import DeviceOutput, DeviceResult, LaneResult
+from edgeseg.runtime.cuda.streams import StreamOrder
 from edgeseg.runtime.session import ColourOrder
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME, Crop, ModelSpec
 
@@ -28,45 +39,19 @@ _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: not ordered with the legacy stream
 PIXEL_FORMATS: dict[ColourOrder, PixelFormat] = {"bgr": "bgr24", "rgb": "rgb24"}
 
 
-class ExecutionContext(Protocol):
-    """What the runtime calls of TensorRT's IExecutionContext (10 and 11); a call that returns False has refused."""
-
-    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
-        """Fix a dynamic shape."""
-        ...
-
-    def set_tensor_address(self, name: str, memory: int) -> bool:
-        """Say where an input or output lies on the device."""
-        ...
-
-    def execute_async_v3(self, stream_handle: int) -> bool:
-        """Put an inference on a stream."""
-        ...
-
-
 @dataclass(frozen=True)
 class LaneSpec:
     """What a lane is made for."""
 
     model: ModelSpec
-    crop: Crop | None
-    """Window of the frame that the network sees."""
     frame_bytes: int
     """Of the largest frame."""
     integrated: bool
     """Whether the GPU reads host memory in place."""
-
-
-@dataclass(frozen=True, eq=False)
-class LaneResult:
-    """A frame's result, in the lane's own memory: valid until the lane's next frame."""
-
-    probability: Probability
-    """float32 [C,h,w]."""
-    mask: Mask
-    """uint8 [h,w] at the network's size."""
-    area_px: int
-    """Pixels of the mask that are not background."""
+    ordinal: int = 0
+    """Which GPU."""
+    copies_back: bool = True
+    """Whether results are brought to the host."""
 
 
 class Lane:
@@ -89,39 +74,54 @@ class Lane:
             with translated("make a stream"):
                 self._stream: Any = pycuda.Stream(_NON_BLOCKING)
                 self._done: Any = pycuda.Event(pycuda.event_flags.BLOCKING_SYNC | pycuda.event_flags.DISABLE_TIMING)
+            self._order = StreamOrder(stack, self._stream)
             self._buffers = allocate(stack, spec.model, spec.frame_bytes, spec.integrated)
             self._bind()
             self._warm_up()
             self._graph = CapturedGraph(self._stream, lambda: self._launch_all("bgr24"))
             stack.callback(self._graph.close)
-            self._first_kernels = {kind: self._first_kernel_of(kind) for kind in PIXEL_FORMATS.values()}
+            self._first_kernels = {kind: self._first_kernel_of(kind) for kind in PREPROCESS_KERNELS}
             self._resources = stack.pop_all()
         self.busy = False
         """Whether a frame is under way."""
+        self._unread = False
+        self._kept: object = None
 
-    def submit(self, frame: Frame, pixel_format: PixelFormat, pinned: PinnedFrames) -> None:
+    def submit(self, frame: Frame, pixel_format: PixelFormat, pinned: PinnedFrames, crop: Crop | None) -> None:
         """Start on a frame; it must stay as it is until `result`.
 
         Args:
             frame: uint8 [H,W,3].
             pixel_format: Its colour order.
             pinned: Where frames lie that need not be copied to pinned memory first.
+            crop: Window of the frame that the network sees.
 
         Raises:
             BadInputError: It does not fit the lane or the network.
             CudaError: The driver refused; the lane takes the next frame.
         """
+        self._settle()
         height, width = frame.shape[:2]
-        layout = FrameLayout(pixel_format, width, height, 3 * width, crop=self._spec.crop)
-        model, buffers = self._spec.model, self._buffers
-        source = self._place(np.ascontiguousarray(frame), pinned)
-        params = preprocess_params(
-            layout, model.width, model.height, source=source, target=buffers.network_input, area=buffers.area
-        )
-        self._graph.launch(self._first_kernels[pixel_format], params)
-        with translated("mark the end of the frame"):
-            self._done.record(self._stream)
-        self.busy = True
+        layout = FrameLayout(pixel_format, width, height, 3 * width, crop=crop)
+        self._launch(layout, self._place(np.ascontiguousarray(frame), pinned))
+
+    def submit_device(self, frame: DeviceFrame, crop: Crop | None) -> None:
+        """Start on a frame that is on the GPU already; it must stay as it is until the result is there.
+
+        Args:
+            frame: The frame; its memory is kept until then.
+            crop: Window of the frame that the network sees.
+
+        Raises:
+            BadInputError: It cannot be read, or does not fit the network.
+            CudaError: The driver refused; the lane takes the next frame.
+        """
+        self._settle()
+        image = device_image(frame, crop, self._stream.handle)
+        for array in image.arrays:
+            self._order.after(array, self._spec.ordinal)
+        self._kept = image
+        self._launch(image.layout, image.source, image.chroma)
 
     def result(self) -> LaneResult:
         """Wait for the frame under way.
@@ -132,8 +132,20 @@ class Lane:
         self.busy = False
         with translated("finish the frame"):
             self._done.synchronize()
+        self._kept = None
         buffers = self._buffers
         return LaneResult(buffers.host_probability, buffers.host_mask, int(buffers.host_area[0]))
+
+    def device_result(self) -> DeviceResult:
+        """The frame under way as arrays on the device, which its reader waits for; nothing is waited for here."""
+        self.busy, self._unread = False, True
+        model, buffers, stream = self._spec.model, self._buffers, self._stream.handle
+        size = (model.height, model.width)
+        return DeviceResult(
+            DeviceOutput(buffers.network_output, (model.channels, *size), "<f4", stream),
+            DeviceOutput(buffers.mask, size, "|u1", stream),
+            DeviceOutput(buffers.area, (1,), "<u4", stream),
+        )
 
     def infer(self, frame: Frame) -> Probability:
         """Run the engine alone on one frame at the network's size, uint8 [h,w,3] RGB, and wait for it."""
@@ -148,6 +160,30 @@ class Lane:
     def close(self) -> None:
         """Give everything back; closing twice is fine."""
         self._resources.close()
+
+    def _settle(self) -> None:
+        """Wait for a frame whose result was left on the device: it may still be read from the lane's own memory."""
+        if self._unread:
+            with translated("finish the frame before"):
+                self._done.synchronize()
+            self._unread = False
+        self._kept = None
+
+    def _launch(self, layout: FrameLayout, source: int, chroma: int = 0) -> None:
+        model, buffers = self._spec.model, self._buffers
+        params = preprocess_params(
+            layout,
+            model.width,
+            model.height,
+            source=source,
+            chroma=chroma,
+            target=buffers.network_input,
+            area=buffers.area,
+        )
+        self._graph.launch(self._first_kernels[layout.pixel_format], params)
+        with translated("mark the end of the frame"):
+            self._done.record(self._stream)
+        self.busy = True
 
     def _place(self, frame: Frame, pinned: PinnedFrames) -> int:
         """Bring a contiguous frame where the preprocess kernel can read it, and give the address."""
@@ -189,22 +225,39 @@ class Lane:
         """Everything that the graph holds, on a frame of one pixel."""
         buffers, model, stream = self._buffers, self._spec.model, self._stream
         self._launch_preprocess(pixel_format)
+        self._mark("pre")
         self._execute()
+        self._mark("infer")
         mask = MaskParams(
             buffers.network_output, buffers.mask, buffers.area, model.channels, self._pixels, THRESHOLD, 0
         )
         self._kernels.mask(mask, stream)
+        if self._spec.copies_back:
+            self._copy_back()
+        self._mark("post")
+
+    def _copy_back(self) -> None:
+        buffers, stream = self._buffers, self._stream
         with translated("copy the result from the GPU"):
             self._pycuda.memcpy_dtoh_async(buffers.host_probability, buffers.network_output, stream)
             self._pycuda.memcpy_dtoh_async(buffers.host_mask, buffers.mask, stream)
             self._pycuda.memcpy_dtoh_async(buffers.host_area, buffers.area, stream)
 
+    def _mark(self, stage: str) -> None:
+        """Called at the end of each stage while the graph is captured; a lane that times its stages marks them."""
+
     def _launch_preprocess(self, pixel_format: PixelFormat) -> None:
         buffers, model = self._buffers, self._spec.model
         source = buffers.frame or buffers.pinned.device_address(buffers.staging) or 0
-        layout = FrameLayout(pixel_format, 1, 1, 3)
+        layout = FrameLayout(pixel_format, 1, 1, 4, 2 if pixel_format == "nv12" else 0)
         params = preprocess_params(
-            layout, model.width, model.height, source=source, target=buffers.network_input, area=buffers.area
+            layout,
+            model.width,
+            model.height,
+            source=source,
+            chroma=source,
+            target=buffers.network_input,
+            area=buffers.area,
         )
         self._kernels.preprocess(pixel_format, params, self._stream)
 
@@ -221,11 +274,12 @@ class Lane:
             return
         if sticky := sticky_code():
             raise StickyCudaError("the engine found the GPU's context lost", found=f"CUDA error {sticky}")
-        raise LaunchRefusedError("the engine refused to run", expected="True from execute_async_v3")
+        why = self._context.why_refused()
+        raise LaunchRefusedError("the engine refused to run", found=why or None, expected="True from execute_async_v3")
 
     def _let_go(self) -> None:
         """What ends with its last reference must be gone while the GPU's context is current."""
-        self._stream = self._done = None
+        self._stream = self._done = self._kept = None
         del self._context
 
     @property

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,20 +16,16 @@ from numpy.typing import NDArray
 from edgeseg.errors import BadInputError, EdgesegError
 from edgeseg.frames import Frame, Probability
 from edgeseg.runtime.cuda.buffers import PinnedFrames, register
+from edgeseg.runtime.cuda.device_frames import DeviceFrame
 from edgeseg.runtime.cuda.driver import CudaDevice, DeviceTraits
+from edgeseg.runtime.cuda.engine import Engine
 from edgeseg.runtime.cuda.errors import CudaError, DeviceMemoryError, StickyCudaError
 from edgeseg.runtime.cuda.kernels.compile import compiled_kernels
-from edgeseg.runtime.cuda.lane import PIXEL_FORMATS, ExecutionContext, Lane, LaneResult, LaneSpec
+from edgeseg.runtime.cuda.lane import PIXEL_FORMATS, Lane, LaneSpec
 from edgeseg.runtime.cuda.launches import Kernels
+from edgeseg.runtime.cuda.results import DeviceResult, LaneResult
+from edgeseg.runtime.cuda.timed_lane import TimedLane
 from edgeseg.runtime.session import ColourOrder, FrameBatch, ProbabilityBatch, SessionInfo
-
-
-class Engine(Protocol):
-    """What the runtime calls of TensorRT's ICudaEngine."""
-
-    def create_execution_context(self) -> ExecutionContext | None:
-        """A context with its own activation memory; None where there is none for it."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -41,7 +37,11 @@ class CudaOptions:
     lanes: int = 1
     """Frames at once: one for live video, two or three for throughput."""
     frame_bytes: int = 1920 * 1080 * 3
-    """Of the largest frame."""
+    """Of the largest frame of the host."""
+    results: Literal["host", "device"] = "host"
+    """Whether results are brought to the host, or only left on the device: `finish_device` gives them."""
+    stage_times: bool = False
+    """Whether the GPU times the stages of each frame (`CudaSession.stage_times_ns`); costs nothing when off."""
 
 
 class CudaSession:
@@ -64,6 +64,7 @@ class CudaSession:
         self._options = options or CudaOptions()
         self._pinned = PinnedFrames()
         self._under_way: deque[Lane] = deque()
+        self._finished: Lane | None = None
         with contextlib.ExitStack() as stack:
             self._device = stack.enter_context(CudaDevice(self._options.ordinal))
             stack.push(_forget_locals)
@@ -85,9 +86,22 @@ class CudaSession:
         return self._device.traits
 
     @property
+    def device_name(self) -> str:
+        """The GPU's name."""
+        return self._device.traits.name
+
+    @property
     def lanes(self) -> int:
         """Frames that it can work on at once."""
         return self._options.lanes
+
+    @property
+    def stage_times_ns(self) -> dict[str, int] | None:
+        """The GPU's own times of the frame that was finished last; None where `stage_times` is off.
+
+        ``copy`` (to a discrete GPU), ``pre``, ``infer``, ``post`` (mask and the copies back), in nanoseconds.
+        """
+        return self._finished.stage_times_ns() if isinstance(self._finished, TimedLane) else None
 
     def pin(self, memory: NDArray[np.uint8]) -> bool:
         """Pin host memory that frames will lie in, for as long as the session lives, which saves a copy of each.
@@ -113,8 +127,13 @@ class CudaSession:
             return False
         return True
 
-    def submit(self, frame: Frame, colour_order: ColourOrder = "bgr") -> None:
+    def submit(self, frame: Frame, colour_order: ColourOrder = "bgr", prepared: bool = False) -> None:
         """Start on a frame of any size, uint8 [H,W,3]; it must stay as it is until its result is there.
+
+        Args:
+            frame: The frame.
+            colour_order: Of `frame`.
+            prepared: It is the network's input already: no crop to take.
 
         Raises:
             BadInputError: It is larger than `frame_bytes`, or the network's crop leaves it.
@@ -128,9 +147,24 @@ class CudaSession:
                 found=f"uint8 {list(frame.shape)}",
                 expected=f"uint8 [H,W,3], at most {self._options.frame_bytes} bytes",
             )
-        if not self._idle:
-            raise EdgesegError("every lane has a frame under way; take a result first", found=f"{self.lanes} lanes")
-        self._idle[0].submit(frame, PIXEL_FORMATS[colour_order], self._pinned)
+        crop = None if prepared else self._info.preprocess.crop
+        self._free_lane().submit(frame, PIXEL_FORMATS[colour_order], self._pinned, crop)
+        self._under_way.append(self._idle.popleft())
+
+    def submit_device(self, frame: DeviceFrame) -> None:
+        """Start on a frame that is on this GPU already: no copy, and no wait but of one stream for another.
+
+        Args:
+            frame: Packed pixels or NV12, as arrays with `__dlpack__` or `__cuda_array_interface__`. It must stay as it
+                is until its result is there.
+
+        Raises:
+            BadInputError: It is not uint8 on this GPU, or of another shape, or the network's crop leaves it.
+            CudaError: The driver refused this frame.
+            StickyCudaError: Nothing will run in this process any more.
+        """
+        self._device.check_thread()
+        self._free_lane().submit_device(frame, self._info.preprocess.crop)
         self._under_way.append(self._idle.popleft())
 
     def finish(self) -> LaneResult:
@@ -139,16 +173,28 @@ class CudaSession:
         Raises:
             StickyCudaError: It failed on the GPU, and nothing will run in this process any more.
         """
-        self._device.check_thread()
-        if not self._under_way:
-            raise EdgesegError("a result was asked for with no frame under way")
-        lane = self._under_way.popleft()
-        self._idle.append(lane)
-        return lane.result()
+        if self._options.results == "device":
+            raise EdgesegError("this session leaves its results on the device", expected="finish_device")
+        return self._oldest().result()
+
+    def finish_device(self) -> DeviceResult:
+        """The oldest frame under way as arrays on the device, waited for by whoever reads them.
+
+        They are valid until the lane's next frame: read them, or order another stream's reading, before one more frame
+        than there are lanes is submitted. That submission waits for this frame.
+        """
+        return self._oldest().device_result()
 
     def result(self) -> Probability:
         """As `finish`, the probability alone: float32 [C,h,w]."""
         return self.finish().probability
+
+    def probability(self, frame: Frame, colour_order: ColourOrder = "rgb") -> Probability:
+        """Run the network on one frame of any size, the resize on the GPU: float32 [C,h,w], the caller's own."""
+        if self._under_way:
+            raise EdgesegError("a frame was to be inferred alone while others are under way")
+        self.submit(frame, colour_order)
+        return self.result().copy()
 
     def infer(self, frames: FrameBatch) -> ProbabilityBatch:
         """Run the network, frame after frame: uint8 [N,h,w,3] RGB in, float32 [N,C,h,w] out."""
@@ -156,14 +202,26 @@ class CudaSession:
         expected = self._info.model.input_shape
         if frames.shape[1:] != expected or frames.dtype != np.uint8:
             raise BadInputError("the batch does not fit the network", found=frames.shape, expected=("N", *expected))
-        if not self._idle:
-            raise EdgesegError("every lane has a frame under way; take a result first", found=f"{self.lanes} lanes")
-        lane = self._idle[0]
+        lane = self._free_lane()
         return np.stack([lane.infer(np.ascontiguousarray(frame)) for frame in frames])
 
     def close(self) -> None:
         """Give the GPU back; closing twice is fine."""
+        self._finished = None
         self._resources.close()
+
+    def _free_lane(self) -> Lane:
+        if not self._idle:
+            raise EdgesegError("every lane has a frame under way; take a result first", found=f"{self.lanes} lanes")
+        return self._idle[0]
+
+    def _oldest(self) -> Lane:
+        self._device.check_thread()
+        if not self._under_way:
+            raise EdgesegError("a result was asked for with no frame under way")
+        lane = self._finished = self._under_way.popleft()
+        self._idle.append(lane)
+        return lane
 
     def _open_lane(self, engine: Engine, kernels: Kernels, stack: contextlib.ExitStack) -> Lane:
         context = engine.create_execution_context()
@@ -171,10 +229,15 @@ class CudaSession:
             raise DeviceMemoryError(
                 "the GPU has no memory left for the engine's activations", expected="fewer lanes or a smaller network"
             )
+        options = self._options
         spec = LaneSpec(
-            self._info.model, self._info.preprocess.crop, self._options.frame_bytes, self._device.traits.integrated
+            self._info.model,
+            options.frame_bytes,
+            self._device.traits.integrated,
+            options.ordinal,
+            options.results == "host",
         )
-        lane = Lane(context, kernels, spec)
+        lane = (TimedLane if options.stage_times else Lane)(context, kernels, spec)
         stack.callback(lane.close)
         return lane
 

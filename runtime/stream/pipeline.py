@@ -1,14 +1,15 @@
 """Frames through a session: decoding, inference and writing each have a thread, joined by short queues.
 
-Every frame is inferred once, in order, and its mask stays with it. The main thread infers; `QUEUED_FRAMES` at
-most wait on either side of it, which bounds memory. The first failure stops all threads and is raised.
+Every frame gets its own mask, in order; one whose engine process dies is handed to the next. The main thread infers;
+`QUEUED_FRAMES` at most wait on either side of it and the engine's capacity between, which bounds memory. The first
+failure stops all threads and is raised.
 """
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -18,8 +19,11 @@ import cv2
 from edgeseg.artifacts import LatencyReport
 from edgeseg.frames import Mask
 from edgeseg.progress import Track, silent
+from edgeseg.runtime.frame_engine import FrameEngine, frame_engine
 from edgeseg.runtime.latency import LatencyRecorder
-from edgeseg.runtime.session import Session, SessionInfo, mask_at_frame, preprocess
+from edgeseg.runtime.lossless import LosslessFrames
+from edgeseg.runtime.outcomes import Segmented
+from edgeseg.runtime.session import Session, SessionInfo, mask_at_frame
 from edgeseg.runtime.stream.channel import Channel
 from edgeseg.runtime.stream.overlay import caption, draw_overlay
 from edgeseg.runtime.stream.sinks import Sinks
@@ -73,7 +77,7 @@ def run_stream(
     were written, waiting included. Files have no deadline, so none is missed.
 
     Args:
-        session: The network.
+        session: The network; see `edgeseg.runtime.frame_engine`.
         source: An open source; this consumes it.
         sinks: Where pictures and masks go; they must stay open until this returns.
         max_frames: Stop after so many frames.
@@ -91,8 +95,8 @@ def run_stream(
             reading = pool.submit(stages.read, islice(source.frames(), max_frames), decoded)
             writing = pool.submit(stages.write, segmented)
             with contextlib.closing(_tracked(track, decoded, total)) as frames:
-                for frame in frames:
-                    if not segmented.put(stages.segment(frame)):
+                for frame in stages.segment(frames):
+                    if not segmented.put(frame):
                         break
             decoded.abort()
             segmented.close()
@@ -110,6 +114,8 @@ class _Stages:
 
     def __init__(self, session: Session, sinks: Sinks, recorder: LatencyRecorder) -> None:
         self._session = session
+        self._engine: FrameEngine = frame_engine(session)
+        self._under_way: LosslessFrames[ArrivedFrame] = LosslessFrames(self._engine)
         self._sinks = sinks
         self._recorder = recorder
         self._frames = self._with_mask = self._damaged = 0
@@ -123,20 +129,27 @@ class _Stages:
         finally:
             decoded.close()
 
-    def segment(self, frame: ArrivedFrame) -> SegmentedFrame:
-        image = frame.source.image
-        height, width = image.shape[:2]
-        with self._recorder.measure("pre"):
-            batch = preprocess(self._session, image, colour_order="bgr")
-        with self._recorder.measure("infer"):
-            probability = self._session.infer(batch)[0]
+    def segment(self, frames: Iterable[ArrivedFrame]) -> Iterator[SegmentedFrame]:
+        under_way = self._under_way
+        for frame in frames:
+            under_way.add(frame, frame.source.image)
+            while under_way.is_full:
+                yield self._mask(*under_way.take())
+        while under_way:
+            yield self._mask(*under_way.take())
+
+    def _mask(self, frame: ArrivedFrame, segmented: Segmented) -> SegmentedFrame:
+        height, width = frame.source.image.shape[:2]
+        if segmented.pre_ms is not None:
+            self._recorder.add_ms("pre", segmented.pre_ms)
+        self._recorder.add_ms("infer", segmented.infer_ms)
         with self._recorder.measure("post"):
-            mask = mask_at_frame(self._session, probability, height, width)
+            mask = mask_at_frame(self._session, segmented.probability, height, width)
             area_fraction = cv2.countNonZero(mask) / mask.size
         self._frames += 1
         self._with_mask += area_fraction > 0
         self._damaged += frame.source.damaged
-        return SegmentedFrame(frame.source, frame.arrived_ns, mask, area_fraction, self._recorder.last_ms("infer"))
+        return SegmentedFrame(frame.source, frame.arrived_ns, mask, area_fraction, segmented.infer_ms)
 
     def write(self, segmented: Channel[SegmentedFrame]) -> None:
         try:
@@ -159,7 +172,14 @@ class _Stages:
         self._recorder.add("end_to_end", frame.source.decode_ns + waited_ns)
 
     def result(self) -> StreamResult:
-        latency = self._recorder.report(self._session.info, frames=self._frames, inferences=self._frames)
+        latency = self._recorder.report(
+            self._session.info,
+            frames=self._frames,
+            inferences=self._frames,
+            device=self._engine.device_name,
+            retries=self._under_way.retries,
+            restarts=self._engine.restarts,
+        )
         return StreamResult(self._frames, self._with_mask, self._damaged, latency)
 
 

@@ -9,8 +9,9 @@ from edgeseg.artifacts import LatencyReport
 from edgeseg.dataset import Pair
 from edgeseg.images import read_rgb
 from edgeseg.progress import Track, silent
+from edgeseg.runtime.frame_engine import frame_engine
 from edgeseg.runtime.latency import LatencyRecorder
-from edgeseg.runtime.session import Session, mask_at_frame, preprocess, segment
+from edgeseg.runtime.session import Session, WholeFrames, mask_at_frame, preprocess, segment
 
 WARM_UP_IMAGES = 5
 SAMPLES = 200
@@ -28,7 +29,8 @@ def measure_latency(
     """Time images one after another, after a warm-up that does not count; nothing else runs meanwhile.
 
     Few images are gone through again, many are sampled evenly. Reading the file is reported as `decode` and is
-    not part of the end-to-end time, which goes from the decoded frame to the mask at its size.
+    not part of the end-to-end time, which goes from the decoded frame to the mask at its size. Where the engine takes
+    whole frames, `infer` is from the frame in host memory to its probability map, and there is no `pre`.
 
     Args:
         session: The engine.
@@ -50,7 +52,10 @@ def measure_latency(
             break
         _time_image(session, pair, recorder)
         samples_ms.append(round(recorder.last_ms("end_to_end"), 4))
-    report = recorder.report(session.info, frames=len(samples_ms), inferences=len(samples_ms))
+    count, engine = len(samples_ms), frame_engine(session)
+    report = recorder.report(
+        session.info, frames=count, inferences=count, device=engine.device_name, restarts=engine.restarts
+    )
     return report, tuple(samples_ms)
 
 
@@ -58,10 +63,14 @@ def _time_image(session: Session, pair: Pair, recorder: LatencyRecorder) -> None
     with recorder.measure("decode"):
         frame = read_rgb(pair.image)
     with recorder.measure("end_to_end"):
-        with recorder.measure("pre"):
-            batch = preprocess(session, frame)
-        with recorder.measure("infer"):
-            probability = session.infer(batch)[0]
+        if isinstance(session, WholeFrames):
+            with recorder.measure("infer"):
+                probability = session.probability(frame)
+        else:
+            with recorder.measure("pre"):
+                batch = preprocess(session, frame)
+            with recorder.measure("infer"):
+                probability = session.infer(batch)[0]
         with recorder.measure("post"):
             mask_at_frame(session, probability, *frame.shape[:2])
 

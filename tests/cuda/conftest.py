@@ -7,7 +7,6 @@ they skip. Nothing here says anything about speed.
 from __future__ import annotations
 
 import ctypes
-import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -16,37 +15,17 @@ from typing import Any
 
 import pytest
 
+from edgeseg.artifacts import EngineArtifact
+from edgeseg.cli import run as edgeseg
+from edgeseg.runtime.passports import passport_path
+
 FOLDER = Path(__file__).parent
 
 
-def _load() -> str | None:
-    """Load the double before anything can load a driver; why not, where that cannot be."""
-    if "EDGESEG_CUDA_DOUBLE" not in os.environ:
-        return "needs the CUDA test double in a pytest of its own: make test-cuda-double"
-    out = Path(os.environ["EDGESEG_CUDA_DOUBLE"]).resolve()
-    library = out / "libcuda.so.1"
-    if not library.is_file():
-        return f"the CUDA test double is not built ({library} is missing): make cuda-double"
-    for package in ("pycuda", "cuda.bindings"):
-        if importlib.util.find_spec(package.partition(".")[0]) is None:
-            return f"{package} is not installed: make cuda-double"
-    if any(name.startswith(("pycuda", "cuda.")) for name in sys.modules):
-        return "CUDA was imported before the double could be loaded"
-    try:
-        real = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        pass
-    else:
-        if not hasattr(real, "cudadouble_is_double"):
-            return "this machine has a real CUDA driver; the double must not stand beside it"
-    os.environ["CUDADOUBLE_KERNELS"] = str(out / "kernels_host.so")
-    os.environ["LD_LIBRARY_PATH"] = os.pathsep.join([str(out), os.environ.get("LD_LIBRARY_PATH", "")])  # for children
-    os.environ.setdefault("XDG_CACHE_HOME", str(out / "cache"))
-    ctypes.CDLL(str(library), ctypes.RTLD_GLOBAL)
-    return None
+sys.path.insert(0, str(FOLDER.parent / "cuda_double"))
+from loading import load_double  # noqa: E402
 
-
-REASON = _load()
+REASON = load_double()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -117,3 +96,42 @@ def standin(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     import standin_engine
 
     return standin_engine.open_standin
+
+
+@pytest.fixture
+def library(double: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The stand-ins for TensorRT and TensorRT-RTX instead of the packages; the file that their calls are noted in."""
+    for folder in (FOLDER, FOLDER / "standins"):
+        monkeypatch.syspath_prepend(folder)
+    for name in ("tensorrt", "tensorrt_rtx"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    log = tmp_path / "calls.log"
+    monkeypatch.setenv("EDGESEG_STANDIN_LOG", str(log))
+    monkeypatch.setenv("XDG_CACHE_HOME", os.environ["XDG_CACHE_HOME"])
+    return log
+
+
+@pytest.fixture
+def build(library: Path, small_onnx: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Path]:
+    """`edgeseg build-engine` of the small network; a passport may be changed afterwards."""
+
+    def command(backend: str = "tensorrt", **changes: Any) -> Path:
+        out = tmp_path / "engines" / f"{backend}.engine"
+        words = ["build-engine", str(small_onnx), "--precision", "fp32", "--backend", backend, "--out", str(out)]
+        assert edgeseg(words) == 0
+        capsys.readouterr()
+        passport = EngineArtifact.read(passport_path(out))
+        assert passport.backend_version.endswith("+standin")
+        if backend == "tensorrt-rtx":  # the double is of compute capability 8.7 and has no driver file
+            binding = passport.binding.model_copy(update={"compute_capabilities": ("8.7",)})
+            changes = {"binding": binding} | changes
+        passport.model_copy(update=changes).write(passport_path(out))
+        return out
+
+    return command
+
+
+@pytest.fixture
+def parent(double: Any) -> Callable[[], int]:
+    """How often this process has initialised CUDA."""
+    return lambda: int(double.count("cuInit"))

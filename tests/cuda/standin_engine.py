@@ -72,6 +72,9 @@ class StandInContext:
         self._functions.append(function)  # a captured graph calls it at any later time
         return bool(self._driver.cuLaunchHostFunc(ctypes.c_void_p(stream_handle), function, None) == 0)
 
+    def why_refused(self) -> str:
+        return ""
+
     def _shape(self, tensor: Any) -> list[int]:
         return [self._batch, *tensor.shape[1:]]
 

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from edgeseg.runtime.cuda.errors import DeviceMemoryError
-from edgeseg.runtime.cuda.outcomes import Lost, Segmented
-from edgeseg.runtime.cuda.restarts import RestartLimit
 from edgeseg.runtime.cuda.session import CudaOptions
-from edgeseg.runtime.cuda.supervisor import SupervisedSession, SupervisorOptions
 from edgeseg.runtime.loading import open_onnx
+from edgeseg.runtime.outcomes import Lost, Segmented
 from edgeseg.runtime.session import Session, probability_of
+from edgeseg.runtime.worker.restarts import RestartLimit
+from edgeseg.runtime.worker.supervisor import SupervisedSession, SupervisorOptions
 
 READY_S = 60.0
 FRAMES = np.random.default_rng(4).integers(0, 256, (40, 45, 60, 3), dtype=np.uint8)
@@ -114,9 +114,9 @@ def test_a_sticky_error_ends_the_worker_and_the_next_one_goes_on(opened: Open, r
     fates = []
     while session.state != "down":
         fates += _stream(session, reference, 1, _nothing)
-    assert fates.count("sticky") == session.counts.sticky_errors == 2
+    assert fates.count("device") == session.counts.device_losses == 2
     assert session.counts.restarts == 1 and session.state == "down"
-    assert set(fates) == {"segmented", "sticky", "passed"}
+    assert set(fates) == {"segmented", "device", "passed"}
     assert session.counts.deaths == session.counts.hangs == 0
 
 
@@ -167,4 +167,4 @@ def test_losses_say_why(opened: Open, reference: Session) -> None:
     session.wait_ready(READY_S)
     session.submit(FRAMES[0], "rgb")
     (outcome,) = session.poll(5.0)
-    assert isinstance(outcome, Lost) and outcome.loss == "sticky" and "CUDA error 700" in outcome.reason
+    assert isinstance(outcome, Lost) and outcome.loss == "device" and "CUDA error 700" in outcome.reason

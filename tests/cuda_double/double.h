@@ -40,6 +40,8 @@ struct Launch {
     std::vector<char> params;
     CUfunction f = nullptr;
     std::vector<void*> pointers;
+    size_t buffer_bytes = 0;    // of one buffer with all parameters
+    std::vector<void*> buffer;  // the launch's `extra`, where it came so
 };
 struct Node {
     CUgraphNodeType type;
@@ -82,8 +84,10 @@ struct Stream {
 };
 struct Event {
     unsigned flags = 0;
-    uint64_t asked = 0, done = 0;
+    uint64_t asked = 0;           // records so far: each is waited for by its own number,
+    std::set<uint64_t> underway;  // for records of one event on two streams may be done in any order
     double at = -1;
+    bool done(uint64_t record) const { return !underway.count(record); }
     Capture* cap = nullptr;
     std::set<Node*> front;
 };

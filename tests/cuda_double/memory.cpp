@@ -138,6 +138,13 @@ API cuMemGetAddressRange(CUdeviceptr* b, size_t* n, CUdeviceptr p) {
     if (n) *n = i->second.size;
     return CUDA_SUCCESS;
 }
+API cuPointerGetAttribute(void* out, CUpointer_attribute attribute, CUdeviceptr p) {
+    ENTER(CTX);
+    if (!dev_ok(p, 1)) return CUDA_ERROR_INVALID_VALUE;
+    if (attribute != CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL) return CUDA_ERROR_NOT_SUPPORTED;
+    *(int*)out = 0;
+    return CUDA_SUCCESS;
+}
 API cuMemHostAlloc(void** p, size_t n, unsigned) {
     ENTER(CTX);
     NO_CAPTURE;

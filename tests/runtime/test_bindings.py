@@ -6,8 +6,8 @@ import pytest
 
 from edgeseg.artifacts import Binding, EngineArtifact
 from edgeseg.errors import MismatchError, MissingComponentError
-from edgeseg.runtime import loading
 from edgeseg.runtime.bindings import MachineFacts, check_binding, read_machine
+from edgeseg.runtime.cuda import opening
 from edgeseg.runtime.gpu import Gpu
 from edgeseg.runtime.loading import open_engine
 from edgeseg.runtime.passports import passport_path
@@ -109,9 +109,10 @@ def test_the_binding_is_checked_before_an_engine_is_opened(
     tiny_engine: Path, passport: EngineArtifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passport.model_copy(update=TRT).write(passport_path(tiny_engine))
-    monkeypatch.setattr(loading, "read_machine", lambda backend: MachineFacts("10.3.0", RTX4000))
+    monkeypatch.setattr(opening, "read_machine", lambda backend: MachineFacts("10.3.0", RTX4000))
+    monkeypatch.setattr(opening, "CudaSession", None)
     with pytest.raises(MismatchError, match="another machine"):
-        open_engine(tiny_engine)
+        opening.open_cuda_session(tiny_engine)
 
 
 def test_an_engine_of_another_onnxruntime_opens_with_a_warning(

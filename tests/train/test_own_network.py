@@ -145,7 +145,9 @@ def test_a_run_folder_alone_runs_no_code(own_run: Path, blobs: Path, capsys: pyt
 
 
 def test_code_that_changed_since_the_training_is_a_mismatch(own_run: Path) -> None:
-    (own_run.parent / "my_network.py").write_text(SOURCE.replace("Residual(width),", "Residual(width), Residual(width),"))
+    (own_run.parent / "my_network.py").write_text(
+        SOURCE.replace("Residual(width),", "Residual(width), Residual(width),")
+    )
     del sys.modules["my_network"]
     with pytest.raises(MismatchError, match="does not fit") as caught:
         open_run(own_run, OWN)

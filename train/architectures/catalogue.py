@@ -57,7 +57,9 @@ def check_name(architecture: str) -> str:
     elif architecture not in ARCHITECTURES:
         near = difflib.get_close_matches(architecture, ARCHITECTURES, 1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise ValueError(f"no network {architecture}{hint} There are {', '.join(ARCHITECTURES)} and python:MODULE:FUNCTION")
+        raise ValueError(
+            f"no network {architecture}{hint} There are {', '.join(ARCHITECTURES)} and python:MODULE:FUNCTION"
+        )
     return architecture
 
 

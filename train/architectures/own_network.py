@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from edgeseg.errors import BadInputError, MismatchError
+from edgeseg.errors import BadInputError
 from edgeseg.train.architectures.catalogue import OWN_PREFIX, is_own
 from edgeseg.train.recipe import ModelRecipe
 
@@ -48,23 +48,22 @@ def own_network(recipe: ModelRecipe) -> nn.Module:
 def check_consent(run: Path, architecture: str, consent: str | None) -> None:
     """Refuse to import what a RUN folder names unless the user named the same: a stranger's folder must not choose.
 
+    Networks of the catalogue need no consent.
+
     Args:
         run: The RUN folder.
         architecture: What its recipe names.
-        consent: What the user says it holds; None where nothing was said.
+        consent: The network that the user named; None where nothing was said.
 
     Raises:
-        BadInputError: Code without consent.
-        MismatchError: The user named another network.
+        BadInputError: Code without consent, or other code than the user named.
     """
-    if consent is not None and consent != architecture:
-        raise MismatchError(f"{run} holds another network", found=architecture, expected=f"{consent}, by --network")
-    if consent is None and is_own(architecture):
+    if is_own(architecture) and consent != architecture:
         raise BadInputError(
             f"the network of {run} is code, which loading it would run",
             found=architecture,
-            expected="that you name the same code by --network, if you know and trust it",
-            next_command=f"edgeseg export {run} --out model.onnx --network {architecture}",
+            expected=f"{consent}, as you said" if consent is not None else "that you name it, if you know and trust it",
+            next_command=f"the same command with --network {architecture}",
         )
 
 
@@ -110,7 +109,9 @@ def _dry_run(network: nn.Module, recipe: ModelRecipe) -> None:
             next_command="upsample the logits to the picture's size inside the network, and give them alone",
         )
     if not any(parameter.requires_grad for parameter in network.parameters()):
-        raise BadInputError(f"{recipe.architecture} has nothing to train", found="no parameter that requires a gradient")
+        raise BadInputError(
+            f"{recipe.architecture} has nothing to train", found="no parameter that requires a gradient"
+        )
 
 
 def _failed(recipe: ModelRecipe, what: str, error: Exception) -> BadInputError:

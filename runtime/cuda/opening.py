@@ -1,0 +1,47 @@
+"""From an engine file to a CUDA session, in the process that will use the GPU."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from edgeseg.runtime.bindings import check_binding, read_machine
+from edgeseg.runtime.cuda.errors import DeviceMemoryError
+from edgeseg.runtime.cuda.session import CudaOptions, CudaSession
+from edgeseg.runtime.cuda.tensorrt_engine import TensorRtEngine
+from edgeseg.runtime.passports import read_checked, session_info
+
+
+def open_cuda_session(path: Path, options: CudaOptions | None = None) -> CudaSession:
+    """Load an engine of tensorrt or tensorrt-rtx on this machine's GPU. This initialises CUDA in the process.
+
+    Args:
+        path: NAME.engine, with NAME.engine.json beside it.
+        options: How to use the GPU.
+
+    Raises:
+        MismatchError: The passport does not fit, the engine is bound to another machine, or cannot be loaded.
+        MissingComponentError: No GPU, or no package of the backend or of the CUDA runtime.
+        DeviceMemoryError: The GPU has too little memory.
+    """
+    plan, passport = read_checked(path)
+    for warning in check_binding(passport, read_machine(passport.backend)):
+        logging.getLogger(__name__).warning("%s: %s", path, warning)
+    return CudaSession(lambda: TensorRtEngine(plan, passport), session_info(passport), options)
+
+
+def open_with_room(path: Path, frame_bytes: int, lanes: int = 1) -> CudaSession:
+    """As `open_cuda_session`, with room for frames of so many bytes; what a worker process is given.
+
+    Args:
+        path: NAME.engine.
+        frame_bytes: Of the largest frame.
+        lanes: As many as these, or one where the GPU's memory does not take them.
+    """
+    try:
+        return open_cuda_session(path, CudaOptions(lanes=lanes, frame_bytes=frame_bytes))
+    except DeviceMemoryError as error:
+        if lanes == 1:
+            raise
+        logging.getLogger(__name__).warning("%s: one lane instead of %s: %s", path, lanes, error)
+    return open_cuda_session(path, CudaOptions(frame_bytes=frame_bytes))

@@ -1,0 +1,61 @@
+"""What parent and worker say to each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgeseg.errors import EdgesegError
+from edgeseg.runtime.session import ColourOrder, SessionInfo
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Worker: the engine is loaded and warm."""
+
+    info: SessionInfo
+    device_name: str | None
+    """The GPU that it runs on; None on the host's processor."""
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """Parent: a frame lies in a slot."""
+
+    sequence: int
+    slot: int
+    height: int
+    width: int
+    colour_order: ColourOrder
+    prepared: bool
+    """Whether it is the network's input already."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Worker: the frame's result lies in its slot."""
+
+    sequence: int
+    infer_ns: int
+    """From submission inside the worker to the result."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Worker: this frame has no result, the next may have one."""
+
+    sequence: int
+    error: EdgesegError
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Worker: it ends now."""
+
+    error: EdgesegError
+    again: bool
+    """Whether a new worker may fare better."""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Parent: end when the frames under way are answered."""

@@ -1,0 +1,85 @@
+"""The parent's hold on one worker process: nothing here waits longer than it is told to."""
+
+from __future__ import annotations
+
+import multiprocessing
+from multiprocessing import connection
+
+from edgeseg.runtime.worker.loop import SessionFactory, run_worker
+from edgeseg.runtime.worker.messages import Stop
+from edgeseg.runtime.worker.ring import FrameRing
+
+_MESSAGES_AT_ONCE = 64
+_STOP_PATIENCE_S = 3.0
+
+
+class WorkerProcess:
+    """A worker from its start to its burial. It is spawned: a fork would copy the parent's threads and locks.
+
+    Args:
+        factory: Opens its session.
+        ring: The shared memory, which stays the parent's.
+    """
+
+    def __init__(self, factory: SessionFactory, ring: FrameRing) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(
+            target=run_worker,
+            args=(factory, ring.name, ring.layout, theirs),
+            name="edgeseg-engine",
+            daemon=True,
+        )
+        self._process.start()
+        theirs.close()  # its only holder is to be the worker, whose death then ends the connection
+        self.broken = False
+        """Whether the worker has ended or talks nonsense; no message will come any more."""
+
+    @property
+    def pid(self) -> int | None:
+        """The process id."""
+        return self._process.pid
+
+    def send(self, message: object) -> None:
+        """Say something; a worker that cannot hear is `broken`. A few short messages never fill the pipe."""
+        try:
+            self._connection.send(message)
+        except OSError:
+            self.broken = True
+
+    def receive(self, timeout_s: float) -> list[object]:
+        """What the worker has said, after waiting at most so long for the first message or for its end."""
+        if self.broken:
+            self._process.join(timeout_s)
+            return []
+        connection.wait([self._connection, self._process.sentinel], timeout_s)
+        ended = not self._process.is_alive()
+        messages: list[object] = []
+        try:
+            while len(messages) < _MESSAGES_AT_ONCE and self._connection.poll(0):
+                messages.append(self._connection.recv())
+        except Exception:  # the end of the connection, or bytes that are no message of ours
+            self.broken = True
+        self.broken |= ended and not messages
+        return messages
+
+    def kill(self) -> None:
+        """End the worker at once, whatever it does."""
+        self.broken = True
+        self._process.kill()
+
+    def reap(self) -> int | None:
+        """Its exit code, or None while it still exists. A process inside a stuck driver call may take its time."""
+        code = self._process.exitcode
+        if code is not None:
+            self._connection.close()
+        return code
+
+    def stop(self) -> None:
+        """Ask it to end, and end it where it does not."""
+        if not self.broken:
+            self.send(Stop())
+            self._process.join(_STOP_PATIENCE_S)
+        self._process.kill()
+        self._process.join(_STOP_PATIENCE_S)
+        self._connection.close()

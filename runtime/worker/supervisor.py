@@ -1,0 +1,267 @@
+"""A session in a process of its own, so that what happens to the engine does not happen to the picture.
+
+The parent never waits for the worker beyond the time that its caller gives: a frame that cannot be taken is passed, a
+frame whose worker dies, hangs or errs is lost, and the worker is started again within bounds. No thread runs here;
+`submit` and `poll` move everything on, so one of them is to be called at least once a frame.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from types import TracebackType
+
+from edgeseg.errors import BadInputError, EdgesegError, MismatchError
+from edgeseg.frames import Frame
+from edgeseg.runtime.outcomes import Loss, Outcome
+from edgeseg.runtime.session import ColourOrder, SessionInfo
+from edgeseg.runtime.worker.counts import SupervisorCounts, WorkerState
+from edgeseg.runtime.worker.failures import LOST_EXIT_CODE, EngineDownError, ProcessLostError
+from edgeseg.runtime.worker.flights import Flights
+from edgeseg.runtime.worker.loop import SessionFactory
+from edgeseg.runtime.worker.messages import Answered, Failed, Ready, Refused, Submitted
+from edgeseg.runtime.worker.process import WorkerProcess
+from edgeseg.runtime.worker.restarts import RestartBudget, RestartLimit
+from edgeseg.runtime.worker.ring import FrameRing, RingLayout
+
+
+@dataclass(frozen=True)
+class SupervisorOptions:
+    """Bounds of a supervised session."""
+
+    slots: int = 4
+    """Frames that may be under way at once."""
+    frame_bytes: int = 1920 * 1080 * 3
+    """Room for one frame."""
+    answer_deadline_s: float = 1.0
+    """From the last sign of progress to the next answer; past it the worker counts as hung."""
+    start_deadline_s: float = 120.0
+    """For loading and warming the engine."""
+    end_deadline_s: float = 2.0
+    """For a worker that says that it ends."""
+    restarts: RestartLimit = field(default_factory=RestartLimit)
+
+
+class SupervisedSession:
+    """Frames in, outcomes out; the engine lives in a worker process, which starts at once. For one thread.
+
+    Args:
+        factory: Opens the session, in the worker; pickled, so a module's function with small arguments.
+        info: What it will open; a worker that opens something else is not used.
+        options: Bounds.
+    """
+
+    def __init__(self, factory: SessionFactory, info: SessionInfo, options: SupervisorOptions | None = None) -> None:
+        self._options = options or SupervisorOptions()
+        self._factory = factory
+        self._info = info
+        shape = (info.model.channels, info.model.height, info.model.width)
+        self._ring = FrameRing.create(RingLayout(self._options.slots, self._options.frame_bytes, shape))
+        self.counts = SupervisorCounts()
+        self._flights = Flights(self._ring, self.counts)
+        self._budget = RestartBudget(self._options.restarts)
+        self.failure: EdgesegError | None = None
+        """The last error that a worker ended with by its own word."""
+        self._hopeless = False
+        self._device_name: str | None = None
+        self._state: WorkerState = "starting"
+        self._loss: Loss = "died"
+        self._progress_s = 0.0
+        self._worker = self._spawn()
+
+    @property
+    def info(self) -> SessionInfo:
+        """What the worker runs."""
+        return self._info
+
+    @property
+    def capacity(self) -> int:
+        """Frames that may be under way at once."""
+        return self._options.slots
+
+    @property
+    def restarts(self) -> int:
+        """Workers that were started after the first."""
+        return self.counts.restarts
+
+    @property
+    def device_name(self) -> str | None:
+        """The GPU that the newest ready worker runs on."""
+        return self._device_name
+
+    @property
+    def any_under_way(self) -> bool:
+        """Whether a frame waits for its outcome."""
+        return self._flights.any_under_way or self._flights.has_outcomes
+
+    @property
+    def state(self) -> WorkerState:
+        """Of the worker, as of the last call."""
+        return self._state
+
+    @property
+    def worker_pid(self) -> int | None:
+        """Of the newest worker."""
+        return self._worker.pid
+
+    def wait_ready(self, timeout_s: float) -> None:
+        """Wait until the worker takes frames; the one call that may take long.
+
+        Raises:
+            EdgesegError: The worker's own error, where it is given up; or it was not ready in time.
+        """
+        until = time.monotonic() + timeout_s
+        while self._state != "ready":
+            if self._state in ("down", "closed"):
+                raise self.failure or _never_ready("the engine's process ended again and again before it was ready")
+            if time.monotonic() >= until:
+                raise _never_ready(f"the engine was not ready within {timeout_s} s")
+            self._advance(0.05)
+
+    def submit(self, frame: Frame, colour_order: ColourOrder = "bgr", prepared: bool = False) -> int | None:
+        """Hand a frame over, uint8 [H,W,3]; it is copied.
+
+        Args:
+            frame: Of any size that has room.
+            colour_order: Of `frame`.
+            prepared: It is the network's input already.
+
+        Returns:
+            Its sequence number, or None where no worker can take it now: show it as it is.
+
+        Raises:
+            BadInputError: It is larger than the room for one.
+        """
+        height, width = frame.shape[:2]
+        self._check_room(height, width)
+        self._advance(0.0)
+        if self._state != "ready" or not self._flights.has_room:
+            self.counts.passed += 1
+            return None
+        if not self._flights.any_under_way:
+            self._progress_s = time.monotonic()
+        sequence, slot = self._flights.begin()
+        self._ring.frame(slot, height, width)[...] = frame
+        self._worker.send(Submitted(sequence, slot, height, width, colour_order, prepared))
+        return sequence
+
+    def poll(self, timeout_s: float = 0.0) -> list[Outcome]:
+        """What has come of frames since the last call, each frame once.
+
+        Args:
+            timeout_s: Wait so long where nothing has, but a frame is under way.
+        """
+        until = time.monotonic() + timeout_s
+        self._advance(0.0)
+        while self._flights.any_under_way and not self._flights.has_outcomes:
+            left_s = until - time.monotonic()
+            if left_s <= 0:
+                break
+            self._advance(left_s)
+        return self._flights.take_outcomes()
+
+    def close(self) -> None:
+        """End the worker and remove the shared memory; frames under way are lost. Closing twice is fine."""
+        if self._state == "closed":
+            return
+        self._flights.lose_all("closed", "the session was closed")
+        self._worker.stop()
+        self._state = "closed"
+        self._ring.close()
+
+    def __enter__(self) -> SupervisedSession:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _spawn(self) -> WorkerProcess:
+        self.counts.worker_starts += 1
+        self._state, self._loss = "starting", "died"
+        worker = WorkerProcess(self._factory, self._ring)
+        self._progress_s = time.monotonic()
+        return worker
+
+    def _advance(self, timeout_s: float) -> None:
+        """One step: hear the worker, watch its deadline, reap and replace it when it is dead."""
+        if self._state in ("down", "closed"):
+            return
+        for message in self._worker.receive(max(0.0, min(timeout_s, self._left_s()))):
+            self._take(message)
+        if self._worker.broken and self._state != "ending":
+            self._begin_end(self._loss)
+        elif self._left_s() <= 0:
+            if self._state != "ending":
+                self._begin_end("hung")
+            self._worker.kill()
+        exit_code = self._worker.reap() if self._state == "ending" else None
+        if exit_code is not None:
+            self._bury(exit_code)
+
+    def _left_s(self) -> float:
+        """Until the worker is overdue; one that has nothing to do never is."""
+        options = self._options
+        allowed_s = {"starting": options.start_deadline_s, "ending": options.end_deadline_s}.get(self._state)
+        if allowed_s is None:
+            allowed_s = options.answer_deadline_s if self._flights.any_under_way else float("inf")
+        return self._progress_s + allowed_s - time.monotonic()
+
+    def _take(self, message: object) -> None:
+        self._progress_s = time.monotonic()
+        if isinstance(message, Ready):
+            self._meet(message)
+        elif isinstance(message, Answered):
+            self._flights.answered(message.sequence, message.infer_ns)
+        elif isinstance(message, Refused):
+            self._flights.refused(message.sequence, message.error)
+        elif isinstance(message, Failed):
+            self.failure, self._hopeless = message.error, not message.again
+            loss: Loss = "device" if isinstance(message.error, ProcessLostError) else "died"
+            self._begin_end(loss, str(message.error))
+
+    def _meet(self, ready: Ready) -> None:
+        if ready.info == self._info:
+            self._state, self._device_name = "ready", ready.device_name
+            return
+        what = "the engine's process opened another engine"
+        self.failure = MismatchError(what, found=ready.info, expected=self._info)
+        self._hopeless = True
+        self._begin_end("died")
+        self._worker.kill()
+
+    def _begin_end(self, loss: Loss, reason: str = "") -> None:
+        """The worker's frames are lost now; it is replaced once it is reaped."""
+        self._state, self._loss = "ending", loss
+        self._progress_s = time.monotonic()
+        self._flights.lose_all(loss, reason)
+
+    def _bury(self, exit_code: int) -> None:
+        if self._loss == "hung":
+            self.counts.hangs += 1
+        elif exit_code == LOST_EXIT_CODE:
+            self.counts.device_losses += 1
+        else:
+            self.counts.deaths += 1
+        if self._hopeless or not self._budget.take(time.monotonic()):
+            self._state = "down"
+            return
+        self.counts.restarts += 1
+        try:
+            self._worker = self._spawn()
+        except OSError as error:  # no process can be had; the picture goes on without one
+            self.failure = EdgesegError("the engine's process cannot be started again", found=error)
+            self._state = "down"
+
+    def _check_room(self, height: int, width: int) -> None:
+        if 3 * height * width > self._options.frame_bytes:
+            raise BadInputError(
+                "the frame is larger than the memory that was set aside for one",
+                found=f"{width}x{height}",
+                expected=f"at most {self._options.frame_bytes} bytes",
+            )
+
+
+def _never_ready(what: str) -> EngineDownError:
+    return EngineDownError(what, expected="an engine that starts and stays up", next_command="edgeseg doctor")

@@ -1,0 +1,193 @@
+"""From `edgeseg build-engine` to masks, on a stand-in for TensorRT over the CUDA test double.
+
+The stand-in (standin_tensorrt.py) runs ONNX Runtime over the raw device addresses: what is proved is edgeseg's own
+logic on both sides of the library, in the commands as users type them; nothing of TensorRT's numerics or speed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from edgeseg.cli import run as edgeseg
+from edgeseg.images import write_png
+from edgeseg.runtime.loading import open_engine, open_onnx
+from edgeseg.runtime.session import segment
+from edgeseg.runtime.stream.pipeline import run_stream
+from edgeseg.runtime.stream.sinks import Sinks
+from edgeseg.runtime.stream.sources import open_source
+from edgeseg.runtime.worker.session import WorkerSession
+
+FOLDER = Path(__file__).parent
+DEVICE = "CUDA test double (host CPU)"
+BACKENDS = ("tensorrt", "tensorrt-rtx")
+
+
+def _document(capsys: pytest.CaptureFixture[str]) -> Any:
+    return json.loads(capsys.readouterr().out)
+
+
+def _photographs(folder: Path) -> Path:
+    """Pictures of several sizes, one larger than 1080p, with masks, of which the network finds some part."""
+    rng = np.random.default_rng(2)
+    for index, (height, width) in enumerate(((60, 80), (97, 131), (33, 500), (1100, 2000), (60, 80), (70, 70))):
+        coarse = rng.integers(0, 256, (5, 6, 3), dtype=np.uint8)
+        image = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+        write_png(folder / "images" / f"p{index}.png", image)
+        write_png(folder / "masks" / f"p{index}.png", np.where(image[:, :, 0] > 120, 255, 0).astype(np.uint8))
+    return folder
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_edgeseg_run_gives_the_masks_of_the_cpu_path(
+    build: Callable[..., Path],
+    parent: Callable[[], int],
+    small_onnx: Path,
+    numbered_clip: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    backend: str,
+) -> None:
+    engine, initialised = build(backend), parent()
+    folders = {}
+    for name, model in (("gpu", engine), ("cpu", small_onnx)):
+        folders[name] = tmp_path / name
+        assert edgeseg(["run", str(model), str(numbered_clip), "--masks", str(folders[name]), "--json"]) == 0
+        latency = _document(capsys)["latency"]
+        assert (latency["backend"], latency["frames"]) == (backend if name == "gpu" else "onnxruntime", 40)
+        assert (DEVICE in latency["machine"]) == (name == "gpu")
+        assert (latency["pre"] is None) == (name == "gpu")
+        assert (latency["restarts"], latency["retries"]) == (0, 0)
+    names = sorted(path.name for path in folders["cpu"].iterdir())
+    assert names == sorted(path.name for path in folders["gpu"].iterdir())
+    masks = [cv2.imread(str(folders["gpu"] / name), cv2.IMREAD_UNCHANGED) for name in names]
+    for name, mask in zip(names, masks, strict=True):
+        np.testing.assert_array_equal(mask, cv2.imread(str(folders["cpu"] / name), cv2.IMREAD_UNCHANGED))
+    assert 0.05 < np.mean(masks) / 255 < 0.95, "masks that are all of one kind would prove little"
+    assert parent() == initialised, "the parent has initialised CUDA"
+
+
+def test_real_frames_through_edgeseg_run(
+    build: Callable[..., Path], small_onnx: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = Path(os.environ.get("EDGESEG_DATA", FOLDER.parents[2] / "shared" / "data")) / "video"
+    clip = clip / "colon_polyp_560x480_25fps.mp4"
+    if not clip.is_file():
+        pytest.skip(f"no clip {clip}; set EDGESEG_DATA")
+    for name, model in (("gpu", build()), ("cpu", small_onnx)):
+        words = ["run", str(model), str(clip), "--masks", str(tmp_path / name), "--max-frames", "100"]
+        assert edgeseg(words) == 0
+    files = sorted((tmp_path / "cpu").iterdir())
+    assert len(files) == 100
+    assert all(file.read_bytes() == (tmp_path / "gpu" / file.name).read_bytes() for file in files)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_edgeseg_verify_and_evaluate_agree_with_the_cpu_path(
+    build: Callable[..., Path],
+    small_onnx: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    backend: str,
+) -> None:
+    engine, data = build(backend), _photographs(tmp_path / "photographs")
+    report = tmp_path / "report"
+    words = [str(engine), "--reference", str(small_onnx), "--data", str(data), "--report", str(report), "--json"]
+    assert edgeseg(["verify", *words]) == 0
+    verdict = _document(capsys)
+    assert verdict["passed"] is True
+    assert verdict["mean_dice_drop"] == 0 and verdict["mean_agreement"] == 1
+    assert 0.05 < verdict["mean_dice"] < 0.999
+    assert verdict["latency"]["machine"].startswith(DEVICE)
+    assert (verdict["latency"]["pre"], verdict["backend"]) == (None, backend)
+    assert (report / "verdict.html").is_file()
+    scores = []
+    for model in (engine, small_onnx):
+        assert edgeseg(["evaluate", str(model), str(data), "--json"]) == 0
+        scores.append(_document(capsys))
+    assert scores[0] == scores[1]
+
+
+def test_the_path_with_a_crop_and_batches(build: Callable[..., Path], small_onnx: Path) -> None:
+    from edgeseg.specs import Crop, PreprocessSpec
+
+    crop = PreprocessSpec(crop=Crop(top=3, left=5, height=40, width=50))
+    engine = build(preprocess=crop)
+    session, reference = open_engine(engine), open_onnx(small_onnx, 1)
+    batch = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
+    expected = np.concatenate([reference.infer(frame[np.newaxis]) for frame in batch])
+    np.testing.assert_array_equal(session.infer(batch), expected)  # the network's input: no crop is taken of it
+    frame = np.random.default_rng(1).integers(0, 256, (60, 70, 3), dtype=np.uint8)
+    mask = segment(session, frame)
+    np.testing.assert_array_equal(mask[3:43, 5:55], segment(reference, np.ascontiguousarray(frame[3:43, 5:55])))
+    assert not mask[:3].any() and not mask[:, 55:].any()
+    session.close()
+
+
+def test_a_worker_killed_in_mid_run_costs_no_frame(
+    build: Callable[..., Path], small_onnx: Path, numbered_clip: Path
+) -> None:
+    session = open_engine(build())
+    assert isinstance(session, WorkerSession)
+    struck = []
+
+    class Striking:
+        masks: list[Any] = []  # noqa: RUF012
+
+        def write(self, frame: Any, mask: Any) -> None:
+            if frame.index in (10, 25):
+                os.kill(session.worker_pid or 0, signal.SIGKILL)
+                struck.append(frame.index)
+            self.masks.append(mask)
+
+    sink = Striking()
+    with open_source(numbered_clip) as source:
+        result = run_stream(session, source, Sinks(masks=(sink,)))
+    session.close()
+    reference = open_onnx(small_onnx, 1)
+    with open_source(numbered_clip) as source:
+        expected = [segment(reference, np.ascontiguousarray(frame.image[:, :, ::-1])) for frame in source.frames()]
+    np.testing.assert_array_equal(sink.masks, expected)
+    assert struck == [10, 25]
+    assert result.latency.restarts == 2 and result.latency.frames == result.latency.inferences == 40
+    assert result.latency.drops == 0
+
+
+def test_a_lost_context_in_mid_run_costs_no_frame(
+    build: Callable[..., Path], numbered_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = build()
+    assert edgeseg(["run", str(engine), str(numbered_clip), "--masks", str(tmp_path / "whole")]) == 0
+    monkeypatch.setenv("CUDADOUBLE_FAULTS", "kernel/edgeseg_mask:25=719")  # of each worker; two are enough for 40
+    latency = tmp_path / "latency.json"
+    words = ["run", str(engine), str(numbered_clip), "--masks", str(tmp_path / "torn"), "--latency", str(latency)]
+    assert edgeseg(words) == 0
+    for file in (tmp_path / "whole").iterdir():
+        assert file.read_bytes() == (tmp_path / "torn" / file.name).read_bytes()
+    report = json.loads(latency.read_text())
+    assert report["restarts"] == 1 and 1 <= report["retries"] <= 4 and report["frames"] == 40
+
+
+def test_an_engine_that_gives_nan_fails_the_verdict(
+    build: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, small_onnx: Path, tmp_path: Path, capsys: Any
+) -> None:
+    engine, data = build(), _photographs(tmp_path / "photographs")
+    monkeypatch.setenv("EDGESEG_STANDIN_FAULT", "nan")
+    assert edgeseg(["verify", str(engine), "--reference", str(small_onnx), "--data", str(data), "--json"]) == 3
+    assert _document(capsys)["passed"] is False
+
+
+def test_auto_takes_tensorrt_beside_a_gpu(library: Path, small_onnx: Path, tmp_path: Path, capsys: Any) -> None:
+    out = tmp_path / "auto.engine"
+    assert edgeseg(["build-engine", str(small_onnx), "--precision", "fp32", "--out", str(out), "--json"]) == 0
+    document = _document(capsys)
+    assert document["backend"] == "tensorrt"
+    assert f"TensorRT 10.3.0+standin and {DEVICE} are here" in document["backend_reason"]
