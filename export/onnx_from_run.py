@@ -7,7 +7,7 @@ import importlib.metadata
 import io
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +68,7 @@ def export_run(
     frames: Sequence[FrameBatch] = (),
     threshold: str | None = None,
     *,
-    consent: str | None = None,
+    trusted: Collection[str] = (),
 ) -> ModelMetadata:
     """Export the best checkpoint of a RUN.
 
@@ -77,7 +77,7 @@ def export_run(
         out: The .onnx file to write.
         frames: Real inputs at the network's size, uint8 [N,H,W,3], for the parity check; noise is checked besides.
         threshold: What the graph's 0.5 shall mean: a number, or the file of a choice for this RUN; None leaves it.
-        consent: The code that the user says its network is; see `edgeseg.train.predictor.open_run`.
+        trusted: Code that its network may be; see `edgeseg.train.predictor.open_run`.
 
     Returns:
         The metadata inside the file; its provenance holds the parity that was measured.
@@ -88,7 +88,7 @@ def export_run(
         UsageError: A threshold that is none, or a network of several classes, which has none.
     """
     check_writable(out)
-    session = open_run(run, consent)
+    session = open_run(run, trusted)
     metadata, proto = onnx_from_session(session, RunRecord.read(run / RUN_RECORD), frames, out, threshold)
     write_bytes(out, serialize(proto))
     return metadata

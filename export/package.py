@@ -42,8 +42,8 @@ class PackageOptions:
     """For the calibration."""
     threshold: str | None = None
     """What the graph's 0.5 shall mean: a number, or the file of a choice for this RUN; None leaves it."""
-    network: str | None = None
-    """The code that the user says the RUN's network is; see `edgeseg.train.predictor.open_run`."""
+    trusted: tuple[str, ...] = ()
+    """Code that the RUN's network may be; see `edgeseg.train.predictor.open_run`."""
 
 
 def package_run(run: Path, out: Path, options: PackageOptions, track: Track = silent) -> CardFacts:
@@ -60,7 +60,7 @@ def package_run(run: Path, out: Path, options: PackageOptions, track: Track = si
     Returns:
         The facts that the card tells.
     """
-    session, record = open_run(run, options.network), RunRecord.read(run / RUN_RECORD)
+    session, record = open_run(run, options.trusted), RunRecord.read(run / RUN_RECORD)
     test = load_pairs(options.data, "test")
     images = choose_images(load_images(options.data, "train"), options.images)
     with atomic_folder(out) as folder:

@@ -5,7 +5,7 @@ The teacher sees what the student sees, each augmented picture anew (Beyer et al
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import torch
@@ -56,16 +56,24 @@ class Teacher:
         return masks.index_copy(0, shown, masks[shown].lerp(mean, self.share))
 
 
-def teacher_from_runs(runs: Sequence[Path], share: float, student: ModelSpec) -> Teacher | None:
+def teacher_from_runs(
+    runs: Sequence[Path], share: float, student: ModelSpec, trusted: Collection[str] = ()
+) -> Teacher | None:
     """The best networks of finished trainings as one teacher; None without any.
 
+    Args:
+        runs: RUN folders.
+        share: Of their answer in the targets.
+        student: What they must fit; its own code is trusted.
+        trusted: Other code that they may import; see `edgeseg.train.predictor.open_run`.
+
     Raises:
-        BadInputError: A RUN is not complete, or its network is code other than the student's.
+        BadInputError: A RUN is not complete, or its network is code that is not trusted.
         MismatchError: It segments other classes than the student, or its weights belong to another architecture.
     """
     networks = []
     for run in runs:
-        session = open_run(run, student.architecture)
+        session = open_run(run, (student.architecture, *trusted))
         classes = session.info.model.classes
         if classes != student.classes:
             raise MismatchError(f"{run} cannot teach this network", found=classes, expected=student.classes)

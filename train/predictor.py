@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from edgeseg.files import sha256_file
 from edgeseg.packages import RUN_CHECKPOINT
 from edgeseg.runtime.session import FrameBatch, ProbabilityBatch, SessionInfo
 from edgeseg.specs import ModelSpec, PreprocessSpec
-from edgeseg.train.architectures.own_network import check_consent
+from edgeseg.train.architectures.own_network import check_trusted
 from edgeseg.train.architectures.registry import network_from_recipe
 from edgeseg.train.checkpoint import load_best, load_weights
 from edgeseg.train.network import NormalisedNetwork
@@ -59,20 +60,20 @@ def session_from_network(
     return TorchSession(network, SessionInfo(model, preprocess, "torch", "fp32", sha256))
 
 
-def open_run(path: Path, consent: str | None = None) -> TorchSession:
+def open_run(path: Path, trusted: Collection[str] = ()) -> TorchSession:
     """Load the best checkpoint of a RUN folder.
 
     Args:
         path: The RUN folder.
-        consent: The network that the user says it is. Where the recipe names code (`python:...`), that code is imported
-            only if this names the same: a folder from a stranger must not choose what runs here.
+        trusted: Code that may be imported. Where the recipe names code (`python:...`) it must be among this: a folder
+            from a stranger must not choose what runs here.
 
     Raises:
-        BadInputError: No checkpoint, or code without consent.
-        MismatchError: The user named other code, or the checkpoint is one of another recipe or architecture.
+        BadInputError: No checkpoint, or code that is not trusted.
+        MismatchError: One of another recipe or architecture.
     """
     recipe, state = load_best(path)
-    check_consent(path, recipe.model.architecture, consent)
+    check_trusted(path, recipe.model.architecture, trusted)
     network = network_from_recipe(recipe.model, pretrained=False)
     load_weights(path / RUN_CHECKPOINT, network, state)
     model, preprocess = recipe.model_spec(), recipe.preprocess_spec()

@@ -12,7 +12,7 @@ import csv
 import io
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +169,7 @@ def find_learning_rate(
     negatives: Path | None = None,
     start: Path | None = None,
     teachers: Sequence[Path] = (),
+    trusted: Collection[str] = (),
     say: Say = quiet,
     track: Track = silent,
 ) -> RateRange:
@@ -181,6 +182,7 @@ def find_learning_rate(
         negatives: As for training; so are the next two.
         start: A RUN whose best weights are taken over.
         teachers: RUNs that soften the targets.
+        trusted: Code that the teachers' networks may be.
         say: Takes lines for the person.
         track: Draws the progress.
 
@@ -190,7 +192,7 @@ def find_learning_rate(
     check_writable(out)
     run_folder.check_new(out)
     inputs = find_data(data, negatives, teachers)
-    teacher = teacher_from_runs(teachers, recipe.training.teacher_share, recipe.model_spec())
+    teacher = teacher_from_runs(teachers, recipe.training.teacher_share, recipe.model_spec(), trusted)
     with deterministic_algorithms(recipe.training.deterministic):
         count = len(inputs.pairs) + len(inputs.negatives)
         needed = sample_bytes(count, recipe.model.height, recipe.model.width)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +56,7 @@ def train(
     negatives: Path | None = None,
     start: Path | None = None,
     teachers: Sequence[Path] = (),
+    trusted: Collection[str] = (),
     resume: bool = False,
     launch: Launch | None = None,
     checkpoint_minutes: float = 10.0,
@@ -72,6 +73,7 @@ def train(
         negatives: A folder of pictures that show nothing to find.
         start: Another RUN whose best weights are taken over where they fit; of no effect once a checkpoint is there.
         teachers: RUNs whose networks soften the targets; the same ones where resuming.
+        trusted: Code that the teachers' networks may be (`python:...`); the recipe's own is imported in any case.
         resume: Go on from the RUN's last checkpoint.
         launch: On how many devices; None is one, or what torchrun says.
         checkpoint_minutes: After so long without a checkpoint one is written inside an epoch.
@@ -89,7 +91,7 @@ def train(
     """
     check_writable(run)
     inputs = find_data(data, negatives, teachers)
-    teacher = teacher_from_runs(teachers, recipe.training.teacher_share, recipe.model_spec())
+    teacher = teacher_from_runs(teachers, recipe.training.teacher_share, recipe.model_spec(), trusted)
     weights = None if start is None else load_best(start)[1]
     origin = Origin(inputs.sha256(), None if start is None else sha256_file(start / RUN_CHECKPOINT))
     first = is_first_process()

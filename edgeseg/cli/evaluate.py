@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeseg.cli.model_argument import NetworkOption
+from edgeseg.cli.model_argument import TrustOption
 from edgeseg.cli.output import JsonFlag, emit, say, track
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def evaluate(
     sheet: Annotated[Path | None, _Sheet] = None,
     pictures: Annotated[int, _Pictures] = 6,
     report: Annotated[Path | None, _Report] = None,
-    network: NetworkOption = None,
+    trust: TrustOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Measure a model: on labelled images, on frames without a polyp, on a clip that shows one.
@@ -82,7 +82,7 @@ def evaluate(
     sources = {"negatives": negatives, "positives": positives}
     unlabelled = {name: _unlabelled(text, frames, false_mask_share) for name, text in sources.items()}
     material = _material(data, chosen_split, unlabelled, polyp_frames, tolerance_px)
-    open_named = functools.partial(open_model, network=network)
+    open_named = functools.partial(open_model, trusted=trust or ())
     if choose_threshold:
         with contextlib.closing(open_named(model)) as session:
             _choose_threshold(session, model, material, max_false_alarms, report, as_json)

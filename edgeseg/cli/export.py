@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgeseg.cli.model_argument import NetworkOption
+from edgeseg.cli.model_argument import TrustOption
 from edgeseg.cli.output import JsonFlag, emit
 
 
@@ -17,7 +17,7 @@ def export(
     data: Annotated[
         Path | None, typer.Option(help="Images for the parity check against PyTorch; noise is checked in any case.")
     ] = None,
-    network: NetworkOption = None,
+    trust: TrustOption = None,
     threshold: Annotated[
         str | None, typer.Option(metavar="T|FILE", help="What 0.5 shall mean: a number or threshold.json of this RUN.")
     ] = None,
@@ -32,7 +32,7 @@ def export(
     from edgeseg.train.recipe import read_recipe
 
     frames = parity_inputs(data, read_recipe(run / "recipe.toml").model_spec()) if data is not None else []
-    metadata = export_run(run, out, frames, threshold, consent=network)
+    metadata = export_run(run, out, frames, threshold, trusted=trust or ())
     difference = metadata.provenance.metrics["max_probability_difference"]
     meant = "" if threshold is None else f"; 0.5 means {metadata.provenance.threshold:g} of the network as trained"
     text = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,25 +12,26 @@ if TYPE_CHECKING:
     from edgeseg.runtime.session import Session
 
 
-NetworkOption = Annotated[
-    str | None,
+TrustOption = Annotated[
+    list[str] | None,
     typer.Option(
+        "--trust",
         metavar="python:MODULE:FUNCTION",
-        help="For a RUN of a network of your own: import its code, which runs it. Must be what the RUN's recipe names.",
+        help="A RUN of a network of your own names its code: import that code, which runs it. Repeatable.",
     ),
 ]
 
 
-def open_model(path: Path, lanes: int = 1, *, network: str | None = None) -> Session:
+def open_model(path: Path, lanes: int = 1, *, trusted: Sequence[str] = ()) -> Session:
     """Load a RUN folder (needs torch), an .onnx file, a model package or an .engine file.
 
     Args:
         path: The argument.
         lanes: Frames that an engine on a GPU works on at once.
-        network: The code that the user says a RUN's network is (`edgeseg.train.predictor.open_run`).
+        trusted: Code that a RUN's network may be; see `edgeseg.train.predictor.open_run`.
 
     Raises:
-        BadInputError: None of these, or a RUN whose network is code that the user did not name.
+        BadInputError: None of these, or a RUN whose network is code that is not trusted.
         MismatchError: The file is not what it says of itself, or the engine has no passport.
         MissingComponentError: This machine cannot run it.
     """
@@ -43,5 +45,5 @@ def open_model(path: Path, lanes: int = 1, *, network: str | None = None) -> Ses
         require("torch")
         from edgeseg.train.predictor import open_run
 
-        return open_run(path, network)
+        return open_run(path, trusted)
     return open_engine(path, lanes=lanes) if kind == "engine" else open_onnx(path)

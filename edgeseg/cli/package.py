@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgeseg.cli.model_argument import NetworkOption
+from edgeseg.cli.model_argument import TrustOption
 from edgeseg.cli.output import JsonFlag, emit, table, track
 
 
@@ -17,7 +17,7 @@ def package(
     out: Annotated[Path, typer.Option(help="Package folder to make; its name is the model's name.")],
     terms: Annotated[str, typer.Option(help="Terms of use, given those of the training data; kept in the card.")],
     images: Annotated[int, typer.Option(min=1, help="Images of the train split to calibrate on.")] = 256,
-    network: NetworkOption = None,
+    trust: TrustOption = None,
     threshold: Annotated[
         str | None, typer.Option(metavar="T|FILE", help="What 0.5 shall mean: a number or threshold.json of this RUN.")
     ] = None,
@@ -29,7 +29,7 @@ def package(
     require("torch")
     from edgeseg.export.package import PackageOptions, package_run
 
-    facts = package_run(run, out, PackageOptions(data, terms, images, threshold, network), track)
+    facts = package_run(run, out, PackageOptions(data, terms, images, threshold, tuple(trust or ())), track)
     columns = ["precision", "mean Dice", "mean IoU", "INT8 convolutions"]
     rows = [
         [

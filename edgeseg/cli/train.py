@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgeseg.cli.model_argument import TrustOption
 from edgeseg.cli.output import JsonFlag, emit, say, track
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def train(
     teacher: Annotated[
         list[Path] | None, typer.Option(help="Another RUN that teaches this one; several teach by their mean.")
     ] = None,
+    trust: TrustOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in RUN.")] = False,
     find_lr: Annotated[
         bool, typer.Option("--find-lr", help="Train nothing: try learning rates, and suggest one.")
@@ -61,19 +63,30 @@ def train(
         raise UsageError("--find-lr goes with neither --resume nor --devices")
     source = out / RUN_RECIPE if resume and recipe is None else recipe
     chosen = read_recipe(source, set_ or ())
+    trusted = list(trust or ())
     if is_own(chosen.model.architecture):
-        _try_own_network(chosen, given=source == recipe or _names_network(set_))
+        if source == recipe or any("model.architecture" in setting for setting in set_ or ()):
+            trusted.append(chosen.model.architecture)  # named just now
+        _try_own_network(out, chosen, trusted)
     if find_lr:
         from edgeseg.train.rate_range import find_learning_rate
 
         found = find_learning_rate(
-            data, out, chosen, negatives=negatives, start=start, teachers=teacher or (), say=say, track=track
+            data,
+            out,
+            chosen,
+            negatives=negatives,
+            start=start,
+            teachers=teacher or (),
+            trusted=trusted,
+            say=say,
+            track=track,
         )
         emit(found, as_json, found.describe(out))
         return
     if not is_first_process():
         sys.stdout = sys.stderr  # the result is the first process's to print
-    with _way_back_said(out, _way_back(data, out, negatives, start, teacher or (), devices)):
+    with _way_back_said(out, _way_back(data, out, negatives, start, teacher or (), trusted, devices)):
         record = train_run(
             data,
             out,
@@ -81,6 +94,7 @@ def train(
             negatives=negatives,
             start=start,
             teachers=teacher or (),
+            trusted=trusted,
             resume=resume,
             launch=Launch(devices),
             checkpoint_minutes=checkpoint_minutes,
@@ -93,11 +107,22 @@ def train(
 
 
 def _way_back(
-    data: Path, out: Path, negatives: Path | None, start: Path | None, teachers: Sequence[Path], devices: int | None
+    data: Path,
+    out: Path,
+    negatives: Path | None,
+    start: Path | None,
+    teachers: Sequence[Path],
+    trusted: Sequence[str],
+    devices: int | None,
 ) -> str:
     """The command that goes on with a training; recipe and settings lie in the RUN."""
-    options = [("--negatives", negatives), ("--start", start), ("--devices", devices)]
+    options: list[tuple[str, Path | int | str | None]] = [
+        ("--negatives", negatives),
+        ("--start", start),
+        ("--devices", devices),
+    ]
     options += [("--teacher", teacher) for teacher in teachers]
+    options += [("--trust", code) for code in trusted]
     given = [word for name, value in options if value is not None for word in (name, str(value))]
     return shlex.join(["edgeseg", "train", str(data), "--out", str(out), *given, "--resume"])
 
@@ -125,24 +150,16 @@ def _result(record: RunRecord, out: Path) -> str:
     )
 
 
-def _names_network(settings: list[str] | None) -> bool:
-    return any(setting.partition("=")[0].strip() == "model.architecture" for setting in settings or ())
-
-
-def _try_own_network(recipe: Recipe, given: bool) -> None:
+def _try_own_network(run: Path, recipe: Recipe, trusted: Collection[str]) -> None:
     """Import the user's code and run it once, before images are read; not where only a RUN folder names it."""
-    from edgeseg.errors import BadInputError
+    from edgeseg.train.architectures.own_network import check_trusted
     from edgeseg.train.architectures.registry import network_from_recipe
+    from edgeseg.train.processes import is_first_process
 
     architecture = recipe.model.architecture
-    if not given:
-        raise BadInputError(
-            "the network of this RUN is code, which resuming would run",
-            found=architecture,
-            expected="the recipe that it was started with, which names that code",
-            next_command="edgeseg train DATA --out RUN --resume --recipe FILE",
-        )
-    say(f"importing {architecture}: this runs its code")
+    check_trusted(run, architecture, trusted, f"edgeseg train DATA --out {run} --resume --trust {architecture}")
+    if is_first_process():
+        say(f"importing {architecture}: this runs its code")
     network_from_recipe(recipe.model)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeseg.cli.model_argument import NetworkOption
+from edgeseg.cli.model_argument import TrustOption
 from edgeseg.cli.output import JsonFlag, emit, say, track
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def verify(
         Path | None, typer.Option(metavar="FILE", help="A former verdict.json not to fall behind.")
     ] = None,
     report: Annotated[Path | None, typer.Option(metavar="DIR", help="Where verdict.json and verdict.html go.")] = None,
-    network: NetworkOption = None,
+    trust: TrustOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Prove that an engine keeps accuracy and latency within tolerance; exit code 3 where it does not."""
@@ -50,9 +50,11 @@ def verify(
         check_report_folder(report)
     pairs = load_pairs(data, split)
     former = None if baseline is None else Verdict.read(baseline)
-    with contextlib.closing(open_engine(engine)) as candidate:
-        with contextlib.closing(open_model(reference, network=network)) as standard:
-            verdict = _prove(engine, (candidate, standard), pairs, (max_dice_drop, max_p99_ms), former, report)
+    with (
+        contextlib.closing(open_engine(engine)) as candidate,
+        contextlib.closing(open_model(reference, trusted=trust or ())) as standard,
+    ):
+        verdict = _prove(engine, (candidate, standard), pairs, (max_dice_drop, max_p99_ms), former, report)
     emit(verdict, as_json, _text(verdict))
     if verdict.passed is not True:
         raise typer.Exit(ToleranceError.exit_code)

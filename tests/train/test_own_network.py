@@ -106,7 +106,7 @@ def test_the_whole_path_of_an_own_network(own_run: Path, blobs: Path, capsys: py
     assert json.loads((own_run / "run.json").read_text())["parameters"] == sum(
         (3 * 6 * 9 + 6 + 12, 2 * (6 * 6 * 9 + 6 + 12), 6 * 6 * 4 + 6 + 12, 6 + 1)
     )
-    assert run(["export", "own", "--out", "own.onnx", "--data", str(blobs), "--network", OWN]) == 0
+    assert run(["export", "own", "--out", "own.onnx", "--data", str(blobs), "--trust", OWN]) == 0
     assert run(["calibrate", "own.onnx", "--data", str(blobs), "--out", "own.calibration.json"]) == 0
     capsys.readouterr()
     assert run(["build-engine", "own.onnx", "--precision", "int8", "--json"]) == 0
@@ -119,7 +119,7 @@ def test_the_whole_path_of_an_own_network(own_run: Path, blobs: Path, capsys: py
     images = sorted((blobs / "test" / "images").iterdir())
     frames = np.stack([resize_to_network(read_rgb(path), 32, 32) for path in images])
     float32 = open_onnx(Path("own.onnx")).infer(frames)
-    assert np.abs(open_run(own_run, OWN).infer(frames) - float32).max() <= 1e-4
+    assert np.abs(open_run(own_run, [OWN]).infer(frames) - float32).max() <= 1e-4
     assert np.abs(open_engine(Path("own.int8.engine")).infer(frames) - float32).max() <= 0.05
 
 
@@ -138,10 +138,19 @@ def test_a_run_folder_alone_runs_no_code(own_run: Path, blobs: Path, capsys: pyt
         assert run(command) == 5, command
         assert OWN in capsys.readouterr().err
     assert "my_network" not in sys.modules
-    assert run(["evaluate", "own", str(blobs), "--network", "python:my_network:half"]) == 6
+    assert run(["evaluate", "own", str(blobs), "--trust", "python:my_network:half"]) == 5
     assert "my_network" not in sys.modules
-    assert run(["evaluate", "own", str(blobs), "--network", OWN]) == 0
+
+
+def test_named_code_is_trusted(own_run: Path, blobs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    named = ["--trust", OWN]
+    assert run(["evaluate", "own", str(blobs), "--compare", "own", *named]) == 0
+    assert run(["evaluate", "own", str(blobs), "--choose-threshold", *named]) == 0
+    assert run(["train", str(blobs), "--out", "own", "--resume", *named]) == 0
     assert run(["train", str(blobs), "--out", "own", "--resume", "--recipe", "own.toml"]) == 0
+    pupil = ["--set", "training.epochs=1", "--set", "model.height=32", "--set", "model.width=32"]
+    assert run(["train", str(blobs), "--out", "pupil", "--teacher", "own", *pupil, *named]) == 0
+    assert OWN not in (own_run.parent / "pupil" / "recipe.toml").read_text()
 
 
 def test_code_that_changed_since_the_training_is_a_mismatch(own_run: Path) -> None:
@@ -149,9 +158,9 @@ def test_code_that_changed_since_the_training_is_a_mismatch(own_run: Path) -> No
         SOURCE.replace("Residual(width),", "Residual(width), Residual(width),")
     )
     del sys.modules["my_network"]
-    with pytest.raises(MismatchError, match="does not fit") as caught:
-        open_run(own_run, OWN)
-    assert "Missing key" in str(caught.value.found)
+    with pytest.raises(MismatchError, match="another architecture") as caught:
+        open_run(own_run, [OWN])
+    assert "missing" in str(caught.value.found)
 
 
 @pytest.mark.parametrize(

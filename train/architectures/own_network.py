@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
@@ -45,25 +46,26 @@ def own_network(recipe: ModelRecipe) -> nn.Module:
     return network
 
 
-def check_consent(run: Path, architecture: str, consent: str | None) -> None:
+def check_trusted(run: Path, architecture: str, trusted: Collection[str], way_on: str | None = None) -> None:
     """Refuse to import what a RUN folder names unless the user named the same: a stranger's folder must not choose.
 
-    Networks of the catalogue need no consent.
+    Networks of the catalogue need no trust.
 
     Args:
         run: The RUN folder.
         architecture: What its recipe names.
-        consent: The network that the user named; None where nothing was said.
+        trusted: The code that the user named.
+        way_on: The command to type instead; unless told the export, whose graph needs no code any more.
 
     Raises:
-        BadInputError: Code without consent, or other code than the user named.
+        BadInputError: Code that the user did not name.
     """
-    if is_own(architecture) and consent != architecture:
+    if is_own(architecture) and architecture not in trusted:
         raise BadInputError(
             f"the network of {run} is code, which loading it would run",
             found=architecture,
-            expected=f"{consent}, as you said" if consent is not None else "that you name it, if you know and trust it",
-            next_command=f"the same command with --network {architecture}",
+            expected=f"--trust {architecture}, if you know that code and trust it",
+            next_command=way_on or f"edgeseg export {run} --out model.onnx --trust {architecture}",
         )
 
 
