@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import pydantic
+
 from edgeseg.artifacts import PRECISIONS
 from edgeseg.errors import EdgesegError
 from edgeseg.files import read_text
@@ -42,7 +44,7 @@ class ListedPackage(Part):
     """Of all convolutions, one frame."""
     file_bytes: int | None = None
     """Of the ONNX file."""
-    measured: dict[str, Figures] = {}
+    measured: dict[str, Figures] = pydantic.Field(default_factory=dict)
     """Precision -> what the card says, or the metadata where there is no card."""
     terms: str | None = None
     """On what terms the weights may be used."""

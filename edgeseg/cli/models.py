@@ -35,14 +35,17 @@ def models(
 def _text(packages: list[ListedPackage], folder: Path | None) -> str:
     if not packages:
         where = "./models, and this installation brings none" if folder is None else str(folder)
-        return f"no model packages in {where}\nthey come with the source tree (models/ of a clone); edgeseg package makes one"
+        source = "they come with the source tree (models/ of a clone); edgeseg package makes one"
+        return f"no model packages in {where}\n{source}"
     columns = ["package", "network", "input", "parameters", "multiply-adds", "file", "Dice / IoU on its test split"]
     rows = [_row(package) for package in packages]
     lines = [table("Model packages", columns, rows)]
     lines += [f"{package.name}: cannot be read: {package.problem}" for package in packages if package.problem]
     lines += [f"{package.name}: {package.terms}" for package in packages if package.terms]
-    name = packages[0].name if folder is None else packages[0].path
-    return "\n".join([*lines, f"next: edgeseg build-engine {name} --precision int8"])
+    good = next((package for package in packages if package.problem is None), None)
+    if good is not None:
+        lines.append(f"next: edgeseg build-engine {good.name if folder is None else good.path} --precision int8")
+    return "\n".join(lines)
 
 
 def _row(package: ListedPackage) -> list[str]:

@@ -25,6 +25,7 @@ COMMANDS = (
     "bench",
     "verify",
     "package",
+    "models",
 )
 
 

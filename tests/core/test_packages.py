@@ -3,7 +3,9 @@ from pathlib import Path
 import pytest
 
 from edgeseg.errors import BadInputError
-from edgeseg.packages import find_model, onnx_of
+from edgeseg.packages import find_model, model_folders, onnx_of
+
+TREE = Path(__file__).resolve().parents[2]
 
 
 def test_each_kind_is_told_apart(tmp_path: Path) -> None:
@@ -33,3 +35,39 @@ def test_nothing_and_strangers_are_refused(tmp_path: Path) -> None:
         find_model(tmp_path / "none.onnx")
     with pytest.raises(BadInputError, match="neither a RUN folder nor a model package"):
         find_model(tmp_path)
+
+
+@pytest.fixture
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current folder whose `models` holds the package mine."""
+    (tmp_path / "models" / "mine").mkdir(parents=True)
+    (tmp_path / "models" / "mine" / "model.onnx").write_text("")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_package_has_a_bare_name(packages: Path) -> None:
+    assert find_model(Path("mine")).onnx == Path("models/mine/model.onnx")
+    assert find_model(Path("kvasir-best")).path == TREE / "models" / "kvasir-best"
+    assert model_folders() == [Path("models"), TREE / "models"]
+
+
+def test_what_lies_here_comes_before_a_package_of_that_name(packages: Path) -> None:
+    (packages / "mine").mkdir()
+    (packages / "mine" / "recipe.toml").write_text("")
+    assert find_model(Path("mine")).kind == "run"
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("mien", "did you mean mine?"),
+        ("models/mien", "did you mean models/mine?"),
+        ("kvasir-bset", "did you mean kvasir-best?"),
+        ("quite-different", "edgeseg models"),
+    ],
+)
+def test_a_name_that_is_none_gets_the_nearest(packages: Path, name: str, advice: str) -> None:
+    with pytest.raises(BadInputError, match="no model at") as caught:
+        find_model(Path(name))
+    assert advice in str(caught.value.next_command)

@@ -1,14 +1,16 @@
 """Every network of the catalogue on its way to an engine; a new entry is tested by being there."""
 
 import math
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
 import pytest
 import torch
 
+from edgeseg.artifacts import CalibrationTable
 from edgeseg.calibration.ranges import calibrate
+from edgeseg.export.backends import builder_for
 from edgeseg.export.builders.builder import BuildRequest
 from edgeseg.export.builders.onnxruntime_builder import OnnxRuntimeBuilder
 from edgeseg.export.onnx_from_run import onnx_from_session
@@ -23,7 +25,8 @@ from edgeseg.train.predictor import TorchSession, session_from_network
 from edgeseg.train.recipe import read_recipe
 from edgeseg.train.record import RunRecord
 
-SIZE, STEPS = 64, 25
+pytestmark = pytest.mark.slow
+SIZE, STEPS = 64, 15
 VARIANTS = {
     **{name: [f"model.architecture={name}"] for name in ARCHITECTURES},
     "lite0-unet separable, half size, context": [
@@ -32,7 +35,6 @@ VARIANTS = {
         "model.decoder_widths=[32, 24, 16, 8]",
         "model.context_width=32",
     ],
-    "lite0-unet, quarter size": ["model.architecture=lite0-unet", "model.decoder_widths=[16, 16, 16]"],
 }
 RECORD = RunRecord(
     finished=True,
@@ -82,30 +84,56 @@ def fitted(settings: list[str], frames: np.ndarray, discs: np.ndarray) -> TorchS
     return session_from_network(network.eval(), recipe.model_spec(), recipe.preprocess_spec(), "")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_export_and_int8_keep_what_pytorch_computes(variant: str, tmp_path: Path) -> None:
-    frames, discs = pictures()
-    session = fitted(VARIANTS[variant], frames, discs)
-    metadata, proto = onnx_from_session(session, RECORD, [frames], tmp_path / "model.onnx")
-    assert metadata.provenance.metrics["max_probability_difference"] <= MAX_PROBABILITY_DIFFERENCE
-    onnx.checker.check_model(proto, full_check=True)
-    _check_weights(session.network.network, proto)
+@dataclass(frozen=True)
+class Exported:
+    """A network before and after its export, and a calibration table for it."""
 
-    images = [tmp_path / f"{index}.png" for index in range(len(frames))]
+    session: TorchSession
+    artifact: OnnxArtifact
+    table: CalibrationTable
+    frames: np.ndarray
+    discs: np.ndarray
+
+    @property
+    def convolutions(self) -> int:
+        return sum(node.op_type == "Conv" for node in self.artifact.proto.graph.node)
+
+
+@pytest.fixture(scope="module", params=VARIANTS)
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    folder = tmp_path_factory.mktemp("exported")
+    frames, discs = pictures()
+    session = fitted(VARIANTS[request.param], frames, discs)
+    metadata, proto = onnx_from_session(session, RECORD, [frames], folder / "model.onnx")
+    artifact = OnnxArtifact(folder / "model.onnx", "", metadata, proto)
+    images = [folder / f"{index}.png" for index in range(len(frames))]
     for path, frame in zip(images, frames, strict=True):
         write_png(path, frame)
-    artifact = OnnxArtifact(tmp_path / "model.onnx", "", metadata, proto)
-    built = OnnxRuntimeBuilder().build(BuildRequest(artifact, "int8", calibrate(artifact, images)))
-    convolutions = [node for node in proto.graph.node if node.op_type == "Conv"]
-    assert built.int8_convolutions == len(convolutions) - 2  # all but the first and the last
+    return Exported(session, artifact, calibrate(artifact, images), frames, discs)
 
-    expected = session.infer(frames)
-    assert expected.shape == (len(frames), 1, SIZE, SIZE)
-    assert ((expected[:, 0] >= 0.5) == discs).mean() > 0.9  # else masks that agree would say little
-    got = OnnxRuntimeSession(built.data, session.info).infer(frames)
+
+def test_the_export_is_a_valid_graph_of_the_same_weights(exported: Exported) -> None:
+    proto, metadata = exported.artifact.proto, exported.artifact.metadata
+    assert metadata.provenance.metrics["max_probability_difference"] <= MAX_PROBABILITY_DIFFERENCE
+    onnx.checker.check_model(proto, full_check=True)
+    _check_weights(exported.session.network.network, proto)
+
+
+def test_int8_keeps_what_pytorch_computes(exported: Exported) -> None:
+    built = OnnxRuntimeBuilder().build(BuildRequest(exported.artifact, "int8", exported.table))
+    assert built.int8_convolutions == exported.convolutions - 2  # all but the first and the last
+    expected = exported.session.infer(exported.frames)
+    assert expected.shape == (len(exported.frames), 1, SIZE, SIZE)
+    assert ((expected[:, 0] >= 0.5) == exported.discs).mean() > 0.9  # else masks that agree would say little
+    got = OnnxRuntimeSession(built.data, exported.session.info).infer(exported.frames)
     assert ((got >= 0.5) != (expected >= 0.5)).mean() < 0.01
     assert np.abs(got - expected).mean() < 0.02
+
+
+def test_tensorrt_rtx_builds_it_in_int8(exported: Exported) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed (extra `rtx`, Linux x86-64)")
+    built = builder_for("tensorrt-rtx")[0].build(BuildRequest(exported.artifact, "int8", exported.table))
+    assert built.int8_convolutions == exported.convolutions - 2
 
 
 def _check_weights(network: torch.nn.Module, proto: onnx.ModelProto) -> None:

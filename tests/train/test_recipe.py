@@ -51,6 +51,58 @@ def test_the_hash_is_of_values_not_of_text(tmp_path: Path) -> None:
     assert first.sha256 == second.sha256 != Recipe().sha256
 
 
+def test_later_additions_leave_the_hash_of_a_recipe_alone() -> None:
+    """The shipped package was trained with it; its card holds the hash of that day."""
+    card = (RECIPES.parent / "models" / "kvasir-best" / "card.md").read_text()
+    assert f"Recipe: sha256 `{read_recipe(RECIPES / 'kvasir-best.toml').sha256}`" in card
+
+
+def test_a_recipe_written_before_the_later_additions_is_read(tmp_path: Path) -> None:
+    now = recipe_to_toml(read_recipe(None, ["model.architecture=lite0-unet"]))
+    later = ("decoder = ", "context_width = ", "arguments = ")
+    former = [line for line in now.splitlines() if not line.startswith(later)]
+    assert len(former) == len(now.splitlines()) - len(later)
+    (tmp_path / "recipe.toml").write_text("\n".join(former))
+    assert recipe_to_toml(read_recipe(tmp_path / "recipe.toml")) == now
+
+
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [
+        (["model.architecture=lite0-unets"], "did you mean lite0-unet?"),
+        (["model.architecture=resnet"], "ultra-lite0-unet"),
+        (["model.architecture=python:module"], "python:package.module:function"),
+        (["model.architecture=python:a/b:f"], "python:package.module:function"),
+        (["model.architecture=python:module:f(x)"], "python:package.module:function"),
+        (["model.architecture=ultra-unet", "model.height=80"], "multiples of 32"),
+        (["model.architecture=ultra-unet", "model.arguments={width = 3}"], "networks of your own"),
+        (["model.decoder_widths=[8]"], "decoder_widths"),
+        (["model.decoder_widths=[8, 0]"], "decoder_widths"),
+        (["model.decoder=dense"], "separable"),
+    ],
+)
+def test_a_network_that_cannot_be_is_refused_with_what_can(settings: list[str], found: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read_recipe(None, settings)
+    assert found in str(caught.value.found)
+
+
+def test_a_network_of_ones_own_may_have_any_size() -> None:
+    settings = ["model.architecture=python:a.b:c", "model.height=33", "model.width=47", "training.sizes=[33]"]
+    assert read_recipe(None, settings).model_spec().input_shape == (33, 47, 3)
+
+
+def test_the_spec_names_the_pretrained_encoder() -> None:
+    encoders = {
+        name: read_recipe(None, [f"model.architecture={name}"]).model_spec().encoder
+        for name in ("unet", "lite0-unet", "ultra-unet", "ultra-lite0-unet")
+    }
+    assert [name for name, encoder in encoders.items() if encoder == "efficientnet-lite0"] == [
+        "lite0-unet",
+        "ultra-lite0-unet",
+    ]
+
+
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
 def test_shipped_recipes_are_valid(path: Path) -> None:
     recipe = read_recipe(path)

@@ -35,7 +35,7 @@ class DepthwiseBlock(nn.Sequential):
 
 
 class SeparableBlock(nn.Sequential):
-    """Depthwise, then 1x1 convolution (Howard et al., 2017, arXiv:1704.04861): [N,in,H,W] -> [N,out,H/stride,W/stride]."""
+    """Depthwise, then 1x1 (Howard et al., 2017, arXiv:1704.04861): [N,in,H,W] -> [N,out,H/stride,W/stride]."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1) -> None:
         super().__init__(DepthwiseBlock(in_channels, kernel_size, stride), ConvBlock(in_channels, out_channels, 1))

@@ -36,8 +36,8 @@ class FusionStage(nn.Module):
 class FusionDecoder(nn.Module):
     """Features of strides 2, 4, 8 and 16 -> logits at the picture's size.
 
-    The deepest map is halved once more to stride 32, where two residual blocks with 5x5 depthwise kernels reach across a
-    map of 7 to 11 positions: a wide view for few weights, and no dilation.
+    The deepest map is halved once more to stride 32, where two residual blocks with 5x5 depthwise kernels reach across
+    a map of 7 to 11 positions: a wide view for few weights, and no dilation.
 
     Args:
         feature_channels: Of the encoder's features, strides 2 to 16.

@@ -79,8 +79,8 @@ class Lite0Encoder(nn.Module):
     """The encoder; its five outputs have `FEATURE_CHANNELS` channels and strides 2 to 32.
 
     Args:
-        blocks: How many inverted residuals it keeps, from the picture on. The last kept block always gives an output, so
-            6 blocks give four: 16, 24, 40 and 80 channels at strides 2 to 16.
+        blocks: How many inverted residuals it keeps, from the picture on. The last kept block always gives an output,
+            so 6 blocks give four: 16, 24, 40 and 80 channels at strides 2 to 16.
     """
 
     def __init__(self, blocks: int = BLOCKS) -> None:

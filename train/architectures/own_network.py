@@ -10,6 +10,7 @@ import importlib
 import sys
 from collections.abc import Collection
 from pathlib import Path
+from types import ModuleType
 
 import torch
 from torch import Tensor, nn
@@ -69,7 +70,7 @@ def check_trusted(run: Path, architecture: str, trusted: Collection[str], way_on
         )
 
 
-def _module(name: str) -> object:
+def _module(name: str) -> ModuleType:
     """Import a module as Python would in the current folder; what is installed comes first."""
     here = str(Path.cwd())
     added = here not in sys.path and "" not in sys.path
