@@ -114,15 +114,15 @@ class Canvas:
 def outlines_of(mask: Mask) -> list[Outline]:
     """The borders of the marked regions, holes included.
 
-    On pictures from SD on they are found at half the size (from 3K on, a quarter): a mask comes from a much smaller map,
-    so its border has no finer detail, and a speck of one pixel still counts.
+    On pictures from SD on they are found at half the size (from 3K on, a quarter): a mask comes from a much smaller
+    map, so its border has no finer detail, and a speck of one pixel still counts.
     """
     height, width = mask.shape
     side = min(height, width)
     step = 1 if side < SD_PX else 2 if side < LARGE_PX else 4
     small: Any = mask
     if step > 1:
-        marked: Any = cv2.compare(mask, 0, cv2.CMP_GT)
+        marked: Any = cv2.threshold(mask, 0, 255, cv2.THRESH_BINARY)[1]
         small = cv2.resize(marked, (-(-width // step), -(-height // step)), interpolation=cv2.INTER_AREA)
     found, _ = cv2.findContours(small, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     scale = np.array([width / small.shape[1], height / small.shape[0]], np.float32)
@@ -132,8 +132,8 @@ def outlines_of(mask: Mask) -> list[Outline]:
 SD_PX, LARGE_PX = 480, 1600
 
 
-def _fixed_point(outline: Outline) -> NDArray[np.int32]:
-    return np.rint(outline * (1 << FRACTION_BITS)).astype(np.int32)
+def _fixed_point(outline: NDArray[Any]) -> NDArray[np.int32]:
+    return np.asarray(np.rint(outline * (1 << FRACTION_BITS)), np.int32)
 
 
 def _mix(plane: NDArray[np.uint8], mask: Any, value: int, opacity: float) -> None:

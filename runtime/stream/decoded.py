@@ -24,6 +24,7 @@ TURN = {
     180: cv2.ROTATE_180,
     -180: cv2.ROTATE_180,
 }
+QUARTER_TURNS = (cv2.ROTATE_90_COUNTERCLOCKWISE, cv2.ROTATE_90_CLOCKWISE)
 
 
 def turn_of(decoded: VideoFrame) -> int | None:
@@ -34,8 +35,8 @@ def turn_of(decoded: VideoFrame) -> int | None:
 def picture_of(decoded: VideoFrame) -> Picture:
     """A decoded frame of any format, upright.
 
-    Other samplings and depths become 8-bit 4:2:0 of the same matrix and range by FFmpeg; what is RGB, or of a matrix that
-    `Picture` does not know, becomes BGR.
+    Other samplings and depths become 8-bit 4:2:0 of the same matrix and range by FFmpeg; what is RGB, or of a matrix
+    that `Picture` does not know, becomes BGR.
     """
     turn = turn_of(decoded)
     matrix = MATRIX_OF.get(int(decoded.colorspace))
@@ -76,6 +77,6 @@ def _planes(decoded: VideoFrame) -> tuple[Plane, ...]:
 def _packed(planes: tuple[Plane, ...]) -> Plane:
     luma, *chroma = planes
     rows, columns = luma.shape[0] % 2, luma.shape[1] % 2
-    padded = cv2.copyMakeBorder(luma, 0, rows, 0, columns, cv2.BORDER_REPLICATE)
-    parts = [np.asarray(padded).ravel(), *(plane.ravel() for plane in chroma)]
+    padded = np.asarray(cv2.copyMakeBorder(luma, 0, rows, 0, columns, cv2.BORDER_REPLICATE), np.uint8)
+    parts = [padded.ravel(), *(plane.ravel() for plane in chroma)]
     return np.concatenate(parts).reshape(-1, padded.shape[1])

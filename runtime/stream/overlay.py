@@ -84,7 +84,7 @@ def draw(
         mask: uint8 [H,W] at the picture's size; everything but 0 is marked. None draws the caption alone.
         lines: The caption, at the lower left.
         mode: What is drawn of the mask.
-        probability: For ``heat``: float32 [C,h,w] of any size, of the whole picture; without it, ``fill`` is drawn.
+        probability: For ``heat``: float32 [1,h,w] of any size, of the whole picture; without it, ``fill`` is drawn.
 
     Returns:
         A picture of planes with memory of its own; `picture` itself where nothing is drawn.
@@ -104,7 +104,7 @@ def draw(
 def _draw_mask(canvas: Canvas, mask: Mask, mode: OverlayMode, probability: Probability | None) -> None:
     outlines = outlines_of(mask)
     if mode == "heat" and probability is not None:
-        canvas.blend(_level(probability), *_heat_colours())
+        canvas.blend(_uint8(cv2.convertScaleAbs(probability[0], alpha=255)), *_heat_colours())
     elif mode != "contour" and outlines:
         canvas.tint(mask, SKY_BLUE, FILL_OPACITY)
     if outlines:
@@ -116,13 +116,6 @@ def _draw_mask(canvas: Canvas, mask: Mask, mode: OverlayMode, probability: Proba
 def outline_width_px(height: int, width: int) -> int:
     """Width of the coloured line: 2 px up to SD, 5 at 1080p, 10 at 4K."""
     return max(2, round(min(height, width) / 216))
-
-
-def _level(probability: Probability) -> NDArray[np.uint8]:
-    """0..255; of several classes, what is not the first (the background) counts."""
-    marked = probability[0] if probability.shape[0] == 1 else 1 - probability[0]
-    level: Any = cv2.convertScaleAbs(marked, alpha=255)
-    return level  # type: ignore[no-any-return]
 
 
 @lru_cache(maxsize=1)
@@ -159,3 +152,8 @@ def _letter_size(lines: Sequence[str], height: int, width: int) -> LetterSize | 
 
 def _text_width(lines: Sequence[str], scale: float, stroke: int) -> int:
     return max(cv2.getTextSize(line, FONT, scale, stroke)[0][0] for line in lines)
+
+
+def _uint8(array: Any) -> NDArray[np.uint8]:
+    """OpenCV's stubs do not say that uint8 in gives uint8 out."""
+    return array  # type: ignore[no-any-return]

@@ -34,8 +34,8 @@ AVCOL_SPC: dict[Matrix, int] = {"bt601": 6, "bt709": 1, "bt2020": 9}
 LIMITED, FULL = 1, 2
 """AVCOL_RANGE_MPEG and AVCOL_RANGE_JPEG."""
 EXACT = 0x10 | 0x40000
-"""SWS_POINT | SWS_ACCURATE_RND: each chroma sample serves its four pixels, as in FFmpeg's own fast path, but rounded where
-that one cuts off (which darkens a picture by a whole level)."""
+"""SWS_POINT | SWS_ACCURATE_RND: each chroma sample serves its four pixels, as in FFmpeg's own fast path, but rounded
+where that one cuts off (which darkens a picture by a whole level)."""
 
 
 @dataclass(frozen=True, eq=False)

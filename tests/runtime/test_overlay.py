@@ -48,7 +48,11 @@ def changed(picture: Picture, before: Picture) -> NDArray[np.bool_]:
 
 def test_caption_says_area_confidence_engine_time_and_state() -> None:
     assert LINES == ("polyp 12.3 % of picture  confidence 91 %", "onnxruntime int8  3.1 ms")
-    assert caption("polyp", 0, 0, "tensorrt fp16", 1, "live") == ("polyp 0.0 % of picture", "tensorrt fp16  1.0 ms", "live")
+    assert caption("polyp", 0, 0, "tensorrt fp16", 1, "live") == (
+        "polyp 0.0 % of picture",
+        "tensorrt fp16  1.0 ms",
+        "live",
+    )
 
 
 @pytest.mark.parametrize("matrix", ["bt601", "bt709", "bt2020"])
