@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -12,12 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 
 from edgeseg.errors import UsageError
+from edgeseg.runtime.live.frames import Presented
+from edgeseg.runtime.live.sinks import sink as sink_module
 from edgeseg.runtime.live.sinks.encoded import EncodedWriter, Publication, Recording
 from edgeseg.runtime.live.sinks.opening import publishing_sink, recording_sink, without_secrets
 from edgeseg.runtime.live.sinks.sink import QueuedSink, Retry
+from edgeseg.runtime.stream.picture import Picture
 
 Until = Callable[[Callable[[], bool]], None]
 HERE = Path(__file__).parent
@@ -142,7 +148,7 @@ LISTENER = """
 import sys
 import av
 try:
-    container = av.open(sys.argv[1], options={sys.argv[2]: sys.argv[3]}, timeout=60)
+    container = av.open(sys.argv[1], options=dict(zip(sys.argv[2::2], sys.argv[3::2])), timeout=(20.0, 20.0))
     for index, frame in enumerate(container.decode(video=0)):
         row = frame.to_ndarray()[frame.height // 2]
         print(sum(1 << bit for bit in range(8) if row[(2 * bit + 1) * frame.width // 16] > 127), flush=True)
@@ -161,7 +167,7 @@ def test_a_stream_reaches_who_listens_and_its_end_harms_nobody(
     url, option = (
         (f"tcp://127.0.0.1:{port}?listen=1", ("listen", "1"))
         if scheme == "tcp"
-        else (f"rtsp://127.0.0.1:{port}/a", ("rtsp_flags", "listen"))
+        else (f"rtsp://127.0.0.1:{port}/a", ("rtsp_flags", "listen", "listen_timeout", "20"))
     )
     words = [sys.executable, "-c", LISTENER, url, *option]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as listener:
@@ -188,6 +194,36 @@ def test_a_stream_reaches_who_listens_and_its_end_harms_nobody(
     assert sink.counts().written > 21
 
 
+def test_a_peer_that_takes_nothing_blocks_its_own_sink_alone(
+    showing: Any, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It accepts the connection and never reads: the network's buffers fill, and a write blocks for good."""
+    monkeypatch.setattr(sink_module, "STALLED_S", 0.5)
+    with socket.socket() as peer:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        peer.bind(("127.0.0.1", 0))
+        peer.listen()
+        sink = publishing_sink(f"tcp://127.0.0.1:{peer.getsockname()[1]}", lambda: showing.timing, "raw")
+        noise = itertools.cycle([_noise(showing, seed) for seed in range(4)])
+
+        def is_stalled() -> bool:
+            sink.offer(next(noise))
+            return sink.counts().state == "failed"
+
+        until(is_stalled)
+        assert "a write has taken" in sink.counts().last_error and sink.counts().dropped
+        sink.close(0.1)
+        assert "not done" in sink.counts().last_error
+    until(lambda: not sink._thread.is_alive())  # the peer has gone: the write ends with an error
+
+
+def _noise(showing: Any, seed: int) -> Presented:
+    planes = np.random.default_rng(seed).integers(16, 235, (720, 640), np.uint8)
+    presented = showing(seed)
+    frame = dataclasses.replace(presented.frame, picture=Picture(480, 640, planes))
+    return dataclasses.replace(presented, frame=frame)
+
+
 def test_addresses(tmp_path: Path) -> None:
     for url in ("gopher://a", "file.mp4", "ftp://a/b.m3u8"):
         with pytest.raises(UsageError, match="cannot stream to"):
@@ -197,8 +233,6 @@ def test_addresses(tmp_path: Path) -> None:
 
 
 def _free_port() -> int:
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
