@@ -26,6 +26,9 @@ ASSUMED_PERIOD_MS = 40.0
 PERIODS = 2.0
 """Frame periods that a picture, and a mask beyond its inference, may take."""
 _STEP_S = 0.1
+BACKLOG_S = 1.0
+"""A presenter that has not caught up for so long leaves out all frames but the newest: a hitch is made good, a lag is
+not kept."""
 
 
 class Gate(Protocol):
@@ -105,8 +108,12 @@ class Presenter:
         self.picture_age_ms, self.mask_age_ms = RollingPercentiles(), RollingPercentiles()
         self.compose_ms = RollingPercentiles()
         self.late, self.with_mask = RecentShare(), RecentShare()
-        self.presented = self.deadline_misses = self.gated = 0
-        self.last_alive_ns = self.last_mask_ns = time.monotonic_ns()
+        self.presented = self.deadline_misses = self.gated = self.skipped = 0
+        self._caught_up_ns = time.monotonic_ns()
+        self.last_alive_ns = time.monotonic_ns()
+        self.maskless_ms = 0.0
+        """How long frames have been shown without a mask now."""
+        self._maskless_since_ns: int | None = None
 
     @property
     def period_ms(self) -> float:
@@ -149,10 +156,20 @@ class Presenter:
                 frame = self._frames.take(self._patience_s())
                 if frame is not None:
                     self.arrivals.add(frame.arrived_ns)
-                    self._waiting.append(frame)
+                    self._waiting.append(self._newest_if_behind(frame))
                 self._show_what_is_due()
         except BaseException as error:
             self.failure = error
+
+    def _newest_if_behind(self, frame: LiveFrame) -> LiveFrame:
+        now_ns = time.monotonic_ns()
+        if not len(self._frames):
+            self._caught_up_ns = now_ns
+        elif (now_ns - self._caught_up_ns) / 1e9 > BACKLOG_S:
+            while (newer := self._frames.take()) is not None:
+                frame = newer
+                self.skipped += 1
+        return frame
 
     def _patience_s(self) -> float:
         if not self._waiting or self._options.sync_ms is None:
@@ -202,8 +219,11 @@ class Presenter:
         return mask if mask is not None and mask.mask.shape == size else None
 
     def _note_mask(self, mask: LiveMask | None, gate: str | None, now_ns: int) -> None:
-        if mask is not None or gate is not None:
-            self.last_mask_ns = now_ns
+        if mask is not None or gate is not None or self._infer_ms.count == 0:
+            self._maskless_since_ns = None
+        elif self._maskless_since_ns is None:
+            self._maskless_since_ns = now_ns
+        self.maskless_ms = (now_ns - (self._maskless_since_ns or now_ns)) / 1e6
         if gate is None:
             self.with_mask.add(mask is not None)
         else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from multiprocessing import connection
 
 import cv2
@@ -43,7 +42,6 @@ class Segmenter:
         self.was_ready = False
         self.engine: EngineState = "starting"
         self.restarts = 0
-        self.ready_since_ns = time.monotonic_ns()
 
     @property
     def reason(self) -> str:
@@ -117,8 +115,6 @@ class Segmenter:
     def _note(self) -> None:
         self.restarts = self._pool.restarts
         if self._pool.is_ready:
-            if self.engine != "ready":
-                self.ready_since_ns = time.monotonic_ns()
             self.engine, self.was_ready = "ready", True
         elif self._pool.is_down:
             self.engine = "down"

@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 _WATCH_S = 0.1
 _STUCK_S = 5.0
 _END_S = 5.0
+SHOWN_FRAMES = 16
+"""Frames that may wait for the presenter while the machine has a hitch; see `presenter.BACKLOG_S`."""
 SYNC_FRAMES = 32
 """Frames that may wait for the engine in synchronous mode."""
 
@@ -116,7 +118,7 @@ class LiveStream:
         self._board = MaskBoard()
         sync = self._options.presenter.sync_ms is not None
         self._to_engine: NewestSlot[LiveFrame] = NewestSlot(SYNC_FRAMES if sync else 1)
-        self._to_presenter: NewestSlot[LiveFrame] = NewestSlot(2)
+        self._to_presenter: NewestSlot[LiveFrame] = NewestSlot(SHOWN_FRAMES)
         self._segmenter = Segmenter(pool, self._to_engine, self._board)
         self._started_ns = time.monotonic_ns()
         self._keeper = StateKeeper(self._started_ns, self._options.limits)
@@ -202,7 +204,7 @@ class LiveStream:
             frames=presenter.presented,
             inferences=segmenter.inferences,
             drops=self._to_engine.drops,
-            skipped=self._to_presenter.drops,
+            skipped=self._to_presenter.drops + presenter.skipped,
             lost=segmenter.lost,
             gated=presenter.gated,
             deadline_misses=presenter.deadline_misses,
@@ -255,7 +257,7 @@ class LiveStream:
             engine_reason=segmenter.reason,
             was_ready=segmenter.was_ready,
             source_silent_ms=silent_ms if presenter.presented else 0.0,
-            without_mask_ms=(now_ns - max(presenter.last_mask_ns, segmenter.ready_since_ns)) / 1e6 - silent_ms,
+            without_mask_ms=presenter.maskless_ms,
             late_share=presenter.late.share(0.0),
             mask_share=presenter.with_mask.share(1.0),
             complaints=tuple(self._complaints()),
