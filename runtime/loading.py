@@ -17,7 +17,7 @@ from edgeseg.runtime.session import Session, SessionInfo
 from edgeseg.runtime.worker.session import WorkerSession
 
 
-def open_engine(path: Path, threads: int = 0) -> Session:
+def open_engine(path: Path, threads: int = 0, lanes: int = 1) -> Session:
     """Load an engine after its passport has been checked: of onnxruntime here, of a GPU in a supervised process.
 
     This process never initialises CUDA; what the engine is bound to is checked where it will run.
@@ -26,6 +26,7 @@ def open_engine(path: Path, threads: int = 0) -> Session:
     Args:
         path: NAME.engine, with NAME.engine.json beside it.
         threads: Threads inside one inference on a CPU backend; 0 takes every usable core.
+        lanes: Frames that a GPU works on at once, where its memory allows; more than one is for throughput.
 
     Raises:
         MismatchError: The passport is missing or does not fit, or the engine is bound to another machine.
@@ -34,13 +35,13 @@ def open_engine(path: Path, threads: int = 0) -> Session:
     """
     data, passport = read_checked(path)
     if passport.backend != "onnxruntime":
-        return _in_a_worker(path, passport)
+        return _in_a_worker(path, passport, lanes)
     for warning in check_binding(passport, read_machine(passport.backend)):
         logging.getLogger(__name__).warning("%s: %s", path, warning)
     return OnnxRuntimeSession(data, session_info(passport), threads)
 
 
-def _in_a_worker(path: Path, passport: EngineArtifact) -> WorkerSession:
+def _in_a_worker(path: Path, passport: EngineArtifact, lanes: int) -> WorkerSession:
     from edgeseg.runtime.cuda.opening import open_with_room
 
     if passport.backend not in PACKAGES:
@@ -49,7 +50,7 @@ def _in_a_worker(path: Path, passport: EngineArtifact) -> WorkerSession:
             found=passport.backend,
             expected=", ".join(PACKAGES),
         )
-    return WorkerSession(functools.partial(open_with_room, path), session_info(passport))
+    return WorkerSession(functools.partial(open_with_room, path, lanes=lanes), session_info(passport))
 
 
 def open_onnx(path: Path, threads: int = 0) -> Session:

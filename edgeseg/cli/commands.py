@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 import edgeseg
+from edgeseg.cli.bench import bench
 from edgeseg.cli.build_engine import build_engine
 from edgeseg.cli.calibrate import calibrate
 from edgeseg.cli.data import app as data_app
@@ -55,5 +56,6 @@ app.command("calibrate")(calibrate)
 app.command("build-engine")(build_engine)
 app.command("inspect")(inspect)
 app.command("run")(run)
+app.command("bench")(bench)
 app.command("verify")(verify)
 app.command("package")(package)

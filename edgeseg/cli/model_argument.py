@@ -9,8 +9,12 @@ if TYPE_CHECKING:
     from edgeseg.runtime.session import Session
 
 
-def open_model(path: Path) -> Session:
+def open_model(path: Path, lanes: int = 1) -> Session:
     """Load a RUN folder (needs torch), an .onnx file, a model package or an .engine file.
+
+    Args:
+        path: The argument.
+        lanes: Frames that an engine on a GPU works on at once.
 
     Raises:
         BadInputError: None of these.
@@ -28,4 +32,4 @@ def open_model(path: Path) -> Session:
         from edgeseg.train.predictor import open_run
 
         return open_run(path)
-    return open_engine(path) if kind == "engine" else open_onnx(path)
+    return open_engine(path, lanes=lanes) if kind == "engine" else open_onnx(path)

@@ -21,6 +21,7 @@ COMMANDS = (
     "build-engine",
     "inspect",
     "run",
+    "bench",
     "verify",
     "package",
 )
