@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from edgeseg.runtime.stream.outputs import Outputs
     from edgeseg.runtime.stream.pipeline import StreamResult
 
-FILE_LANES = 2
-"""Of a GPU: while one lane's result is read, the other computes."""
-
 
 class OverlayChoice(str, Enum):
     """What is drawn on the pictures; typer wants an Enum."""
@@ -68,7 +65,7 @@ def run(
     outputs = Outputs(out, masks, latency, record)
     outputs.check([engine, passport_path(engine), source])
     with (
-        contextlib.closing(open_model(engine, FILE_LANES)) as session,
+        contextlib.closing(open_model(engine, streaming=True)) as session,
         open_source(source) as frames,
         outputs.open(frames.timing) as sinks,
     ):
