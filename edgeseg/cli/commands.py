@@ -12,6 +12,7 @@ from edgeseg.cli.build_engine import build_engine
 from edgeseg.cli.calibrate import calibrate
 from edgeseg.cli.data import app as data_app
 from edgeseg.cli.demo import demo
+from edgeseg.cli.doctor import doctor
 from edgeseg.cli.evaluate import evaluate
 from edgeseg.cli.export import export
 from edgeseg.cli.import_onnx import import_onnx
@@ -47,6 +48,7 @@ def _root(
 
 
 app.command("demo")(demo)
+app.command("doctor")(doctor)
 app.add_typer(data_app, name="data")
 app.command("train")(train)
 app.command("evaluate")(evaluate)

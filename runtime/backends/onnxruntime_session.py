@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
 
 from edgeseg.errors import BadInputError
 from edgeseg.optional import require
+from edgeseg.runtime.machine import usable_cores
 from edgeseg.runtime.session import FrameBatch, ProbabilityBatch, SessionInfo
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME
-
-
-def usable_cores() -> int:
-    """Cores that this process may use (a container or taskset may allow fewer than the machine has)."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def session_options(threads: int = 0) -> Any:

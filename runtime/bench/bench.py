@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 import edgeseg
 from edgeseg.artifacts import Percentiles
 from edgeseg.progress import Say, quiet
-from edgeseg.runtime.backends.onnxruntime_session import usable_cores
 from edgeseg.runtime.bench.clock import Clock, MonotonicClock
 from edgeseg.runtime.bench.company import load_average
 from edgeseg.runtime.bench.conditions import power_mode
@@ -26,7 +25,7 @@ from edgeseg.runtime.bench.roofline import roofline_of
 from edgeseg.runtime.bench.subject import Subject
 from edgeseg.runtime.bench.targets import BenchTarget, Layout
 from edgeseg.runtime.bench.throughput import cpu_layouts, measure_batch, measure_lanes
-from edgeseg.runtime.machine import describe_machine
+from edgeseg.runtime.machine import describe_machine, usable_cores
 from edgeseg.specs import ModelSpec
 
 FLOAT32_BYTES = 4

@@ -12,8 +12,8 @@ from onnx import TensorProto, helper
 
 from edgeseg.artifacts import Precision
 from edgeseg.optional import require
-from edgeseg.runtime.backends.onnxruntime_session import usable_cores
 from edgeseg.runtime.bench.report import Peaks
+from edgeseg.runtime.machine import usable_cores
 
 SIDE = 1024
 COPY_BYTES = 64 * 2**20

@@ -17,6 +17,19 @@ MEMORY_DEVICES = re.compile(r"emc|memory-controller")
 THROTTLING_DEVICES = re.compile(r"throttle|alert")
 RAILS = (1, 2, 3)
 """Channels of an INA3221; its higher ones are sums."""
+NVPMODEL_STATUS, NVPMODEL_CONF = "var/lib/nvpmodel/status", "etc/nvpmodel.conf"
+
+
+def power_mode_number(status: str) -> int | None:
+    """Which mode nvpmodel's status file names: ``pmode:0002 fmode:quiet`` -> 2."""
+    found = re.search(r"pmode:(\d+)", status)
+    return None if found is None else int(found[1])
+
+
+def power_modes(configuration: str) -> dict[int, str]:
+    """The modes that nvpmodel.conf defines, by number."""
+    defined = re.findall(r"<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+?)\s*>", configuration)
+    return {int(number): name for number, name in defined}
 
 
 class CpuProbe:
@@ -73,14 +86,11 @@ class BoardProbe:
 
     def power_mode(self) -> str | None:
         """What nvpmodel was set to."""
-        status = text_in(self._root / "var/lib/nvpmodel/status") or ""
-        found = re.search(r"pmode:(\d+)", status)
-        if found is None:
+        number = power_mode_number(text_in(self._root / NVPMODEL_STATUS) or "")
+        if number is None:
             return None
-        number = int(found[1])
-        configuration = text_in(self._root / "etc/nvpmodel.conf") or ""
-        name = re.search(rf"<\s*POWER_MODEL\s+ID={number}\s+NAME=(\S+?)\s*>", configuration)
-        return f"nvpmodel {number}{f' ({name[1]})' if name else ''}"
+        name = power_modes(text_in(self._root / NVPMODEL_CONF) or "").get(number)
+        return f"nvpmodel {number}{f' ({name})' if name else ''}"
 
     def close(self) -> None:
         """Nothing to give back."""

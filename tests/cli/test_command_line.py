@@ -12,6 +12,7 @@ from edgeseg.cli import run
 
 COMMANDS = (
     "demo",
+    "doctor",
     "data",
     "train",
     "evaluate",
