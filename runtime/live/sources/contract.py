@@ -53,6 +53,8 @@ class SourceOptions:
     """``auto``: where the stream says that it is interlaced; ``on``: every frame."""
     hardware: str = "off"
     """A device that PyAV decodes with, for example ``cuda``; where it fails, software decodes."""
+    camera_format: str | None = None
+    """What a V4L2 camera is asked for, for example ``mjpeg`` or ``yuyv422``; None leaves it to the driver."""
     rtsp_transport: Literal["tcp", "udp"] = "tcp"
     open_timeout_s: float = 5.0
     """Without an answer for so long, a connection counts as failed."""

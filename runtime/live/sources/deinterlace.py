@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from edgeseg.optional import require
@@ -76,7 +77,7 @@ class Deinterlacer(Generic[T]):
             width=frame.width,
             height=frame.height,
             format=frame.format,
-            time_base=frame.time_base or require("fractions").Fraction(1, 90_000),
+            time_base=frame.time_base or Fraction(1, 90_000),
         )
         graph.link_nodes(
             source, graph.add("bwdif", f"mode=send_frame:deint={which}"), graph.add("buffersink")

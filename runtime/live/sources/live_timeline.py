@@ -1,4 +1,4 @@
-"""Timestamps of a live source: strictly increasing over jumps, gaps and reconnections, and never far behind the clock."""
+"""Timestamps of a live source: strictly increasing over jumps, gaps and reconnections, never far behind the clock."""
 
 from __future__ import annotations
 
