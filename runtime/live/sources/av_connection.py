@@ -38,7 +38,7 @@ class AvConnection:
         self._open_container = open_container
         self._options = options
         self._hardware_fault = ""
-        self._reader = PacketReader(self._open, options.buffer_s, options.stall_s)
+        self._reader = PacketReader(self._open, options.buffer_s, options.open_timeout_s, options.stall_s)
         self._decoder: PacketDecoder | None = None
         self._ready: deque[Decoded] = deque()
         self._heard_ns = self._seen_ns = self._started_ns = time.monotonic_ns()
@@ -130,7 +130,7 @@ def open_network(url: str, options: SourceOptions, hardware: Any = None) -> Inpu
         "max_delay": "100000",
     }
     if url.lower().startswith("rtsp"):
-        settings |= {"rtsp_transport": options.rtsp_transport, "allowed_media_types": "video"}
+        settings["rtsp_transport"] = options.rtsp_transport
     container: InputContainer = require("av").open(
         url,
         options=settings,

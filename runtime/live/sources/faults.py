@@ -61,22 +61,18 @@ _PERMANENT_CLASS = {
     "OptionNotFoundError": "an option is unknown",
 }
 _OF_CLASS = {
+    "HTTPOtherClientError": "the server refuses the request (4xx)",
     "HTTPServerError": "the server fails (5xx)",
     "InvalidDataError": "what comes is no video that can be read",
     "EOFError": "the stream ended",
 }
 
 
-def fault_of(error: BaseException, timeout_s: float | None = None) -> SourceFault:
-    """The fault behind an exception of PyAV or the system.
-
-    Args:
-        error: What was raised.
-        timeout_s: How long was waited, for a message about silence.
-    """
+def fault_of(error: BaseException) -> SourceFault:
+    """The fault behind an exception of PyAV or the system."""
     av_error: Any = require("av.error")
     if isinstance(error, av_error.ExitError):  # PyAV's own timeout
-        return SourceFault("no data" if timeout_s is None else f"no data for {timeout_s:g} s")
+        return SourceFault("no data in time")
     kind, number = type(error).__name__, getattr(error, "errno", None)
     for table, is_permanent in ((_PERMANENT_CLASS, True), (_OF_CLASS, False)):
         if kind in table:

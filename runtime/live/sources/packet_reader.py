@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 WAITING_BYTES = 64 * 2**20
 """Undecoded data kept at most; with more, all of it is left out and the next key frame waited for."""
+_NEARLY = 0.95
 
 
 class PacketReader:
@@ -27,13 +28,17 @@ class PacketReader:
     Args:
         open_container: Connects; may block for seconds.
         buffer_s: See above.
+        open_timeout_s: How long opening waits for an answer; for the message.
         stall_s: How long reading waits for data; for the message.
     """
 
-    def __init__(self, open_container: Callable[[], InputContainer], buffer_s: float, stall_s: float) -> None:
+    def __init__(
+        self, open_container: Callable[[], InputContainer], buffer_s: float, open_timeout_s: float, stall_s: float
+    ) -> None:
         self._open_container = open_container
         self._buffer_ns = round(buffer_s * 1e9)
-        self._stall_s = stall_s
+        self._open_timeout_s, self._stall_s = open_timeout_s, stall_s
+        self._heard_ns = time.monotonic_ns()
         self._changed = threading.Condition()
         self._packets: deque[ArrivedPacket] = deque()
         self._bytes = 0
@@ -78,7 +83,7 @@ class PacketReader:
         except SourceFault as fault:
             self._fail(fault)
         except Exception as error:
-            self._fail(fault_of(error, self._stall_s))
+            self._fail(self._silence() or fault_of(error))
         finally:
             if container is not None:
                 container.close()
@@ -90,6 +95,7 @@ class PacketReader:
             raise SourceFault(f"the stream holds no video ({kinds})", is_permanent=True)
         if stream.codec_context is None:
             raise SourceFault("no decoder for the stream's codec", is_permanent=True)
+        self._heard_ns = time.monotonic_ns()
         self.facts = facts_of(stream, "SLICE")
         for packet in container.demux(stream):
             if self._closed:
@@ -97,11 +103,20 @@ class PacketReader:
             if packet.size:
                 self._add(packet)
 
+    def _silence(self) -> SourceFault | None:
+        """FFmpeg calls a timeout by many names, invalid data among them; how long it took is surer."""
+        opening = self.facts is None
+        limit_s = self._open_timeout_s if opening else self._stall_s
+        if time.monotonic_ns() - self._heard_ns < _NEARLY * limit_s * 1e9:
+            return None
+        return SourceFault(f"{'no answer' if opening else 'no data'} for {limit_s:g} s")
+
     def _add(self, packet: Any) -> None:
         with self._changed:
+            self._heard_ns = time.monotonic_ns()
             self.received += 1
             self._bytes += packet.size
-            self._packets.append(ArrivedPacket(packet, time.monotonic_ns(), self._gap))
+            self._packets.append(ArrivedPacket(packet, self._heard_ns, self._gap))
             self._gap = False
             self._leave_out()
             self._changed.notify_all()
