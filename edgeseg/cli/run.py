@@ -65,7 +65,7 @@ def run(
     outputs = Outputs(out, masks, latency, record)
     outputs.check([engine, passport_path(engine), source])
     with (
-        contextlib.closing(open_model(engine)) as session,
+        contextlib.closing(open_model(engine, streaming=True)) as session,
         open_source(source) as frames,
         outputs.open(frames.timing) as sinks,
     ):
