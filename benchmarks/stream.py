@@ -267,9 +267,7 @@ def synthetic_clip(path: Path, frames: int) -> None:
 
 def table(results: list[Result]) -> str:
     """Median of the rounds, ratios to the plain loop and to the bare session."""
-    lines = [
-        f"{'engine':32} {'runner':14} {'fps':>7} {'of plain':>9} {'of bare':>8} {'other CPU ms':>13} {'frames':>7}"
-    ]
+    lines = [f"{'engine':32} {'runner':14} {'fps':>7} {'of plain':>9} {'of bare':>8} {'other CPU ms':>13} {'frames':>7}"]
     for engine in dict.fromkeys(result.engine for result in results):
         rounds = {
             runner: [result for result in results if (result.engine, result.runner) == (engine, runner)]

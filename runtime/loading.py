@@ -17,6 +17,7 @@ from edgeseg.runtime.passports import read_checked, session_info
 from edgeseg.runtime.session import Session, SessionInfo
 from edgeseg.runtime.worker.session import WorkerSession
 
+
 STREAMING_LANES = 2
 """Of a GPU: while one lane's result is read, the other computes."""
 

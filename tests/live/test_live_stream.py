@@ -240,3 +240,5 @@ def test_a_clock_that_is_set_back_changes_nothing(pool: Open, script: Any, monke
     run = Run(_source(script, [script.ANSWER] * 60), pool()).run()
     assert len(run.shown) == 60
     assert all(0 <= shown.picture_age_ms < 5000 for shown in run.shown)
+
+
