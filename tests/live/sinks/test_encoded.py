@@ -212,9 +212,15 @@ def test_a_peer_that_takes_nothing_blocks_its_own_sink_alone(
 
         until(is_stalled)
         assert "a write has taken" in sink.counts().last_error and sink.counts().dropped
-        sink.close(0.1)
-        assert "not done" in sink.counts().last_error
-    until(lambda: not sink._thread.is_alive())  # the peer has gone: the write ends with an error
+        written = sink.counts().written
+
+        def goes_on() -> bool:
+            sink.offer(next(noise))
+            return sink.counts().written > written + 3
+
+        until(goes_on)  # over another connection
+    sink.close(20)
+    assert sink.counts().failures
 
 
 def _noise(showing: Any, seed: int) -> Presented:
