@@ -1,0 +1,143 @@
+"""The thread between frames and masks: gives the engine the newest frame and pins up what it says."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from multiprocessing import connection
+
+import cv2
+import numpy as np
+
+from edgeseg.frames import Mask, Probability, mask_from_probability
+from edgeseg.runtime.live.frames import LiveFrame, LiveMask
+from edgeseg.runtime.live.masks import MaskBoard
+from edgeseg.runtime.live.meters import RollingPercentiles
+from edgeseg.runtime.live.slot import NewestSlot
+from edgeseg.runtime.live.states import EngineState
+from edgeseg.runtime.outcomes import Segmented
+from edgeseg.runtime.worker.pool import EnginePool
+
+logger = logging.getLogger(__name__)
+_STEP_S = 0.05
+
+
+class Segmenter:
+    """Runs an engine pool on the newest frames, in a thread of its own. What goes wrong here never reaches the picture.
+
+    Args:
+        pool: The engine; this thread alone uses it, and closes it at its end.
+        frames: The newest frames.
+        board: Where masks go.
+    """
+
+    def __init__(self, pool: EnginePool, frames: NewestSlot[LiveFrame], board: MaskBoard) -> None:
+        self._pool, self._frames, self._board = pool, frames, board
+        self._under_way: dict[int, LiveFrame] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="edgeseg-segmenter", daemon=True)
+        self._defect = ""
+        self.infer_ms = RollingPercentiles()
+        self.inferences = self.lost = 0
+        self.was_ready = False
+        self.engine: EngineState = "starting"
+        self.restarts = 0
+
+    @property
+    def reason(self) -> str:
+        """Why the engine is not ready, for a person."""
+        failure = self._pool.failure
+        return self._defect or (str(failure).splitlines()[0] if failure is not None else "")
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> None:
+        """End the thread and the engine's processes."""
+        self._stop.set()
+        self._frames.close()
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.is_set():
+                self._step()
+        except Exception as error:
+            logger.exception("the segmenter failed; the picture goes on without masks")
+            self._defect = f"{type(error).__name__}: {error}"
+            self.engine = "down"
+        finally:
+            self._pool.close()
+
+    def _step(self) -> None:
+        has_room = len(self._under_way) < self._pool.capacity and self._pool.is_ready
+        waitables = self._pool.waitables()
+        connection.wait([self._frames, *waitables] if has_room else waitables, _STEP_S)
+        for outcome in self._pool.poll():
+            frame = self._under_way.pop(outcome.sequence)
+            if isinstance(outcome, Segmented):
+                self._pin(frame, outcome)
+            else:
+                self.lost += 1
+                logger.warning("frame %d is lost: %s %s", frame.index, outcome.loss, outcome.reason)
+        self._note()
+        while len(self._under_way) < self._pool.capacity and self._pool.is_ready:
+            newest = self._frames.take()
+            if newest is None:
+                break
+            self._submit(newest)
+        if self._frames.closed and not self._under_way:
+            self._stop.wait(_STEP_S)
+
+    def _submit(self, frame: LiveFrame) -> None:
+        model, crop = self._pool.info.model, self._pool.info.preprocess.crop
+        small = frame.picture.network_input(model.height, model.width, crop)
+        sequence = self._pool.submit(small, "rgb", prepared=True)
+        if sequence is not None:
+            self._under_way[sequence] = frame
+
+    def _pin(self, frame: LiveFrame, outcome: Segmented) -> None:
+        self.inferences += 1
+        self.infer_ms.add(outcome.infer_ms)
+        mask = mask_at_picture(outcome.probability, frame, self._pool)
+        area_fraction = cv2.countNonZero(mask) / mask.size
+        confidence = confidence_of(outcome.probability) if area_fraction else 0.0
+        self._board.pin(
+            LiveMask(frame.index, frame.arrived_ns, mask, area_fraction, confidence, outcome.infer_ms),
+        )
+
+    def _note(self) -> None:
+        self.restarts = self._pool.restarts
+        if self._pool.is_ready:
+            self.engine, self.was_ready = "ready", True
+        elif self._pool.is_down:
+            self.engine = "down"
+        else:
+            self.engine = "restarting" if self.was_ready else "starting"
+
+
+def mask_at_picture(probability: Probability, frame: LiveFrame, pool: EnginePool) -> Mask:
+    """The mask at the picture's size, uint8 [H,W]: 255 where anything but background is."""
+    height, width = frame.picture.height, frame.picture.width
+    crop = pool.info.preprocess.crop
+    if crop is None:
+        return mask_from_probability(probability, height, width)
+    mask = np.zeros((height, width), np.uint8)
+    inside = mask_from_probability(probability, crop.height, crop.width)
+    mask[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width] = inside
+    return mask
+
+
+def confidence_of(probability: Probability) -> float:
+    """Mean probability where the first class is at least as likely as not; 0 where it nowhere is."""
+    plane = probability[0]
+    inside = plane[plane >= 0.5]
+    return float(inside.mean()) if inside.size else 0.0
+
+
