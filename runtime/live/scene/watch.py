@@ -8,10 +8,11 @@ from typing import Any
 import cv2
 
 from edgeseg.frames import Mask
+from edgeseg.runtime.live.frames import LiveFrame
 from edgeseg.runtime.live.scene.figures import Window, measure_frame
 from edgeseg.runtime.live.scene.gate import FrameGate, GateDecision, GateSettings
 from edgeseg.runtime.live.scene.region import RegionFinder, RegionSettings, VisibleRegion
-from edgeseg.runtime.live.scene.small import SmallPicture
+from edgeseg.runtime.live.scene.small import SmallPicture, reduce_picture
 from edgeseg.runtime.live.scene.text import StaticText, TextSettings
 
 
@@ -94,3 +95,17 @@ class SceneWatch:
             visible = counting_mask(region, text, *small.luma.shape)
             self._window = (region, text, Window.of(visible, small.detail.shape))
         return self._window[2]
+
+
+@dataclass
+class LiveGate:
+    """The watch as the presenter asks it: one reason a frame, timed by the frame's arrival."""
+
+    watch: SceneWatch = field(default_factory=SceneWatch)
+    view: SceneView | None = None
+    """Of the frame asked about last."""
+
+    def reason(self, frame: LiveFrame) -> str | None:
+        """Why the frame shows no tissue; None where it does."""
+        self.view = self.watch.update(reduce_picture(frame.picture), frame.arrived_ns / 1e9)
+        return self.view.gate.reason

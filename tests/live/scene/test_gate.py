@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgeseg.runtime.live.frames import LiveFrame
 from edgeseg.runtime.live.scene.figures import FrameFigures, Window, measure_frame
 from edgeseg.runtime.live.scene.gate import FrameGate, GateSettings, Latch
 from edgeseg.runtime.live.scene.small import reduce_picture
-from edgeseg.runtime.live.scene.watch import SceneView, SceneWatch
+from edgeseg.runtime.live.scene.watch import LiveGate, SceneView, SceneWatch
 from edgeseg.runtime.stream.picture import Picture
 
 GOOD = FrameFigures(
@@ -168,6 +170,14 @@ def test_a_long_red_out_stays_blurred_and_a_softer_scope_is_accepted_in_the_end(
     reasons = judged([*[GOOD] * 500, *[replace(GOOD, sharpness=2.0)] * 8000], gate)
     assert set(reasons[510 : 510 + 1500]) == {"blurred"}
     assert reasons[-1] is None
+
+
+def test_the_presenter_hears_of_a_picture_that_repeats_by_its_time_of_arrival() -> None:
+    gate, picture = LiveGate(), Picture.of_bgr(MOVING[0])
+    times_ns = [0, 300_000_000, 700_000_000]
+    frames = [LiveFrame(i, at, at, i, Fraction(1, RATE), picture) for i, at in enumerate(times_ns)]
+    assert [gate.reason(frame) for frame in frames] == [None, None, "frozen"]
+    assert gate.view is not None and gate.view.gate.repeated_s == pytest.approx(0.7)
 
 
 def clip_reasons(path: Path) -> list[str | None]:
