@@ -16,6 +16,9 @@ from edgeseg.runtime.live.frames import OverlayMode, Presented
 from edgeseg.runtime.live.opening import open_pool
 from edgeseg.runtime.live.preflight import SYNC_MARGIN, check_outputs, warm_up
 from edgeseg.runtime.live.presenter import PERIODS, PresenterOptions
+from edgeseg.runtime.live.scene.refine import SceneRefiner
+from edgeseg.runtime.live.scene.stabilise import ProbabilityStabiliser
+from edgeseg.runtime.live.scene.watch import LiveGate
 from edgeseg.runtime.live.service_manager import notify
 from edgeseg.runtime.live.settings import LiveSettings, PageSettings
 from edgeseg.runtime.live.sinks.opening import event_sink, mask_sink, publishing_sink, recording_sink
@@ -58,7 +61,10 @@ def live_stream(settings: LiveSettings, say: Say) -> Iterator[LiveStream]:
         if page is not None:
             sinks.append(PageSink(page))
         options = LiveOptions(presenter_options(settings, slowest_ms), settings.show, max_frames=settings.max_frames, seconds=settings.seconds)
-        stream = LiveStream(source, pool, sinks, draw_live, options, on_change=tell, on_tick=alive)
+        gate = LiveGate() if settings.gate else None
+        stabiliser = ProbabilityStabiliser() if settings.stabilise else None
+        refine = SceneRefiner(gate, stabiliser)
+        stream = LiveStream(source, pool, sinks, draw_live, options, gate, refine, on_change=tell, on_tick=alive)
         if page is not None:
             page.start(StreamView(stream, settings))
             say(f"page: {page.url}")

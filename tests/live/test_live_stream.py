@@ -36,7 +36,9 @@ class Run:
         self.changes: list[StateChange] = []
         if ready:
             pool.wait_ready(60.0)
-        self.stream = LiveStream(source, pool, [self.sink], draw_nothing, options, gate, self.changes.append)
+        self.stream = LiveStream(
+            source, pool, [self.sink], draw_nothing, options, gate, on_change=self.changes.append
+        )
         self.status: LiveStatus | None = None
 
     def run(self) -> Run:
