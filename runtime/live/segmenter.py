@@ -139,5 +139,3 @@ def confidence_of(probability: Probability) -> float:
     plane = probability[0]
     inside = plane[plane >= 0.5]
     return float(inside.mean()) if inside.size else 0.0
-
-

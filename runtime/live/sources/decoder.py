@@ -28,7 +28,8 @@ _LARGEST_RATE = 1000
 class ArrivedPacket:
     """Data of a stream and when they came."""
 
-    packet: av.Packet
+    packet: Any
+    """PyAV's."""
     arrived_ns: int
     after_gap: bool = False
     """Data before it were left out."""

@@ -136,7 +136,7 @@ class GstConnection:
         """Whether all that is expected came in time."""
         stdout: IO[bytes] | None = self._process.stdout
         assert stdout is not None
-        view = memoryview(self._target)
+        view = memoryview(self._target.data)
         while self._filled < len(view):
             left_s = max(0.0, (until_ns - time.monotonic_ns()) / 1e9)
             if not select.select([stdout], [], [], left_s)[0]:

@@ -82,8 +82,9 @@ def _resampled(frame: av.VideoFrame, matrix: Matrix, full_range: bool) -> av.Vid
 
 def _plane(frame: av.VideoFrame, index: int, width_bytes: int) -> Plane:
     """A view of uint8 [h,width_bytes]; a decoder pads its lines."""
-    plane = frame.planes[index]
-    return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, :width_bytes]
+    plane: Any = frame.planes[index]
+    lines: Plane = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+    return lines[: plane.height, :width_bytes]
 
 
 def _of_rgb(frame: av.VideoFrame) -> Picture:

@@ -119,4 +119,6 @@ def test_a_turned_picture_stands_upright(rotation: int, height: int, width: int)
     upright = picture_of(Turned(frame, rotation))  # type: ignore[arg-type]
     expected = np.rot90(picture_of(frame).bgr, rotation // 90)
     assert upright.bgr.shape == expected.shape
-    assert np.abs(upright.bgr.astype(int) - expected).mean() < 4  # odd sides resample the chroma; another turn is 40 off
+    assert (
+        np.abs(upright.bgr.astype(int) - expected).mean() < 4
+    )  # odd sides resample the chroma; another turn is 40 off
