@@ -145,3 +145,10 @@ def test_a_wrong_password_is_told_and_not_shown(rtsp_server: Any, collect: Any, 
     assert "p@ss" not in shown
     if password != PASSWORD:  # a slash ends the host for FFmpeg
         assert "401" in shown
+
+
+def test_data_that_is_no_video_is_told(rtsp_server: Any, collect: Any, sent: Any) -> None:
+    server = rtsp_server(sent(encode="rtpgstpay name=pay0 pt=96"))
+    error = collect(open_live_source(server.url, QUICK)).end()
+    assert isinstance(error, SourceLostError)
+    assert error.found == "the stream holds no video (data) (1 of 3 attempts)"
