@@ -12,7 +12,10 @@ CUDA_HOME ?= /usr/local/cuda
 CUDA_DOUBLE := .cache/cuda-double
 HAS_NVCC := $(wildcard $(CUDA_HOME)/bin/nvcc)
 
-.PHONY: demo test test-all test-base test-cuda-double cuda-double lint format system-packages clean
+# The versions of TensorRT by whose stubs the calls are checked (ci/tensorrt-stubs).
+TENSORRT_STUBS := 10.3.0 10.13.0.35 11.4.0.106
+
+.PHONY: demo test test-all test-base test-cuda-double cuda-double lint tensorrt-types format system-packages clean
 
 demo: $(INSTALLED)
 	$(BIN)/edgeseg demo --out demo
@@ -40,11 +43,19 @@ cuda-double: $(INSTALLED)
 	$(BIN)/pip install --quiet --constraint constraints.txt 'cuda-bindings>=13,<14' mako platformdirs pytools
 	tests/cuda_double/build_pycuda.sh $(BIN)/python $(CUDA_DOUBLE) $(CUDA_DOUBLE)/wheels
 
-lint: $(INSTALLED)
+lint: $(INSTALLED) tensorrt-types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The calls of TensorRT against the stubs of each version; every one sees TensorRT-RTX's as well.
+tensorrt-types: $(TENSORRT_STUBS:%=tensorrt-types-%)
+
+tensorrt-types-%: $(INSTALLED)
+	MYPYPATH=ci/tensorrt-stubs/$*:ci/tensorrt-stubs/rtx-1.7.1.116 $(BIN)/mypy --config-file ci/mypy-tensorrt.ini \
+		--cache-dir .mypy_cache/tensorrt-$* edgeseg/export/builders edgeseg/runtime/layers edgeseg/runtime/cuda/tensorrt_engine.py \
+		edgeseg/runtime/tensorrt_module.py
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
@@ -53,7 +64,7 @@ format: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt ci/install-torch.sh
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	ci/install-torch.sh $(BIN)/pip $(TORCH_INDEX)
-	$(BIN)/pip install --constraint constraints.txt --editable '.[train,rtx,dev]'
+	$(BIN)/pip install --constraint constraints.txt --editable '.[train,rtx,bench,dev]'
 	touch $@
 
 system-packages:

@@ -1,48 +1,70 @@
-"""Which convolutions run in INT8, and on which tensors."""
+"""Which convolutions run in which precision, and the tensors that INT8 needs the ranges of."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from difflib import get_close_matches
 
 import onnx
 
+from edgeseg.artifacts import Precision, PrecisionPlan, matches
+from edgeseg.errors import BadInputError
+from edgeseg.graph.precision import CONVOLUTIONS
 
-@dataclass(frozen=True)
-class Placement:
-    """The convolutions of a graph, in order, and those among them that are to be quantised."""
-
-    convolutions: tuple[str, ...]
-    """Names of all Conv and ConvTranspose nodes."""
-    quantised: tuple[str, ...]
-    """Names of the Conv nodes whose input and weight are quantised."""
-
-    @property
-    def kept(self) -> tuple[str, ...]:
-        """Names of those that stay float."""
-        chosen = set(self.quantised)
-        return tuple(name for name in self.convolutions if name not in chosen)
+_SHOWN = 5
 
 
-def place(proto: onnx.ModelProto, keep: Collection[str] = ()) -> Placement:
-    """Choose the convolutions for INT8: every Conv with constant weights but the first, the last and those in `keep`.
+def default_plan(proto: onnx.ModelProto, precision: Precision, beside_int8: Precision = "fp16") -> PrecisionPlan:
+    """One precision throughout; for INT8 without the convolutions that are better left float.
 
     The first convolution sees the picture and the last one makes the logits: both are cheap and cost most accuracy.
-    ConvTranspose stays float (known to be slow or wrong in INT8 on TensorRT: NVIDIA/TensorRT issues 2280, 1694, 1699).
+    ConvTranspose stays float (known to be slow or wrong in INT8 on TensorRT: NVIDIA/TensorRT issues 2280, 1694, 1699),
+    and so does a convolution whose weights are computed.
 
     Args:
         proto: A float32 graph with named nodes.
-        keep: Names of further convolutions that stay float.
+        precision: Of the engine.
+        beside_int8: What the float convolutions of an INT8 engine take.
     """
-    weights = {tensor.name for tensor in proto.graph.initializer}
-    nodes = [node for node in proto.graph.node if node.op_type in ("Conv", "ConvTranspose")]
+    if precision != "int8":
+        return PrecisionPlan(default=precision)
+    nodes = convolutions(proto)
     ends = {nodes[0].name, nodes[-1].name} if nodes else set()
-    chosen = [
-        node.name
-        for node in nodes
-        if node.op_type == "Conv" and node.input[1] in weights and node.name not in ends and node.name not in keep
-    ]
-    return Placement(tuple(node.name for node in nodes), tuple(chosen))
+    constant = {tensor.name for tensor in proto.graph.initializer}
+    kept = [node.name for node in nodes if node.name in ends or not _can_be_int8(node, constant)]
+    return PrecisionPlan(default="int8", layers=dict.fromkeys(kept, beside_int8))
+
+
+def assign(proto: onnx.ModelProto, plan: PrecisionPlan) -> dict[str, Precision]:
+    """Every convolution of a graph, in order, and its precision under a plan.
+
+    Raises:
+        BadInputError: A name or pattern that means no convolution, or INT8 for one that cannot be quantised.
+    """
+    nodes = convolutions(proto)
+    names = [node.name for node in nodes]
+    _check_names(names, plan)
+    assigned = {name: plan.precision_of(name) for name in names}
+    constant = {tensor.name for tensor in proto.graph.initializer}
+    refused = [node for node in nodes if assigned[node.name] == "int8" and not _can_be_int8(node, constant)]
+    if refused:
+        raise BadInputError(
+            "the precision plan asks for INT8 where it is not built",
+            found=_few([f"{node.name} ({node.op_type})" for node in refused]),
+            expected="fp16 or fp32 for ConvTranspose, and for convolutions whose weights are computed",
+            next_command="edgeseg build-engine MODEL --precision int8 --write-plan FILE",
+        )
+    return assigned
+
+
+def lowest(assigned: dict[str, Precision]) -> Precision:
+    """The precision that an engine is called by."""
+    found = set(assigned.values())
+    return "int8" if "int8" in found else "fp16" if "fp16" in found else "fp32"
+
+
+def convolutions(proto: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """The convolutions of a graph, transposed ones included, in order."""
+    return [node for node in proto.graph.node if node.op_type in CONVOLUTIONS]
 
 
 def activations(proto: onnx.ModelProto) -> tuple[str, ...]:
@@ -68,3 +90,24 @@ def conv_outputs(proto: onnx.ModelProto) -> dict[str, str]:
             follower = users[0] if len(users) == 1 and users[0].op_type in ("Relu", "Clip") else node
             outputs[node.name] = follower.output[0]
     return outputs
+
+
+def _can_be_int8(node: onnx.NodeProto, constant: set[str]) -> bool:
+    return node.op_type == "Conv" and node.input[1] in constant
+
+
+def _check_names(names: list[str], plan: PrecisionPlan) -> None:
+    unknown = [pattern for pattern in plan.layers if not any(matches(pattern, name) for name in names)]
+    if not unknown:
+        return
+    near = get_close_matches(unknown[0], names, n=_SHOWN, cutoff=0.0)
+    raise BadInputError(
+        "the precision plan names convolutions that the network does not have",
+        found=_few(unknown),
+        expected=f"names such as {', '.join(near)}" if near else "a network with convolutions",
+        next_command="edgeseg build-engine MODEL --precision int8 --write-plan FILE lists every name",
+    )
+
+
+def _few(words: list[str]) -> str:
+    return ", ".join(words[:_SHOWN]) + (f" and {len(words) - _SHOWN} more" if len(words) > _SHOWN else "")

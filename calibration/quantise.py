@@ -9,10 +9,11 @@ import numpy as np
 import onnx
 from numpy.typing import DTypeLike, NDArray
 
-from edgeseg.artifacts import CalibrationTable, Range
-from edgeseg.calibration.placement import Placement, activations, conv_outputs, place
+from edgeseg.artifacts import CalibrationTable, PrecisionPlan, Range
+from edgeseg.calibration.placement import activations, assign, conv_outputs, default_plan
 from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.graph.files import OnnxArtifact
+from edgeseg.graph.precision import CONVOLUTIONS
 from edgeseg.graph.weights import copy_of
 
 SMALLEST_NORMAL_FP16 = 2.0**-14
@@ -49,13 +50,16 @@ class QuantisedGraph:
     """A Q/DQ graph with float32 data, and what was quantised in it."""
 
     proto: onnx.ModelProto
-    placement: Placement
+    quantised: tuple[str, ...]
+    """Names of the Conv nodes whose input and weight are quantised, in order."""
+    vanishing: tuple[str, ...]
+    """Names of those that should have been, but whose activation scale vanishes in the scale's type."""
 
 
 def quantise(
-    artifact: OnnxArtifact, table: CalibrationTable, style: QdqStyle, keep: tuple[str, ...] = ()
+    artifact: OnnxArtifact, table: CalibrationTable, style: QdqStyle, plan: PrecisionPlan | None = None
 ) -> QuantisedGraph:
-    """Insert Q/DQ pairs before the chosen convolutions and on their weights.
+    """Insert Q/DQ pairs before the convolutions that a plan gives to INT8, and on their weights.
 
     A convolution whose activation scale would fall below the smallest normal number of the scale's type stays float.
     A weight channel that small takes that smallest scale; its values still round to nearest, at most 2^-15 away.
@@ -64,16 +68,19 @@ def quantise(
         artifact: The network, float32.
         table: Its ranges.
         style: What the backend wants.
-        keep: Names of convolutions that stay float besides the first and the last.
+        plan: Which convolutions; None takes the default plan.
 
     Raises:
         MismatchError: The table belongs to other weights.
-        BadInputError: A tensor is missing from the table.
+        BadInputError: A tensor is missing from the table, or the plan does not fit the network.
     """
     check_table(artifact, table)
+    assigned = assign(artifact.proto, plan or default_plan(artifact.proto, "int8"))
+    wanted = [name for name, precision in assigned.items() if precision == "int8"]
     dead = _too_small(artifact.proto, table, style)
-    placement = place(artifact.proto, {*keep, *dead})
-    return QuantisedGraph(_Rewriter(artifact.proto, table, style, placement.quantised).run(), placement)
+    chosen = tuple(name for name in wanted if name not in dead)
+    vanishing = tuple(name for name in wanted if name in dead)
+    return QuantisedGraph(_Rewriter(artifact.proto, table, style, chosen).run(), chosen, vanishing)
 
 
 def check_table(artifact: OnnxArtifact, table: CalibrationTable) -> None:
@@ -138,11 +145,13 @@ class _Rewriter:
         self.done: dict[str, str] = {}
 
     def run(self) -> onnx.ModelProto:
-        whole = self._whole_tensors() if self.style.whole_tensors else set()
+        outputs, whole = self._whole_tensors() if self.style.whole_tensors else (set(), set())
         for node in self.proto.graph.node:
             chosen = node.name in self.chosen
+            # A float convolution is spared the rounding of an input that is quantised for its other readers alone.
+            seen = outputs if node.op_type in CONVOLUTIONS else whole
             for index, name in enumerate(node.input):
-                if name in whole or (chosen and index == 0):
+                if name in seen or (chosen and index == 0):
                     node.input[index] = self._activation(name)
             if chosen:
                 node.input[1] = self._weight(node.input[1])
@@ -155,12 +164,13 @@ class _Rewriter:
         graph.initializer.extend(constants)
         return self.proto
 
-    def _whole_tensors(self) -> set[str]:
-        """Inputs and outputs of the chosen convolutions, as far as their scales do not vanish."""
-        outputs = conv_outputs(self.proto)
-        names = {outputs[name] for name in self.chosen}
-        names |= {node.input[0] for node in self.proto.graph.node if node.name in self.chosen}
-        return {name for name in names if not _vanishes(self.table.ranges[name], self.style)}
+    def _whole_tensors(self) -> tuple[set[str], set[str]]:
+        """Outputs of the chosen convolutions; these and their inputs; as far as their scales do not vanish."""
+        given = conv_outputs(self.proto)
+        outputs = {given[name] for name in self.chosen}
+        inputs = {node.input[0] for node in self.proto.graph.node if node.name in self.chosen}
+        there = {name for name in outputs | inputs if not _vanishes(self.table.ranges[name], self.style)}
+        return outputs & there, there
 
     def _activation(self, name: str) -> str:
         if name in self.done:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 import pydantic
 
+from edgeseg.files import sha256_bytes
 from edgeseg.specs import ModelSpec, PreprocessSpec
 from edgeseg.values import Part, Value
 
@@ -36,6 +38,30 @@ class CalibrationTable(Value):
     """Tensor name -> range, for every convolution's input."""
 
 
+class PrecisionPlan(Value):
+    """Which precision each convolution of a network runs in."""
+
+    default: Precision
+    """Of the convolutions that nothing else names."""
+    layers: dict[str, Precision] = pydantic.Field(default_factory=dict)
+    """Node name, or a pattern with ``*``, ``?`` and ``[abc]`` -> precision; of several that match, the last counts."""
+
+    @property
+    def sha256(self) -> str:
+        """Names the plan, however its file was written."""
+        return sha256_bytes(self.to_json().encode())
+
+    def precision_of(self, name: str) -> Precision:
+        """The precision of the convolution `name`."""
+        matching = [precision for pattern, precision in self.layers.items() if matches(pattern, name)]
+        return matching[-1] if matching else self.default
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Whether a pattern of a plan means a node; a name means itself even where it holds ``[`` or ``*``."""
+    return pattern == name or fnmatchcase(name, pattern)
+
+
 class TensorSpec(Part):
     """Name, shape and element type of an engine's input or output."""
 
@@ -61,6 +87,8 @@ class BuildRecord(Part):
     """The table that was named; None where the model brought its own, or none was needed."""
     calibration_data: str | None = None
     """The images that stood in for a table."""
+    precision_plan: str | None = None
+    """The file of the precision plan; what it said is in the passport itself."""
 
 
 class EngineArtifact(Value):
@@ -71,6 +99,7 @@ class EngineArtifact(Value):
     backend: str
     backend_version: str
     precision: Precision
+    """The lowest of any convolution, as the precision plan has it."""
     convolutions: int
     """Convolutions in the network, transposed ones included."""
     int8_convolutions: int
@@ -78,6 +107,9 @@ class EngineArtifact(Value):
     onnx_sha256: str
     weights_sha256: str
     calibration_sha256: str | None = None
+    precision_plan: PrecisionPlan | None = None
+    """What was asked of each convolution; None in passports from before this was recorded, likewise the next."""
+    precision_plan_sha256: str | None = None
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     model: ModelSpec

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from edgeseg.errors import MissingComponentError
+from edgeseg.artifacts import Precision
+from edgeseg.errors import MissingComponentError, UsageError
 from edgeseg.export.builders.builder import EngineBuilder
 from edgeseg.export.builders.tensorrt_options import TENSORRT, TENSORRT_RTX, TensorRtOptions
 from edgeseg.optional import INSTALL_COMMANDS, is_installed
@@ -24,7 +25,7 @@ def builder_for(backend: BackendName, options: TensorRtOptions | None = None) ->
 
     Raises:
         MissingComponentError: The backend cannot build on this machine.
-        UsageError: An option that the backend does not have.
+        UsageError: An option that the backend, or the board, does not have.
     """
     from edgeseg.export.builders.tensorrt_builder import TensorRtBuilder
 
@@ -42,7 +43,20 @@ def builder_for(backend: BackendName, options: TensorRtOptions | None = None) ->
             return builder, _why_tensorrt(builder)
     from edgeseg.export.builders.onnxruntime_builder import OnnxRuntimeBuilder
 
+    if options is not None:
+        raise UsageError(
+            "the backend onnxruntime has no builder options: its engines take any batch and run on any CPU",
+            found=f"{' '.join(options.command_line()) or 'options for TensorRT'} (onnxruntime: {reason})",
+            expected="--backend tensorrt or tensorrt-rtx",
+        )
     return OnnxRuntimeBuilder(), reason
+
+
+def beside_int8(backend: BackendName) -> Precision:
+    """What the float convolutions of an INT8 engine take by default; the backend need not be on this machine."""
+    if backend == "auto":
+        return builder_for(backend)[0].beside_int8
+    return "fp32" if backend == "onnxruntime" else "fp16"
 
 
 def _why_tensorrt(builder: TensorRtBuilder) -> str:

@@ -6,13 +6,14 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeseg.artifacts import BuildRecord, CalibrationTable, EngineArtifact, Precision
+from edgeseg.artifacts import BuildRecord, CalibrationTable, EngineArtifact, Precision, PrecisionPlan
+from edgeseg.calibration.placement import assign, default_plan, lowest
 from edgeseg.calibration.quantise import check_table
 from edgeseg.calibration.ranges import calibrate, choose_images
 from edgeseg.dataset import load_images
 from edgeseg.errors import BadInputError, MismatchError, UsageError
 from edgeseg.export.backends import BackendName, builder_for
-from edgeseg.export.builders.builder import BuildRequest, BuiltEngine, tensor_specs
+from edgeseg.export.builders.builder import BuildRequest, BuiltEngine, EngineBuilder, tensor_specs
 from edgeseg.export.builders.tensorrt_options import TensorRtOptions
 from edgeseg.files import check_writable, sha256_bytes, write_bytes
 from edgeseg.graph.files import OnnxArtifact, load_onnx
@@ -28,14 +29,19 @@ class BuildOptions:
     """What `edgeseg build-engine` was asked for."""
 
     precision: Precision = "fp16"
+    """Of all convolutions where no plan says otherwise."""
     backend: BackendName = "auto"
     calibration: Path | None = None
     """A table; None takes the package's own, or the one beside the ONNX file."""
     calibration_data: Path | None = None
     out: Path | None = None
-    """None: NAME.PRECISION.engine in the current folder."""
+    """None: NAME.PRECISION.engine in the current folder, NAME.mixed.engine with a plan."""
     tensorrt: TensorRtOptions | None = None
     """For tensorrt and tensorrt-rtx; None takes their defaults."""
+    plan: PrecisionPlan | None = None
+    """The precision of each convolution; None takes the default plan of `precision`."""
+    plan_path: Path | None = None
+    """Where the plan was read."""
     former: EngineArtifact | None = None
     """The passport of the build that this one repeats: network and calibration must be the same."""
 
@@ -62,16 +68,19 @@ def build_engine(model: Path, options: BuildOptions, track: Track = silent, say:
         raise UsageError("--calibration and --calibration-data exclude each other")
     files = find_model(model)
     artifact = load_onnx(onnx_of(files))
-    out = options.out or Path(f"{files.name}.{options.precision}.engine")
+    out = options.out or Path(f"{files.name}.{'mixed' if options.plan else options.precision}.engine")
     check_writable(out)
     former = options.former
     _check_same("network", artifact.sha256, former.onnx_sha256 if former else None, files.path)
     builder, reason = builder_for(options.backend, options.tensorrt)
-    table = _table(files, artifact, options, track) if options.precision == "int8" else None
+    plan = options.plan or default_plan(artifact.proto, options.precision, builder.beside_int8)
+    precision = lowest(assign(artifact.proto, plan))
+    table = _table(files, artifact, options, track) if precision == "int8" else None
     named = options.calibration or options.calibration_data
     _check_same("calibration", _table_sha256(table), former.calibration_sha256 if former else None, named)
-    built = builder.build(BuildRequest(artifact, options.precision, table), say)
-    passport = _passport(artifact, built, builder.name, options, table, files, out)
+    request = BuildRequest(artifact, precision, table, plan)
+    built = builder.build(request, say)
+    passport = _passport(request, built, builder, options, files, out)
     write_bytes(out, built.data)
     passport.write(passport_path(out))
     return BuildResult(out, passport, reason)
@@ -109,45 +118,62 @@ def _table_sha256(table: CalibrationTable | None) -> str | None:
 
 
 def _passport(
-    artifact: OnnxArtifact,
+    request: BuildRequest,
     built: BuiltEngine,
-    backend: str,
+    builder: EngineBuilder,
     options: BuildOptions,
-    table: CalibrationTable | None,
     files: ModelFiles,
     out: Path,
 ) -> EngineArtifact:
+    artifact, plan = request.artifact, request.plan
     frame, probability = tensor_specs(artifact.metadata.model)
     return EngineArtifact(
         engine_sha256=sha256_bytes(built.data),
         engine_bytes=len(built.data),
-        backend=backend,
+        backend=builder.name,
         backend_version=built.backend_version,
-        precision=options.precision,
+        precision=request.precision,
         convolutions=built.convolutions,
         int8_convolutions=built.int8_convolutions,
         onnx_sha256=artifact.sha256,
         weights_sha256=artifact.weights_sha256,
-        calibration_sha256=_table_sha256(table),
+        calibration_sha256=_table_sha256(request.table),
+        precision_plan=plan,
+        precision_plan_sha256=None if plan is None else plan.sha256,
         inputs=(frame,),
         outputs=(probability,),
         model=artifact.metadata.model,
         preprocess=artifact.metadata.preprocess,
         build_flags=built.build_flags,
-        rebuild=_rebuild(files, backend, options, out),
+        rebuild=_rebuild(request, builder, options, files, out),
         build=BuildRecord(
             model=str(files.path),
-            calibration=None if options.calibration is None else str(options.calibration),
-            calibration_data=None if options.calibration_data is None else str(options.calibration_data),
+            calibration=_named(options.calibration),
+            calibration_data=_named(options.calibration_data),
+            precision_plan=_named(options.plan_path),
         ),
         binding=built.binding,
     )
 
 
-def _rebuild(files: ModelFiles, backend: str, options: BuildOptions, out: Path) -> str:
-    words = ["edgeseg", "build-engine", str(files.path), "--precision", options.precision, "--backend", backend]
-    if options.calibration is not None:
-        words += ["--calibration", str(options.calibration)]
-    if options.calibration_data is not None:
-        words += ["--calibration-data", str(options.calibration_data)]
+def _named(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def _rebuild(request: BuildRequest, builder: EngineBuilder, options: BuildOptions, files: ModelFiles, out: Path) -> str:
+    """The command that makes the engine again; a plan that was never a file is in the passport alone."""
+    standard = default_plan(request.artifact.proto, request.precision, builder.beside_int8)
+    if options.plan_path is None and request.plan not in (None, standard):
+        return shlex.join(["edgeseg", "build-engine", "--from-passport", str(passport_path(out))])
+    words = ["edgeseg", "build-engine", str(files.path)]
+    words += ["--precision", request.precision] if options.plan_path is None else []
+    words += ["--backend", builder.name]
+    named = {
+        "--precision-plan": options.plan_path,
+        "--calibration": options.calibration,
+        "--calibration-data": options.calibration_data,
+    }
+    for flag, path in named.items():
+        words += [] if path is None else [flag, str(path)]
+    words += [] if options.tensorrt is None else options.tensorrt.command_line()
     return shlex.join([*words, "--out", str(out)])

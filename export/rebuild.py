@@ -44,7 +44,7 @@ class RebuildResult:
 
 
 def rebuild_engine(passport: Path, out: Path | None = None, track: Track = silent, say: Say = quiet) -> RebuildResult:
-    """Build an engine again: same network, precision, backend, calibration and builder options.
+    """Build an engine again: same network, precision plan, backend, calibration and builder options.
 
     Args:
         passport: NAME.engine.json.
@@ -73,6 +73,8 @@ def rebuild_engine(passport: Path, out: Path | None = None, track: Track = silen
         _path(former.build.calibration_data),
         out or passport.with_suffix(""),
         TensorRtOptions.from_flags(former.build_flags) if former.backend != "onnxruntime" else None,
+        former.precision_plan,
+        _path(former.build.precision_plan),
         former,
     )
     return RebuildResult(build_engine(Path(former.build.model), options, track, say), former)

@@ -7,15 +7,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeseg.artifacts import CalibrationTable, EngineArtifact, LatencyReport, Verdict
+from edgeseg.artifacts import PRECISIONS, CalibrationTable, EngineArtifact, LatencyReport, PrecisionPlan, Verdict
 from edgeseg.errors import BadInputError
 from edgeseg.files import read_text, sha256_file
 from edgeseg.graph.files import load_onnx
 from edgeseg.packages import PACKAGE_CARD, find_model
+from edgeseg.plan_files import read_plan
+from edgeseg.runtime.bench.report import BenchReport
+from edgeseg.runtime.layers.report import LayerReport
 from edgeseg.runtime.passports import read_checked
 from edgeseg.values import Value
 
-JSON_KINDS: tuple[type[Value], ...] = (CalibrationTable, EngineArtifact, LatencyReport, Verdict)
+JSON_KINDS: tuple[type[Value], ...] = (
+    CalibrationTable,
+    EngineArtifact,
+    LatencyReport,
+    BenchReport,
+    LayerReport,
+    PrecisionPlan,
+    Verdict,
+)
+
+
+SHOWN_NAMES = 4
 
 
 @dataclass(frozen=True)
@@ -38,6 +52,8 @@ def describe(path: Path) -> Description:
     """
     if path.suffix == ".json" and path.is_file():
         return _json_file(path)
+    if path.suffix == ".toml" and path.is_file():
+        return _plan(path)
     files = find_model(path)
     if files.kind == "engine":
         return _engine(path)
@@ -80,6 +96,7 @@ def _engine(path: Path) -> Description:
         "backend": f"{passport.backend} {passport.backend_version}",
         "precision": passport.precision,
         "int8 convolutions": f"{passport.int8_convolutions} of {passport.convolutions}",
+        **({} if passport.precision_plan is None else {"precision plan": _plan_in_words(passport.precision_plan)}),
         "network": f"{passport.model.architecture}, {passport.model.height}x{passport.model.width}",
         "file": f"{passport.engine_bytes / 1e6:.2f} MB",
         "bound to": ", ".join(passport.binding.compute_capabilities or ()) or passport.binding.gpu or "nothing",
@@ -87,6 +104,21 @@ def _engine(path: Path) -> Description:
         "sha256": passport.engine_sha256,
     }
     return Description("engine, as its passport says", facts, passport.to_dict())
+
+
+def _plan(path: Path) -> Description:
+    plan = read_plan(path)
+    return Description("precision plan", {"plan": _plan_in_words(plan), "sha256": plan.sha256}, plan.to_dict())
+
+
+def _plan_in_words(plan: PrecisionPlan) -> str:
+    """``int8; fp16 for stem, head; fp32 for decoder.*``, with at most a few names each."""
+    parts: list[str] = [plan.default]
+    for precision in PRECISIONS:
+        names = [name for name, asked in plan.layers.items() if asked == precision]
+        more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+        parts += [f"{precision} for {', '.join(names[:SHOWN_NAMES])}{more}"] if names else []
+    return "; ".join(parts)
 
 
 def _run(path: Path) -> Description:
@@ -108,5 +140,6 @@ def _json_file(path: Path) -> Description:
         }
         return Description(kind.__name__, {**facts, "sha256": sha256_file(path)}, document)
     raise BadInputError(
-        f"{path} is no document of edgeseg", expected="a calibration table, a passport, a latency report or a verdict"
+        f"{path} is no document of edgeseg",
+        expected="a calibration table, a passport, a precision plan, a latency, bench or layer report, or a verdict",
     )

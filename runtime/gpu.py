@@ -86,4 +86,9 @@ def _driver(cuda: Any) -> str:
         return found.group()
     version = ctypes.c_int()
     cuda.cuDriverGetVersion(ctypes.byref(version))
-    return f"CUDA {version.value // 1000}.{version.value % 1000 // 10}"
+    return f"CUDA {cuda_version(version.value)}"
+
+
+def cuda_version(number: int) -> str:
+    """The driver API's 12060 -> ``12.6``."""
+    return f"{number // 1000}.{number % 1000 // 10}"

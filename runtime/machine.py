@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from pathlib import Path
-
-from edgeseg.runtime.backends.onnxruntime_session import usable_cores
 
 CPUINFO = Path("/proc/cpuinfo")
 BOARD = Path("/proc/device-tree/model")
 """On Arm boards (Jetson, IGX) the firmware's name of the board; their /proc/cpuinfo names no processor."""
+
+
+def usable_cores() -> int:
+    """Cores that this process may use (a container or taskset may allow fewer than the machine has)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def describe_machine() -> str:

@@ -72,7 +72,7 @@ def preprocess(session: Session, frame: Frame, colour_order: ColourOrder = "rgb"
         BadInputError: The network's crop does not lie inside the frame.
     """
     info = session.info
-    check_crop(info.preprocess.crop, frame)
+    check_crop(info.preprocess.crop, *frame.shape[:2])
     small = resize_to_network(frame, info.model.height, info.model.width, info.preprocess.crop)
     if colour_order == "bgr":
         small = np.ascontiguousarray(small[:, :, ::-1])
@@ -111,15 +111,15 @@ def segment(session: Session, frame: Frame) -> Mask:
     return mask_at_frame(session, probability_of(session, frame), height, width)
 
 
-def check_crop(crop: Crop | None, frame: Frame) -> None:
+def check_crop(crop: Crop | None, height: int, width: int) -> None:
     """Refuse a frame that the network's crop does not lie inside.
 
     Raises:
         BadInputError: It does not.
     """
-    if crop is not None and (crop.top + crop.height > frame.shape[0] or crop.left + crop.width > frame.shape[1]):
+    if crop is not None and (crop.top + crop.height > height or crop.left + crop.width > width):
         raise BadInputError(
             "the network looks at a window that does not lie inside the frame",
-            found=f"a frame of {frame.shape[1]}x{frame.shape[0]}",
+            found=f"a frame of {width}x{height}",
             expected=f"at least {crop.left + crop.width}x{crop.top + crop.height}, for {crop}",
         )

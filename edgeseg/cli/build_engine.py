@@ -8,17 +8,50 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from edgeseg.cli.output import JsonFlag, emit, say, track
+from edgeseg.cli.tensorrt_flags import (
+    NAMES,
+    ComputeCapabilities,
+    HardwareCompatible,
+    MaxBatch,
+    MinBatch,
+    OptBatch,
+    StripWeights,
+    VersionCompatible,
+    WorkspaceMib,
+    tensorrt_options,
+)
+from edgeseg.files import check_writable
 
 if TYPE_CHECKING:
     from edgeseg.export.build import BuildResult
 
-DECIDED_BY_PASSPORT = ("precision", "backend", "calibration", "calibration_data")
+DECIDED_BY_PASSPORT = (
+    "precision",
+    "precision_plan",
+    "write_plan",
+    "backend",
+    "calibration",
+    "calibration_data",
+    *NAMES,
+)
+DECIDED_BY_PLAN = ("precision", "write_plan")
+NOT_OF_A_PLAN = ("calibration", "calibration_data", "out", "report", *NAMES)
 
 
 def build_engine(
     context: typer.Context,
     model: Annotated[Path | None, typer.Argument(help="An .onnx file or a model package.")] = None,
     precision: Annotated[Literal["fp16", "fp32", "int8"], typer.Option(help="Of the convolutions.")] = "fp16",
+    precision_plan: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file that says the precision of each convolution (TOML or .json), instead of --precision."
+        ),
+    ] = None,
+    write_plan: Annotated[
+        Path | None,
+        typer.Option(help="Write the plan that --precision stands for to this file, to be edited; builds nothing."),
+    ] = None,
     backend: Annotated[
         Literal["auto", "onnxruntime", "tensorrt", "tensorrt-rtx"],
         typer.Option(help="What shall execute the engine; auto: tensorrt where it and a GPU are, else onnxruntime."),
@@ -36,35 +69,83 @@ def build_engine(
         Path | None,
         typer.Option(help="Engine to write; default NAME.PRECISION.engine here, or the passport's own engine."),
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write the engine's layers, with their times where they can be measured (JSON).")
+    ] = None,
+    min_batch: MinBatch = None,
+    opt_batch: OptBatch = None,
+    max_batch: MaxBatch = None,
+    workspace_mib: WorkspaceMib = None,
+    hardware_compatible: HardwareCompatible = None,
+    version_compatible: VersionCompatible = False,
+    strip_weights: StripWeights = False,
+    compute_capabilities: ComputeCapabilities = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Build an engine, with a passport that says what it is."""
-    _check_usage(context, model, from_passport)
+    _check_usage(context)
+    if report is not None:
+        check_writable(report)
     if from_passport is not None:
-        _rebuild(from_passport, out, as_json)
+        _rebuild(from_passport, out, report, as_json)
+        return
+    assert model is not None
+    if write_plan is not None:
+        _write_plan(model, precision, backend, write_plan, as_json)
         return
     from edgeseg.export.build import BuildOptions
     from edgeseg.export.build import build_engine as build
+    from edgeseg.plan_files import read_plan
 
-    assert model is not None
-    result = build(model, BuildOptions(precision, backend, calibration, calibration_data, out), track, say)
-    _emit(result, {}, as_json, f"next: edgeseg verify {result.engine} --reference {model} --data DIR")
+    options = BuildOptions(
+        precision,
+        backend,
+        calibration,
+        calibration_data,
+        out,
+        tensorrt_options(context.params),
+        None if precision_plan is None else read_plan(precision_plan),
+        precision_plan,
+    )
+    result = build(model, options, track, say)
+    _emit(result, {}, report, as_json, f"next: edgeseg verify {result.engine} --reference {model} --data DIR")
 
 
-def _check_usage(context: typer.Context, model: Path | None, from_passport: Path | None) -> None:
-    if (model is None) == (from_passport is None):
+def _check_usage(context: typer.Context) -> None:
+    named = context.params
+    if (named["model"] is None) == (named["from_passport"] is None):
         context.fail("name a MODEL to build from, or a build to repeat by --from-passport FILE: one of the two")
-    given = [
-        name
-        for name in DECIDED_BY_PASSPORT
-        if (source := context.get_parameter_source(name)) is not None and source.name == "COMMANDLINE"
-    ]
-    if from_passport is not None and given:
-        options = ", ".join("--" + name.replace("_", "-") for name in given)
-        context.fail(f"the passport decides how a build is repeated; leave out {options}")
+    if named["from_passport"] is not None:
+        _refuse(context, DECIDED_BY_PASSPORT, "the passport decides how a build is repeated; leave out")
+    if named["precision_plan"] is not None:
+        _refuse(context, DECIDED_BY_PLAN, "the plan decides the precision; leave out")
+    if named["write_plan"] is not None:
+        _refuse(context, NOT_OF_A_PLAN, "--write-plan writes a plan and builds nothing; leave out")
 
 
-def _rebuild(passport: Path, out: Path | None, as_json: bool) -> None:
+def _refuse(context: typer.Context, names: tuple[str, ...], why: str) -> None:
+    sources = {name: context.get_parameter_source(name) for name in names}
+    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    if given:
+        context.fail(f"{why} {', '.join('--' + name.replace('_', '-') for name in given)}")
+
+
+def _write_plan(
+    model: Path,
+    precision: Literal["fp16", "fp32", "int8"],
+    backend: Literal["auto", "onnxruntime", "tensorrt", "tensorrt-rtx"],
+    path: Path,
+    as_json: bool,
+) -> None:
+    from edgeseg.export.precision_plans import write_plan
+
+    plan = write_plan(model, precision, backend, path)
+    text = f"{path}: {plan.default}, but for {len(plan.layers)} layers"
+    next_command = f"edgeseg build-engine {model} --backend {backend} --precision-plan {path}"
+    emit({"plan": str(path), **plan.to_dict()}, as_json, f"{text}\nnext: edit it, then {next_command}")
+
+
+def _rebuild(passport: Path, out: Path | None, report: Path | None, as_json: bool) -> None:
     from edgeseg.export.rebuild import rebuild_engine
 
     rebuilt = rebuild_engine(passport, out, track, say)
@@ -74,11 +155,16 @@ def _rebuild(passport: Path, out: Path | None, as_json: bool) -> None:
     else:
         verdict = f"other bytes than before ({'; '.join(rebuilt.differences) or 'all that is recorded is equal'})"
         verdict += f"\nnext: edgeseg verify {rebuilt.result.engine} --reference MODEL --data DIR"
-    _emit(rebuilt.result, facts, as_json, verdict)
+    _emit(rebuilt.result, facts, report, as_json, verdict)
 
 
-def _emit(result: BuildResult, facts: dict[str, Any], as_json: bool, last: str) -> None:
+def _emit(result: BuildResult, facts: dict[str, Any], report: Path | None, as_json: bool, last: str) -> None:
     passport = result.passport
+    if report is not None:
+        from edgeseg.runtime.layers.engine_layers import layer_report
+
+        layer_report(result.engine).write(report)
+        facts = {**facts, "report": str(report)}
     say(f"backend {passport.backend} {passport.backend_version} ({result.backend_reason})")
     text = (
         f"{result.engine}: {passport.precision}, {passport.engine_bytes / 1e6:.2f} MB, "

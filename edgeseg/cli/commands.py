@@ -7,10 +7,12 @@ from typing import Annotated
 import typer
 
 import edgeseg
+from edgeseg.cli.bench import bench
 from edgeseg.cli.build_engine import build_engine
 from edgeseg.cli.calibrate import calibrate
 from edgeseg.cli.data import app as data_app
 from edgeseg.cli.demo import demo
+from edgeseg.cli.doctor import doctor
 from edgeseg.cli.evaluate import evaluate
 from edgeseg.cli.export import export
 from edgeseg.cli.import_onnx import import_onnx
@@ -46,6 +48,7 @@ def _root(
 
 
 app.command("demo")(demo)
+app.command("doctor")(doctor)
 app.add_typer(data_app, name="data")
 app.command("train")(train)
 app.command("evaluate")(evaluate)
@@ -55,5 +58,6 @@ app.command("calibrate")(calibrate)
 app.command("build-engine")(build_engine)
 app.command("inspect")(inspect)
 app.command("run")(run)
+app.command("bench")(bench)
 app.command("verify")(verify)
 app.command("package")(package)

@@ -9,8 +9,12 @@ if TYPE_CHECKING:
     from edgeseg.runtime.session import Session
 
 
-def open_model(path: Path) -> Session:
+def open_model(path: Path, streaming: bool = False) -> Session:
     """Load a RUN folder (needs torch), an .onnx file, a model package or an .engine file.
+
+    Args:
+        path: The argument.
+        streaming: Lay it out for many frames one after another, rather than for one soon.
 
     Raises:
         BadInputError: None of these.
@@ -28,4 +32,4 @@ def open_model(path: Path) -> Session:
         from edgeseg.train.predictor import open_run
 
         return open_run(path)
-    return open_engine(path) if kind == "engine" else open_onnx(path)
+    return open_engine(path, streaming=streaming) if kind == "engine" else open_onnx(path, streaming=streaming)

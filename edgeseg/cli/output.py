@@ -74,3 +74,23 @@ def table(title: str, columns: list[str], rows: list[list[str]]) -> str:
     stream = StringIO()
     Console(file=stream, width=160).print(grid)
     return stream.getvalue().rstrip()
+
+
+def grid(title: str, columns: list[str], rows: list[list[str]], width: int | None = None) -> str:
+    """A table of words: every column to the left, long cells folded to the width of the terminal (at least 100)."""
+    import shutil
+    from io import StringIO
+
+    from rich.console import Console
+    from rich.table import Table
+
+    lines = Table(title=title, title_justify="left")
+    for column in columns:
+        lines.add_column(column, overflow="fold")
+    for row in rows:
+        lines.add_row(*row)
+    stream = StringIO()
+    Console(file=stream, width=width or max(100, shutil.get_terminal_size((160, 40)).columns)).print(
+        lines, markup=False
+    )
+    return stream.getvalue().rstrip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,15 @@ if TYPE_CHECKING:
     from edgeseg.runtime.stream.pipeline import StreamResult
 
 
+class OverlayChoice(str, Enum):
+    """What is drawn on the pictures; typer wants an Enum."""
+
+    contour = "contour"
+    fill = "fill"
+    heat = "heat"
+    off = "off"
+
+
 def run(
     engine: Annotated[
         Path, typer.Argument(metavar="ENGINE", help="The .engine file, its passport beside it; or a MODEL.")
@@ -24,12 +34,18 @@ def run(
         Path | None,
         typer.Option(
             metavar="FILE.mp4",
-            help="Where the video with outlined masks goes; a name without suffix makes a folder.",
+            help="Where the video with the overlay goes; a name without suffix makes a folder.",
         ),
     ] = None,
     masks: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the masks go, PNG at each frame's size.")
     ] = None,
+    record: Annotated[
+        Path | None, typer.Option(metavar="FILE.mp4", help="Where the video goes as it came, without overlay.")
+    ] = None,
+    overlay: Annotated[
+        OverlayChoice, typer.Option(help="What --out shows of the mask: border, tint, probabilities or nothing.")
+    ] = OverlayChoice.contour,
     latency: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where the times of every stage go, JSON.")
     ] = None,
@@ -46,14 +62,14 @@ def run(
     from edgeseg.runtime.stream.pipeline import run_stream
     from edgeseg.runtime.stream.sources import open_source
 
-    outputs = Outputs(out, masks, latency)
+    outputs = Outputs(out, masks, latency, record)
     outputs.check([engine, passport_path(engine), source])
     with (
-        contextlib.closing(open_model(engine)) as session,
+        contextlib.closing(open_model(engine, streaming=True)) as session,
         open_source(source) as frames,
         outputs.open(frames.timing) as sinks,
     ):
-        result = run_stream(session, frames, sinks, max_frames, track)
+        result = run_stream(session, frames, sinks, max_frames, track, overlay.value)
     if latency is not None:
         result.latency.write(latency)
     if result.damaged_frames:
@@ -68,6 +84,7 @@ def _document(result: StreamResult, outputs: Outputs) -> dict[str, Any]:
         "damaged_frames": result.damaged_frames,
         "out": _shown(outputs.pictures),
         "masks": _shown(outputs.masks),
+        "record": _shown(outputs.record),
         "latency_file": _shown(outputs.latency),
         "latency": result.latency.to_dict(),
     }
@@ -89,5 +106,7 @@ def _text(result: StreamResult, outputs: Outputs, source: Path) -> str:
         f"{times.backend} {times.precision} on {times.machine}",
         f"ms, median/p99: {', '.join(stages)}",
     ]
-    written = [str(path) for path in (outputs.pictures, outputs.masks, outputs.latency) if path is not None]
+    written = [
+        str(path) for path in (outputs.pictures, outputs.record, outputs.masks, outputs.latency) if path is not None
+    ]
     return "\n".join([*lines, *([f"wrote {', '.join(written)}"] if written else [])])

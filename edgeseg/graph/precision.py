@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import onnx
 
 from edgeseg.graph.weights import copy_of, to_fp16
 
 CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
+QUANTISERS = frozenset({"QuantizeLinear", "DequantizeLinear"})
 FLOAT32_INPUTS = {"Resize": (1, 2)}
 """Inputs that the ONNX specification keeps float32 whatever the data are (roi and scales of Resize)."""
 
 
-def with_fp16_convolutions(proto: onnx.ModelProto) -> onnx.ModelProto:
+def with_fp16_convolutions(proto: onnx.ModelProto, float32: Collection[str] = ()) -> onnx.ModelProto:
     """Make everything from the first to the last convolution FP16; normalisation and sigmoid stay float32.
 
     The result is strongly typed: every tensor's type follows from the graph, Casts stand where the types change. Q/DQ
-    pairs inside take FP16 scales, so that DequantizeLinear gives FP16.
+    pairs inside take FP16 scales, so that DequantizeLinear gives FP16. What lies between convolutions takes the type of
+    its data, float32 where the types meet, so that an addition behind a float32 convolution does not round.
 
     Args:
         proto: float32 data throughout; QuantizeLinear/DequantizeLinear pairs may stand in it.
+        float32: Names of convolutions that work on float32 data.
     """
     copy = copy_of(proto)
     half = _half_nodes(copy.graph)
+    half -= _float32_nodes(copy.graph, half, float32)
     half_outputs = {name for index in half for name in copy.graph.node[index].output}
     int_outputs = {n.output[0] for n in copy.graph.node if n.op_type == "QuantizeLinear"}
     weights = {t.name: t for t in copy.graph.initializer if t.data_type == onnx.TensorProto.FLOAT}
@@ -91,6 +95,21 @@ def _half_nodes(graph: onnx.GraphProto) -> set[int]:
         if dequantises and (node.input[0] in constants or index in upstream):
             between.add(index)
     return between | _quantisers_of(graph, between)
+
+
+def _float32_nodes(graph: onnx.GraphProto, half: set[int], float32: Collection[str]) -> set[int]:
+    """The nodes among `half` that stay float32: the convolutions named, and what follows them up to the next one."""
+    wide: set[str] = set()
+    found = set()
+    for index in sorted(half):
+        node = graph.node[index]
+        if node.op_type in QUANTISERS:
+            continue  # the scale decides their type
+        follows = node.op_type not in CONVOLUTIONS and any(name in wide for name in node.input)
+        if follows or (node.op_type in CONVOLUTIONS and node.name in float32):
+            found.add(index)
+            wide.update(node.output)
+    return found
 
 
 def _quantisers_of(graph: onnx.GraphProto, half: set[int]) -> set[int]:

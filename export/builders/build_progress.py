@@ -5,9 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from edgeseg.progress import Say
+from edgeseg.runtime.tensorrt_module import TensorRtModule
+
+if TYPE_CHECKING:
+    import tensorrt
 
 SECONDS_BETWEEN_LINES = 2.0
 
@@ -59,14 +63,18 @@ class BuildProgress:
             self.error = error
 
 
-def monitor(trt: Any, progress: BuildProgress) -> Any:
+def monitor(trt: TensorRtModule, progress: BuildProgress) -> tensorrt.IProgressMonitor:
     """The progress as the IProgressMonitor of a TensorRT module."""
+    if TYPE_CHECKING:
+        from tensorrt import IProgressMonitor
+    else:
+        IProgressMonitor = trt.IProgressMonitor  # noqa: N806
 
-    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
+    class Monitor(IProgressMonitor):  # type: ignore[misc]
         """Hands TensorRT's calls on."""
 
         def __init__(self) -> None:
-            trt.IProgressMonitor.__init__(self)
+            IProgressMonitor.__init__(self)
 
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
             progress.start(phase_name, parent_phase, num_steps)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from edgeseg.artifacts import Binding, CalibrationTable, Precision, TensorSpec
+from edgeseg.artifacts import Binding, CalibrationTable, Precision, PrecisionPlan, TensorSpec
+from edgeseg.calibration.placement import default_plan
+from edgeseg.calibration.quantise import QuantisedGraph
 from edgeseg.graph.files import OnnxArtifact
 from edgeseg.progress import Say, quiet
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME, ModelSpec
@@ -19,6 +22,12 @@ class BuildRequest:
     precision: Precision
     table: CalibrationTable | None = None
     """Present exactly where the precision is int8."""
+    plan: PrecisionPlan | None = None
+    """The precision of each convolution; None takes the default plan of `precision`."""
+
+    def plan_for(self, beside_int8: Precision) -> PrecisionPlan:
+        """The plan, or the default one for a backend whose float convolutions beside INT8 are `beside_int8`."""
+        return self.plan or default_plan(self.artifact.proto, self.precision, beside_int8)
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,11 @@ class EngineBuilder(Protocol):
         """The backend's."""
         ...
 
+    @property
+    def beside_int8(self) -> Precision:
+        """What the float convolutions of an INT8 engine take where no plan says."""
+        ...
+
     def build(self, request: BuildRequest, say: Say = quiet) -> BuiltEngine:
         """Build an engine; nothing is written. `say` hears how far it has come, where the backend tells."""
         ...
@@ -58,3 +72,14 @@ def tensor_specs(model: ModelSpec) -> tuple[TensorSpec, TensorSpec]:
         TensorSpec(name=INPUT_NAME, shape=(-1, *model.input_shape), dtype="uint8"),
         TensorSpec(name=OUTPUT_NAME, shape=(-1, model.channels, model.height, model.width), dtype="float32"),
     )
+
+
+def float32_names(assigned: Mapping[str, Precision]) -> list[str]:
+    """The convolutions that stay float32."""
+    return [name for name, precision in assigned.items() if precision == "fp32"]
+
+
+def tell_vanishing(graph: QuantisedGraph, say: Say) -> None:
+    """Say which convolutions stay float although the plan gives them to INT8."""
+    for name in graph.vanishing:
+        say(f"{name} stays float: its input is so small on the calibration images that an INT8 scale would vanish")

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import onnx
 
+from edgeseg.artifacts import Precision
+from edgeseg.calibration.placement import assign
 from edgeseg.calibration.quantise import ONNXRUNTIME_STYLE, quantise
-from edgeseg.errors import BadInputError
-from edgeseg.export.builders.builder import BuildRequest, BuiltEngine
+from edgeseg.errors import BadInputError, UsageError
+from edgeseg.export.builders.builder import BuildRequest, BuiltEngine, float32_names, tell_vanishing
 from edgeseg.graph.files import serialize
 from edgeseg.graph.precision import CONVOLUTIONS, with_fp16_convolutions
 from edgeseg.optional import require
@@ -22,6 +24,7 @@ class OnnxRuntimeBuilder:
     """The builder half of the backend `onnxruntime`."""
 
     name = "onnxruntime"
+    beside_int8: Precision = "fp32"
 
     def build(self, request: BuildRequest, say: Say = quiet) -> BuiltEngine:
         """Write the graph in the precision asked for and count what ONNX Runtime makes of it.
@@ -29,7 +32,7 @@ class OnnxRuntimeBuilder:
         Raises:
             BadInputError: ONNX Runtime refuses the graph.
         """
-        proto = graph_in_precision(request)
+        proto = graph_in_precision(request, say)
         data = serialize(proto)
         return BuiltEngine(
             data=data,
@@ -39,14 +42,28 @@ class OnnxRuntimeBuilder:
         )
 
 
-def graph_in_precision(request: BuildRequest) -> onnx.ModelProto:
-    """The float32, FP16 or Q/DQ graph for ONNX Runtime's CPU provider."""
-    if request.precision == "int8":
-        assert request.table is not None
-        return quantise(request.artifact, request.table, ONNXRUNTIME_STYLE).proto
-    if request.precision == "fp16":
-        return with_fp16_convolutions(request.artifact.proto)
-    return request.artifact.proto
+def graph_in_precision(request: BuildRequest, say: Say = quiet) -> onnx.ModelProto:
+    """The float32, FP16 or Q/DQ graph for ONNX Runtime's CPU provider, mixed as the plan says.
+
+    Raises:
+        UsageError: A plan with FP16 beside INT8.
+    """
+    proto, plan = request.artifact.proto, request.plan_for(OnnxRuntimeBuilder.beside_int8)
+    assigned = assign(proto, plan)
+    fp16 = [name for name, precision in assigned.items() if precision == "fp16"]
+    if "int8" not in assigned.values():
+        return with_fp16_convolutions(proto, float32_names(assigned)) if fp16 else proto
+    if fp16:
+        raise UsageError(
+            "onnxruntime mixes INT8 with FP32, not with FP16: its CPU provider does not compute such graphs faithfully",
+            found=f"fp16 for {fp16[0]}" + (f" and {len(fp16) - 1} more" if fp16[1:] else ""),
+            expected="int8 and fp32 alone",
+            next_command="edgeseg build-engine MODEL --precision int8 --backend onnxruntime --write-plan FILE",
+        )
+    assert request.table is not None
+    quantised = quantise(request.artifact, request.table, ONNXRUNTIME_STYLE, plan)
+    tell_vanishing(quantised, say)
+    return quantised.proto
 
 
 def int8_convolutions(data: bytes) -> int:

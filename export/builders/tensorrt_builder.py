@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import cast
 
 import onnx
 
-from edgeseg.artifacts import Binding
+from edgeseg.artifacts import Binding, Precision
+from edgeseg.calibration.placement import assign, lowest
 from edgeseg.calibration.quantise import TENSORRT_STYLE, quantise
 from edgeseg.errors import MissingComponentError
-from edgeseg.export.builders.builder import BuildRequest, BuiltEngine
-from edgeseg.export.builders.engine_inspector import int8_convolutions
-from edgeseg.export.builders.plan_text import convolution_types
+from edgeseg.export.builders.builder import BuildRequest, BuiltEngine, float32_names, tell_vanishing
 from edgeseg.export.builders.tensorrt_options import Flavour, TensorRtOptions, build_flags, check_options
-from edgeseg.export.builders.tensorrt_plan import engine_information, plan_from_onnx
+from edgeseg.export.builders.tensorrt_plan import plan_from_onnx
 from edgeseg.export.builders.timing_cache import timing_cache_path
 from edgeseg.graph.precision import CONVOLUTIONS, with_fp16_convolutions
 from edgeseg.optional import INSTALL_COMMANDS, require
 from edgeseg.progress import Say, quiet
 from edgeseg.runtime.bindings import numbers
 from edgeseg.runtime.gpu import Gpu, find_gpu
+from edgeseg.runtime.layers.engine_inspector import engine_information, int8_convolutions
+from edgeseg.runtime.layers.plan_text import convolution_types
+from edgeseg.runtime.tensorrt_module import TensorRtModule, open_plan
 
 
 class TensorRtBuilder:
@@ -35,12 +37,16 @@ class TensorRtBuilder:
         UsageError: An option that the flavour or the board does not have.
     """
 
+    beside_int8: Precision = "fp16"
+
     def __init__(self, flavour: Flavour, options: TensorRtOptions | None = None, gpu: Gpu | None = None) -> None:
         self.flavour = flavour
         self.name: str = flavour.name
         self.options = options or TensorRtOptions()
-        self.trt: Any = _module(flavour)
+        self.trt: TensorRtModule = _module(flavour)
         self.gpu = (gpu or find_gpu()) if flavour.needs_gpu else None
+        if self.options.strip and self.gpu is None:
+            _check_strippable(flavour)
         check_options(flavour, self.options, self.gpu is not None and self.gpu.jetson)
 
     def build(self, request: BuildRequest, say: Say = quiet) -> BuiltEngine:
@@ -49,7 +55,7 @@ class TensorRtBuilder:
         Raises:
             BadInputError: TensorRT refuses the graph; the message names node, operator and shapes.
         """
-        proto, version = graph_in_precision(request), self.trt.__version__
+        proto, version = graph_in_precision(request, say), self.trt.__version__
         timings = None if self.gpu is None else timing_cache_path(self.name, version, self.gpu)
         plan = plan_from_onnx(
             self.trt, self.flavour, proto, self.options, str(request.artifact.path), timings=timings, say=say
@@ -67,7 +73,8 @@ class TensorRtBuilder:
     def _int8_convolutions(self, plan: bytes, convolutions: list[str]) -> int:
         if self.gpu is None:
             return convolution_types(plan).count("int8")
-        return int8_convolutions(engine_information(self.trt, self.flavour, plan), convolutions)
+        engine = open_plan(self.trt, plan, host_code=self.options.version_compatible)
+        return int8_convolutions(engine_information(self.trt, engine), convolutions)
 
     def _binding(self) -> Binding:
         if self.gpu is None:
@@ -75,18 +82,34 @@ class TensorRtBuilder:
         return Binding(gpu=self.gpu.name, compute_capabilities=(self.gpu.compute_capability,), driver=self.gpu.driver)
 
 
-def graph_in_precision(request: BuildRequest) -> onnx.ModelProto:
-    """The strongly typed graph: float32, FP16 data, or FP16 data with INT8 convolutions and FP16 scales."""
-    if request.precision == "fp32":
-        return request.artifact.proto
-    if request.precision == "fp16":
-        return with_fp16_convolutions(request.artifact.proto)
-    assert request.table is not None
-    return with_fp16_convolutions(quantise(request.artifact, request.table, TENSORRT_STYLE).proto)
+def graph_in_precision(request: BuildRequest, say: Say = quiet) -> onnx.ModelProto:
+    """The strongly typed graph, mixed as the plan says: INT8 convolutions take FP16 scales, others stay float32."""
+    proto, plan = request.artifact.proto, request.plan_for(TensorRtBuilder.beside_int8)
+    assigned = assign(proto, plan)
+    if lowest(assigned) == "fp32":
+        return proto
+    if lowest(assigned) == "int8":
+        assert request.table is not None
+        quantised = quantise(request.artifact, request.table, TENSORRT_STYLE, plan)
+        tell_vanishing(quantised, say)
+        proto = quantised.proto
+    return with_fp16_convolutions(proto, float32_names(assigned))
 
 
-def _module(flavour: Flavour) -> Any:
-    trt = require(flavour.module)
+def _check_strippable(flavour: Flavour) -> None:
+    try:
+        find_gpu()
+    except MissingComponentError as error:
+        raise MissingComponentError(
+            f"{flavour.title} cannot leave the weights out of an engine on a machine without a GPU",
+            found=error.found or error.what,
+            expected="a GPU, or an engine with its weights",
+            next_command="the same command without --strip-weights",
+        ) from error
+
+
+def _module(flavour: Flavour) -> TensorRtModule:
+    trt = cast(TensorRtModule, require(flavour.module))
     if numbers(trt.__version__) < flavour.lowest_version:
         raise MissingComponentError(
             f"this {flavour.title} is too old",

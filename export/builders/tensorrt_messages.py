@@ -1,12 +1,15 @@
-"""The parser's errors made into messages of ours, with node, operator and shapes."""
+"""The refusals of TensorRT's parser as messages of ours, with node, operator and shapes."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import onnx
 
 from edgeseg.errors import BadInputError
+
+if TYPE_CHECKING:
+    import tensorrt
 
 _UNSUPPORTED = "replace the operator or its attributes in the network, or build for another backend"
 ADVICE = {
@@ -18,10 +21,19 @@ ADVICE = {
     "UNSUPPORTED_NODE_DYNAMIC": "a static shape but for the batch",
 }
 """Parser error code -> what the network would have to have instead."""
+_FOLDED = "edgeseg import-onnx folds this operator: import the network as it was exported, float and not yet quantised"
+OPERATOR_ADVICE = {
+    **dict.fromkeys(("BatchNormalization", "Dropout", "Identity", "Pad", "Constant", "Shape", "CastLike"), _FOLDED),
+    "MaxUnpool": "Resize or ConvTranspose, and a network trained with it",
+    "Upsample": "Resize, which opset 10 and later have in its place: export the network again with opset 20",
+}
+"""Operator -> what to have in its place, where there is a known way."""
 _SHOWN = 3
 
 
-def parse_error(title: str, origin: str, parser: Any, proto: onnx.ModelProto, logged: str) -> BadInputError:
+def parse_error(
+    title: str, origin: str, parser: tensorrt.OnnxParser, proto: onnx.ModelProto, logged: str
+) -> BadInputError:
     """The parser's refusal as an error that names node, operator and shapes.
 
     Args:
@@ -33,15 +45,17 @@ def parse_error(title: str, origin: str, parser: Any, proto: onnx.ModelProto, lo
     """
     errors = [parser.get_error(index) for index in range(min(parser.num_errors, _SHOWN))]
     code = str(errors[0].code()).rpartition(".")[2] if errors else ""
+    node = _node(errors[0], proto) if errors else None
+    known = OPERATOR_ADVICE.get(node.op_type) if node is not None and code.startswith("UNSUPPORTED") else None
     return BadInputError(
         f"{title} cannot parse {origin}",
         found="; ".join(_describe(error, proto) for error in errors) or logged or "no reason given",
-        expected=ADVICE.get(code, _UNSUPPORTED),
+        expected=known or ADVICE.get(code, _UNSUPPORTED),
         next_command="edgeseg build-engine MODEL --backend onnxruntime",
     )
 
 
-def _describe(error: Any, proto: onnx.ModelProto) -> str:
+def _describe(error: tensorrt.ParserError, proto: onnx.ModelProto) -> str:
     node = _node(error, proto)
     if node is None:
         return str(error.desc())
@@ -50,7 +64,7 @@ def _describe(error: Any, proto: onnx.ModelProto) -> str:
     return f"node {node.name or error.node()}, operator {node.op_type}, inputs {inputs}: {error.desc()}"
 
 
-def _node(error: Any, proto: onnx.ModelProto) -> onnx.NodeProto | None:
+def _node(error: tensorrt.ParserError, proto: onnx.ModelProto) -> onnx.NodeProto | None:
     """By name, which is certain; else by number, which the parser counts in the graph that it was given."""
     named: list[onnx.NodeProto] = [node for node in proto.graph.node if node.name and node.name == error.node_name()]
     if named:

@@ -11,7 +11,8 @@ from edgeseg.values import Part
 COMPUTE_CAPABILITIES = ("8.6", "8.9", "12.0")
 """The RTX boards that stand beside endoscopes: Ampere, Ada and Blackwell."""
 LARGEST_BATCH = 8
-WORKSPACE_BYTES = 1 << 30
+MIB = 1 << 20
+WORKSPACE_BYTES = 1024 * MIB
 """One limit for every box: with TensorRT's own default, all of the GPU's memory, the same build differs by board."""
 
 HardwareCompatibility = Literal["none", "same-compute-capability", "ampere-plus"]
@@ -39,6 +40,22 @@ class TensorRtOptions(Part):
     def from_flags(cls, flags: dict[str, Any]) -> TensorRtOptions:
         """The options that a passport's build flags record."""
         return cls(**{name: value for name, value in flags.items() if name in cls.model_fields})
+
+    def command_line(self) -> list[str]:
+        """The words of `edgeseg build-engine` that ask for what differs from the defaults."""
+        plain, words = TensorRtOptions(), []
+        for flag, size, usual in zip(
+            ("--min-batch", "--opt-batch", "--max-batch"), self.batch, plain.batch, strict=True
+        ):
+            words += [] if size == usual else [flag, str(size)]
+        if self.workspace_bytes != plain.workspace_bytes:
+            words += ["--workspace-mib", f"{self.workspace_bytes / MIB:g}"]
+        if self.compute_capabilities != plain.compute_capabilities:
+            words += ["--compute-capabilities", ",".join(self.compute_capabilities)]
+        if self.hardware_compatibility != plain.hardware_compatibility:
+            words += ["--hardware-compatible", self.hardware_compatibility]
+        words += ["--version-compatible"] if self.version_compatible else []
+        return words + (["--strip-weights"] if self.strip else [])
 
 
 @dataclass(frozen=True)
@@ -69,16 +86,29 @@ def check_options(flavour: Flavour, options: TensorRtOptions, jetson: bool) -> N
         UsageError: An option that cannot be.
     """
     if not 1 <= options.batch[0] <= options.batch[1] <= options.batch[2]:
-        raise UsageError("the batch range is none", found=options.batch, expected="1 <= smallest <= usual <= largest")
+        raise UsageError(
+            "the batch sizes are not in order",
+            found=" ".join(options.command_line()),
+            expected="1 <= --min-batch <= --opt-batch <= --max-batch",
+        )
     wider = options.hardware_compatibility != "none"
     if not flavour.needs_gpu and (wider or options.version_compatible):
         raise UsageError(
             f"{flavour.title} engines have no compatibility flags",
-            expected="compute_capabilities, which say what the engine runs on",
+            found=" ".join(options.command_line()),
+            expected="--compute-capabilities, which says what the engine runs on",
         )
     if jetson and wider:
         raise UsageError(
-            "TensorRT refuses hardware compatibility on a Jetson", found=options.hardware_compatibility, expected="none"
+            "TensorRT refuses hardware compatibility on a Jetson",
+            found=f"--hardware-compatible {options.hardware_compatibility}",
+            expected="an engine for each kind of Jetson, built on it",
+        )
+    if flavour.needs_gpu and options.compute_capabilities != COMPUTE_CAPABILITIES:
+        raise UsageError(
+            f"{flavour.title} builds for the GPU that it builds on",
+            found=" ".join(options.command_line()),
+            expected="--hardware-compatible, or --backend tensorrt-rtx",
         )
 
 

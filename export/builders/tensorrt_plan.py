@@ -7,7 +7,7 @@ here and in the files beside; tests/export/tensorrt_api.json says which names ea
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import onnx
 
@@ -18,12 +18,16 @@ from edgeseg.export.builders.tensorrt_messages import parse_error
 from edgeseg.export.builders.tensorrt_options import Flavour, TensorRtOptions
 from edgeseg.graph.files import serialize
 from edgeseg.progress import Say, quiet
-from edgeseg.runtime.tensorrt_log import tensorrt_logger
+from edgeseg.runtime.tensorrt_module import ErrorLog, TensorRtModule, error_log
 from edgeseg.specs import INPUT_NAME
+
+if TYPE_CHECKING:
+    import tensorrt
+    import tensorrt_rtx
 
 
 def plan_from_onnx(
-    trt: Any,
+    trt: TensorRtModule,
     flavour: Flavour,
     proto: onnx.ModelProto,
     options: TensorRtOptions,
@@ -46,13 +50,13 @@ def plan_from_onnx(
         BadInputError: The graph is refused, or no engine comes out of it.
         MissingComponentError: The library does not start.
     """
-    logger = tensorrt_logger(trt)
-    logger.take()
-    builder = _builder(trt, flavour, logger)
+    log = error_log(trt)
+    log.errors.clear()
+    builder = _builder(trt, flavour, log)
     network = builder.create_network(_creation_flags(trt))
-    parser = trt.OnnxParser(network, logger)
+    parser = trt.OnnxParser(network, log.logger)
     if not parser.parse(serialize(proto)):
-        raise parse_error(flavour.title, origin, parser, proto, logger.take())
+        raise parse_error(flavour.title, origin, parser, proto, log.take())
     config = _config(trt, flavour, builder, options, _input_shape(proto))
     progress = BuildProgress(flavour.title, say)
     if hasattr(trt, "IProgressMonitor") and hasattr(config, "progress_monitor"):
@@ -62,40 +66,25 @@ def plan_from_onnx(
     if progress.error is not None:
         raise progress.error
     if plan is None:
-        raise _no_engine(flavour, origin, options, logger.take())
+        raise _no_engine(flavour, origin, options, log.take())
     if cache is not None and timings is not None:
         timing_cache.keep(cache, timings, say)
     return bytes(plan)
 
 
-def engine_information(trt: Any, flavour: Flavour, plan: bytes) -> str:
-    """The layer information of an engine as JSON; needs the GPU.
-
-    Raises:
-        BadInputError: The engine cannot be loaded.
-    """
-    logger = tensorrt_logger(trt)
-    runtime = trt.Runtime(logger)
-    engine = runtime.deserialize_cuda_engine(plan)
-    if engine is None:
-        raise BadInputError(f"{flavour.title} cannot load the engine that it has built", found=logger.take())
-    inspector = engine.create_engine_inspector()
-    return str(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
-
-
-def _builder(trt: Any, flavour: Flavour, logger: Any) -> Any:
+def _builder(trt: TensorRtModule, flavour: Flavour, log: ErrorLog) -> tensorrt.Builder:
     try:
-        return trt.Builder(logger)
+        return trt.Builder(log.logger)
     except (TypeError, RuntimeError) as error:  # the bindings' way to say that the library gave no object
         raise MissingComponentError(
             f"{flavour.title} {trt.__version__} does not start here",
-            found=logger.take() or error,
+            found=log.take() or error,
             expected="a GPU, a driver and CUDA libraries that this version supports",
             next_command="edgeseg build-engine MODEL --backend onnxruntime",
         ) from error
 
 
-def _creation_flags(trt: Any) -> int:
+def _creation_flags(trt: TensorRtModule) -> int:
     """Strong typing: asked for by a flag in 10.x, ignored but accepted in 11.x, where nothing else is left."""
     flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     return 0 if flag is None else 1 << int(flag)
@@ -107,7 +96,9 @@ def _input_shape(proto: onnx.ModelProto) -> tuple[int, ...]:
     return tuple(size.dim_value for size in frame.type.tensor_type.shape.dim)[1:]
 
 
-def _config(trt: Any, flavour: Flavour, builder: Any, options: TensorRtOptions, shape: tuple[int, ...]) -> Any:
+def _config(
+    trt: TensorRtModule, flavour: Flavour, builder: tensorrt.Builder, options: TensorRtOptions, shape: tuple[int, ...]
+) -> tensorrt.IBuilderConfig:
     config = builder.create_builder_config()
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     config.clear_flag(trt.BuilderFlag.TF32)  # on by default; 10 bits of mantissa are not what --precision fp32 says
@@ -116,9 +107,10 @@ def _config(trt: Any, flavour: Flavour, builder: Any, options: TensorRtOptions, 
     if flavour.needs_gpu:
         _set_compatibility(trt, config, options)
     else:
-        _set_targets(trt, config, flavour, options)
-    if hasattr(trt.BuilderFlag, "REQUIRE_USER_ALLOCATION"):  # TensorRT-RTX: without it, capture may be refused
-        config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)
+        _set_targets(trt, cast("tensorrt_rtx.IBuilderConfig", config), flavour, options)
+    user_allocation = getattr(trt.BuilderFlag, "REQUIRE_USER_ALLOCATION", None)
+    if user_allocation is not None:  # TensorRT-RTX: without it, capture may be refused
+        config.set_flag(user_allocation)
     if options.strip:
         for name in ("STRIP_PLAN", "REFIT_IDENTICAL"):
             config.set_flag(_member(trt, flavour, "BuilderFlag", name))
@@ -128,7 +120,7 @@ def _config(trt: Any, flavour: Flavour, builder: Any, options: TensorRtOptions, 
     return config
 
 
-def _set_compatibility(trt: Any, config: Any, options: TensorRtOptions) -> None:
+def _set_compatibility(trt: TensorRtModule, config: tensorrt.IBuilderConfig, options: TensorRtOptions) -> None:
     if options.version_compatible:
         config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
     if options.hardware_compatibility != "none":
@@ -136,7 +128,9 @@ def _set_compatibility(trt: Any, config: Any, options: TensorRtOptions) -> None:
         config.hardware_compatibility_level = _member(trt, None, "HardwareCompatibilityLevel", level)
 
 
-def _set_targets(trt: Any, config: Any, flavour: Flavour, options: TensorRtOptions) -> None:
+def _set_targets(
+    trt: TensorRtModule, config: tensorrt_rtx.IBuilderConfig, flavour: Flavour, options: TensorRtOptions
+) -> None:
     config.num_compute_capabilities = len(options.compute_capabilities)
     for index, capability in enumerate(options.compute_capabilities):
         value = _member(trt, flavour, "ComputeCapability", f"SM{capability.replace('.', '')}")
@@ -144,7 +138,7 @@ def _set_targets(trt: Any, config: Any, flavour: Flavour, options: TensorRtOptio
             raise BadInputError(f"{flavour.title} refuses the compute capability {capability}")
 
 
-def _member(trt: Any, flavour: Flavour | None, group: str, name: str) -> Any:
+def _member(trt: TensorRtModule, flavour: Flavour | None, group: str, name: str) -> Any:
     value = getattr(getattr(trt, group, None), name, None)
     if value is None:
         title = flavour.title if flavour else "TensorRT"

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from edgeseg.files import UnwritableError, write_bytes
 from edgeseg.progress import Say
 from edgeseg.runtime.gpu import Gpu
+
+if TYPE_CHECKING:
+    import tensorrt
 
 
 def timing_cache_path(backend: str, version: str, gpu: Gpu) -> Path:
@@ -20,7 +23,7 @@ def timing_cache_path(backend: str, version: str, gpu: Gpu) -> Path:
     return Path(root) / "edgeseg" / "timing" / f"{backend}-{version}-{model}-sm{capability}.cache"
 
 
-def attach(config: Any, path: Path, say: Say) -> Any:
+def attach(config: tensorrt.IBuilderConfig, path: Path, say: Say) -> tensorrt.ITimingCache:
     """Give a builder config the kept timings; a file that TensorRT refuses is started anew.
 
     Returns:
@@ -39,7 +42,7 @@ def attach(config: Any, path: Path, say: Say) -> Any:
     return cache
 
 
-def keep(cache: Any, path: Path, say: Say) -> None:
+def keep(cache: tensorrt.ITimingCache, path: Path, say: Say) -> None:
     """Write the timings of a finished build; a place that cannot be written costs time, never the build."""
     try:
         write_bytes(path, bytes(cache.serialize()))

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
 
 from edgeseg.errors import BadInputError
 from edgeseg.optional import require
+from edgeseg.runtime.machine import usable_cores
 from edgeseg.runtime.session import FrameBatch, ProbabilityBatch, SessionInfo
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME
 
 
-def usable_cores() -> int:
-    """Cores that this process may use (a container or taskset may allow fewer than the machine has)."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def session_options(threads: int = 0) -> Any:
+    """The SessionOptions that edgeseg runs engines with; 0 threads takes every usable core."""
+    options = require("onnxruntime").SessionOptions()
+    options.intra_op_num_threads = threads or usable_cores()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def opened(data: bytes, options: Any) -> Any:
+    """An InferenceSession on the CPU.
+
+    Raises:
+        BadInputError: ONNX Runtime refuses the graph.
+    """
+    try:
+        return require("onnxruntime").InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises a dozen classes without a common base
+        raise BadInputError("ONNX Runtime cannot load this network", found=str(error)[:300]) from error
 
 
 class OnnxRuntimeSession:
@@ -31,16 +48,7 @@ class OnnxRuntimeSession:
     """
 
     def __init__(self, data: bytes, info: SessionInfo, threads: int = 0) -> None:
-        onnxruntime = require("onnxruntime")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or usable_cores()
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            self._session: Any = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime raises a dozen classes without a common base
-            raise BadInputError("ONNX Runtime cannot load this network", found=str(error)[:300]) from error
+        self._session: Any = opened(data, session_options(threads))
         self._info = info
 
     @property

@@ -225,17 +225,26 @@ class Lane:
         """Everything that the graph holds, on a frame of one pixel."""
         buffers, model, stream = self._buffers, self._spec.model, self._stream
         self._launch_preprocess(pixel_format)
+        self._mark("pre")
         self._execute()
+        self._mark("infer")
         mask = MaskParams(
             buffers.network_output, buffers.mask, buffers.area, model.channels, self._pixels, THRESHOLD, 0
         )
         self._kernels.mask(mask, stream)
-        if not self._spec.copies_back:
-            return
+        if self._spec.copies_back:
+            self._copy_back()
+        self._mark("post")
+
+    def _copy_back(self) -> None:
+        buffers, stream = self._buffers, self._stream
         with translated("copy the result from the GPU"):
             self._pycuda.memcpy_dtoh_async(buffers.host_probability, buffers.network_output, stream)
             self._pycuda.memcpy_dtoh_async(buffers.host_mask, buffers.mask, stream)
             self._pycuda.memcpy_dtoh_async(buffers.host_area, buffers.area, stream)
+
+    def _mark(self, stage: str) -> None:
+        """Called at the end of each stage while the graph is captured; a lane that times its stages marks them."""
 
     def _launch_preprocess(self, pixel_format: PixelFormat) -> None:
         buffers, model = self._buffers, self._spec.model

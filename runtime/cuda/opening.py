@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 from edgeseg.runtime.bindings import check_binding, read_machine
+from edgeseg.runtime.cuda.errors import DeviceMemoryError
 from edgeseg.runtime.cuda.session import CudaOptions, CudaSession
 from edgeseg.runtime.cuda.tensorrt_engine import TensorRtEngine
 from edgeseg.runtime.passports import read_checked, session_info
@@ -29,6 +30,18 @@ def open_cuda_session(path: Path, options: CudaOptions | None = None) -> CudaSes
     return CudaSession(lambda: TensorRtEngine(plan, passport), session_info(passport), options)
 
 
-def open_with_room(path: Path, frame_bytes: int) -> CudaSession:
-    """As `open_cuda_session`, with room for frames of so many bytes; what a worker process is given."""
+def open_with_room(path: Path, frame_bytes: int, lanes: int = 1) -> CudaSession:
+    """As `open_cuda_session`, with room for frames of so many bytes; what a worker process is given.
+
+    Args:
+        path: NAME.engine.
+        frame_bytes: Of the largest frame.
+        lanes: As many as these, or one where the GPU's memory does not take them.
+    """
+    try:
+        return open_cuda_session(path, CudaOptions(lanes=lanes, frame_bytes=frame_bytes))
+    except DeviceMemoryError as error:
+        if lanes == 1:
+            raise
+        logging.getLogger(__name__).warning("%s: one lane instead of %s: %s", path, lanes, error)
     return open_cuda_session(path, CudaOptions(frame_bytes=frame_bytes))

@@ -24,6 +24,7 @@ from edgeseg.runtime.cuda.kernels.compile import compiled_kernels
 from edgeseg.runtime.cuda.lane import PIXEL_FORMATS, Lane, LaneSpec
 from edgeseg.runtime.cuda.launches import Kernels
 from edgeseg.runtime.cuda.results import DeviceResult, LaneResult
+from edgeseg.runtime.cuda.timed_lane import TimedLane
 from edgeseg.runtime.session import ColourOrder, FrameBatch, ProbabilityBatch, SessionInfo
 
 
@@ -39,6 +40,8 @@ class CudaOptions:
     """Of the largest frame of the host."""
     results: Literal["host", "device"] = "host"
     """Whether results are brought to the host, or only left on the device: `finish_device` gives them."""
+    stage_times: bool = False
+    """Whether the GPU times the stages of each frame (`CudaSession.stage_times_ns`); costs nothing when off."""
 
 
 class CudaSession:
@@ -61,6 +64,7 @@ class CudaSession:
         self._options = options or CudaOptions()
         self._pinned = PinnedFrames()
         self._under_way: deque[Lane] = deque()
+        self._finished: Lane | None = None
         with contextlib.ExitStack() as stack:
             self._device = stack.enter_context(CudaDevice(self._options.ordinal))
             stack.push(_forget_locals)
@@ -90,6 +94,14 @@ class CudaSession:
     def lanes(self) -> int:
         """Frames that it can work on at once."""
         return self._options.lanes
+
+    @property
+    def stage_times_ns(self) -> dict[str, int] | None:
+        """The GPU's own times of the frame that was finished last; None where `stage_times` is off.
+
+        ``copy`` (to a discrete GPU), ``pre``, ``infer``, ``post`` (mask and the copies back), in nanoseconds.
+        """
+        return self._finished.stage_times_ns() if isinstance(self._finished, TimedLane) else None
 
     def pin(self, memory: NDArray[np.uint8]) -> bool:
         """Pin host memory that frames will lie in, for as long as the session lives, which saves a copy of each.
@@ -195,6 +207,7 @@ class CudaSession:
 
     def close(self) -> None:
         """Give the GPU back; closing twice is fine."""
+        self._finished = None
         self._resources.close()
 
     def _free_lane(self) -> Lane:
@@ -206,7 +219,7 @@ class CudaSession:
         self._device.check_thread()
         if not self._under_way:
             raise EdgesegError("a result was asked for with no frame under way")
-        lane = self._under_way.popleft()
+        lane = self._finished = self._under_way.popleft()
         self._idle.append(lane)
         return lane
 
@@ -224,7 +237,7 @@ class CudaSession:
             options.ordinal,
             options.results == "host",
         )
-        lane = Lane(context, kernels, spec)
+        lane = (TimedLane if options.stage_times else Lane)(context, kernels, spec)
         stack.callback(lane.close)
         return lane
 

@@ -6,18 +6,20 @@ passport.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from edgeseg.artifacts import EngineArtifact
-from edgeseg.errors import MismatchError, MissingComponentError
+from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.optional import require
 from edgeseg.runtime.bindings import PACKAGES
 from edgeseg.runtime.cuda.engine import ExecutionContext
 from edgeseg.runtime.cuda.errors import DeviceMemoryError
-from edgeseg.runtime.tensorrt_log import tensorrt_logger
+from edgeseg.runtime.tensorrt_module import TensorRtModule, error_log, open_plan
+
+if TYPE_CHECKING:
+    import tensorrt
 
 _DTYPES = {"UINT8": "uint8", "FLOAT": "float32", "HALF": "float16", "INT8": "int8", "INT32": "int32"}
-_OUT_OF_MEMORY = ("out of memory", "outofmemory", "allocation failed", "insufficient memory")
 
 
 class TensorRtEngine:
@@ -35,14 +37,17 @@ class TensorRtEngine:
 
     def __init__(self, plan: bytes, passport: EngineArtifact) -> None:
         _refuse_stripped(passport)
-        self._passport = passport
-        self._trt: Any = require(PACKAGES[passport.backend])
-        self._logger = tensorrt_logger(self._trt)
-        self._logger.take()
-        self._runtime: Any = self._make_runtime()
-        self._engine: Any = self._runtime.deserialize_cuda_engine(plan)
-        if self._engine is None:
-            raise self._cannot_load()
+        self._trt = cast(TensorRtModule, require(PACKAGES[passport.backend]))
+        host_code = bool(passport.build_flags.get("version_compatible"))
+        try:
+            self._engine = open_plan(self._trt, plan, host_code=host_code)
+        except BadInputError as error:
+            raise MismatchError(
+                f"{passport.backend} cannot load this engine",
+                found=error.found,
+                expected=f"an engine of {passport.backend} {passport.backend_version} for this GPU",
+                next_command=passport.rebuild,
+            ) from error
         _check_tensors(self._engine, passport)
 
     def create_execution_context(self) -> ExecutionContext:
@@ -55,28 +60,14 @@ class TensorRtEngine:
         if context is None:
             raise DeviceMemoryError(
                 "the GPU has no memory left for the engine's activations",
-                found=self._logger.take() or None,
+                found=self.last_errors() or None,
                 expected="fewer lanes or a smaller network",
             )
         return _Context(context, self)
 
     def last_errors(self) -> str:
         """What the library has logged as errors since they were asked for; may be empty."""
-        return str(self._logger.take())
-
-    def _make_runtime(self) -> Any:
-        try:
-            runtime = self._trt.Runtime(self._logger)
-        except (TypeError, RuntimeError) as error:  # the bindings' way to say that the library gave no object
-            raise MissingComponentError(
-                f"{self._passport.backend} {self._trt.__version__} does not start here",
-                found=self._logger.take() or error,
-                expected="a GPU, a driver and CUDA libraries that this version supports",
-                next_command="edgeseg doctor",
-            ) from error
-        if self._passport.build_flags.get("version_compatible"):
-            runtime.engine_host_code_allowed = True  # the plan brings the runtime that it was built with
-        return runtime
+        return error_log(self._trt).take()
 
     def _context_options(self) -> tuple[Any, ...]:
         """TensorRT-RTX compiles for the GPU at first use; TensorRT takes no options.
@@ -87,31 +78,16 @@ class TensorRtEngine:
         strategies = getattr(self._trt, "DynamicShapesKernelSpecializationStrategy", None)
         if strategies is None:
             return ()
-        config = self._engine.create_runtime_config()
+        config = cast(Any, self._engine).create_runtime_config()
         config.dynamic_shapes_kernel_specialization_strategy = strategies.EAGER
-        config.cuda_graph_strategy = self._trt.CudaGraphStrategy.DISABLED
+        config.cuda_graph_strategy = cast(Any, self._trt).CudaGraphStrategy.DISABLED
         return (config,)
-
-    def _cannot_load(self) -> MismatchError | DeviceMemoryError:
-        said = self._logger.take()
-        if any(words in said.lower() for words in _OUT_OF_MEMORY):
-            return DeviceMemoryError(
-                "the GPU has no memory left for the engine",
-                found=said,
-                expected="less in use: no other program on this GPU, or a smaller network",
-            )
-        return MismatchError(
-            f"{self._passport.backend} cannot load this engine",
-            found=said or "no reason given",
-            expected=f"an engine of {self._passport.backend} {self._passport.backend_version} for this GPU",
-            next_command=self._passport.rebuild,
-        )
 
 
 class _Context:
     """An IExecutionContext, which ends before the engine that it keeps."""
 
-    def __init__(self, context: Any, engine: TensorRtEngine) -> None:
+    def __init__(self, context: tensorrt.IExecutionContext, engine: TensorRtEngine) -> None:
         self._context = context
         self._engine = engine
 
@@ -138,7 +114,7 @@ def _refuse_stripped(passport: EngineArtifact) -> None:
         )
 
 
-def _check_tensors(engine: Any, passport: EngineArtifact) -> None:
+def _check_tensors(engine: tensorrt.ICudaEngine, passport: EngineArtifact) -> None:
     """Hold the engine's inputs and outputs against the passport; the batch may be fixed to 1."""
     found = sorted(_tensors_of(engine))
     expected = sorted(
@@ -155,17 +131,26 @@ def _check_tensors(engine: Any, passport: EngineArtifact) -> None:
         )
 
 
-def _tensors_of(engine: Any) -> list[str]:
+def _tensors_of(engine: tensorrt.ICudaEngine) -> list[str]:
     names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
     return [
         _line(
-            engine.get_tensor_mode(name).name,
+            _name_of(engine.get_tensor_mode(name)),
             name,
-            _DTYPES.get(engine.get_tensor_dtype(name).name, engine.get_tensor_dtype(name).name),
+            _dtype_of(_name_of(engine.get_tensor_dtype(name))),
             tuple(engine.get_tensor_shape(name)),
         )
         for name in names
     ]
+
+
+def _name_of(member: Any) -> str:
+    """Of a member of the bindings' enumerations, of which the stubs tell nothing."""
+    return str(member.name)
+
+
+def _dtype_of(name: str) -> str:
+    return _DTYPES.get(name, name)
 
 
 def _line(mode: str, name: str, dtype: str, shape: tuple[int, ...]) -> str:

@@ -21,7 +21,7 @@ class Signs:
     source_silent_ms: float = 0.0
     """Since the last frame arrived."""
     without_mask_ms: float = 0.0
-    """Since a frame was last shown with what the engine says of it; 0 while a gate holds masks back."""
+    """How long frames have been shown without what the engine says of them; 0 while a gate holds masks back."""
     late_share: float = 0.0
     """Of the recent frames: shown after their deadline."""
     mask_share: float = 1.0
@@ -57,8 +57,6 @@ def judge(signs: Signs, limits: StateLimits) -> tuple[State, str]:
     if signs.source_silent_ms > limits.silent_ms:
         return "degraded", f"no frame from the source for {signs.source_silent_ms / 1e3:.1f} s"
     if signs.without_mask_ms > limits.without_mask_ms:
-        if not signs.was_ready:
-            return "starting", "no mask yet"
         return "pass-through", f"no mask for {signs.without_mask_ms / 1e3:.1f} s"
     reasons = list(signs.complaints)
     if signs.late_share > limits.late_share:

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.frames import Frame, resize_to_network
+from edgeseg.optional import require
 from edgeseg.specs import Crop
+
+if TYPE_CHECKING:
+    from av import VideoFrame
 
 Matrix = Literal["bt601", "bt709", "bt2020"]
 Plane = NDArray[np.uint8]
@@ -25,6 +29,13 @@ KR_KB: dict[Matrix, tuple[float, float]] = {
     "bt709": (0.2126, 0.0722),
     "bt2020": (0.2627, 0.0593),
 }
+AVCOL_SPC: dict[Matrix, int] = {"bt601": 6, "bt709": 1, "bt2020": 9}
+"""FFmpeg's numbers, which are those of H.273."""
+LIMITED, FULL = 1, 2
+"""AVCOL_RANGE_MPEG and AVCOL_RANGE_JPEG."""
+EXACT = 0x10 | 0x40000
+"""SWS_POINT | SWS_ACCURATE_RND: each chroma sample serves its four pixels, as in FFmpeg's own fast path, but rounded
+where that one cuts off (which darkens a picture by a whole level)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,11 +64,9 @@ class Picture:
         """uint8 [H,W,3]; converted once."""
         if self._bgr is not None:
             return self._bgr
-        luma, blue, red = self.planes()
-        rows, columns = luma.shape
-        wide = [cv2.resize(plane, (columns, rows), interpolation=cv2.INTER_LINEAR) for plane in (blue, red)]
-        bgr = _converted(cv2.merge([luma, *wide]), self.matrix, self.full_range)
-        return np.ascontiguousarray(bgr[: self.height, : self.width])
+        frame = self.video_frame()
+        rgb = frame.to_ndarray(format="gbrp", dst_colorspace="DEFAULT", interpolation=EXACT)
+        return _uint8(cv2.cvtColor(rgb[: self.height, : self.width], cv2.COLOR_RGB2BGR))
 
     def planes(self) -> tuple[Plane, Plane, Plane]:
         """Views of luma [H',W'], U and V [H'/2,W'/2].
@@ -80,6 +89,21 @@ class Picture:
             bgr = cv2.copyMakeBorder(bgr, 0, self.height % 2, 0, self.width % 2, cv2.BORDER_REPLICATE)
         return Picture(self.height, self.width, i420=_uint8(cv2.cvtColor(bgr, cv2.COLOR_BGR2YUV_I420)))
 
+    def video_frame(self) -> VideoFrame:
+        """The planes as a frame of PyAV that names its matrix and range; it shares their memory where it can.
+
+        Raises:
+            ValueError: The picture is BGR; see `planar`.
+        """
+        if self.i420 is None:
+            raise ValueError("a BGR picture has no planes")
+        kind = require("av").VideoFrame
+        rows = self.i420.shape[0] * 2 // 3  # from_numpy_buffer loses two rows where that is no multiple of 4
+        make = kind.from_ndarray if rows % 4 else kind.from_numpy_buffer
+        frame = make(self.i420, format="yuv420p")
+        frame.colorspace, frame.color_range = AVCOL_SPC[self.matrix], FULL if self.full_range else LIMITED
+        return frame  # type: ignore[no-any-return]
+
     def copy(self) -> Picture:
         """A picture of its own memory, which may be drawn into."""
         i420 = None if self.i420 is None else self.i420.copy()
@@ -90,18 +114,24 @@ class Picture:
         """The whole picture, or a crop of it, at the network's size: uint8 [height,width,3] RGB.
 
         A picture at least twice as large in both directions is halved first, as `resize_to_network` does, where its
-        chroma lies already: a quarter of the pixels become RGB. Averaging and the matrix are both linear, so this
-        differs from converting first by rounding alone.
+        chroma lies already, and only the network's own pixels become RGB. Averaging and the matrix are both linear, so
+        this differs from converting first by rounding, and where a conversion would cut colours off that no screen has.
         """
-        if self.i420 is None or crop is not None or self.height < 2 * height or self.width < 2 * width:
+        whole = crop is None or (crop.top % 2 == 0 and crop.left % 2 == 0)
+        window = crop or Crop(top=0, left=0, height=self.height, width=self.width)
+        if self.i420 is None or not whole or window.height < 2 * height or window.width < 2 * width:
             return _swapped(resize_to_network(self.bgr, height, width, crop))
-        luma, blue, red = self.planes()
-        rows, columns = self.height // 2, self.width // 2
+        luma, blue, red = _cut(self.planes(), window)
+        rows, columns = window.height // 2, window.width // 2
         half = cv2.resize(luma[: 2 * rows, : 2 * columns], (columns, rows), interpolation=cv2.INTER_AREA)
-        small = resize_to_network(
-            _uint8(cv2.merge([half, blue[:rows, :columns], red[:rows, :columns]])), height, width
-        )
+        small = resize_to_network(_uint8(cv2.merge([half, blue[:rows, :columns], red[:rows, :columns]])), height, width)
         return _swapped(_converted(small, self.matrix, self.full_range))
+
+
+def _cut(planes: tuple[Plane, Plane, Plane], window: Crop) -> tuple[Plane, Plane, Plane]:
+    luma, *chroma = planes
+    blue, red = (plane[window.top // 2 :, window.left // 2 :] for plane in chroma)
+    return luma[window.top :, window.left :], blue, red
 
 
 @lru_cache(maxsize=8)

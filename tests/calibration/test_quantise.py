@@ -40,8 +40,8 @@ def with_range(table: CalibrationTable, name: str, observed: Range) -> Calibrati
 def test_onnxruntime_runs_all_but_the_ends_in_int8(small_artifact: OnnxArtifact, table: CalibrationTable) -> None:
     graph = quantise(small_artifact, table, ONNXRUNTIME_STYLE)
     onnx.checker.check_model(graph.proto, full_check=True)
-    assert graph.placement.quantised == ("down", "residual", "up")
-    assert graph.placement.kept == ("stem", "head")
+    assert graph.quantised == ("down", "residual", "up")
+    assert graph.vanishing == ()
     data = serialize(graph.proto)
     assert int8_convolutions(data) == 3
     executed = [node.op_type for node in optimised_graph(data).graph.node]
@@ -121,7 +121,8 @@ def test_a_layer_whose_scale_would_vanish_stays_float(
     small_artifact: OnnxArtifact, table: CalibrationTable, amax: float
 ) -> None:
     dead = with_range(table, "pooled", Range(minimum=0, maximum=amax, amax=amax))
-    assert quantise(small_artifact, dead, TENSORRT_STYLE).placement.quantised == ("residual", "up")
+    graph = quantise(small_artifact, dead, TENSORRT_STYLE)
+    assert (graph.quantised, graph.vanishing) == (("residual", "up"), ("down",))
 
 
 def test_a_dead_tensor_divides_nothing_by_zero(small_artifact: OnnxArtifact, table: CalibrationTable) -> None:
@@ -142,9 +143,3 @@ def test_a_table_that_lacks_a_tensor_is_refused(small_artifact: OnnxArtifact, ta
     fewer = {name: value for name, value in table.ranges.items() if name != "joined"}
     with pytest.raises(BadInputError, match="joined"):
         quantise(small_artifact, table.model_copy(update={"ranges": fewer}), ONNXRUNTIME_STYLE)
-
-
-def test_layers_named_in_keep_stay_float(small_artifact: OnnxArtifact, table: CalibrationTable) -> None:
-    graph = quantise(small_artifact, table, ONNXRUNTIME_STYLE, keep=("residual",))
-    assert graph.placement.quantised == ("down", "up")
-    assert int8_convolutions(serialize(graph.proto)) == 2

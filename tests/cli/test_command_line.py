@@ -12,6 +12,7 @@ from edgeseg.cli import run
 
 COMMANDS = (
     "demo",
+    "doctor",
     "data",
     "train",
     "evaluate",
@@ -21,6 +22,7 @@ COMMANDS = (
     "build-engine",
     "inspect",
     "run",
+    "bench",
     "verify",
     "package",
 )

@@ -278,6 +278,35 @@ def test_the_double_shows_a_result_that_is_read_too_early(
     session.close()
 
 
+def test_the_double_waits_for_the_record_that_was_there(double: Any, standin: Any, small_onnx: Path) -> None:
+    """An event that is recorded anew on a stream that has nothing to do releases nobody who waits for the one before.
+
+    So a lane may order its stream behind two arrays with one event.
+    """
+    import cuda.bindings.driver as driver
+    import pycuda.driver as pycuda
+
+    session = standin(small_onnx)
+    slow, idle, reader = (pycuda.Stream(1) for _ in range(3))
+    memory, found = pycuda.mem_alloc(16), pycuda.pagelocked_empty(16, np.uint8)
+    _, event = driver.cuEventCreate(driver.CUevent_flags.CU_EVENT_DISABLE_TIMING)
+    double.set("delay_us", 5000)
+    for value in range(8):
+        pycuda.memset_d8_async(memory, value, 16, slow)
+    for stream in (slow, idle):
+        driver.cuEventRecord(event, driver.CUstream(stream.handle))
+        driver.cuStreamWaitEvent(driver.CUstream(reader.handle), event, 0)
+    pycuda.memcpy_dtoh_async(found, memory, reader)
+    reader.synchronize()
+    assert (found == 7).all()
+    driver.cuEventDestroy(event)
+    memory.free()
+    found.base.free()
+    del slow, idle, reader, stream
+    session.close()
+    assert double.live() == (0, 0)
+
+
 def _environment() -> dict[str, str]:
     import os
 

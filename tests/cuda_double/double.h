@@ -82,8 +82,10 @@ struct Stream {
 };
 struct Event {
     unsigned flags = 0;
-    uint64_t asked = 0, done = 0;
+    uint64_t asked = 0;           // records so far: each is waited for by its own number,
+    std::set<uint64_t> underway;  // for records of one event on two streams may be done in any order
     double at = -1;
+    bool done(uint64_t record) const { return !underway.count(record); }
     Capture* cap = nullptr;
     std::set<Node*> front;
 };

@@ -104,7 +104,7 @@ API cuStreamWaitEvent(CUstream h, CUevent ev, unsigned) {
                   node(CU_GRAPH_NODE_TYPE_EMPTY, "event",
                        [=] {
                            Lock k(S().m);
-                           S().cv.wait(k, [&] { return e->done >= t; });
+                           S().cv.wait(k, [&] { return e->done(t); });
                        }),
                   l);
 }
@@ -134,11 +134,33 @@ API cuEventRecord(CUevent h, CUstream st) {
         }
     e->cap = nullptr;
     uint64_t t = ++e->asked;
-    return submit(st,
+    e->underway.insert(t);
+    CUresult submitted = submit(st,
                   node(CU_GRAPH_NODE_TYPE_EVENT_RECORD, "event",
                        [=] {
                            Lock k(S().m);
-                           e->done = std::max(e->done, t);
+                           e->underway.erase(t);
+                           if (t == e->asked) e->at = now_ms();
+                           S().cv.notify_all();
+                       }),
+                  l);
+    if (submitted != CUDA_SUCCESS) e->underway.erase(t);
+    return submitted;
+}
+// External: inside a capture the record becomes a node of the graph instead of a dependency; refused outside of one.
+API cuEventRecordWithFlags(CUevent h, CUstream st, unsigned flags) {
+    if (!(flags & CU_EVENT_RECORD_EXTERNAL)) return cuEventRecord(h, st);
+    ENTER(CTX);
+    auto i = s.events.find(h);
+    if (i == s.events.end()) return CUDA_ERROR_INVALID_HANDLE;
+    auto p = is_null(st) ? nullptr : find(st);
+    if (!p || !p->cap) return CUDA_ERROR_INVALID_VALUE;
+    auto e = i->second;
+    return submit(st,
+                  node(CU_GRAPH_NODE_TYPE_EVENT_RECORD, "record",
+                       [=] {
+                           Lock k(S().m);
+                           ++e->asked;
                            e->at = now_ms();
                            S().cv.notify_all();
                        }),
@@ -154,7 +176,7 @@ API cuEventSynchronize(CUevent h) {
         return CUDA_ERROR_CAPTURED_EVENT;
     }
     uint64_t t = e->asked;
-    s.cv.wait(l, [&] { return e->done >= t; });
+    s.cv.wait(l, [&] { return e->done(t); });
     return after(l);
 }
 API cuEventQuery(CUevent h) {
@@ -166,7 +188,7 @@ API cuEventQuery(CUevent h) {
         if (s.captures.count(e->cap)) invalidate(e->cap);
         return CUDA_ERROR_CAPTURED_EVENT;
     }
-    return e->done >= e->asked ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
+    return e->done(e->asked) ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
 }
 API cuEventElapsedTime(float* ms, CUevent a, CUevent b) {
     ENTER(CTX);
@@ -174,7 +196,7 @@ API cuEventElapsedTime(float* ms, CUevent a, CUevent b) {
     if (i == s.events.end() || j == s.events.end()) return CUDA_ERROR_INVALID_HANDLE;
     Event &x = *i->second, &y = *j->second;
     if (((x.flags | y.flags) & CU_EVENT_DISABLE_TIMING) || !x.asked || !y.asked) return CUDA_ERROR_INVALID_HANDLE;
-    if (x.done < x.asked || y.done < y.asked) return CUDA_ERROR_NOT_READY;
+    if (!x.done(x.asked) || !y.done(y.asked)) return CUDA_ERROR_NOT_READY;
     *ms = (float)(y.at - x.at);
     return CUDA_SUCCESS;
 }

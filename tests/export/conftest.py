@@ -116,14 +116,16 @@ class Module:
         self.information, self.parses, self.plan = information, parses, plan
         self.network_bytes = b""
         self.refuses_timings = False
+        self.executes = True
+        self.layer_times_ms: list[tuple[str, float]] = []
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name not in self.api:
             raise AttributeError(name)
         if name == "ILogger":
             return type("ILogger", (), {"ERROR": SEVERITY_ERROR, "__init__": lambda logger: None})
-        if name == "IProgressMonitor":
-            return type("IProgressMonitor", (), {"__init__": lambda monitor: None})
+        if name in ("IProgressMonitor", "IProfiler"):
+            return type(name, (), {"__init__": lambda watcher: None})
         factory = getattr(self, f"_{name}", None)
         if factory is not None:
             return factory
@@ -172,8 +174,24 @@ class Module:
 
     def _Runtime(self, logger: Any) -> Double:  # noqa: N802
         inspector = Double.of("EngineInspector", self, get_engine_information=lambda form: self.information)
-        engine = Double.of("ICudaEngine", self, create_engine_inspector=lambda: inspector)
+        engine = Double.of(
+            "ICudaEngine",
+            self,
+            create_engine_inspector=lambda: inspector,
+            create_execution_context=self._context,
+            get_tensor_name=lambda index: ("frame", "probability")[index],
+        )
+        vars(engine)["num_io_tensors"] = 2
         return Double.of("Runtime", self, deserialize_cuda_engine=lambda plan: engine)
+
+    def _context(self) -> Double:
+        def execute(addresses: list[int]) -> bool:
+            for name, time_ms in self.layer_times_ms:
+                context.profiler.report_layer_time(name, time_ms)
+            return self.executes
+
+        context = Double.of("IExecutionContext", self, set_input_shape=lambda *_: True, execute_v2=execute)
+        return context
 
 
 @pytest.fixture

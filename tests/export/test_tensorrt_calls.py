@@ -8,22 +8,32 @@ from __future__ import annotations
 
 import json
 import runpy
+import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from edgeseg.artifacts import EngineArtifact
 from edgeseg.calibration.ranges import calibrate
+from edgeseg.cli import run
 from edgeseg.errors import BadInputError, MissingComponentError, UsageError
 from edgeseg.export import backends
 from edgeseg.export.backends import builder_for
+from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.export.builders import tensorrt_builder
 from edgeseg.export.builders.builder import BuildRequest, BuiltEngine
 from edgeseg.export.builders.tensorrt_builder import TensorRtBuilder
 from edgeseg.export.builders.tensorrt_options import TENSORRT, TENSORRT_RTX, TensorRtOptions
 from edgeseg.graph.files import OnnxArtifact
 from edgeseg.images import list_images
+from edgeseg.runtime import bindings
 from edgeseg.runtime.gpu import Gpu, find_gpu
+from edgeseg.runtime.layers.engine_layers import layer_report
+from edgeseg.runtime.layers.layer_times import measured_ms
+from edgeseg.runtime.passports import passport_path
+from edgeseg.runtime.tensorrt_module import open_plan
 
 HERE = Path(__file__).parent
 API: dict[str, dict[str, list[str]]] = json.loads((HERE / "tensorrt_api.json").read_text())
@@ -221,6 +231,24 @@ def test_tensorrt_without_a_gpu(install, monkeypatch: pytest.MonkeyPatch) -> Non
     builder, reason = builder_for("auto")
     assert builder.name == "onnxruntime"
     assert "no NVIDIA driver" in reason
+    with pytest.raises(UsageError, match="no builder options"):
+        builder_for("auto", TensorRtOptions(workspace_bytes=64 << 20))
+
+
+def test_auto_hands_its_flags_to_tensorrt(install) -> None:
+    install("tensorrt 10.3.0")
+    builder, _ = builder_for("auto", TensorRtOptions(workspace_bytes=64 << 20))
+    assert isinstance(builder, TensorRtBuilder)
+    assert builder.options.workspace_bytes == 64 << 20
+
+
+def test_a_version_compatible_engine_may_bring_its_runtime(install, small_artifact: OnnxArtifact) -> None:
+    allowed = ("Runtime.engine_host_code_allowed =", True)
+    module = install("tensorrt 10.3.0")
+    build(module, small_artifact)
+    assert allowed not in module.calls
+    build(module, small_artifact, version_compatible=True)
+    assert allowed in module.calls
 
 
 def test_a_tensorrt_that_is_too_old(install) -> None:
@@ -229,3 +257,90 @@ def test_a_tensorrt_that_is_too_old(install) -> None:
     with pytest.raises(MissingComponentError) as caught:
         builder_for("tensorrt")
     assert caught.value.found == "8.6.1"
+
+
+@pytest.mark.parametrize("key", [*TENSORRT_VERSIONS, RTX])
+def test_layers_are_timed_by_the_profiler_of_an_execution(key: str, install) -> None:
+    module = install(key)
+    module.layer_times_ms = [("down", 0.5), ("up", 0.25), ("down", 0.125)]
+    engine = open_plan(module, b"plan")
+    module.calls.clear()
+    shapes = {"frame": (2, 16, 16, 3)}
+    times_ms = measured_ms(module, engine, shapes, {"frame": 256, "probability": 512}.__getitem__, 5, 1)
+    assert times_ms == {"down": 0.625, "up": 0.25}
+    assert [call for call in module.calls if call[0].startswith("IExecutionContext.set_input")] == [
+        ("IExecutionContext.set_input_shape", "frame", (2, 16, 16, 3))
+    ]
+    assert [call[1] for call in module.calls if call[0] == "IExecutionContext.execute_v2"] == [[256, 512]] * 6
+    module.executes = False
+    with pytest.raises(BadInputError):
+        measured_ms(module, engine, shapes, {"frame": 256, "probability": 512}.__getitem__)
+
+
+def test_a_tensorrt_report_without_pycuda_has_layers_but_no_times(
+    install, small_artifact: OnnxArtifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layers = [{"Name": "down", "LayerType": "CaskConvolution", "Inputs": [{"Format/Datatype": "INT8"}]}]
+    install("tensorrt 10.3.0", information=json.dumps({"Layers": layers}))
+    monkeypatch.setattr(bindings, "find_gpu", lambda: A2000)
+    monkeypatch.setitem(sys.modules, "pycuda.driver", None)
+    out = tmp_path / "x.engine"
+    build_engine(small_artifact.path, BuildOptions("fp16", "tensorrt", out=out))
+    report = layer_report(out)
+    assert [(layer.name, layer.precision, layer.time_ms) for layer in report.layers] == [("down", "int8", None)]
+    assert "pycuda" in str(report.time_missing)
+
+
+FLAGS = ["--min-batch", "2", "--opt-batch", "4", "--max-batch", "16", "--workspace-mib", "256", "--strip-weights"]
+
+
+def test_flags_of_the_command_reach_tensorrt_and_the_rebuild_command(
+    install, small_onnx: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module, out = install("tensorrt 10.13.0.35"), tmp_path / "x.engine"
+    words = [*FLAGS, "--hardware-compatible", "ampere-plus", "--version-compatible"]
+    place = ["build-engine", str(small_onnx), "--backend", "tensorrt", "--out", str(out)]
+    assert run([*place, *words]) == 0
+    for call in (
+        ("IOptimizationProfile.set_shape", "frame", (2, 16, 16, 3), (4, 16, 16, 3), (16, 16, 16, 3)),
+        ("IBuilderConfig.set_memory_pool_limit", "MemoryPoolType.WORKSPACE", 256 << 20),
+        *COMPATIBLE,
+        *STRIPPED,
+    ):
+        assert call in module.calls
+    first = EngineArtifact.read(passport_path(out))
+    module.calls.clear()
+    assert run(shlex.split(first.rebuild)[1:]) == 0
+    assert EngineArtifact.read(passport_path(out)) == first
+    capsys.readouterr()
+
+
+REFUSED_FLAGS = [
+    ("tensorrt", ORIN, ["--hardware-compatible", "ampere-plus"], "Jetson"),
+    ("tensorrt", A2000, ["--compute-capabilities", "8.6"], "the GPU that it builds on"),
+    ("tensorrt", A2000, ["--min-batch", "4", "--max-batch", "2"], "not in order"),
+    ("tensorrt-rtx", A2000, ["--version-compatible"], "no compatibility flags"),
+    ("tensorrt-rtx", A2000, ["--hardware-compatible", "ampere-plus"], "no compatibility flags"),
+    ("onnxruntime", A2000, ["--max-batch", "2"], "no builder options"),
+    ("tensorrt", A2000, ["--workspace-mib", "0"], "--workspace-mib"),
+]
+
+
+@pytest.mark.parametrize(("backend", "gpu", "words", "said"), REFUSED_FLAGS)
+def test_flags_that_a_backend_or_board_does_not_have(
+    backend: str, gpu: Gpu, words: list[str], said: str, install, small_onnx: Path, tmp_path: Path, capsys
+) -> None:
+    install(RTX if backend == "tensorrt-rtx" else "tensorrt 10.3.0", gpu)
+    out = tmp_path / "out" / "x.engine"
+    assert run(["build-engine", str(small_onnx), "--backend", backend, "--out", str(out), *words]) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert not out.parent.exists()
+
+
+def test_rtx_strips_weights_only_beside_a_gpu(install, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(RTX)
+    assert builder_for("tensorrt-rtx", TensorRtOptions(strip=True))[0].name == "tensorrt-rtx"
+    monkeypatch.setattr(tensorrt_builder, "find_gpu", lambda: find_gpu("libno-such-driver.so.1"))
+    with pytest.raises(MissingComponentError) as caught:
+        builder_for("tensorrt-rtx", TensorRtOptions(strip=True))
+    assert "--strip-weights" in (caught.value.next_command or "")

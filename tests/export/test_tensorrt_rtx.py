@@ -3,16 +3,18 @@
 import re
 from pathlib import Path
 
+import onnx
 import pytest
 
+from edgeseg.artifacts import PrecisionPlan
 from edgeseg.calibration.ranges import calibrate
 from edgeseg.errors import BadInputError, MissingComponentError
 from edgeseg.export.build import BuildOptions, build_engine
-from edgeseg.export.builders.plan_text import convolution_types
 from edgeseg.export.builders.tensorrt_options import TensorRtOptions
 from edgeseg.export.rebuild import rebuild_engine
 from edgeseg.graph.files import load_onnx, serialize, with_metadata
 from edgeseg.images import list_images
+from edgeseg.runtime.layers.plan_text import CONVOLUTIONS, convolution_types, plan_layers
 from edgeseg.runtime.loading import open_engine
 from edgeseg.runtime.passports import passport_path
 
@@ -28,7 +30,7 @@ def small_table(small_onnx: Path, small_images: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("precision", "operand"), [("fp32", "float"), ("fp16", "half"), ("int8", "int8")])
+@pytest.mark.parametrize(("precision", "operand"), [("fp32", "fp32"), ("fp16", "fp16"), ("int8", "int8")])
 def test_the_plan_runs_its_convolutions_in_the_precision_asked_for(
     small_onnx: Path, small_table: Path, tmp_path: Path, precision: str, operand: str
 ) -> None:
@@ -50,17 +52,23 @@ def test_an_engine_that_cannot_run_here_says_what_can(small_onnx: Path, tmp_path
     assert "--backend onnxruntime" in (caught.value.next_command or "")
 
 
-def test_an_operator_that_the_parser_lacks_is_named(small_onnx: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("operator", "advice"), [("Det", "replace the operator"), ("MaxUnpool", "Resize or")])
+def test_an_operator_that_the_parser_lacks_is_named(
+    operator: str, advice: str, small_onnx: Path, tmp_path: Path
+) -> None:
     artifact = load_onnx(small_onnx)
     relu = next(node for node in artifact.proto.graph.node if node.op_type == "Relu")
-    relu.op_type = "Det"
+    relu.op_type = operator
+    if operator == "MaxUnpool":
+        relu.input.append("stem.out")
+        relu.attribute.append(onnx.helper.make_attribute("kernel_shape", [2, 2]))
     name = relu.name
     small_onnx.write_bytes(serialize(with_metadata(artifact.proto, artifact.metadata)))
     with pytest.raises(BadInputError) as caught:
         build_engine(small_onnx, BuildOptions("fp32", "tensorrt-rtx", out=tmp_path / "x.engine"))
     found = str(caught.value.found)
-    assert f"node {name}, operator Det, inputs stem.out float[N,8,16,16]" in found
-    assert caught.value.expected
+    assert f"node {name}, operator {operator}, inputs stem.out float[N,8,16,16]" in found
+    assert str(caught.value.expected).startswith(advice)
     assert not (tmp_path / "x.engine").exists()
 
 
@@ -109,11 +117,28 @@ def test_progress_comes_from_the_build_and_can_stop_it(small_onnx: Path, tmp_pat
     assert not (tmp_path / "x.engine").exists()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def island_plan(names: list[str]) -> PrecisionPlan:
+    """INT8, but FP16 at the ends and float32 in the middle third."""
+    middle = dict.fromkeys(names[len(names) // 3 : 2 * len(names) // 3], "fp32")
+    ends = dict.fromkeys((names[0], names[-1]), "fp16")
+    return PrecisionPlan(default="int8", layers={**middle, **ends})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8", "mixed"])
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.parent.name)
 def test_shipped_models_build_in_every_precision(package: Path, tmp_path: Path, precision: str) -> None:
-    options = BuildOptions(precision, "tensorrt-rtx", out=tmp_path / "x.engine")
-    passport = build_engine(package.parent, options).passport
-    expected = passport.convolutions - 2 if precision == "int8" else 0
-    assert passport.int8_convolutions == expected
+    nodes = [node for node in load_onnx(package).proto.graph.node if node.op_type in ("Conv", "ConvTranspose")]
+    names = [node.name for node in nodes]
+    plan = island_plan(names) if precision == "mixed" else None
+    asked = "int8" if precision == "mixed" else precision
+    out = tmp_path / "x.engine"
+    passport = build_engine(package.parent, BuildOptions(asked, "tensorrt-rtx", out=out, plan=plan)).passport
+    floats = {node.name for node in nodes if node.op_type == "ConvTranspose"} | {names[0], names[-1]}
+    if precision == "int8":
+        expected = {name: "fp16" if name in floats else "int8" for name in names}
+    else:
+        expected = {name: plan.precision_of(name) if plan else precision for name in names}
+    built = {layer.name: layer.precision for layer in plan_layers(out.read_bytes()) if layer.type in CONVOLUTIONS}
+    assert built == expected
+    assert passport.convolutions == len(names)
+    assert passport.int8_convolutions == list(expected.values()).count("int8")

@@ -1,0 +1,137 @@
+"""`edgeseg bench`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgeseg.cli.output import JsonFlag, emit, say, table
+from edgeseg.errors import ToleranceError
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from edgeseg.runtime.bench.frames import BenchFrames
+    from edgeseg.runtime.bench.report import BenchReport
+
+
+def bench(
+    engine: Annotated[
+        Path, typer.Argument(metavar="ENGINE", help="The .engine file, its passport beside it; or a MODEL.")
+    ],
+    source: Annotated[
+        Path | None,
+        typer.Option(metavar="VIDEO", help="Frames of a video or a folder of images, decoded beforehand."),
+    ] = None,
+    size: Annotated[str, typer.Option(metavar="WxH", help="Of synthetic frames, without --source.")] = "1920x1080",
+    rate: Annotated[
+        str | None,
+        typer.Option(metavar="HZ,...", help="Frames a second; the source's own, else 25,30,50,60. none: no rate."),
+    ] = None,
+    budget_ms: Annotated[
+        float | None, typer.Option(min=0, help="What a frame may take at a rate; else the time until the next one.")
+    ] = None,
+    lanes: Annotated[str, typer.Option(metavar="N,...", help="Frames under way, for throughput; or none.")] = "1,2,3,4",
+    batch: Annotated[str, typer.Option(metavar="N,...", help="Batches, for throughput; or none.")] = "1,2,4,8",
+    threads: Annotated[int, typer.Option(min=0, help="Inside one inference on a CPU; 0: every core.")] = 0,
+    seconds: Annotated[float, typer.Option(help="Bound of each measurement.")] = 10.0,
+    out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Where the report goes.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="A plot: .png, .svg or .pdf.")] = None,
+    baseline: Annotated[
+        Path | None, typer.Option(metavar="FILE.json", help="An earlier report not to fall behind: exit code 3.")
+    ] = None,
+    max_growth: Annotated[
+        float, typer.Option(min=0, help="With --baseline: what the median may grow by, as a share.")
+    ] = 0.05,
+    as_json: JsonFlag = False,
+) -> None:
+    """Measure an engine's latency, throughput and distance from the hardware's bound on this machine.
+
+    Each measurement runs in windows until the medians of the last three agree within 1 %, or until --seconds are over.
+    """
+    from edgeseg.runtime.bench.bench import bench as measure
+    from edgeseg.runtime.bench.plan import BenchPlan, parse_counts, rule_within
+    from edgeseg.runtime.bench.report import BenchReport
+    from edgeseg.runtime.bench.subject import subject_of
+
+    _check_outputs(out, plot)
+    rule, lane_counts, batches = (
+        rule_within(seconds),
+        parse_counts(lanes, "--lanes", 16),
+        parse_counts(batch, "--batch", 64),
+    )
+    before = None if baseline is None else BenchReport.read(baseline)
+    subject = subject_of(engine)
+    frames = _frames(source, size)
+    if before is not None:
+        _refuse_early(before, frames)
+    plan = BenchPlan(_rates(rate, frames), budget_ms, lane_counts, batches, threads, rule=rule)
+    report = measure(subject, frames, plan, say)
+    _write(report, out, plot)
+    if before is not None:
+        report = _compared(report, before, max_growth, out)
+    emit(report, as_json, _text(report, [path for path in (out, plot) if path is not None]))
+    if report.comparison is not None and report.comparison.passed is not True:
+        raise typer.Exit(ToleranceError.exit_code)
+
+
+def _check_outputs(out: Path | None, plot: Path | None) -> None:
+    from edgeseg.files import check_writable
+    from edgeseg.runtime.bench.plot import check_plot
+
+    if plot is not None:
+        check_plot(plot)
+    for path in (out, plot):
+        if path is not None:
+            check_writable(path)
+
+
+def _frames(source: Path | None, size: str) -> BenchFrames:
+    from edgeseg.runtime.bench.frames import frames_of, parse_size, synthetic_frames
+
+    return synthetic_frames(*parse_size(size)) if source is None else frames_of(source)
+
+
+def _rates(rate: str | None, frames: BenchFrames) -> tuple[Fraction, ...]:
+    from edgeseg.runtime.bench.plan import RATES_HZ, parse_rates
+
+    if rate is not None:
+        return parse_rates(rate)
+    return RATES_HZ if frames.rate is None else (frames.rate,)
+
+
+def _refuse_early(before: BenchReport, frames: BenchFrames) -> None:
+    from edgeseg.runtime.bench.comparison import refuse_other_machine
+    from edgeseg.runtime.machine import describe_machine
+
+    refuse_other_machine(before, describe_machine(), frames.height, frames.width)
+
+
+def _compared(report: BenchReport, before: BenchReport, max_growth: float, out: Path | None) -> BenchReport:
+    from edgeseg.runtime.bench.comparison import compare
+
+    report = report.model_copy(update={"comparison": compare(report, before, max_growth)})
+    if out is not None:
+        report.write(out)
+    return report
+
+
+def _write(report: BenchReport, out: Path | None, plot: Path | None) -> None:
+    """Before any comparison: minutes of measuring are not lost to a baseline of another machine."""
+    from edgeseg.runtime.bench.plot import write_plot
+
+    if out is not None:
+        report.write(out)
+    if plot is not None:
+        write_plot(report, plot)
+
+
+def _text(report: BenchReport, written: list[Path]) -> str:
+    from edgeseg.runtime.bench.summary import footing, heading, tables
+
+    lines = [*heading(report), *(table(*parts) for parts in tables(report)), *footing(report)]
+    if written:
+        lines.append(f"wrote {', '.join(map(str, written))}")
+    return "\n".join([*lines, f"{report.notice}."])

@@ -1,0 +1,32 @@
+"""The default precision plan of a network as a file, a start for editing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgeseg.artifacts import Precision, PrecisionPlan
+from edgeseg.calibration.placement import assign, default_plan
+from edgeseg.export.backends import BackendName, beside_int8
+from edgeseg.files import check_writable, write_text
+from edgeseg.graph.files import load_onnx
+from edgeseg.packages import find_model, onnx_of
+from edgeseg.plan_files import plan_to_toml
+
+
+def write_plan(model: Path, precision: Precision, backend: BackendName, path: Path) -> PrecisionPlan:
+    """Write the default plan of a network with the name of every convolution.
+
+    Args:
+        model: An .onnx file or a package.
+        precision: Whose default plan.
+        backend: Decides what the float convolutions of an INT8 engine take; it need not be on this machine.
+        path: JSON where it is called .json, else TOML.
+
+    Raises:
+        BadInputError: A model that cannot be read, or a place that cannot be written.
+    """
+    proto = load_onnx(onnx_of(find_model(model))).proto
+    check_writable(path)
+    plan = default_plan(proto, precision, beside_int8(backend))
+    write_text(path, plan.to_json() + "\n" if path.suffix == ".json" else plan_to_toml(plan, assign(proto, plan)))
+    return plan

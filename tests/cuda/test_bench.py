@@ -1,0 +1,162 @@
+"""The bench over lanes of the CUDA runtime. On the double no figure says anything about speed; none is looked at."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgeseg.cli import run as edgeseg
+from edgeseg.graph.cost import convolution_costs
+from edgeseg.graph.files import load_onnx
+from edgeseg.runtime.bench.bench import bench
+from edgeseg.runtime.bench.frames import synthetic_frames
+from edgeseg.runtime.bench.gpu_device import copy_bytes_per_second, gpu_bus_id, read_attributes
+from edgeseg.runtime.bench.plan import BenchPlan, rule_within
+from edgeseg.runtime.bench.report import BenchReport
+from edgeseg.runtime.bench.subject import Subject
+from edgeseg.runtime.bench.targets import LaneTarget, Layout, target_of
+from edgeseg.runtime.cuda.device_frames import PackedFrame
+from edgeseg.runtime.cuda.session import CudaOptions
+
+PLAN = BenchPlan(rates=(Fraction(100),), lanes=(1, 3), batches=(1, 2), rule=rule_within(0.2))
+FRAME = np.random.default_rng(3).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def subject(standin: Callable[..., Any], small_onnx: Path) -> Subject:
+    """The stand-in engine, opened in any layout."""
+
+    def open_target(layout: Layout) -> Any:
+        options = CudaOptions(lanes=layout.lanes, frame_bytes=layout.frame_bytes, stage_times=layout.stage_times)
+        return target_of(lambda: standin(small_onnx, options), layout.lanes, 8)
+
+    costs = convolution_costs(load_onnx(small_onnx).proto)
+    return Subject(open_target, "tensorrt", "stand-in", False, costs)
+
+
+@pytest.mark.parametrize("integrated", [0, 1], ids=["discrete", "integrated"])
+def test_a_whole_bench(double: Any, subject: Subject, integrated: int) -> None:
+    double.set("integrated", integrated)
+    report = bench(subject, synthetic_frames(30, 40), PLAN)
+    assert double.live() == (0, 0), "everything was given back"
+    assert report.gpu is not None and report.settings.frames_pinned and report.settings.threads is None
+    copy = [] if integrated else ["copy"]
+    assert list(report.stages) == [*copy, "pre", "infer", "post", "launch", "scale"]
+    assert [paced.rate_hz for paced in report.paced] == [100]
+    lanes = {point.lanes: point for point in report.throughput if point.kind == "lanes"}
+    assert lanes[1].frames_per_second and lanes[3].frames_per_second and lanes[3].threads is None
+    batches = {point.batch: point for point in report.throughput if point.kind == "batch"}
+    assert batches[1].series is not None and "one frame at a time" in str(batches[2].skipped)
+    assert report.roofline is not None and report.roofline.layers[0].name == "stem"
+    assert "measured in this run" in report.roofline.peaks.memory_source
+    assert BenchReport.from_json(report.to_json()) == report
+
+
+def test_lanes_that_do_not_fit_are_skipped_and_leave_nothing(double: Any, subject: Subject) -> None:
+    double.set("mem_mb", 140)  # room for the measurement of the memory, and for few lanes with large frames
+    plan = BenchPlan(rates=(), lanes=(1, 64), batches=(), roofline=False, rule=rule_within(0.1))
+    report = bench(subject, synthetic_frames(1000, 1000), plan)
+    few, many = report.throughput
+    assert few.frames_per_second and many.frames_per_second is None
+    assert "no memory left" in str(many.skipped)
+    assert double.live() == (0, 0)
+
+
+@pytest.mark.parametrize("integrated", [0, 1], ids=["discrete", "integrated"])
+def test_timed_stages_follow_each_other_and_change_no_result(
+    double: Any, standin: Callable[..., Any], small_onnx: Path, integrated: int
+) -> None:
+    double.set("integrated", integrated)
+    plain = standin(small_onnx)
+    plain.submit(FRAME, "rgb")
+    expected = plain.result().copy()
+    assert plain.stage_times_ns is None
+    plain.close()
+    timed = standin(small_onnx, CudaOptions(lanes=2, stage_times=True))
+    double.set("delay_us", 2000)
+    timed.submit(FRAME, "rgb")
+    timed.submit(FRAME, "rgb")
+    for _ in range(2):
+        np.testing.assert_array_equal(timed.result(), expected)
+        times = timed.stage_times_ns
+        assert list(times) == (["pre", "infer", "post"] if integrated else ["copy", "pre", "infer", "post"])
+        assert all(taken >= 0 for taken in times.values())
+        assert sum(times.values()) >= 2_000_000, "at least the delay of one operation on the double"
+    timed.close()
+    assert double.live() == (0, 0)
+
+
+def test_frames_and_results_on_the_device_are_timed_too(
+    double: Any, standin: Callable[..., Any], small_onnx: Path
+) -> None:
+    from device_producer import Interface, Produced
+
+    session = standin(small_onnx, CudaOptions(frame_bytes=1, results="device", stage_times=True))
+    produced = Produced(FRAME, 3 * FRAME.shape[1])
+    double.set("delay_us", 2000)
+    for _ in range(2):
+        session.submit_device(PackedFrame(Interface(produced), "rgb24"))
+        session.finish_device()
+        times = session.stage_times_ns
+        assert list(times) == ["copy", "pre", "infer", "post"]
+        assert min(times.values()) >= 0 and times["infer"] > 0
+    produced.free()
+    session.close()
+    assert double.live() == (0, 0)
+
+
+def test_the_command_benches_a_tensorrt_engine_lane_by_lane(
+    double: Any, build: Callable[..., Path], library: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On the stand-in for TensorRT; nothing stays allocated in the command's own process."""
+    engine = build()
+    library.unlink()
+    words = ["--size", "40x30", "--rate", "none", "--lanes", "1,2", "--batch", "1,2", "--seconds", "0.2", "--json"]
+    assert edgeseg(["bench", str(engine), *words]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["backend"], report["settings"]["frames_pinned"]) == ("tensorrt", True)
+    lanes = [point for point in report["throughput"] if point["kind"] == "lanes"]
+    assert [point["lanes"] for point in lanes] == [1, 2] and all(point["frames_per_second"] for point in lanes)
+    assert list(report["stages"]) == ["copy", "pre", "infer", "post", "launch", "scale"]
+    assert {line.split()[0] for line in library.read_text().splitlines()} == {str(os.getpid())}
+    assert double.live() == (0, 0)
+
+
+def test_a_lane_that_times_nothing_makes_no_call_more(
+    double: Any, standin: Callable[..., Any], small_onnx: Path
+) -> None:
+    calls = ("cuEventRecord", "cuEventRecordWithFlags", "cuEventElapsedTime", "cuEventCreate")
+    target = LaneTarget(standin(small_onnx))
+    before = {call: double.count(call) for call in calls}
+    for _ in range(10):
+        target.run(FRAME)
+    spent = {call: double.count(call) - before[call] for call in calls}
+    assert spent == {"cuEventRecord": 10, "cuEventRecordWithFlags": 0, "cuEventElapsedTime": 0, "cuEventCreate": 0}
+    target.close()
+
+
+@pytest.mark.parametrize("use", range(1, 6))
+def test_a_timed_lane_that_cannot_be_made_leaves_nothing(
+    double: Any, standin: Callable[..., Any], small_onnx: Path, use: int
+) -> None:
+    double.faults(f"cuEventCreate:{use}=2")
+    with pytest.raises(Exception, match=r"memory|event"):
+        standin(small_onnx, CudaOptions(stage_times=True))
+    assert double.live() == (0, 0)
+
+
+def test_what_the_gpu_tells(double: Any, standin: Callable[..., Any], small_onnx: Path) -> None:
+    session = standin(small_onnx)
+    attributes = read_attributes()
+    assert (attributes.compute_capability, attributes.multiprocessors, attributes.clock_khz) == ((8, 7), 1, 1_000_000)
+    assert copy_bytes_per_second() > 0
+    assert gpu_bus_id()
+    session.close()
+    assert double.live() == (0, 0)
