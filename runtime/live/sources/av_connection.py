@@ -120,11 +120,11 @@ class AvConnection:
 def open_network(url: str, options: SourceOptions, hardware: Any = None) -> InputContainer:
     """Connect to an RTSP or HTTP server.
 
-    FFmpeg is told to hold nothing back: no probing beyond a second, no reordering of UDP packets beyond 0.1 s.
+    FFmpeg holds back what it probes, a second at most, and UDP packets that are out of order, 0.1 s at most. What was
+    probed comes at once and is soon worked off; its flag ``nobuffer`` would throw it away with the first key frame.
     """
     settings = {
         "protocol_whitelist": NETWORK_PROTOCOLS,
-        "fflags": "nobuffer",
         "analyzeduration": "1000000",
         "probesize": "1000000",
         "max_delay": "100000",

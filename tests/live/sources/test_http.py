@@ -27,7 +27,7 @@ class Handler(BaseHTTPRequestHandler):
         status, kind, data = self.answers.get(self.path, (404, "text/plain", b""))
         self.send_response(status)
         self.send_header("Content-Type", kind)
-        self.send_header("Connection", "close")
+        self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
 
