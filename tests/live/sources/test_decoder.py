@@ -171,3 +171,15 @@ def test_times_are_the_streams_own(tmp_path: Path, numbered: Any, videos: Any) -
     path = videos.write(tmp_path / "vfr.mkv", images, pts=pts, time_base=Fraction(1, 100), options=LOW)
     pictures, _ = decoded(path)
     assert [entry.time_s for entry in pictures] == [Fraction(time, 100) for time in pts]
+
+
+@pytest.mark.parametrize("number", [1, 9])
+def test_a_deinterlaced_picture_keeps_its_matrix(tmp_path: Path, videos: Any, number: int) -> None:
+    def name_matrix(stream: Any) -> None:
+        stream.codec_context.colorspace = number
+
+    options = LOW | {"x264-params": "interlaced=1:tff=1"}
+    images = [np.full((64, 128, 3), 90, np.uint8)] * 6
+    pictures, decoder = decoded(videos.write(tmp_path / "a.mkv", images, options=options, prepare=name_matrix))
+    assert {entry.picture.matrix for entry in pictures} == {{1: "bt709", 9: "bt2020"}[number]}
+    assert decoder.timing.states_matrix

@@ -23,7 +23,7 @@ class Handler(BaseHTTPRequestHandler):
 
     answers: dict[str, tuple[int, str, bytes]]
 
-    def do_GET(self) -> None:  # noqa: N802 - http.server's name
+    def do_GET(self) -> None:
         status, kind, data = self.answers.get(self.path, (404, "text/plain", b""))
         self.send_response(status)
         self.send_header("Content-Type", kind)
