@@ -15,7 +15,8 @@ HAS_NVCC := $(wildcard $(CUDA_HOME)/bin/nvcc)
 # The versions of TensorRT by whose stubs the calls are checked (ci/tensorrt-stubs).
 TENSORRT_STUBS := 10.3.0 10.13.0.35 11.4.0.106
 
-.PHONY: demo test test-all test-base test-cuda-double cuda-double lint tensorrt-types format system-packages clean
+.PHONY: demo test test-all test-base test-cuda-double cuda-double gpu gpu-wheels lint tensorrt-types format \
+	system-packages clean
 
 demo: $(INSTALLED)
 	$(BIN)/edgeseg demo --out demo
@@ -36,12 +37,24 @@ test-base:
 
 # In a pytest of its own: the double stands in for libcuda, of which there is one a process.
 test-cuda-double: $(if $(HAS_NVCC),cuda-double)
-	EDGESEG_CUDA_DOUBLE=$(CUDA_DOUBLE) $(BIN)/python -m pytest tests/cuda
+	EDGESEG_CUDA_DOUBLE=$(CUDA_DOUBLE) $(BIN)/python -m pytest tests/cuda tests/gpu
 
 cuda-double: $(INSTALLED)
 	tests/cuda_double/build.sh $(CUDA_DOUBLE)
 	$(BIN)/pip install --quiet --constraint constraints.txt 'cuda-bindings>=13,<14' mako platformdirs pytools
 	tests/cuda_double/build_pycuda.sh $(BIN)/python $(CUDA_DOUBLE) $(CUDA_DOUBLE)/wheels
+
+# On a machine with an NVIDIA GPU: tests and benchmarks of the CUDA runtime, in under ten minutes. Needs no .venv.
+GPU_LIMIT_S ?= 570
+GPU_WHEELS ?= wheels
+gpu:
+	$(PYTHON) ci/gpu.py --limit-s $(GPU_LIMIT_S) --wheels $(GPU_WHEELS)
+
+# What `make gpu` needs where there is no network; here, for Python $(GPU_PYTHON_VERSION) on x86-64.
+GPU_PYTHON_VERSION ?= 3.12
+GPU_PYTHON ?= python$(GPU_PYTHON_VERSION)
+gpu-wheels: $(if $(HAS_NVCC),cuda-double)
+	ci/gpu-wheels.sh wheels $(GPU_PYTHON_VERSION) $(GPU_PYTHON) $(CUDA_DOUBLE)
 
 lint: $(INSTALLED) tensorrt-types
 	$(BIN)/ruff check .

@@ -175,7 +175,7 @@ class VerdictLimits(Part):
 
 
 class ConfidenceInterval(Part):
-    """A bootstrap interval for the mean Dice drop."""
+    """A bootstrap interval for a mean over images."""
 
     low: float
     high: float

@@ -160,7 +160,7 @@ def _train(paths: _Paths, say: Say, track: Track) -> None:
     def report(row: Epoch, record: RunRecord) -> None:
         say(f"             epoch {row.epoch:2d}  loss {row.train_loss:.3f}  validation Dice {row.validation_dice:.4f}")
 
-    train(paths.data, paths.run, recipe, resume=record.is_file(), report=report, track=track)
+    train(paths.data, paths.run, recipe, resume=(paths.run / RUN_RECIPE).is_file(), report=report, track=track)
 
 
 def _export(paths: _Paths, say: Say, track: Track) -> None:

@@ -1,19 +1,38 @@
-"""Overlap measures, per image; the mean over images is taken last (as Kvasir-SEG and its leaderboards do)."""
+"""What one predicted mask is worth against its ground truth; means over images are taken last, as Kvasir-SEG does.
+
+One convention for empty masks holds for every measure: both empty is the best value there is, one empty the worst.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeseg.boundary import border_distances, hausdorff_95_px, surface_dice
 from edgeseg.values import Part
+
+TOLERANCE_PX = 2.0
+"""Of the surface Dice where the caller names none."""
 
 
 class ImageScore(Part):
-    """The overlap of one predicted mask with its ground truth."""
+    """One predicted mask against its ground truth, at the image's own size."""
 
     name: str
     dice: float
     iou: float
+    sensitivity: float
+    """Share of the polyp's pixels that the mask marks."""
+    precision: float
+    """Share of the mask's pixels that lie on the polyp."""
+    hd95_px: float
+    """95th percentile Hausdorff distance; the picture's diagonal where one of the masks is empty."""
+    surface_dice: float
+    """Share of both borders within the tolerance."""
+    polyp_share: float
+    """Of the picture, by ground truth; 0 where there is nothing to find."""
+    mask_share: float
+    """Of the picture, marked by the network."""
 
 
 def dice_per_image(predicted: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:
@@ -23,23 +42,61 @@ def dice_per_image(predicted: NDArray[np.uint8], truth: NDArray[np.uint8]) -> fl
         predicted: uint8 [H,W]; anything above 0 is foreground.
         truth: uint8 [H,W], likewise.
     """
-    intersection, total = _overlap(predicted, truth)
-    return 1.0 if total == 0 else 2.0 * intersection / total
+    both, marked, true = _areas(predicted, truth)
+    return 1.0 if marked + true == 0 else 2.0 * both / (marked + true)
 
 
 def iou_per_image(predicted: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:
     """Intersection over union (Jaccard index) of two masks; empty against empty is 1."""
-    intersection, total = _overlap(predicted, truth)
-    return 1.0 if total == 0 else intersection / (total - intersection)
+    both, marked, true = _areas(predicted, truth)
+    return 1.0 if marked + true == 0 else both / (marked + true - both)
 
 
-def score_image(name: str, predicted: NDArray[np.uint8], truth: NDArray[np.uint8]) -> ImageScore:
-    """Both measures of one image."""
-    return ImageScore(name=name, dice=dice_per_image(predicted, truth), iou=iou_per_image(predicted, truth))
+def sensitivity_per_image(predicted: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:
+    """Share of the true pixels that are marked (recall); 1 where both masks are empty, 0 where one is."""
+    both, marked, true = _areas(predicted, truth)
+    return 1.0 if marked + true == 0 else both / max(true, 1)
 
 
-def _overlap(predicted: NDArray[np.uint8], truth: NDArray[np.uint8]) -> tuple[int, int]:
+def precision_per_image(predicted: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:
+    """Share of the marked pixels that are true; 1 where both masks are empty, 0 where one is."""
+    both, marked, true = _areas(predicted, truth)
+    return 1.0 if marked + true == 0 else both / max(marked, 1)
+
+
+def score_image(
+    name: str, predicted: NDArray[np.uint8], truth: NDArray[np.uint8], tolerance_px: float = TOLERANCE_PX
+) -> ImageScore:
+    """Every measure of one image.
+
+    Args:
+        name: Of the image.
+        predicted: uint8 [H,W]; anything above 0 is foreground.
+        truth: uint8 [H,W], likewise.
+        tolerance_px: Of the surface Dice.
+    """
+    distances = border_distances(predicted, truth)
+    return ImageScore(
+        name=name,
+        dice=dice_per_image(predicted, truth),
+        iou=iou_per_image(predicted, truth),
+        sensitivity=sensitivity_per_image(predicted, truth),
+        precision=precision_per_image(predicted, truth),
+        hd95_px=hausdorff_95_px(distances),
+        surface_dice=surface_dice(distances, tolerance_px),
+        polyp_share=marked_share(truth),
+        mask_share=marked_share(predicted),
+    )
+
+
+def marked_share(mask: NDArray[np.uint8]) -> float:
+    """Share of a picture that its mask marks, 0 to 1."""
+    return int(np.count_nonzero(mask)) / mask.size
+
+
+def _areas(predicted: NDArray[np.uint8], truth: NDArray[np.uint8]) -> tuple[int, int, int]:
+    """Pixels that both mark, that are marked, that are true."""
     if predicted.shape != truth.shape:
         raise ValueError(f"masks of different shapes: {predicted.shape} and {truth.shape}")
     a, b = predicted > 0, truth > 0
-    return int(np.count_nonzero(a & b)), int(np.count_nonzero(a)) + int(np.count_nonzero(b))
+    return int(np.count_nonzero(a & b)), int(np.count_nonzero(a)), int(np.count_nonzero(b))

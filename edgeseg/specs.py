@@ -83,6 +83,8 @@ class Provenance(Part):
     seed: int | None = None
     source_sha256: str | None = None
     """The file of others that an imported network was made from."""
+    threshold: float = pydantic.Field(default=0.5, gt=0, lt=1)
+    """What the graph's 0.5 was on the probability of the network as trained."""
     metrics: dict[str, float] = pydantic.Field(default_factory=dict)
     tools: dict[str, str] = pydantic.Field(default_factory=dict)
     """Versions of what made it."""

@@ -54,7 +54,8 @@ def render_card(facts: CardFacts) -> str:
             f"- Network: {model.architecture}{encoder}, {facts.parameters / 1e6:.2f} M parameters, "
             f"{facts.multiply_adds / 1e9:.2f} G multiply-adds a frame",
             f"- Input: uint8 RGB frames, stretched to {model.width}x{model.height}; normalisation is inside the graph",
-            f"- Output: probability of {', '.join(model.classes)}; a pixel counts from 0.5 on",
+            f"- Output: probability of {', '.join(model.classes)}; "
+            f"a pixel counts from 0.5 on{_meant(provenance.threshold)}",
             "- Weights: stored as FP16; before that rounding the graph was within "
             f"{metrics['max_probability_difference']:.1g} of PyTorch on {metrics['parity_inputs']:.0f} frames",
             f"- Calibration: ranges on {facts.calibration_images} images of the train split",
@@ -84,3 +85,7 @@ def render_card(facts: CardFacts) -> str:
             "",
         ]
     )
+
+
+def _meant(threshold: float) -> str:
+    return "" if threshold == 0.5 else f", which is {threshold:g} of the network as trained"

@@ -20,10 +20,13 @@ from edgeseg.export.naming import with_readable_names
 from edgeseg.export.parity import check_parity
 from edgeseg.files import check_writable, write_bytes
 from edgeseg.graph.files import parse_onnx, serialize, with_metadata
+from edgeseg.graph.threshold import with_threshold
 from edgeseg.optional import require
 from edgeseg.runtime.backends.onnxruntime_session import OnnxRuntimeSession
+from edgeseg.runtime.evaluation.shifted_session import ShiftedSession
 from edgeseg.runtime.session import FrameBatch, SessionInfo
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME, ModelMetadata, ModelSpec, PreprocessSpec, Provenance
+from edgeseg.threshold import read_threshold
 from edgeseg.train.predictor import TorchSession, open_run
 from edgeseg.train.record import RUN_RECORD, RunRecord
 
@@ -59,42 +62,50 @@ class ContractGraph(nn.Module):
         return torch.softmax(logits, dim=1) if self.output == "softmax" else torch.sigmoid(logits)
 
 
-def export_run(run: Path, out: Path, frames: Sequence[FrameBatch] = ()) -> ModelMetadata:
+def export_run(run: Path, out: Path, frames: Sequence[FrameBatch] = (), threshold: str | None = None) -> ModelMetadata:
     """Export the best checkpoint of a RUN.
 
     Args:
         run: The RUN folder.
         out: The .onnx file to write.
         frames: Real inputs at the network's size, uint8 [N,H,W,3], for the parity check; noise is checked besides.
+        threshold: What the graph's 0.5 shall mean: a number, or the file of a choice for this RUN; None leaves it.
 
     Returns:
         The metadata inside the file; its provenance holds the parity that was measured.
 
     Raises:
         ToleranceError: The graph differs from PyTorch; the worst input is saved beside `out`.
+        MismatchError: The threshold was chosen for another model.
+        UsageError: A threshold that is none, or a network of several classes, which has none.
     """
     check_writable(out)
     session = open_run(run)
-    metadata, proto = onnx_from_session(session, RunRecord.read(run / RUN_RECORD), frames, out)
+    metadata, proto = onnx_from_session(session, RunRecord.read(run / RUN_RECORD), frames, out, threshold)
     write_bytes(out, serialize(proto))
     return metadata
 
 
 def onnx_from_session(
-    session: TorchSession, record: RunRecord, frames: Sequence[FrameBatch], out: Path
+    session: TorchSession, record: RunRecord, frames: Sequence[FrameBatch], out: Path, threshold: str | None = None
 ) -> tuple[ModelMetadata, onnx.ModelProto]:
     """Export a loaded network, check parity, attach the metadata; see `export_run`."""
     info = session.info
+    moved_to = 0.5 if threshold is None else read_threshold(threshold, info.sha256)
+    reference = session if moved_to == 0.5 else ShiftedSession(session, moved_to)
     proto = with_readable_names(contract_graph(session.network.network, info.model, info.preprocess))
+    if moved_to != 0.5:
+        proto = with_threshold(proto, moved_to)
     onnx_session = OnnxRuntimeSession(
         serialize(proto), SessionInfo(info.model, info.preprocess, "onnxruntime", "fp32", "")
     )
     noise = np.random.default_rng(0).integers(0, 256, (2, *info.model.input_shape), dtype=np.uint8)
-    difference = check_parity(session, onnx_session, [*frames, noise], out)
+    difference = check_parity(reference, onnx_session, [*frames, noise], out)
     provenance = Provenance(
         data_sha256=record.data_sha256,
         recipe_sha256=record.recipe_sha256,
         seed=record.seed,
+        threshold=moved_to,
         metrics={
             "validation_dice": record.best_validation_dice,
             "max_probability_difference": difference,

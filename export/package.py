@@ -40,6 +40,8 @@ class PackageOptions:
     """On what terms the weights may be used, given those of the training data."""
     images: int = 256
     """For the calibration."""
+    threshold: str | None = None
+    """What the graph's 0.5 shall mean: a number, or the file of a choice for this RUN; None leaves it."""
 
 
 def package_run(run: Path, out: Path, options: PackageOptions, track: Track = silent) -> CardFacts:
@@ -62,7 +64,7 @@ def package_run(run: Path, out: Path, options: PackageOptions, track: Track = si
     with atomic_folder(out) as folder:
         path = folder / PACKAGE_ONNX
         frames = parity_inputs(options.data, session.info.model)
-        metadata, proto = onnx_from_session(session, record, frames, out.with_suffix(".onnx"))
+        metadata, proto = onnx_from_session(session, record, frames, out.with_suffix(".onnx"), options.threshold)
         small = with_fp16_stored_weights(proto)
         write_bytes(path, serialize(small))
         artifact = load_onnx(path)

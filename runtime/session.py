@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edgeseg.artifacts import Precision
 from edgeseg.errors import BadInputError
-from edgeseg.frames import Frame, Mask, Probability, mask_from_probability, resize_to_network
+from edgeseg.frames import Frame, Mask, Probability, mask_from_probability, resize_to_network, scale_plane
 from edgeseg.specs import Crop, ModelSpec, PreprocessSpec
 
 FrameBatch = NDArray[np.uint8]
@@ -90,7 +90,16 @@ def probability_of(session: Session, frame: Frame, colour_order: ColourOrder = "
     return probability
 
 
-def mask_at_frame(session: Session, probability: Probability, height: int, width: int) -> Mask:
+class Informed(Protocol):
+    """Whatever knows what runs: sessions, engines, pools."""
+
+    @property
+    def info(self) -> SessionInfo:
+        """What runs."""
+        ...
+
+
+def mask_at_frame(session: Informed, probability: Probability, height: int, width: int) -> Mask:
     """The mask of a probability map at the frame's size, uint8 [height,width].
 
     With a crop, everything outside it is background.
@@ -103,6 +112,18 @@ def mask_at_frame(session: Session, probability: Probability, height: int, width
         probability, crop.height, crop.width
     )
     return mask
+
+
+def marked_at_frame(session: Informed, probability: Probability, height: int, width: int) -> Probability:
+    """How likely each pixel of the whole frame is marked, float32 [1,h,w] of any size; outside a crop nothing is."""
+    marked = probability if probability.shape[0] == 1 else 1 - probability[:1]
+    crop = session.info.preprocess.crop
+    if crop is None:
+        return marked
+    whole = np.zeros((1, height, width), np.float32)
+    inside = scale_plane(marked[0], crop.height, crop.width)
+    whole[0, crop.top : crop.top + crop.height, crop.left : crop.left + crop.width] = inside
+    return whole
 
 
 def segment(session: Session, frame: Frame) -> Mask:

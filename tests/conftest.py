@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
+import hypothesis
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -21,10 +21,19 @@ from edgeseg.images import write_png
 from edgeseg.optional import is_installed
 from edgeseg.specs import ModelMetadata, ModelSpec, PreprocessSpec
 
-NEED_TORCH = ["train", "export/test_onnx_from_run.py", "export/test_package.py"]
+NEED_TORCH = [
+    "train",
+    "export/test_onnx_from_run.py",
+    "export/test_package.py",
+    "export/test_threshold_export.py",
+]
 collect_ignore = [] if is_installed("torch") else NEED_TORCH
 
 TINY_SIZE = 32
+
+# A machine that is busy with something else makes no property false.
+hypothesis.settings.register_profile("edgeseg", deadline=None)
+hypothesis.settings.load_profile("edgeseg")
 
 
 def pytest_report_header() -> str | None:
@@ -148,6 +157,8 @@ class Videos:
         prepare: Callable[[Any], None] = lambda stream: None,
     ) -> Path:
         """Encode RGB pictures; 4:4:4 where a side is odd. `prepare` may change the stream before the first one."""
+        import av
+
         height, width = images[0].shape[:2]
         with av.open(str(path), "w", options=container_options or {}) as container:
             stream: Any = container.add_stream("libx264", rate=25, options=options or {"preset": "ultrafast"})
@@ -164,6 +175,8 @@ class Videos:
 
     @staticmethod
     def read(path: Path) -> DecodedVideo:
+        import av  # here: tests/gpu must do without it
+
         with av.open(str(path)) as container:
             frames = list(container.decode(video=0))
         images = [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in frames]

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.errors import MismatchError
+from edgeseg.packages import RUN_CHECKPOINT
 from edgeseg.specs import ModelSpec
 from edgeseg.train.architectures.registry import network_from_recipe
-from edgeseg.train.checkpoint import load_best
+from edgeseg.train.checkpoint import load_best, load_weights
 from edgeseg.train.network import NormalisedNetwork
 
 
@@ -29,6 +30,12 @@ class Teacher:
     def __init__(self, networks: Sequence[nn.Module], share: float) -> None:
         self.networks = [network.eval().requires_grad_(False) for network in networks]
         self.share = share
+
+    def to(self, device: torch.device) -> Teacher:
+        """Move the networks to a device, in place."""
+        for network in self.networks:
+            network.to(device)
+        return self
 
     @torch.no_grad()
     def targets(self, images: Tensor, masks: Tensor) -> Tensor:
@@ -57,7 +64,7 @@ def teacher_from_runs(runs: Sequence[Path], share: float, student: ModelSpec) ->
 
     Raises:
         BadInputError: A RUN is not complete.
-        MismatchError: It segments other classes than the student.
+        MismatchError: It segments other classes than the student, or its weights belong to another architecture.
     """
     networks = []
     for run in runs:
@@ -67,7 +74,7 @@ def teacher_from_runs(runs: Sequence[Path], share: float, student: ModelSpec) ->
                 f"{run} cannot teach this network", found=recipe.model_spec().classes, expected=student.classes
             )
         network = network_from_recipe(recipe.model, pretrained=False)
-        network.load_state_dict(weights)
+        load_weights(run / RUN_CHECKPOINT, network, weights)
         networks.append(
             NormalisedNetwork(network, recipe.preprocess_spec()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         )

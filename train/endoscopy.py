@@ -22,7 +22,8 @@ def sometimes(images: Tensor, probability: float, degradation: Degradation) -> T
     if not len(chosen):
         return images
     images = images.clone()
-    images[chosen] = degradation(images[chosen])
+    with images.device:  # what a degradation draws is drawn where the pictures are
+        images[chosen] = degradation(images[chosen])
     return images
 
 

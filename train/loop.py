@@ -1,60 +1,45 @@
 """The training loop on Lightning Fabric.
 
-Every epoch is seeded by (seed, epoch) alone, so a training that was cut off and resumed sees what it would have seen.
+Every epoch's order is seeded by (seed, epoch) and every step by (seed, epoch, step), and by nothing else, so a training
+that was cut off and resumed sees what it would have seen.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from edgeseg.dataset import Pair
-from edgeseg.errors import BadInputError, MismatchError
-from edgeseg.optional import require
-from edgeseg.packages import RUN_CHECKPOINT
-from edgeseg.progress import Track, silent
+from edgeseg.errors import MismatchError
+from edgeseg.progress import Say, Track, quiet, silent
 from edgeseg.runtime.verify.evaluation import evaluate
-from edgeseg.train import checkpoint
 from edgeseg.train.architectures.registry import network_from_recipe
 from edgeseg.train.augmentation import augmentation_from_recipe
 from edgeseg.train.averaging import averaged
 from edgeseg.train.distillation import Teacher
+from edgeseg.train.feeding import WaitClock, ahead, share_of
+from edgeseg.train.loss_watch import LOOK_EVERY, LossWatch, NotFiniteLossError, diverged
 from edgeseg.train.losses import LOSSES
 from edgeseg.train.network import NormalisedNetwork
+from edgeseg.train.optimisation import Descent
 from edgeseg.train.predictor import session_from_network
+from edgeseg.train.processes import Launch, lost_process_named, open_fabric
 from edgeseg.train.recipe import Recipe
-from edgeseg.train.record import Epoch
-from edgeseg.train.samples import Samples, batches, plan_batches, resized
+from edgeseg.train.record import Epoch, Progress
+from edgeseg.train.reproducibility import epoch_seed, step_seed
+from edgeseg.train.resuming import Keeper
+from edgeseg.train.samples import Samples, batches, plan_batches, resized, sizes_px
 
 Report = Callable[[Epoch], None]
-
-
-@dataclass
-class Progress:
-    """How far a training has come; what `last.pt` keeps beside weights and optimiser."""
-
-    history: list[Epoch] = field(default_factory=list)
-
-    @property
-    def next_epoch(self) -> int:
-        """Number of the epoch to run next, from 1."""
-        return len(self.history) + 1
-
-    @property
-    def best(self) -> Epoch:
-        """The epoch of the highest validation Dice, the first of equals."""
-        return max(self.history, key=lambda row: row.validation_dice)
-
-    def exhausted(self, patience: int) -> bool:
-        """Whether early stopping says that it is enough."""
-        return patience > 0 and bool(self.history) and self.history[-1].epoch - self.best.epoch >= patience
+Batch = tuple[Tensor, Tensor, tuple[int, int]]
+"""Images and masks of a step, and the height and width at which the network sees them."""
 
 
 class Trainer:
@@ -62,11 +47,12 @@ class Trainer:
 
     Args:
         recipe: What to do.
-        run: The RUN folder, which exists.
+        run: The RUN folder; exists when `fit` is called.
         samples: The training split in memory.
-        negatives: Pictures that show nothing to find, in memory; None trains without.
-        teacher: What softens the targets; None trains on the masks alone.
         validation: Pairs whose mean Dice, at their own size, chooses the best epoch.
+        negatives: Pictures that show nothing to find, in memory; None trains without.
+        teacher: What softens the targets; None trains on the masks alone. It moves to the device.
+        fabric: A launched Fabric; None makes one for one device.
     """
 
     def __init__(
@@ -77,41 +63,27 @@ class Trainer:
         validation: Sequence[Pair],
         negatives: Samples | None = None,
         teacher: Teacher | None = None,
+        fabric: Any = None,
     ) -> None:
         self.recipe, self.run, self.samples, self.validation = recipe, run, samples, validation
-        self.negatives, self.teacher = negatives, teacher
+        self.negatives = negatives
         training = recipe.training
         self.plan = plan_batches(samples, negatives, training.batch_size, training.negative_share)
         self.progress = Progress()
-        torch.manual_seed(recipe.training.seed)
-        network = network_from_recipe(recipe.model)
-        self.fabric: Any = require("lightning_fabric").Fabric(
-            accelerator="auto", devices=1, precision=recipe.training.precision
-        )
-        network = NormalisedNetwork(network, recipe.preprocess_spec()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        optimiser = torch.optim.AdamW(
-            network.parameters(), lr=recipe.training.learning_rate, weight_decay=recipe.training.weight_decay
-        )
-        self.schedule = self._one_cycle(optimiser)
-        self.network, self.optimiser = self.fabric.setup(network, optimiser)
+        self.fabric = open_fabric(Launch(), training.precision) if fabric is None else fabric
+        self.teacher = None if teacher is None else teacher.to(self.fabric.device)
+        torch.manual_seed(training.seed)
+        network = NormalisedNetwork(network_from_recipe(recipe.model), recipe.preprocess_spec())
+        self.descent = Descent(self.fabric, network, training, training.epochs * self.plan.count)
         self.average = averaged(self.bare_network, training.ema_decay)
         self.augment = augmentation_from_recipe(recipe.augmentation)
-        self.loss = LOSSES[recipe.training.loss]
-
-    def _one_cycle(self, optimiser: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
-        """Rise and fall of the learning rate over all steps (Smith and Topin, 2017, arXiv:1708.07120)."""
-        training = self.recipe.training
-        steps = training.epochs * self.plan.count
-        total = max(steps, 4)  # the schedule divides by the lengths of its two phases
-        return torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, training.learning_rate, total_steps=total, pct_start=max(training.warmup, 2 / total)
-        )
+        self.loss = LOSSES[training.loss]
+        self.keeper = Keeper(run, recipe, self.descent, self.average, self.judged_network, self.fabric.world_size)
 
     @property
     def bare_network(self) -> NormalisedNetwork:
-        """The network without Fabric's wrapper, sharing its weights."""
-        module: NormalisedNetwork = self.network.module
-        return module
+        """The network without the wrappers of Fabric, DDP and the compiler, sharing its weights."""
+        return self.descent.bare_network
 
     @property
     def judged_network(self) -> NormalisedNetwork:
@@ -122,8 +94,8 @@ class Trainer:
         assert isinstance(module, NormalisedNetwork)
         return module
 
-    def start_from(self, weights: dict[str, Tensor]) -> int:
-        """Take over the weights of another training wherever name and shape agree.
+    def start_from(self, weights: Mapping[str, Tensor]) -> int:
+        """Take over the weights of another training wherever name and shape agree; before the first step.
 
         Returns:
             How many tensors were taken over.
@@ -139,82 +111,123 @@ class Trainer:
                 found=f"{len(weights)} tensors",
                 expected=f"names and shapes of {self.recipe.model.architecture}",
             )
-        self.bare_network.network.load_state_dict(fitting, strict=False)
-        self.average = averaged(self.bare_network, self.recipe.training.ema_decay)
+        for network in (self.bare_network, self.judged_network):
+            network.network.load_state_dict(fitting, strict=False)
         return len(fitting)
 
-    def resume(self) -> None:
-        """Take up the state of `last.pt`.
+    def resume(self, say: Say = quiet) -> bool:
+        """Take up the last state that was kept; where none was, the training starts with its first step.
+
+        Returns:
+            Whether there was one.
 
         Raises:
-            BadInputError: There is none.
-            MismatchError: It belongs to another recipe.
+            BadInputError: It cannot be read.
+            MismatchError: It belongs to another recipe or architecture.
         """
-        path = self.run / checkpoint.LAST
-        content = checkpoint.load(path)
-        checkpoint.check_recipe(path, content, self.recipe)
-        self.bare_network.network.load_state_dict(content["network"])
-        if self.average is not None:
-            self.average.load_state_dict(content["average"])
-        self.optimiser.load_state_dict(content["optimiser"])
-        self.schedule.load_state_dict(content["schedule"])
-        self.progress.history = [Epoch.model_validate(row) for row in content["history"]]
+        return self.keeper.resume(self.progress, say)
 
-    def fit(self, report: Report, track: Track = silent) -> None:
+    def fit(self, report: Report, track: Track = silent, checkpoint_minutes: float = 10.0) -> None:
         """Run the epochs that are left.
 
         Args:
-            report: Is called after each epoch, when its checkpoints are on disk.
+            report: Is called after each epoch in the first process, when its checkpoints are on disk.
             track: Draws the progress inside an epoch.
+            checkpoint_minutes: After so long without a checkpoint one is written inside an epoch.
+
+        Raises:
+            BadInputError: The loss is no finite number, or a checkpoint cannot be written.
+            LostProcessError: Another process has gone.
+        """
+        training = self.recipe.training
+        with lost_process_named(self.fabric.world_size):
+            while self.progress.next_epoch <= training.epochs and not self.progress.exhausted(training.patience):
+                row = self._epoch(self.progress.next_epoch, track, checkpoint_minutes * 60)
+                self.progress.history.append(row)
+                self.progress.losses = []
+                if self.fabric.is_global_zero:
+                    self.keeper.keep(self.progress)
+                    report(row)
+
+    def _epoch(self, number: int, track: Track, checkpoint_s: float) -> Epoch:
+        started = time.perf_counter()
+        losses, wait_share = self.train_epoch(number, track, checkpoint_s)
+        dice, iou = self._validate_once()
+        return Epoch(
+            epoch=number,
+            learning_rate=float(self.descent.schedule.get_last_lr()[0]),
+            train_loss=sum(losses) / len(losses),
+            validation_dice=dice,
+            validation_iou=iou,
+            seconds=time.perf_counter() - started,
+            data_wait_share=wait_share,
+        )
+
+    def train_epoch(
+        self, number: int, track: Track = silent, checkpoint_s: float = math.inf
+    ) -> tuple[list[float], float]:
+        """Run the steps of an epoch that are left.
+
+        Args:
+            number: Of the epoch, from 1.
+            track: Draws the progress.
+            checkpoint_s: After so long without a checkpoint one is written.
+
+        Returns:
+            The losses of all steps, and the share of the time that went into waiting for batches.
 
         Raises:
             BadInputError: The loss is no finite number.
         """
-        training = self.recipe.training
-        while self.progress.next_epoch <= training.epochs and not self.progress.exhausted(training.patience):
-            row = self._epoch(self.progress.next_epoch, track)
-            self.progress.history.append(row)
-            self._save()
-            report(row)
+        training, fabric, count = self.recipe.training, self.fabric, self.plan.count
+        done, started, clock = len(self.progress.losses), time.perf_counter(), WaitClock()
+        average = None if fabric.world_size == 1 else (lambda losses: fabric.all_reduce(losses, reduce_op="mean"))
+        watch = LossWatch(count, fabric.device, average, self.progress.losses)
+        steps = clock.timed(ahead(lambda: self.batches_of(number, done)))
+        self.descent.network.train()
+        saved = started
+        try:
+            for batch in track(steps, f"epoch {number}/{training.epochs}", count - done):
+                torch.manual_seed(step_seed(training.seed, number, watch.steps, fabric.global_rank))
+                watch.add(self._step(batch))
+                if watch.steps < count and self._agreed(time.perf_counter() - saved >= checkpoint_s, watch.steps):
+                    self.progress.losses = watch.values()
+                    if fabric.is_global_zero:
+                        self.keeper.keep_last(self.progress)
+                    saved = time.perf_counter()
+            losses = watch.values()
+        except NotFiniteLossError as error:
+            raise diverged(error, number, training.learning_rate) from error
+        return losses, clock.seconds / max(time.perf_counter() - started, 1e-9)
 
-    def _epoch(self, number: int, track: Track) -> Epoch:
-        training, started = self.recipe.training, time.perf_counter()
-        torch.manual_seed(training.seed * 100_003 + number)
-        steps = batches(self.samples, self.negatives, self.plan, seed=training.seed * 100_003 + number)
-        self.network.train()
-        losses = [self._step(*batch) for batch in track(steps, f"epoch {number}/{training.epochs}", self.plan.count)]
-        score = self._validate()
-        return Epoch(
-            epoch=number,
-            learning_rate=float(self.schedule.get_last_lr()[0]),
-            train_loss=sum(losses) / len(losses),
-            validation_dice=score[0],
-            validation_iou=score[1],
-            seconds=time.perf_counter() - started,
-        )
+    def _agreed(self, due: bool, step: int) -> bool:
+        """What the first process thinks, asked for now and then; clocks differ, and all must look at the same step."""
+        if self.fabric.world_size == 1:
+            return due
+        return step % LOOK_EVERY == 0 and bool(self.fabric.broadcast(due))
 
-    def _step(self, images: Tensor, masks: Tensor) -> float:
-        images, masks = self.fabric.to_device((images, masks))
-        images, masks = self.augment(*resized(images, masks, *self._batch_size_px()))
-        logits = self.network(images.contiguous(memory_format=torch.channels_last))
-        loss = self.loss(logits.float(), self._targets(images, masks))
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            lower = f"{self.recipe.training.learning_rate / 3:.1g}"
-            raise BadInputError(
-                "the training diverged",
-                found=f"a loss of {value} in epoch {self.progress.next_epoch}",
-                expected="a finite loss; the checkpoints of the last good epoch are kept",
-                next_command=f"edgeseg train DATA --out RUN --set training.learning_rate={lower}",
-            )
-        self.optimiser.zero_grad(set_to_none=True)
-        self.fabric.backward(loss)
-        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
-        self.optimiser.step()
-        self.schedule.step()
+    def batches_of(self, number: int, first: int = 0) -> Iterator[Batch]:
+        """What this process computes of an epoch, from a step on."""
+        seed = epoch_seed(self.recipe.training.seed, number)
+        steps = zip(batches(self.samples, self.negatives, self.plan, seed), sizes_px(self.recipe, seed), strict=False)
+        rank, world_size = self.fabric.global_rank, self.fabric.world_size
+        for (images, masks), size_px in itertools.islice(steps, first, None):
+            yield share_of(images, rank, world_size), share_of(masks, rank, world_size), size_px
+
+    def _step(self, batch: Batch) -> Tensor:
+        loss = self.loss_of(batch)
+        self.descent.step(loss)
         if self.average is not None:
             self.average.update_parameters(self.bare_network)
-        return value
+        return loss.detach()
+
+    def loss_of(self, batch: Batch) -> Tensor:
+        """The loss of a batch as it comes from the samples: moved, resized, augmented, run through the network."""
+        images, masks, size_px = batch
+        images, masks = self.fabric.to_device((images, masks))
+        images, masks = self.augment(*resized(images, masks, *size_px))
+        logits = self.descent.network(images.contiguous(memory_format=torch.channels_last))
+        return self.loss(logits.float(), self._targets(images, masks))
 
     def _targets(self, images: Tensor, masks: Tensor) -> Tensor:
         """What the logits are held against: the masks, softened by teachers and label smoothing."""
@@ -224,13 +237,11 @@ class Trainer:
         smoothing = self.recipe.training.label_smoothing
         return masks * (1 - 2 * smoothing) + smoothing if smoothing else masks
 
-    def _batch_size_px(self) -> tuple[int, int]:
-        """Height and width of this batch: the network's, or drawn from the recipe's sizes."""
-        model, sizes = self.recipe.model, self.recipe.training.sizes
-        if not sizes:
-            return model.height, model.width
-        height = sizes[int(torch.randint(len(sizes), ()))]
-        return height, height * model.width // model.height
+    def _validate_once(self) -> tuple[float, float]:
+        """The first process validates, the others wait for what it found."""
+        score = self._validate() if self.fabric.is_global_zero else (0.0, 0.0)
+        dice, iou = self.fabric.broadcast(score)
+        return dice, iou
 
     def _validate(self) -> tuple[float, float]:
         session = session_from_network(
@@ -238,18 +249,3 @@ class Trainer:
         )
         result = evaluate(session, self.validation)
         return result.mean_dice, result.mean_iou
-
-    def _save(self) -> None:
-        origin = {"recipe_sha256": self.recipe.sha256, "epoch": self.progress.history[-1].epoch}
-        if self.progress.best is self.progress.history[-1]:
-            best = {"network": self.judged_network.network.state_dict(), **origin}
-            checkpoint.save(self.run / RUN_CHECKPOINT, best)
-        state = {
-            **origin,
-            "network": self.bare_network.network.state_dict(),
-            "average": None if self.average is None else self.average.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "history": [row.model_dump() for row in self.progress.history],
-        }
-        checkpoint.save(self.run / checkpoint.LAST, state)

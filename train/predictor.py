@@ -12,7 +12,7 @@ from edgeseg.packages import RUN_CHECKPOINT
 from edgeseg.runtime.session import FrameBatch, ProbabilityBatch, SessionInfo
 from edgeseg.specs import ModelSpec, PreprocessSpec
 from edgeseg.train.architectures.registry import network_from_recipe
-from edgeseg.train.checkpoint import load_best
+from edgeseg.train.checkpoint import load_best, load_weights
 from edgeseg.train.network import NormalisedNetwork
 
 
@@ -62,11 +62,12 @@ def open_run(path: Path) -> TorchSession:
     """Load the best checkpoint of a RUN folder.
 
     Raises:
-        BadInputError: No checkpoint, or one of another network.
+        BadInputError: No checkpoint.
+        MismatchError: One of another recipe or architecture.
     """
     recipe, state = load_best(path)
     network = network_from_recipe(recipe.model, pretrained=False)
-    network.load_state_dict(state)
+    load_weights(path / RUN_CHECKPOINT, network, state)
     model, preprocess = recipe.model_spec(), recipe.preprocess_spec()
     return session_from_network(
         NormalisedNetwork(network, preprocess).eval(), model, preprocess, sha256_file(path / RUN_CHECKPOINT)

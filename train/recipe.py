@@ -82,6 +82,15 @@ class TrainingRecipe(Part):
     """Heights that the batches are resized to, one drawn for each batch; none trains at the network's size alone."""
     seed: int = pydantic.Field(default=0, ge=0)
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    """16-mixed scales its gradients and needs a GPU."""
+    gradient_clip: float = pydantic.Field(default=5.0, ge=0)
+    """Greatest 2-norm of all gradients together; 0 does not clip."""
+    deterministic: bool = False
+    """Let PyTorch use deterministic kernels alone; a CPU's are so anyway."""
+    compile: bool = False
+    """Compile the network with torch.compile; whether that pays, benchmarks/training_loop.py tells."""
+    sync_batchnorm: bool = False
+    """Batch statistics over all processes instead of each one's share; on GPUs."""
 
 
 class AugmentationRecipe(Part):

@@ -1,13 +1,14 @@
-"""What a RUN folder says of itself: `run.json`, `history.csv`, `curves.png`."""
+"""What a RUN folder says of itself: `run.json`, `history.csv`, `curves.png`; and how far its training has come."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgeseg.files import atomic_file, write_text
+from edgeseg.files import write_bytes, write_text
 from edgeseg.optional import require
 from edgeseg.values import Part, Value
 
@@ -26,6 +27,43 @@ class Epoch(Part):
     validation_dice: float
     validation_iou: float
     seconds: float
+    """Of training and validation; of an epoch that was cut off, since it was taken up again."""
+    data_wait_share: float | None = None
+    """Share of the training time in which the loop waited for its batches; None in older histories."""
+
+
+@dataclass
+class Progress:
+    """How far a training has come; what `last.pt` keeps beside weights and optimiser."""
+
+    history: list[Epoch] = field(default_factory=list)
+    """One row for each epoch done."""
+    losses: list[float] = field(default_factory=list)
+    """Of the steps done in the epoch after those; none between two epochs."""
+
+    @property
+    def next_epoch(self) -> int:
+        """Number of the epoch to run next, from 1."""
+        return len(self.history) + 1
+
+    @property
+    def best(self) -> Epoch:
+        """The epoch of the highest validation Dice, the first of equals; there must be one."""
+        return max(self.history, key=lambda row: row.validation_dice)
+
+    def exhausted(self, patience: int) -> bool:
+        """Whether early stopping says that it is enough."""
+        return patience > 0 and bool(self.history) and self.history[-1].epoch - self.best.epoch >= patience
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a training was made from, besides its recipe."""
+
+    data_sha256: str
+    """Of the train and validation pairs, of the negatives, and of the teachers' weights."""
+    start_sha256: str | None = None
+    """Of the checkpoint that it started from; None: from the recipe's own weights."""
 
 
 class RunRecord(Value):
@@ -33,10 +71,14 @@ class RunRecord(Value):
 
     finished: bool
     epochs: int
+    """Done so far."""
     best_epoch: int
+    """0 before the first one is done."""
     best_validation_dice: float
     data_sha256: str
-    """Of the train and validation pairs, and of the negatives."""
+    """Of the train and validation pairs, of the negatives, and of the teachers' weights."""
+    start_sha256: str | None = None
+    """Of the checkpoint that it started from; None: from the recipe's own weights."""
     recipe_sha256: str
     seed: int
     parameters: int
@@ -53,7 +95,11 @@ def write_history(run: Path, history: Sequence[Epoch]) -> None:
 
 
 def write_curves(run: Path, history: Sequence[Epoch]) -> None:
-    """Draw loss and validation Dice over the epochs."""
+    """Draw loss and validation Dice over the epochs.
+
+    Raises:
+        UnwritableError: The disk is full.
+    """
     require("matplotlib").use("Agg")
     pyplot = require("matplotlib.pyplot")
     epochs = [row.epoch for row in history]
@@ -69,6 +115,7 @@ def write_curves(run: Path, history: Sequence[Epoch]) -> None:
     for axis in (left, right):
         axis.grid(alpha=0.3)
         axis.xaxis.get_major_locator().set_params(integer=True)
-    with atomic_file(run / CURVES) as temporary:
-        figure.savefig(temporary, dpi=130)
+    with io.BytesIO() as stream:
+        figure.savefig(stream, format="png", dpi=130)
+        write_bytes(run / CURVES, stream.getvalue())
     pyplot.close(figure)

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -15,6 +14,8 @@ from edgeseg.dataset import Pair
 from edgeseg.frames import resize_mask_to_network, resize_to_network
 from edgeseg.images import read_rgb
 from edgeseg.progress import Track, silent
+from edgeseg.train.memory import Allocate, in_memory
+from edgeseg.train.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,16 @@ class Samples:
         return len(self.images)
 
 
-def load_samples(pairs: Sequence[Pair], height: int, width: int, track: Track = silent) -> Samples:
-    """Decode and resize pairs by the one resize; 4 bytes a pixel are kept.
+def load_samples(
+    pairs: Sequence[Pair], height: int, width: int, track: Track = silent, allocate: Allocate = in_memory
+) -> Samples:
+    """Decode and resize pairs by the one resize; 4 bytes a pixel are kept, where `allocate` says.
 
     Raises:
         BadInputError: A pair cannot be read, or its sizes differ.
     """
-    images = np.empty((len(pairs), height, width, 3), np.uint8)
-    masks = np.empty((len(pairs), height, width), np.uint8)
+    images = allocate((len(pairs), height, width, 3))
+    masks = allocate((len(pairs), height, width))
     for index, pair in enumerate(track(pairs, "reading images")):
         frame, mask = pair.read()
         images[index] = resize_to_network(frame, height, width)
@@ -45,16 +48,18 @@ def load_samples(pairs: Sequence[Pair], height: int, width: int, track: Track = 
     return Samples(torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(masks).unsqueeze(1))
 
 
-def load_negatives(images: Sequence[Path], height: int, width: int, track: Track = silent) -> Samples:
+def load_negatives(
+    images: Sequence[Path], height: int, width: int, track: Track = silent, allocate: Allocate = in_memory
+) -> Samples:
     """Decode and resize pictures that show nothing to find; their masks are empty.
 
     Raises:
         BadInputError: A picture cannot be read.
     """
-    frames = np.empty((len(images), height, width, 3), np.uint8)
+    frames = allocate((len(images), height, width, 3))
     for index, path in enumerate(track(images, "reading negatives")):
         frames[index] = resize_to_network(read_rgb(path), height, width)
-    empty = torch.zeros((len(images), 1, height, width), dtype=torch.uint8)
+    empty = torch.zeros((1, 1, 1, 1), dtype=torch.uint8).expand(len(images), 1, height, width)
     return Samples(torch.from_numpy(frames).permute(0, 3, 1, 2), empty)
 
 
@@ -93,6 +98,18 @@ def batches(samples: Samples, negatives: Samples | None, plan: BatchPlan, seed: 
             images = torch.cat([images, negatives.images[drawn]])
             masks = torch.cat([masks, negatives.masks[drawn]])
         yield images.float().div_(255.0), masks.float()
+
+
+def sizes_px(recipe: Recipe, seed: int) -> Iterator[tuple[int, int]]:
+    """Heights and widths of an epoch's batches, without end: the network's, or drawn from the recipe's sizes.
+
+    They depend on `seed` alone, so that all processes of a training work at the same size.
+    """
+    model, heights = recipe.model, recipe.training.sizes or (recipe.model.height,)
+    generator = torch.Generator().manual_seed(seed)
+    while True:
+        height = heights[int(torch.randint(len(heights), (), generator=generator))]
+        yield height, height * model.width // model.height
 
 
 def resized(images: Tensor, masks: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:

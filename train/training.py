@@ -2,25 +2,50 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
+import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import edgeseg
-from edgeseg.dataset import hash_files, hash_pairs, load_images, load_pairs
-from edgeseg.errors import BadInputError, MismatchError
-from edgeseg.files import check_writable, sha256_file, sha256_of_hashes, write_text
-from edgeseg.packages import RUN_CHECKPOINT, RUN_RECIPE
-from edgeseg.progress import Track, silent
+from edgeseg.dataset import Pair, hash_files, hash_pairs, load_images, load_pairs
+from edgeseg.errors import BadInputError
+from edgeseg.files import check_writable, sha256_file, sha256_of_hashes
+from edgeseg.packages import RUN_CHECKPOINT
+from edgeseg.progress import Say, Track, quiet, silent
+from edgeseg.train import run_folder
 from edgeseg.train.architectures.registry import parameter_count
 from edgeseg.train.checkpoint import load_best
 from edgeseg.train.distillation import teacher_from_runs
 from edgeseg.train.loop import Trainer
-from edgeseg.train.recipe import Recipe, read_recipe, recipe_to_toml
-from edgeseg.train.record import RUN_RECORD, Epoch, RunRecord, write_curves, write_history
-from edgeseg.train.samples import load_negatives, load_samples
+from edgeseg.train.memory import Storage, available_bytes, choose_storage, sample_bytes
+from edgeseg.train.processes import Launch, is_first_process, open_fabric
+from edgeseg.train.recipe import Recipe
+from edgeseg.train.record import RUN_RECORD, Epoch, Origin, Progress, RunRecord, write_curves, write_history
+from edgeseg.train.reproducibility import deterministic_algorithms
+from edgeseg.train.resuming import remove_leftovers
+from edgeseg.train.samples import Samples, load_negatives, load_samples
 
 Report = Callable[[Epoch, RunRecord], None]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a training reads, checked and not yet decoded."""
+
+    pairs: tuple[Pair, ...]
+    validation: tuple[Pair, ...]
+    negatives: tuple[Path, ...]
+    teachers: tuple[Path, ...]
+    """RUN folders."""
+
+    def sha256(self) -> str:
+        """One hash for all of it."""
+        hashes = [hash_pairs(self.pairs), hash_pairs(self.validation)]
+        hashes += [hash_files(self.negatives)] if self.negatives else []
+        return sha256_of_hashes([*hashes, *(sha256_file(run / RUN_CHECKPOINT) for run in self.teachers)])
 
 
 def train(
@@ -32,7 +57,10 @@ def train(
     start: Path | None = None,
     teachers: Sequence[Path] = (),
     resume: bool = False,
+    launch: Launch | None = None,
+    checkpoint_minutes: float = 10.0,
     report: Report | None = None,
+    say: Say = quiet,
     track: Track = silent,
 ) -> RunRecord:
     """Train.
@@ -42,20 +70,59 @@ def train(
         run: The RUN folder; new or empty, unless `resume`.
         recipe: What to do; must be the RUN's own where resuming.
         negatives: A folder of pictures that show nothing to find.
-        start: Another RUN whose best weights are taken over where they fit; of no effect where resuming.
+        start: Another RUN whose best weights are taken over where they fit; of no effect once a checkpoint is there.
         teachers: RUNs whose networks soften the targets; the same ones where resuming.
-        resume: Go on from the RUN's last whole epoch.
-        report: Is called after each epoch.
+        resume: Go on from the RUN's last checkpoint.
+        launch: On how many devices; None is one, or what torchrun says.
+        checkpoint_minutes: After so long without a checkpoint one is written inside an epoch.
+        report: Is called after each epoch, in the first process.
+        say: Takes lines for the person, in the first process.
         track: Draws the progress inside epochs.
 
     Returns:
         The record that also lies in `run.json`.
 
     Raises:
-        BadInputError: The data, or a RUN folder that is in use.
-        MismatchError: Resuming with other data or another recipe.
+        BadInputError: The data, a RUN folder that is in use, a loss that is not finite, a full disk.
+        MismatchError: Resuming with other data, another recipe or architecture.
+        LostProcessError: One of several processes has gone.
     """
     check_writable(run)
+    inputs = find_data(data, negatives, teachers)
+    teacher = teacher_from_runs(teachers, recipe.training.teacher_share, recipe.model_spec())
+    weights = None if start is None else load_best(start)[1]
+    origin = Origin(inputs.sha256(), None if start is None else sha256_file(start / RUN_CHECKPOINT))
+    first = is_first_process()
+    if first and resume:
+        origin = run_folder.check_resumable(run, recipe, origin)
+    elif first:
+        run_folder.check_new(run)
+    if not first:
+        say, track = quiet, silent
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(deterministic_algorithms(recipe.training.deterministic))
+        fabric = open_fabric(launch or Launch(), recipe.training.precision)
+        storage = _storage(inputs, recipe, run, say)
+        samples, empty = decode(inputs, recipe, storage, track)
+        if first:
+            _read_all(inputs.validation, track)
+            if not resume:
+                run_folder.start(run, recipe, _record(recipe, Progress(), origin, 0))
+            stack.enter_context(run_folder.locked(run))
+            remove_leftovers(run)
+        fabric.barrier()
+        trainer = Trainer(recipe, run, samples, inputs.validation, empty, teacher, fabric)
+        if not (resume and trainer.resume(say)) and weights is not None:
+            trainer.start_from(weights)
+        return _fit(trainer, origin, report, track, checkpoint_minutes)
+
+
+def find_data(data: Path, negatives: Path | None, teachers: Sequence[Path] = ()) -> TrainingData:
+    """The pairs of both splits, the negatives, the RUNs that teach.
+
+    Raises:
+        BadInputError: One of them is missing or empty, or there are no splits.
+    """
     pairs, validation = load_pairs(data, "train"), load_pairs(data, "validation")
     if data.resolve() in {pair.image.parent.parent.resolve() for pair in validation}:
         raise BadInputError(
@@ -63,76 +130,75 @@ def train(
             expected="train and validation",
             next_command=f"edgeseg data split {data} --out DIR",
         )
-    negative_images = [] if negatives is None else load_images(negatives)
-    hashes = [hash_pairs(pairs), hash_pairs(validation), *([hash_files(negative_images)] if negative_images else [])]
-    teacher = teacher_from_runs(teachers, recipe.training.teacher_share, recipe.model_spec())
-    hashes += [sha256_file(folder / RUN_CHECKPOINT) for folder in teachers]
-    data_sha256 = sha256_of_hashes(hashes)
-    weights = None if start is None else load_best(start)[1]
+    empty = () if negatives is None else tuple(load_images(negatives))
+    return TrainingData(tuple(pairs), tuple(validation), empty, tuple(teachers))
+
+
+def decode(
+    inputs: TrainingData, recipe: Recipe, storage: Storage, track: Track = silent
+) -> tuple[Samples, Samples | None]:
+    """The training split and the negatives, decoded at the network's size.
+
+    Raises:
+        BadInputError: A file cannot be read, a mask has another size than its image, the disk has no room.
+    """
     size = recipe.model.height, recipe.model.width
-    samples = load_samples(pairs, *size, track)
-    empty = load_negatives(negative_images, *size, track) if negative_images else None
-    _prepare(run, recipe, data_sha256, resume)
-    trainer = Trainer(recipe, run, samples, validation, empty, teacher)
-    if resume:
-        trainer.resume()
-    elif weights is not None:
-        trainer.start_from(weights)
+    samples = load_samples(inputs.pairs, *size, track, storage.allocate)
+    if not inputs.negatives:
+        return samples, None
+    return samples, load_negatives(inputs.negatives, *size, track, storage.allocate)
+
+
+def _storage(inputs: TrainingData, recipe: Recipe, run: Path, say: Say) -> Storage:
+    count = len(inputs.pairs) + len(inputs.negatives)
+    needed = sample_bytes(count, recipe.model.height, recipe.model.width) * int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    folder = next(parent for parent in run.absolute().parents if parent.is_dir())
+    return choose_storage(needed, available_bytes(), folder, say)
+
+
+def _read_all(pairs: Sequence[Pair], track: Track) -> None:
+    """Read every validation pair once: a broken one would end the training only after its first epoch."""
+    for pair in track(pairs, "checking validation", len(pairs)):
+        pair.read()
+
+
+def _fit(trainer: Trainer, origin: Origin, report: Report | None, track: Track, checkpoint_minutes: float) -> RunRecord:
+    parameters = parameter_count(trainer.bare_network)
+
+    def record() -> RunRecord:
+        return _record(trainer.recipe, trainer.progress, origin, parameters)
 
     def finish_epoch(row: Epoch) -> None:
-        record = _record(trainer, data_sha256)
-        record.write(run / RUN_RECORD)
-        write_history(run, trainer.progress.history)
+        _write(trainer, record())
         if report is not None:
-            report(row, record)
+            report(row, record())
 
-    trainer.fit(finish_epoch, track)
-    write_curves(run, trainer.progress.history)
-    return _record(trainer, data_sha256)
-
-
-def _prepare(run: Path, recipe: Recipe, data_sha256: str, resume: bool) -> None:
-    if resume:
-        _check_resumable(run, recipe, data_sha256)
-        return
-    if run.exists() and (not run.is_dir() or any(run.iterdir())):
-        raise BadInputError(
-            f"{run} exists and is not empty",
-            expected="a new folder for a new training",
-            next_command=f"edgeseg train DATA --out {run} --resume goes on with the one that is there",
-        )
-    run.mkdir(parents=True, exist_ok=True)
-    write_text(run / RUN_RECIPE, recipe_to_toml(recipe))
+    first = trainer.fabric.is_global_zero
+    if first:  # what a training that was killed between last.pt and run.json did not get to
+        _write(trainer, record())
+    trainer.fit(finish_epoch, track, checkpoint_minutes)
+    if first:
+        write_curves(trainer.run, trainer.progress.history)
+    return record()
 
 
-def _check_resumable(run: Path, recipe: Recipe, data_sha256: str) -> None:
-    if not (run / RUN_RECORD).is_file():
-        raise BadInputError(f"there is nothing to resume in {run}", expected=f"{RUN_RECORD} of a training")
-    if read_recipe(run / RUN_RECIPE) != recipe:
-        raise MismatchError(
-            f"the recipe differs from the one that {run} was started with", expected=str(run / RUN_RECIPE)
-        )
-    record = RunRecord.read(run / RUN_RECORD)
-    if record.data_sha256 != data_sha256:
-        raise MismatchError(
-            f"the data differ from those that {run} was started with",
-            found=f"data {data_sha256[:12]}",
-            expected=f"data {record.data_sha256[:12]}",
-        )
+def _write(trainer: Trainer, record: RunRecord) -> None:
+    record.write(trainer.run / RUN_RECORD)
+    write_history(trainer.run, trainer.progress.history)
 
 
-def _record(trainer: Trainer, data_sha256: str) -> RunRecord:
-    progress, training = trainer.progress, trainer.recipe.training
-    done = len(progress.history)
+def _record(recipe: Recipe, progress: Progress, origin: Origin, parameters: int) -> RunRecord:
+    done, training = len(progress.history), recipe.training
     return RunRecord(
         finished=done >= training.epochs or progress.exhausted(training.patience),
         epochs=done,
-        best_epoch=progress.best.epoch,
-        best_validation_dice=progress.best.validation_dice,
-        data_sha256=data_sha256,
-        recipe_sha256=trainer.recipe.sha256,
+        best_epoch=progress.best.epoch if done else 0,
+        best_validation_dice=progress.best.validation_dice if done else 0.0,
+        data_sha256=origin.data_sha256,
+        start_sha256=origin.start_sha256,
+        recipe_sha256=recipe.sha256,
         seed=training.seed,
-        parameters=parameter_count(trainer.bare_network),
+        parameters=parameters,
         tools={
             "edgeseg": edgeseg.__version__,
             **{name: importlib.metadata.version(name) for name in ("torch", "kornia")},

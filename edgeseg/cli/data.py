@@ -1,4 +1,4 @@
-"""`edgeseg data`: make a synthetic data set, look into one, split one."""
+"""`edgeseg data`: make a synthetic data set, look into one, split one, gather pictures without a polyp."""
 
 from __future__ import annotations
 
@@ -12,13 +12,22 @@ from edgeseg.errors import BadInputError, UsageError
 
 if TYPE_CHECKING:
     from edgeseg.inspection import DatasetReport, Spread
+    from edgeseg.train.negatives import NegativesOfSource
 
-app = typer.Typer(help="Make, look into or split a data set of images and masks.", no_args_is_help=True)
+app = typer.Typer(help="Make, look into or split a data set; gather pictures without a polyp.", no_args_is_help=True)
 
 Out = Annotated[Path, typer.Option("--out", help="New folder for the data set.")]
 Seed = Annotated[int, typer.Option(min=0, help="Another seed, other content.")]
 Count = typer.Option(min=0, help="Pictures in this split.")
 Side = typer.Option(min=32, max=4096, help="Pixels.")
+
+_Sources = typer.Argument(
+    metavar="SOURCE[@FRAMES]",
+    help="Videos, folders of images, images; @START:STOP:STEP takes some frames, or images by name, as Python counts.",
+)
+_Windows = typer.Option(metavar="DATA", help="Take windows beside the polyps of DATA's train split, too.")
+_Margin = typer.Option(min=0, max=0.5, help="Windows keep this distance from polyps, as share of the shorter side.")
+_WindowSide = typer.Option(min=32, max=4096, help="Resize windows to this side in pixels; as cut unless given.")
 
 
 @app.command("synth")
@@ -86,6 +95,38 @@ def split(
     result = split_dataset(source, out, validation, test, seed, track)
     counts = ", ".join(f"{count} {name}" for name, count in result.pictures.items())
     emit(result, as_json, f"{counts} in {out}")
+
+
+@app.command("negatives")
+def negatives(
+    out: Annotated[Path, typer.Option("--out", help="New folder for the pictures and their list.")],
+    sources: Annotated[list[str] | None, _Sources] = None,
+    windows: Annotated[Path | None, _Windows] = None,
+    margin: Annotated[float, _Margin] = 0.02,
+    window_side: Annotated[int | None, _WindowSide] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Gather pictures without a polyp into a folder for `edgeseg train --negatives`.
+
+    The list negatives.csv in it says what each picture came from. Keep the frames that you will evaluate on out of it.
+    """
+    from edgeseg.runtime.stream.frame_choice import split_choice
+    from edgeseg.train.negatives import NegativeSource, WindowSource, write_negatives
+    from edgeseg.windows import WindowRule
+
+    if windows is None and (window_side is not None or margin != WindowRule.margin):
+        raise UsageError("--margin and --window-side are about windows", found="no --windows DATA")
+    chosen = [NegativeSource(*split_choice(text)) for text in sources or ()]
+    window_source = None if windows is None else WindowSource(windows, WindowRule(margin), window_side)
+    result = write_negatives(chosen, window_source, out, track)
+    lines = [f"{part.pictures:6d}  {part.source}{_taken_text(part)}" for part in result.sources]
+    emit(result, as_json, "\n".join([*lines, f"{result.pictures} pictures in {out}, content {result.data_sha256}"]))
+
+
+def _taken_text(part: NegativesOfSource) -> str:
+    if part.frames is None:
+        return f", windows of {part.seen} training pictures"
+    return "" if part.frames == ":" else f", frames {part.frames}"
 
 
 def _check_clip_folder(out: Path, clip: Path | None, clip_masks: Path | None) -> None:

@@ -4,46 +4,186 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeseg.cli.output import JsonFlag, emit, table, track
+from edgeseg.cli.output import JsonFlag, emit, say, track
 
 if TYPE_CHECKING:
-    from edgeseg.runtime.verify.evaluation import Evaluation
+    from edgeseg.runtime.evaluation.frame_masks import UnlabelledSource
+    from edgeseg.runtime.evaluation.measurement import Material
+    from edgeseg.runtime.evaluation.results import EvaluationResults
 
-SHOWN_IMAGES = 20
+_Negatives = typer.Option(
+    metavar="SOURCE[@FRAMES]", help="Video or folder of images that show no polyp: counts false alarms."
+)
+_Positives = typer.Option(
+    metavar="SOURCE[@FRAMES]", help="Clip that shows a polyp, without masks: counts frames that are marked."
+)
+_Shown = typer.Option(metavar="FILE.csv", help="Which frames of --positives show the polyp: columns first,last.")
+_Frames = typer.Option(
+    metavar="A:B[:STEP],...",
+    help="FRAMES where there is one source; as Python counts: 550:, -300:, 28:53,60:93.",
+)
+_Share = typer.Option(help="Part of the picture from which a mask counts on frames without ground truth.")
+_Tolerance = typer.Option(min=0, help="Of the surface Dice, in pixels of the image.")
+_Threshold = typer.Option(
+    metavar="T|FILE", help="Measure as if exported with this threshold: a number or threshold.json."
+)
+_Choose = typer.Option("--choose-threshold", help="Try thresholds on the validation split and choose one.")
+_Limit = typer.Option(metavar="SHARE", min=0, max=1, help="With --choose-threshold: allowed share of false alarms.")
+_Seeds = typer.Option(metavar="MODEL", help="Another training of the same network, repeatable: mean and sd over all.")
+_Compare = typer.Option(metavar="MODEL", help="Another network on the same images, repeatable: paired difference.")
+_Sheet = typer.Option(metavar="FILE.png", help="Contact sheet: worst and best images, largest false masks.")
+_Pictures = typer.Option(min=1, help="How many of each kind --sheet and --report show.")
+_Report = typer.Option(metavar="DIR", help="Where the page, JSON and CSV files go.")
 
 
 def evaluate(
     model: Annotated[
         Path, typer.Argument(metavar="MODEL", help="RUN folder, .onnx file, model package or .engine file.")
     ],
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="Data set with masks.")],
+    data: Annotated[Path | None, typer.Argument(metavar="[DATA]", help="Data set with masks.")] = None,
     split: Annotated[
-        str, typer.Option(help="train, validation or test; a data set without splits is taken whole.")
-    ] = "test",
+        str | None, typer.Option(help="test unless told; a data set without splits is taken whole.")
+    ] = None,
+    negatives: Annotated[str | None, _Negatives] = None,
+    positives: Annotated[str | None, _Positives] = None,
+    polyp_frames: Annotated[Path | None, _Shown] = None,
+    frames: Annotated[str | None, _Frames] = None,
+    false_mask_share: Annotated[float, _Share] = 0.01,
+    tolerance_px: Annotated[float, _Tolerance] = 2.0,
+    threshold: Annotated[str | None, _Threshold] = None,
+    choose_threshold: Annotated[bool, _Choose] = False,
+    max_false_alarms: Annotated[float | None, _Limit] = None,
+    seeds: Annotated[list[Path] | None, _Seeds] = None,
+    compare: Annotated[list[Path] | None, _Compare] = None,
+    sheet: Annotated[Path | None, _Sheet] = None,
+    pictures: Annotated[int, _Pictures] = 6,
+    report: Annotated[Path | None, _Report] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Measure Dice and IoU of a model on labelled images."""
+    """Measure a model: on labelled images, on frames without a polyp, on a clip that shows one.
+
+    Dice and IoU are per image, then averaged. Without DATA one of --negatives and --positives is needed.
+    """
+    from edgeseg.cli.evaluation_text import text_of
     from edgeseg.cli.model_argument import open_model
+    from edgeseg.runtime.evaluation.results import EvaluationRequest, evaluate_models
+
+    _refuse_odd_words(choose_threshold, locals())
+    _check_outputs(sheet, report)
+    chosen_split = split or ("validation" if choose_threshold else "test")
+    sources = {"negatives": negatives, "positives": positives}
+    unlabelled = {name: _unlabelled(text, frames, false_mask_share) for name, text in sources.items()}
+    material = _material(data, chosen_split, unlabelled, polyp_frames, tolerance_px)
+    if choose_threshold:
+        _choose_threshold(model, material, max_false_alarms, report, as_json)
+        return
+    drawn = pictures if sheet is not None or report is not None else 0
+    request = EvaluationRequest(model, material, threshold, tuple(seeds or ()), tuple(compare or ()), drawn)
+    results = evaluate_models(request, open_model, track)
+    _write(results, sheet, report)
+    emit(results.document(), as_json, text_of(results))
+
+
+def _refuse_odd_words(choose_threshold: bool, words: dict[str, Any]) -> None:
+    """Options that mean nothing together; ``words`` are the command's arguments by name."""
+    from edgeseg.errors import UsageError
+
+    if choose_threshold and words["data"] is None:
+        raise UsageError("a threshold is chosen on labelled images", expected="DATA with a validation split")
+    idle = ("positives", "threshold", "seeds", "compare", "sheet") if choose_threshold else ("max_false_alarms",)
+    for name in idle:
+        if words[name]:
+            relation = "has nothing to do with" if choose_threshold else "needs"
+            raise UsageError(f"--{name.replace('_', '-')} {relation} --choose-threshold")
+    if words["polyp_frames"] is not None and words["positives"] is None:
+        raise UsageError("--polyp-frames says which frames of --positives show the polyp", found="no --positives")
+    if words["frames"] is not None and (words["negatives"] is None) == (words["positives"] is None):
+        raise UsageError(
+            "--frames chooses from one source",
+            found="none" if words["negatives"] is None else "--negatives and --positives",
+            expected="either --negatives or --positives, or the frames behind each source: --negatives clip.mp4@550:",
+        )
+
+
+def _check_outputs(sheet: Path | None, report: Path | None) -> None:
+    from edgeseg.errors import UsageError
+    from edgeseg.files import check_writable
+    from edgeseg.runtime.evaluation.page import check_report_folder
+
+    if sheet is not None:
+        if sheet.suffix.lower() != ".png":
+            raise UsageError(f"{sheet} is no name for a contact sheet", expected="FILE.png")
+        check_writable(sheet)
+    if report is not None:
+        check_report_folder(report)
+
+
+def _unlabelled(text: str | None, frames: str | None, false_mask_share: float) -> UnlabelledSource | None:
+    """What --negatives or --positives names, with its frames from behind the @ or from --frames."""
+    from edgeseg.errors import UsageError
+    from edgeseg.runtime.evaluation.frame_masks import UnlabelledSource
+    from edgeseg.runtime.stream.frame_choice import ALL_FRAMES, FrameChoice, split_choice
+
+    if text is None:
+        return None
+    path, choice = split_choice(text)
+    if frames is not None and choice != ALL_FRAMES:
+        raise UsageError("frames are chosen twice", found=f"{text} and --frames {frames}", expected="one of them")
+    return UnlabelledSource(path, choice if frames is None else FrameChoice.parse(frames), false_mask_share)
+
+
+def _material(
+    data: Path | None,
+    split: str,
+    unlabelled: dict[str, UnlabelledSource | None],
+    polyp_frames: Path | None,
+    tolerance_px: float,
+) -> Material:
     from edgeseg.dataset import load_pairs
-    from edgeseg.runtime.verify.evaluation import evaluate as evaluate_session
+    from edgeseg.runtime.evaluation.measurement import Material
+    from edgeseg.runtime.evaluation.polyp_clip import read_ranges
 
-    pairs = load_pairs(data, split)
-    with contextlib.closing(open_model(model)) as session:
-        evaluation = evaluate_session(session, pairs, track)
-    emit(evaluation, as_json, _text(evaluation))
-
-
-def _text(evaluation: Evaluation) -> str:
-    worst = sorted(evaluation.per_image, key=lambda score: score.dice)[:SHOWN_IMAGES]
-    title = (
-        "Images"
-        if len(worst) == evaluation.image_count
-        else f"The {len(worst)} worst of {evaluation.image_count} images"
+    return Material(
+        pairs=None if data is None else load_pairs(data, split),
+        negatives=unlabelled["negatives"],
+        positives=unlabelled["positives"],
+        shown=None if polyp_frames is None else read_ranges(polyp_frames),
+        tolerance_px=tolerance_px,
     )
-    rows = [[score.name, f"{score.dice:.4f}", f"{score.iou:.4f}"] for score in worst]
-    means = f"mean Dice {evaluation.mean_dice:.4f}, mean IoU {evaluation.mean_iou:.4f}"
-    return f"{table(title, ['image', 'Dice', 'IoU'], rows)}\n{means}, {evaluation.image_count} images"
+
+
+def _choose_threshold(
+    model: Path, material: Material, max_false_alarms: float | None, report: Path | None, as_json: bool
+) -> None:
+    from edgeseg.cli.evaluation_text import threshold_text
+    from edgeseg.cli.model_argument import open_model
+    from edgeseg.errors import ToleranceError
+    from edgeseg.runtime.evaluation.page import THRESHOLD_JSON_NAME, write_threshold_report
+    from edgeseg.runtime.evaluation.threshold_choice import choose_threshold
+
+    with contextlib.closing(open_model(model)) as session:
+        choice = choose_threshold(session, material.pairs or (), material.negatives, max_false_alarms, track=track)
+    if report is not None:
+        write_threshold_report(report, str(model), choice)
+        say(f"wrote {report / THRESHOLD_JSON_NAME} and threshold.html")
+    emit(choice, as_json, threshold_text(choice))
+    if not choice.meets_limit:
+        raise typer.Exit(ToleranceError.exit_code)
+
+
+def _write(results: EvaluationResults, sheet: Path | None, report: Path | None) -> None:
+    from edgeseg.runtime.evaluation.page import HTML_NAME, write_report
+    from edgeseg.runtime.evaluation.sheet import write_sheet
+
+    if sheet is not None and results.sections:
+        write_sheet(sheet, results.sections)
+        say(f"wrote {sheet}")
+    elif sheet is not None:
+        say(f"nothing was marked, so there is nothing to show: {sheet} is not written")
+    if report is not None:
+        write_report(report, results)
+        say(f"wrote {report / HTML_NAME}, evaluation.json and CSV files")

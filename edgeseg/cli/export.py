@@ -16,6 +16,9 @@ def export(
     data: Annotated[
         Path | None, typer.Option(help="Images for the parity check against PyTorch; noise is checked in any case.")
     ] = None,
+    threshold: Annotated[
+        str | None, typer.Option(metavar="T|FILE", help="What 0.5 shall mean: a number or threshold.json of this RUN.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Export the best checkpoint of a RUN as an ONNX graph, held against PyTorch."""
@@ -27,10 +30,11 @@ def export(
     from edgeseg.train.recipe import read_recipe
 
     frames = parity_inputs(data, read_recipe(run / "recipe.toml").model_spec()) if data is not None else []
-    metadata = export_run(run, out, frames)
+    metadata = export_run(run, out, frames, threshold)
     difference = metadata.provenance.metrics["max_probability_difference"]
+    meant = "" if threshold is None else f"; 0.5 means {metadata.provenance.threshold:g} of the network as trained"
     text = (
-        f"{out}: probabilities within {difference:.2g} of PyTorch\n"
+        f"{out}: probabilities within {difference:.2g} of PyTorch{meant}\n"
         f"next: edgeseg calibrate {out} --data DIR --out {out.with_suffix('.calibration.json')}"
     )
     emit({"out": str(out), **metadata.to_dict()}, as_json, text)

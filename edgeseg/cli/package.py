@@ -16,6 +16,9 @@ def package(
     out: Annotated[Path, typer.Option(help="Package folder to make; its name is the model's name.")],
     terms: Annotated[str, typer.Option(help="Terms of use, given those of the training data; kept in the card.")],
     images: Annotated[int, typer.Option(min=1, help="Images of the train split to calibrate on.")] = 256,
+    threshold: Annotated[
+        str | None, typer.Option(metavar="T|FILE", help="What 0.5 shall mean: a number or threshold.json of this RUN.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Make a model package: ONNX, calibration table and a card with measured figures."""
@@ -24,7 +27,7 @@ def package(
     require("torch")
     from edgeseg.export.package import PackageOptions, package_run
 
-    facts = package_run(run, out, PackageOptions(data, terms, images), track)
+    facts = package_run(run, out, PackageOptions(data, terms, images, threshold), track)
     columns = ["precision", "mean Dice", "mean IoU", "INT8 convolutions"]
     rows = [
         [

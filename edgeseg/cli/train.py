@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +19,7 @@ if TYPE_CHECKING:
 
 def train(
     data: Annotated[Path, typer.Argument(help="Data set with the splits train and validation.")],
-    out: Annotated[Path, typer.Option(help="RUN folder to make.")],
+    out: Annotated[Path, typer.Option(help="RUN folder to make; with --find-lr a folder for picture and table.")],
     recipe: Annotated[Path | None, typer.Option(help="Recipe (TOML); the default is a plain U-Net.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one value of the recipe.")
@@ -29,39 +33,97 @@ def train(
     teacher: Annotated[
         list[Path] | None, typer.Option(help="Another RUN that teaches this one; several teach by their mean.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last whole epoch in RUN.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in RUN.")] = False,
+    find_lr: Annotated[
+        bool, typer.Option("--find-lr", help="Train nothing: try learning rates, and suggest one.")
+    ] = False,
+    devices: Annotated[
+        int | None, typer.Option(min=1, help="GPUs (or CPU processes) that share every batch; torchrun works too.")
+    ] = None,
+    checkpoint_minutes: Annotated[
+        float, typer.Option(min=0, help="Inside a long epoch, keep a checkpoint every so many minutes.")
+    ] = 10.0,
     as_json: JsonFlag = False,
 ) -> None:
     """Train a segmentation network into a RUN folder."""
+    from edgeseg.errors import UsageError
     from edgeseg.optional import require
 
     require("torch")
     from edgeseg.packages import RUN_RECIPE
+    from edgeseg.train.processes import Launch, is_first_process
     from edgeseg.train.recipe import read_recipe
     from edgeseg.train.training import train as train_run
 
+    if find_lr and (resume or devices not in (None, 1)):
+        raise UsageError("--find-lr goes with neither --resume nor --devices")
     source = out / RUN_RECIPE if resume and recipe is None else recipe
-    record = train_run(
-        data,
-        out,
-        read_recipe(source, set_ or ()),
-        negatives=negatives,
-        start=start,
-        teachers=teacher or (),
-        resume=resume,
-        report=_say_epoch,
-        track=track,
-    )
-    text = (
+    chosen = read_recipe(source, set_ or ())
+    if find_lr:
+        from edgeseg.train.rate_range import find_learning_rate
+
+        found = find_learning_rate(
+            data, out, chosen, negatives=negatives, start=start, teachers=teacher or (), say=say, track=track
+        )
+        emit(found, as_json, found.describe(out))
+        return
+    if not is_first_process():
+        sys.stdout = sys.stderr  # the result is the first process's to print
+    with _way_back_said(out, _way_back(data, out, negatives, start, teacher or (), devices)):
+        record = train_run(
+            data,
+            out,
+            chosen,
+            negatives=negatives,
+            start=start,
+            teachers=teacher or (),
+            resume=resume,
+            launch=Launch(devices),
+            checkpoint_minutes=checkpoint_minutes,
+            report=_say_epoch,
+            say=say,
+            track=track,
+        )
+    if is_first_process():
+        emit(record, as_json, _result(record, out))
+
+
+def _way_back(
+    data: Path, out: Path, negatives: Path | None, start: Path | None, teachers: Sequence[Path], devices: int | None
+) -> str:
+    """The command that goes on with a training; recipe and settings lie in the RUN."""
+    options = [("--negatives", negatives), ("--start", start), ("--devices", devices)]
+    options += [("--teacher", teacher) for teacher in teachers]
+    given = [word for name, value in options if value is not None for word in (name, str(value))]
+    return shlex.join(["edgeseg", "train", str(data), "--out", str(out), *given, "--resume"])
+
+
+@contextlib.contextmanager
+def _way_back_said(out: Path, command: str) -> Iterator[None]:
+    """Say how to go on where a person or the system stops the training."""
+    from edgeseg.packages import RUN_RECIPE
+    from edgeseg.train.processes import is_first_process
+
+    try:
+        yield
+    except Exception:  # says itself what to do
+        raise
+    except BaseException:
+        if is_first_process() and (out / RUN_RECIPE).is_file():
+            say(f"go on with: {command}")
+        raise
+
+
+def _result(record: RunRecord, out: Path) -> str:
+    return (
         f"best validation Dice {record.best_validation_dice:.4f} in epoch {record.best_epoch} of {record.epochs}\n"
         f"next: edgeseg export {out} --out model.onnx"
     )
-    emit(record, as_json, text)
 
 
 def _say_epoch(row: Epoch, record: RunRecord) -> None:
     mark = "  best" if record.best_epoch == row.epoch else ""
     say(
         f"epoch {row.epoch:3d}  loss {row.train_loss:.4f}  validation Dice {row.validation_dice:.4f}  "
-        f"IoU {row.validation_iou:.4f}  {row.seconds:.0f} s{mark}"
+        f"IoU {row.validation_iou:.4f}  {row.seconds:.0f} s, waited for data {row.data_wait_share or 0:.1%}{mark}"
     )

@@ -13,6 +13,8 @@ from edgeseg.runtime.worker.failures import ProcessLostError, TransientError
 
 _OUT_OF_MEMORY = 2
 _ONLY_WHILE_CAPTURING = range(900, 910)
+_NO_CONTEXT = (3, 201)
+"""CUDA is not initialised; no context is current: there is none that could be lost."""
 _LAUNCH_OUT_OF_RESOURCES = 701
 
 
@@ -80,7 +82,7 @@ def sticky_code() -> int:
     """The error that the current context is stuck in, 0 where it still works. Waits for work under way."""
     driver = require("cuda.bindings.driver")
     code = int(driver.cuCtxSynchronize()[0])
-    return 0 if code == _OUT_OF_MEMORY or code in _ONLY_WHILE_CAPTURING else code
+    return 0 if code in (_OUT_OF_MEMORY, *_NO_CONTEXT) or code in _ONLY_WHILE_CAPTURING else code
 
 
 def error_of_code(code: int, doing: str, sticky: int = 0) -> CudaError:

@@ -36,8 +36,13 @@ class CapturedGraph:
             raise
 
     def first_kernel(self) -> Any:
-        """The launch parameters of the first kernel (CUDA_KERNEL_NODE_PARAMS)."""
-        return checked(self._driver.cuGraphKernelNodeGetParams(self._first), "read the first kernel's parameters")
+        """The launch parameters of the first kernel (CUDA_KERNEL_NODE_PARAMS), without its argument.
+
+        The argument comes back as pycuda gave it, one buffer (`extra`); a launch may not have that and `kernelParams`.
+        """
+        params = checked(self._driver.cuGraphKernelNodeGetParams(self._first), "read the first kernel's parameters")
+        params.extra = params.kernelParams = 0
+        return params
 
     def launch(self, first_kernel: Any, argument: ctypes.Structure) -> None:
         """Run it on its stream, its first kernel with another function or argument; nothing is waited for.

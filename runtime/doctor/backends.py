@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from edgeseg.runtime.doctor.checks import AutomaticChoice, BackendName, BackendState, Check, PartName
 from edgeseg.runtime.doctor.hardware import Hardware
 
-EXECUTED: tuple[BackendName, ...] = ("onnxruntime",)
-"""The backends whose engines `edgeseg.runtime.loading.open_engine` executes; a test holds the two together."""
 _BUILDS_WITH: dict[BackendName, tuple[PartName, ...]] = {
     "onnxruntime": ("base",),
     "tensorrt": ("base", "GPU", "TensorRT"),
@@ -20,7 +18,6 @@ _RUNS_WITH: dict[BackendName, tuple[PartName, ...]] = {
     "tensorrt-rtx": ("base", "GPU", "TensorRT-RTX", "CUDA runtime"),
 }
 _OTHERWISE = "edgeseg build-engine MODEL --backend onnxruntime"
-_NOT_EXECUTED = "this edgeseg builds its engines and does not execute them yet"
 
 
 def backend_state(name: BackendName, checks: Sequence[Check]) -> BackendState:
@@ -31,13 +28,13 @@ def backend_state(name: BackendName, checks: Sequence[Check]) -> BackendState:
     lacks_to_build = _lacking(_BUILDS_WITH[name], checks)
     lacks_to_run = _lacking(_RUNS_WITH[name], checks)
     builds = not lacks_to_build
-    runs = not lacks_to_run and name in EXECUTED
+    runs = not lacks_to_run
     first = next(iter(lacks_to_build or lacks_to_run), None)
     return BackendState(
         name=name,
         builds=builds,
         runs=runs,
-        reason=_reason(name, lacks_to_build, lacks_to_run),
+        reason=_reason(lacks_to_build, lacks_to_run),
         next_command=(first and first.next_command) or (None if runs else _OTHERWISE),
     )
 
@@ -47,11 +44,11 @@ def _lacking(parts: Sequence[PartName], checks: Sequence[Check]) -> list[Check]:
     return [check for check in needed if check.broken or (check.status == "not needed here" and check.part != "base")]
 
 
-def _reason(name: BackendName, lacks_to_build: list[Check], lacks_to_run: list[Check]) -> str:
+def _reason(lacks_to_build: list[Check], lacks_to_run: list[Check]) -> str:
     if lacks_to_build or lacks_to_run:
         what = "to build" if lacks_to_build else "to run"
         return f"{what}, it lacks " + ", ".join(check.name for check in lacks_to_build or lacks_to_run)
-    return "all that it needs is here" if name in EXECUTED else _NOT_EXECUTED
+    return "all that it needs is here"
 
 
 def automatic_choice(

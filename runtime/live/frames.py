@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from edgeseg.frames import Mask
+from edgeseg.frames import Mask, Probability
 from edgeseg.runtime.stream.picture import Picture
 
 State = Literal["starting", "live", "degraded", "pass-through", "stopped"]
@@ -48,6 +48,8 @@ class LiveMask:
     confidence: float
     """Mean probability inside the mask, 0 to 1; 0 where nothing is marked."""
     infer_ms: float
+    probability: Probability | None = None
+    """float32 [1,h,w] of any size: how likely each pixel is marked, of the whole picture."""
 
 
 @dataclass(frozen=True, eq=False)

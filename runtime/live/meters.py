@@ -39,19 +39,25 @@ class RollingPercentiles:
 
 
 class RecentShare:
-    """How many of the newest `window` yes-or-no answers were yes."""
+    """How many of the newest yes-or-no answers were yes.
 
-    def __init__(self, window: int = 50) -> None:
+    Args:
+        window: Answers that count.
+        least: Answers before a share is told.
+    """
+
+    def __init__(self, window: int = 50, least: int = 25) -> None:
         self._answers: deque[bool] = deque(maxlen=window)
+        self._least = least
 
     def add(self, answer: bool) -> None:
         """Note an answer."""
         self._answers.append(answer)
 
-    def share(self, when_empty: float) -> float:
-        """The share of yes, 0 to 1."""
+    def share(self, too_few: float) -> float:
+        """The share of yes, 0 to 1; `too_few` while there are fewer than `least` answers."""
         answers = list(self._answers)
-        return sum(answers) / len(answers) if answers else when_empty
+        return sum(answers) / len(answers) if len(answers) >= self._least else too_few
 
 
 class Rate:

@@ -7,15 +7,15 @@ import threading
 from multiprocessing import connection
 
 import cv2
-import numpy as np
 
-from edgeseg.frames import Mask, Probability, mask_from_probability
+from edgeseg.frames import confidence_of
 from edgeseg.runtime.live.frames import LiveFrame, LiveMask
 from edgeseg.runtime.live.masks import MaskBoard
 from edgeseg.runtime.live.meters import RollingPercentiles
 from edgeseg.runtime.live.slot import NewestSlot
 from edgeseg.runtime.live.states import EngineState
 from edgeseg.runtime.outcomes import Segmented
+from edgeseg.runtime.session import mask_at_frame, marked_at_frame
 from edgeseg.runtime.worker.pool import EnginePool
 
 logger = logging.getLogger(__name__)
@@ -105,11 +105,18 @@ class Segmenter:
     def _pin(self, frame: LiveFrame, outcome: Segmented) -> None:
         self.inferences += 1
         self.infer_ms.add(outcome.infer_ms)
-        mask = mask_at_picture(outcome.probability, frame, self._pool)
-        area_fraction = cv2.countNonZero(mask) / mask.size
-        confidence = confidence_of(outcome.probability) if area_fraction else 0.0
+        height, width = frame.picture.height, frame.picture.width
+        mask = mask_at_frame(self._pool, outcome.probability, height, width)
         self._board.pin(
-            LiveMask(frame.index, frame.arrived_ns, mask, area_fraction, confidence, outcome.infer_ms),
+            LiveMask(
+                frame.index,
+                frame.arrived_ns,
+                mask,
+                cv2.countNonZero(mask) / mask.size,
+                confidence_of(outcome.probability),
+                outcome.infer_ms,
+                marked_at_frame(self._pool, outcome.probability, height, width),
+            )
         )
 
     def _note(self) -> None:
@@ -120,22 +127,3 @@ class Segmenter:
             self.engine = "down"
         else:
             self.engine = "restarting" if self.was_ready else "starting"
-
-
-def mask_at_picture(probability: Probability, frame: LiveFrame, pool: EnginePool) -> Mask:
-    """The mask at the picture's size, uint8 [H,W]: 255 where anything but background is."""
-    height, width = frame.picture.height, frame.picture.width
-    crop = pool.info.preprocess.crop
-    if crop is None:
-        return mask_from_probability(probability, height, width)
-    mask = np.zeros((height, width), np.uint8)
-    inside = mask_from_probability(probability, crop.height, crop.width)
-    mask[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width] = inside
-    return mask
-
-
-def confidence_of(probability: Probability) -> float:
-    """Mean probability where the first class is at least as likely as not; 0 where it nowhere is."""
-    plane = probability[0]
-    inside = plane[plane >= 0.5]
-    return float(inside.mean()) if inside.size else 0.0

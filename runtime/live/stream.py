@@ -7,9 +7,9 @@ with its source, on request, or when the presenter itself fails, for then nothin
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,10 +25,10 @@ from edgeseg.runtime.live.states import Signs, StateChange, StateKeeper, StateLi
 from edgeseg.runtime.live.status import LiveStatus
 from edgeseg.runtime.worker.pool import EnginePool
 
-logger = logging.getLogger(__name__)
 _WATCH_S = 0.1
 _STUCK_S = 5.0
 _END_S = 5.0
+KEPT_CHANGES = 200
 SHOWN_FRAMES = 16
 """Frames that may wait for the presenter while the machine has a hitch; see `presenter.BACKLOG_S`."""
 SYNC_FRAMES = 32
@@ -100,6 +100,7 @@ class LiveStream:
         options: How it is run.
         gate: Holds masks back where no tissue is shown.
         on_change: Told of every state, from the watching thread.
+        on_tick: Called a few times a second while frames can be shown.
     """
 
     def __init__(
@@ -111,10 +112,12 @@ class LiveStream:
         options: LiveOptions | None = None,
         gate: Gate | None = None,
         on_change: Callable[[StateChange], None] | None = None,
+        on_tick: Callable[[], None] | None = None,
     ) -> None:
         self._source, self._pool, self._sinks = source, pool, tuple(sinks)
         self._options = options or LiveOptions()
-        self._on_change = on_change
+        self._on_change, self._on_tick = on_change, on_tick
+        self._changes: deque[tuple[float, StateChange]] = deque(maxlen=KEPT_CHANGES)
         self._board = MaskBoard()
         sync = self._options.presenter.sync_ms is not None
         self._to_engine: NewestSlot[LiveFrame] = NewestSlot(SYNC_FRAMES if sync else 1)
@@ -153,9 +156,20 @@ class LiveStream:
         """Of the engine's processes."""
         return self._pool.worker_pids
 
+    def changes(self) -> list[tuple[float, StateChange]]:
+        """The newest changes of state, oldest first, with the time of day in seconds since 1970."""
+        return list(self._changes)
+
     def set_overlay(self, mode: OverlayMode) -> None:
         """Change what is drawn, from any thread."""
         self._presenter.mode = mode
+
+    def reopen_sinks(self) -> None:
+        """Begin new files, so that the old ones can be moved away; from a signal handler too."""
+        for sink in self._sinks:
+            reopen = getattr(sink, "reopen", None)
+            if reopen is not None:
+                reopen()
 
     def stop(self) -> None:
         """Ask for the end, from any thread or a signal handler; `run` then returns."""
@@ -246,6 +260,8 @@ class LiveStream:
                 raise PresenterStuckError(
                     "no frame was shown for too long", found=f"{_STUCK_S:.0f} s", next_command="edgeseg doctor"
                 )
+            if self._on_tick is not None:
+                self._on_tick()
             if until_s is not None and time.monotonic() >= until_s:
                 return
 
@@ -265,7 +281,7 @@ class LiveStream:
         )
         change = self._keeper.update(signs, now_ns)
         if change is not None:
-            logger.info("%s%s", change.state, f": {change.reason}" if change.reason else "")
+            self._changes.append((time.time(), change))
             if self._on_change is not None:
                 self._on_change(change)
 

@@ -197,7 +197,7 @@ class _Stages:
         picture, info = frame.source.picture, self._session.info
         probability = None
         if self._overlay == "heat":
-            probability = _of_whole_picture(frame.probability, info.preprocess.crop, picture.height, picture.width)
+            probability = marked_at_frame(self._session, frame.probability, picture.height, picture.width)
         return draw(picture, frame.mask, _caption_of(info, frame), self._overlay, probability)
 
     def result(self) -> StreamResult:
@@ -210,17 +210,6 @@ class _Stages:
             restarts=self._engine.restarts,
         )
         return StreamResult(self._frames, self._with_mask, self._damaged, latency)
-
-
-def _of_whole_picture(probability: Probability, crop: Crop | None, height: int, width: int) -> Probability:
-    """How likely each pixel is marked, float32 [1,h,w]; outside a crop nothing is."""
-    marked = probability if probability.shape[0] == 1 else 1 - probability[:1]
-    if crop is None:
-        return marked
-    whole = np.zeros((1, height, width), np.float32)
-    inside = scale_plane(marked[0], crop.height, crop.width)
-    whole[0, crop.top : crop.top + crop.height, crop.left : crop.left + crop.width] = inside
-    return whole
 
 
 def _caption_of(info: SessionInfo, frame: SegmentedFrame) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from edgeseg.artifacts import ConfidenceInterval, VerdictRow
 from edgeseg.dataset import Pair
 from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.frames import Frame, Mask
-from edgeseg.metrics import dice_per_image, score_image
+from edgeseg.metrics import dice_per_image, iou_per_image, marked_share
 from edgeseg.progress import Track, silent
 from edgeseg.runtime.session import Session, SessionInfo
 from edgeseg.runtime.verify.bootstrap import bootstrap_interval
@@ -112,7 +112,7 @@ def mask_or_none(session: FiniteSession, frame: Frame, name: str) -> Mask | None
 
 def _row(name: str, truth: Mask, reference_mask: Mask, mask: Mask | None) -> VerdictRow:
     reference_dice = dice_per_image(reference_mask, truth)
-    foreground = float(np.count_nonzero(truth)) / truth.size
+    foreground = marked_share(truth)
     if mask is None:
         return VerdictRow(
             name=name,
@@ -124,13 +124,13 @@ def _row(name: str, truth: Mask, reference_mask: Mask, mask: Mask | None) -> Ver
             foreground=foreground,
             finite=False,
         )
-    score = score_image(name, mask, truth)
+    dice = dice_per_image(mask, truth)
     return VerdictRow(
         name=name,
-        dice=score.dice,
+        dice=dice,
         reference_dice=reference_dice,
-        drop=reference_dice - score.dice,
+        drop=reference_dice - dice,
         agreement=dice_per_image(mask, reference_mask),
-        iou=score.iou,
+        iou=iou_per_image(mask, truth),
         foreground=foreground,
     )

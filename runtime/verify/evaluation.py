@@ -1,16 +1,19 @@
-"""One network against ground truth: Dice and IoU of every image, then their means."""
+"""One network against ground truth: the scores of every image, then what they say together."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pydantic
+from numpy.typing import NDArray
 
+from edgeseg.artifacts import ConfidenceInterval
 from edgeseg.dataset import Pair, hash_pairs
 from edgeseg.errors import BadInputError
 from edgeseg.frames import Frame, Mask, Probability
-from edgeseg.metrics import ImageScore, score_image
+from edgeseg.metrics import TOLERANCE_PX, ImageScore, score_image
 from edgeseg.progress import Track, silent
 from edgeseg.runtime.session import (
     ColourOrder,
@@ -21,6 +24,8 @@ from edgeseg.runtime.session import (
     probability_of,
     segment,
 )
+from edgeseg.runtime.verify.bootstrap import bootstrap_interval
+from edgeseg.runtime.verify.detection import Detection, SizeGroup, by_size, detection
 from edgeseg.values import Value
 
 
@@ -32,6 +37,18 @@ class Evaluation(Value):
     image_count: int = pydantic.Field(gt=0)
     data_sha256: str
     """Of images and masks."""
+    dice_interval: ConfidenceInterval
+    """The bootstrap interval of the mean Dice over images like these; it knows nothing of other endoscopes."""
+    mean_sensitivity: float
+    mean_precision: float
+    mean_hd95_px: float
+    """A missed polyp counts with the picture's diagonal; the median is not moved by a few of them."""
+    median_hd95_px: float
+    mean_surface_dice: float
+    tolerance_px: float
+    """Of the surface Dice, at the image's own size."""
+    detection: Detection
+    by_size: tuple[SizeGroup, ...]
     per_image: tuple[ImageScore, ...]
 
 
@@ -92,13 +109,16 @@ def _check_finite(probability: ProbabilityBatch) -> None:
         )
 
 
-def evaluate(session: Session, pairs: Sequence[Pair], track: Track = silent) -> Evaluation:
+def evaluate(
+    session: Session, pairs: Sequence[Pair], track: Track = silent, tolerance_px: float = TOLERANCE_PX
+) -> Evaluation:
     """Segment every image and score its mask at the image's own size.
 
     Args:
         session: A loaded network.
         pairs: Images with ground truth; at least one.
         track: Shows progress.
+        tolerance_px: Of the surface Dice.
 
     Raises:
         NotFiniteError: The network gave NaN or infinity.
@@ -114,12 +134,30 @@ def evaluate(session: Session, pairs: Sequence[Pair], track: Track = silent) -> 
     scores = []
     for pair in track(pairs, "evaluating", len(pairs)):
         frame, truth = pair.read()
-        scores.append(score_image(pair.name, segment_named(finite, frame, pair.name), truth))
+        scores.append(score_image(pair.name, segment_named(finite, frame, pair.name), truth, tolerance_px))
+    return summarise(scores, hash_pairs(pairs), tolerance_px)
+
+
+def summarise(scores: Sequence[ImageScore], data_sha256: str, tolerance_px: float = TOLERANCE_PX) -> Evaluation:
+    """What the scores of single images say together; at least one score."""
+
+    def values(measure: str) -> NDArray[np.float64]:
+        return np.array([getattr(score, measure) for score in scores], np.float64)
+
     return Evaluation(
-        mean_dice=float(np.mean([score.dice for score in scores])),
-        mean_iou=float(np.mean([score.iou for score in scores])),
+        mean_dice=float(values("dice").mean()),
+        mean_iou=float(values("iou").mean()),
         image_count=len(scores),
-        data_sha256=hash_pairs(pairs),
+        data_sha256=data_sha256,
+        dice_interval=bootstrap_interval(values("dice")),
+        mean_sensitivity=float(values("sensitivity").mean()),
+        mean_precision=float(values("precision").mean()),
+        mean_hd95_px=float(values("hd95_px").mean()),
+        median_hd95_px=float(np.median(values("hd95_px"))),
+        mean_surface_dice=float(values("surface_dice").mean()),
+        tolerance_px=tolerance_px,
+        detection=detection(scores),
+        by_size=by_size(scores),
         per_image=tuple(scores),
     )
 
@@ -130,8 +168,15 @@ def segment_named(session: FiniteSession, frame: Frame, name: str) -> Mask:
     Raises:
         NotFiniteError: The network gave NaN or infinity.
     """
-    try:
+    with named(name):
         return segment(session, frame)
+
+
+@contextlib.contextmanager
+def named(name: str) -> Iterator[None]:
+    """Let a refusal inside the block say which image it was."""
+    try:
+        yield
     except NotFiniteError as error:
         raise NotFiniteError(
             f"{error.what} for the image {name}", found=error.found, expected=error.expected

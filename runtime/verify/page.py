@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.resources
 from collections.abc import Sequence
 from pathlib import Path
-
-import jinja2
 
 from edgeseg.artifacts import Verdict
 from edgeseg.dataset import Pair
@@ -14,10 +11,11 @@ from edgeseg.files import check_writable, write_text
 from edgeseg.runtime.session import Session
 from edgeseg.runtime.verify import charts
 from edgeseg.runtime.verify.pictures import WorstImage, draw_worst
+from edgeseg.runtime.verify.templates import render
 
 JSON_NAME = "verdict.json"
 HTML_NAME = "verdict.html"
-_TEMPLATE = "verdict.html.j2"
+_TEMPLATE = "verify/verdict.html.j2"
 
 
 def check_report_folder(folder: Path) -> None:
@@ -51,12 +49,9 @@ def render_page(verdict: Verdict, worst: Sequence[WorstImage]) -> str:
         verdict: What was concluded.
         worst: The images with the largest drop, drawn, in the order to show.
     """
-    source = importlib.resources.files(__package__).joinpath(_TEMPLATE).read_text(encoding="utf-8")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     latency = verdict.latency
-    return environment.from_string(source).render(
+    return render(
+        _TEMPLATE,
         verdict=verdict,
         worst=worst,
         frame=charts,

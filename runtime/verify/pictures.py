@@ -66,26 +66,27 @@ def _draw(row: VerdictRow, pair: Pair, reference: FiniteSession, engine: FiniteS
         mask_or_none(reference, frame, row.name),
         mask_or_none(engine, frame, row.name),
     )
-    small = _shrink(frame)
+    small = shrink(frame)
     return WorstImage(
         row=row,
-        frame=_as_base64(small),
-        truth=_as_base64(_outline(small, truth, TRUTH_COLOUR)),
-        reference=_as_base64(
+        frame=as_base64(small),
+        truth=as_base64(outline(small, truth, TRUTH_COLOUR)),
+        reference=as_base64(
             small if reference_mask is None else _over_truth(small, reference_mask, truth, REFERENCE_COLOUR)
         ),
-        engine=None if engine_mask is None else _as_base64(_over_truth(small, engine_mask, truth, ENGINE_COLOUR)),
+        engine=None if engine_mask is None else as_base64(_over_truth(small, engine_mask, truth, ENGINE_COLOUR)),
     )
 
 
 def _over_truth(picture: Frame, mask: Mask, truth: Mask, colour: Colour) -> Frame:
     """A network's contour, and ground truth as a hair line on it, so that their difference shows."""
-    canvas = _outline(picture, mask, colour)
-    cv2.drawContours(canvas, _contours(truth, picture), -1, TRUTH_COLOUR, 1)
+    canvas = outline(picture, mask, colour)
+    cv2.drawContours(canvas, contours(truth, picture), -1, TRUTH_COLOUR, 1)
     return canvas
 
 
-def _shrink(frame: Frame) -> Frame:
+def shrink(frame: Frame) -> Frame:
+    """A picture no wider than `PICTURE_WIDTH_PX`, in its own proportions."""
     height, width = frame.shape[:2]
     if width <= PICTURE_WIDTH_PX:
         return frame
@@ -93,19 +94,27 @@ def _shrink(frame: Frame) -> Frame:
     return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _outline(picture: Frame, mask: Mask, colour: Colour) -> Frame:
-    """A copy of the picture with the mask's contour, cased in black so that it shows on bright mucosa too."""
+def outline(picture: Frame, mask: Mask, colour: Colour) -> Frame:
+    """A copy of the picture with the mask's contour, cased in black so that it shows on bright mucosa too.
+
+    Args:
+        picture: uint8 [h,w,3] RGB.
+        mask: uint8 [H,W], of any size; everything but 0 is inside.
+        colour: RGB.
+    """
     canvas: Any = picture.copy()
     for line, thickness in ((_CASING, 4), (colour, 2)):
-        cv2.drawContours(canvas, _contours(mask, picture), -1, line, thickness, cv2.LINE_AA)
+        cv2.drawContours(canvas, contours(mask, picture), -1, line, thickness, cv2.LINE_AA)
     return np.asarray(canvas, np.uint8)
 
 
-def _contours(mask: Mask, picture: Frame) -> Any:
+def contours(mask: Mask, picture: Frame) -> Any:
+    """The mask's borders in the picture's pixels, as OpenCV lists them; every pixel is a point."""
     size = (picture.shape[1], picture.shape[0])
     small = cv2.resize((mask > 0).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT)
     return cv2.findContours(small, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)[0]
 
 
-def _as_base64(picture: Frame) -> str:
+def as_base64(picture: Frame) -> str:
+    """The picture as JPEG, in the letters of a data address."""
     return base64.b64encode(encode_jpeg(picture, _QUALITY)).decode("ascii")

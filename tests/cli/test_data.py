@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edgeseg.cli import run
-from edgeseg.dataset import hash_pairs, load_pairs
+from edgeseg.dataset import hash_files, hash_pairs, load_images, load_pairs
 from edgeseg.inspection import DatasetReport
 
 SMALL = ["--train", "2", "--validation", "1", "--test", "1", "--height", "40", "--width", "48"]
@@ -132,3 +132,47 @@ def test_the_module_loads_without_heavy_packages() -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.strip() == "[]"
+
+
+def test_negatives_from_a_clip_a_folder_and_windows(
+    data: Path, numbered_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "negatives"
+    sources = [f"{data / 'test'}", f"{numbered_clip}@10:20:5"]
+    assert run(["data", "negatives", *sources, "--windows", str(data), "--out", str(out), "--json"]) == 0
+    result = _json(capsys)
+    assert [(part["source"], part["pictures"]) for part in result["sources"][:2]] == [("test", 1), ("numbered", 2)]
+    assert result["pictures"] == len(load_images(out)) == len((out / "negatives.csv").read_text().splitlines()) - 1
+    assert result["data_sha256"] == hash_files(load_images(out))
+
+
+def test_a_person_reads_what_each_source_gave(
+    numbered_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["data", "negatives", f"{numbered_clip}@:3", "--out", str(tmp_path / "n")]) == 0
+    printed = capsys.readouterr().out
+    assert "3  numbered, frames :3" in printed
+    assert f"3 pictures in {tmp_path / 'n'}" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ([], 2, "nothing to take pictures from"),
+        (["none.mp4"], 5, "no source at none.mp4"),
+        (["none.mp4@3:5"], 5, "no source at none.mp4"),
+        (["CLIP@3"], 2, "'3' is no range of frames"),
+        (["CLIP@99:"], 2, "no frame in the range 99:"),
+        (["CLIP", "--margin", "0.1"], 2, "no --windows DATA"),
+        (["--windows", "none"], 5, "no data set at none"),
+    ],
+)
+def test_negatives_that_are_refused_leave_nothing_behind(
+    arguments: list[str], code: int, words: str, numbered_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [argument.replace("CLIP", str(numbered_clip)) for argument in arguments]
+    assert run(["data", "negatives", *given, "--out", str(tmp_path / "n")]) == code
+    streams = capsys.readouterr()
+    assert words in streams.err
+    assert streams.out == ""
+    assert not (tmp_path / "n").exists()

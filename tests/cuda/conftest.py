@@ -7,7 +7,6 @@ they skip. Nothing here says anything about speed.
 from __future__ import annotations
 
 import ctypes
-import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -23,34 +22,10 @@ from edgeseg.runtime.passports import passport_path
 FOLDER = Path(__file__).parent
 
 
-def _load() -> str | None:
-    """Load the double before anything can load a driver; why not, where that cannot be."""
-    if "EDGESEG_CUDA_DOUBLE" not in os.environ:
-        return "needs the CUDA test double in a pytest of its own: make test-cuda-double"
-    out = Path(os.environ["EDGESEG_CUDA_DOUBLE"]).resolve()
-    library = out / "libcuda.so.1"
-    if not library.is_file():
-        return f"the CUDA test double is not built ({library} is missing): make cuda-double"
-    for package in ("pycuda", "cuda.bindings"):
-        if importlib.util.find_spec(package.partition(".")[0]) is None:
-            return f"{package} is not installed: make cuda-double"
-    if any(name.startswith(("pycuda", "cuda.")) for name in sys.modules):
-        return "CUDA was imported before the double could be loaded"
-    try:
-        real = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        pass
-    else:
-        if not hasattr(real, "cudadouble_is_double"):
-            return "this machine has a real CUDA driver; the double must not stand beside it"
-    os.environ["CUDADOUBLE_KERNELS"] = str(out / "kernels_host.so")
-    os.environ["LD_LIBRARY_PATH"] = os.pathsep.join([str(out), os.environ.get("LD_LIBRARY_PATH", "")])  # for children
-    os.environ.setdefault("XDG_CACHE_HOME", str(out / "cache"))
-    ctypes.CDLL(str(library), ctypes.RTLD_GLOBAL)
-    return None
+sys.path.insert(0, str(FOLDER.parent / "cuda_double"))
+from loading import load_double  # noqa: E402
 
-
-REASON = _load()
+REASON = load_double()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -69,6 +69,18 @@ def test_a_gpu_that_is_too_small_is_an_out_of_memory(
     assert double.live() == (0, 0)
 
 
+def test_no_memory_for_the_context_itself_is_an_out_of_memory(
+    double: Any, standin: Callable[..., Any], small_onnx: Path
+) -> None:
+    """No context is current then, which is not a context that was lost."""
+    double.faults(f"cuDevicePrimaryCtxRetain:1+={OUT_OF_MEMORY}")
+    with pytest.raises(DeviceMemoryError, match="no memory left to open the GPU"):
+        standin(small_onnx)
+    double.faults("")
+    _working(standin, small_onnx)
+    assert double.live() == (0, 0)
+
+
 @pytest.mark.parametrize("call", OPENING_CALLS)
 def test_a_refusal_while_opening_leaks_nothing(
     double: Any, standin: Callable[..., Any], small_onnx: Path, call: str

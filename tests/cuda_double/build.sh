@@ -1,5 +1,5 @@
 #!/bin/bash
-# Builds the CUDA test double into the folder $1: libcuda.so.1, and kernels_host.so (our kernels as g++ builds them).
+# Builds the CUDA test double into the folder $1: libcuda.so.1, and our kernels and those of tests/gpu as g++ builds them.
 # Half a minute on two cores; files that are newer than their sources are kept.
 set -euo pipefail
 sources=$(cd "$(dirname "$0")" && pwd)
@@ -23,4 +23,7 @@ g++ -shared -Wl,-soname,libcuda.so.1 -Wl,-Bsymbolic "${objects[@]}" "$out/refuse
 ln -sf libcuda.so.1 "$out/libcuda.so"
 # -ffp-contract=off: the host must not fuse what the source does not fuse. -U_FORTIFY_SOURCE: its _longjmp refuses to
 # change stacks.
-g++ -std=c++20 -O2 -U_FORTIFY_SOURCE -ffp-contract=off -fPIC -shared -I"$sources" -I"$kernels" "$sources/kernels_host.cpp" -o "$out/kernels_host.so"
+for library in kernels_host:"$sources" standin_host:"$sources/../gpu"; do
+    folder=${library#*:} name=${library%%:*}
+    g++ -std=c++20 -O2 -U_FORTIFY_SOURCE -ffp-contract=off -fPIC -shared -I"$sources" -I"$kernels" -I"$folder" "$folder/$name.cpp" -o "$out/$name.so"
+done

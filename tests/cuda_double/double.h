@@ -40,6 +40,8 @@ struct Launch {
     std::vector<char> params;
     CUfunction f = nullptr;
     std::vector<void*> pointers;
+    size_t buffer_bytes = 0;    // of one buffer with all parameters
+    std::vector<void*> buffer;  // the launch's `extra`, where it came so
 };
 struct Node {
     CUgraphNodeType type;

@@ -169,7 +169,16 @@ API cuGraphKernelNodeGetParams(CUgraphNode h, CUDA_KERNEL_NODE_PARAMS* p) {
     p->func = L.f;
     p->gridDimX = L.g[0], p->gridDimY = L.g[1], p->gridDimZ = L.g[2];
     p->blockDimX = L.b[0], p->blockDimY = L.b[1], p->blockDimZ = L.b[2];
-    p->kernelParams = L.pointers.data();  // the graph's own copies, as in the driver
+    // The graph's own copies, in the form that the launch had: pycuda gives `extra`. As in the driver, whoever sets the other
+    // form must clear this one.
+    if (L.buffer.empty()) {
+        for (unsigned i = 0; i < L.k->nparams; i++) L.pointers[i] = &L.params[L.k->offset[i]];
+        p->kernelParams = L.pointers.data();
+        return CUDA_SUCCESS;
+    }
+    L.buffer_bytes = L.params.size();
+    L.buffer = {CU_LAUNCH_PARAM_BUFFER_POINTER, L.params.data(), CU_LAUNCH_PARAM_BUFFER_SIZE, &L.buffer_bytes, CU_LAUNCH_PARAM_END};
+    p->extra = L.buffer.data();
     return CUDA_SUCCESS;
 }
 API cuGraphNodeGetType(CUgraphNode n, CUgraphNodeType* t) {

@@ -146,6 +146,7 @@ CUresult make_launch(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsign
             return CUDA_ERROR_INVALID_VALUE;
         }
         memcpy(L->params.data(), buf, n);
+        L->buffer = {nullptr};  // filled by cuGraphKernelNodeGetParams, once the launch lies where it stays
     } else if (F->k->bytes)
         return CUDA_ERROR_INVALID_VALUE;
     out = L;

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-import av
 import cv2
 import hypothesis
 import numpy as np
@@ -190,6 +189,7 @@ def test_video_sizes(kernels: Any, guarded: Any, size: tuple[int, int], network:
 
 def natural(data_folder: Path) -> Any:
     """The first frame of a real video, yuv420p with even sides."""
+    av = pytest.importorskip("av")
     paths = sorted(path for path in data_folder.rglob("*") if path.suffix in {".mp4", ".avi", ".mkv", ".mov"})
     if not paths:
         pytest.skip(f"no video in {data_folder}")

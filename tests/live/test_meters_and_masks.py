@@ -33,7 +33,8 @@ def test_a_rate_is_of_the_newest_events_and_its_period_forgives_gaps() -> None:
 
 
 def test_a_share_forgets() -> None:
-    share = RecentShare(window=4)
+    share = RecentShare(window=4, least=2)
+    share.add(True)
     assert share.share(0.7) == 0.7
     for answer in (True, True, False, False, False, True):
         share.add(answer)

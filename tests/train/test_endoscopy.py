@@ -79,3 +79,13 @@ def test_a_coin_of_zero_is_no_work_and_of_one_is_all() -> None:
     images = tissue()
     assert sometimes(images, 0.0, combing) is images
     assert (sometimes(images, 1.0, combing) != images).flatten(1).any(dim=1).all()
+
+
+@pytest.mark.parametrize(
+    "degradation", [one for one in DEGRADATIONS if one not in (combing, motion_blur)], ids=lambda one: one.__name__
+)
+def test_what_a_degradation_draws_lies_where_the_pictures_are(degradation: Degradation) -> None:
+    """The device `meta` computes nothing and, as a GPU, refuses tensors of the CPU; two others read what they drew."""
+    images = torch.empty(2, 3, 32, 48, device="meta")
+    with images.device:
+        assert degradation(images).device == images.device

@@ -1,6 +1,6 @@
 import numpy as np
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 from torchmetrics.functional.segmentation import dice_score
@@ -17,6 +17,7 @@ def test_dice_loss_of_hard_masks_is_one_minus_dice() -> None:
     assert abs(float(dice_loss(logits, truth, smooth=0.0)) - (1 - float(expected))) < 1e-6
 
 
+@settings(deadline=None)  # the first call of an operation loads code
 @given(st.lists(st.floats(-8, 8, width=32), min_size=4, max_size=4), st.lists(st.booleans(), min_size=4, max_size=4))
 def test_bce_is_the_textbook_formula(values: list[float], truth: list[bool]) -> None:
     logits = torch.tensor(values).view(1, 1, 2, 2)

@@ -1,5 +1,5 @@
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeseg.train.mixing import mosaic
@@ -12,6 +12,7 @@ def numbered(count: int, side: int) -> tuple[torch.Tensor, torch.Tensor]:
     return images, masks
 
 
+@settings(deadline=None)  # the first call of an operation loads code
 @given(st.integers(1, 12), st.integers(1, 8), st.integers(0, 1000))
 def test_each_quarter_is_a_whole_picture_with_its_own_mask(count: int, half: int, seed: int) -> None:
     images, masks = numbered(count, 2 * half)

@@ -1,0 +1,48 @@
+"""The frames that are measured: the bench's own, in pinned host memory or copied to the device."""
+
+from __future__ import annotations
+
+import contextlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.frames import Frame
+from edgeseg.optional import require
+from edgeseg.runtime.bench.frames import BenchFrames, synthetic_frames
+from edgeseg.runtime.cuda.buffers import device_buffer
+from edgeseg.runtime.cuda.session import CudaSession
+
+
+def pinned_frames(session: CudaSession, height: int, width: int) -> tuple[BenchFrames, bool]:
+    """Frames whose memory the session pins, as the worker pins its ring, and whether the driver allows that.
+
+    They must outlive the session.
+    """
+    frames = synthetic_frames(height, width)
+    return frames, session.pin(frames.block)
+
+
+def some_frames(height: int, width: int, count: int) -> list[Frame]:
+    """The first of the same frames, where their memory does not matter."""
+    return list(synthetic_frames(height, width).images[:count])
+
+
+class ArrayOnDevice:
+    """A device address as an array of any library: `__cuda_array_interface__`, version 3, no stream to wait for."""
+
+    def __init__(self, address: int, shape: tuple[int, ...], typestr: str) -> None:
+        self.__cuda_array_interface__ = {
+            "data": (address, False),
+            "shape": shape,
+            "typestr": typestr,
+            "strides": None,
+            "version": 3,
+        }
+
+
+def on_device(stack: contextlib.ExitStack, data: NDArray[np.uint8], purpose: str) -> int:
+    """A copy on the device and its address."""
+    address = device_buffer(stack, data.nbytes, purpose)
+    require("pycuda.driver").memcpy_htod(address, np.ascontiguousarray(data))
+    return address

@@ -1,0 +1,87 @@
+"""What the scores of single images say together: how many polyps were found, and how small and large ones fare."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pydantic
+
+from edgeseg.metrics import ImageScore
+from edgeseg.values import Part
+
+FOUND_IOU = 0.5
+"""From this overlap on object detection counts a thing as found (Everingham et al., The PASCAL VOC challenge, 2010)."""
+SMALL_BELOW, LARGE_ABOVE = 0.05, 0.15
+"""Share of the picture. The bounds of the attributes "small object" and "large object" of SUN-SEG (Ji et al., Video
+polyp segmentation: a deep learning perspective, 2022, arXiv:2203.14291), whose large objects go by their bounding box;
+here both are the mask's share."""
+SIZES: tuple[tuple[str, float, float], ...] = (
+    ("small", 0.0, SMALL_BELOW),
+    ("medium", SMALL_BELOW, LARGE_ABOVE),
+    ("large", LARGE_ABOVE, 1.0),
+)
+
+
+class Detection(Part):
+    """Of the images that show a polyp, how many had it found; the mask of an image counts as one thing."""
+
+    images_with_polyp: int = pydantic.Field(ge=0)
+    found: int
+    """Images whose mask overlaps with an IoU of at least 0.5."""
+    touched: int
+    """Images whose mask overlaps at all."""
+    found_share: float | None
+    """None where no image shows a polyp; likewise the next."""
+    touched_share: float | None
+
+
+class SizeGroup(Part):
+    """The images whose polyp takes a share of the picture between two bounds."""
+
+    name: str
+    above: float
+    """The share that the polyp reaches or passes; more than 0 for the smallest group."""
+    below: float
+    """The share that it stays under; the largest group has all that is left."""
+    image_count: int
+    mean_dice: float | None
+    """None where there is no image; likewise the next."""
+    found_share: float | None
+
+
+def detection(scores: Sequence[ImageScore]) -> Detection:
+    """Count the polyps that were found."""
+    shown = [score for score in scores if score.polyp_share > 0]
+    found = sum(score.iou >= FOUND_IOU for score in shown)
+    touched = sum(score.iou > 0 for score in shown)
+    return Detection(
+        images_with_polyp=len(shown),
+        found=found,
+        touched=touched,
+        found_share=found / len(shown) if shown else None,
+        touched_share=touched / len(shown) if shown else None,
+    )
+
+
+def by_size(scores: Sequence[ImageScore]) -> tuple[SizeGroup, ...]:
+    """The images by polyp size; those without a polyp are in no group."""
+    return tuple(_group(scores, *size) for size in SIZES)
+
+
+def _group(scores: Sequence[ImageScore], name: str, above: float, below: float) -> SizeGroup:
+    members = [score for score in scores if score.polyp_share > 0 and _size_name(score.polyp_share) == name]
+    return SizeGroup(
+        name=name,
+        above=above,
+        below=below,
+        image_count=len(members),
+        mean_dice=float(np.mean([score.dice for score in members])) if members else None,
+        found_share=detection(members).found_share,
+    )
+
+
+def _size_name(polyp_share: float) -> str:
+    if polyp_share < SMALL_BELOW:
+        return "small"
+    return "large" if polyp_share > LARGE_ABOVE else "medium"

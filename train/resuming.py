@@ -1,0 +1,108 @@
+"""What a training keeps in its RUN folder so that it can be cut off anywhere, and how it takes that up again.
+
+The order of writing is part of it: best.pt, then last.pt, then run.json and history.csv. A training that ends between
+two of them goes on from last.pt and writes the rest again, the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch.optim.swa_utils import AveragedModel
+
+from edgeseg.packages import RUN_CHECKPOINT
+from edgeseg.progress import Say
+from edgeseg.train import checkpoint
+from edgeseg.train.network import NormalisedNetwork
+from edgeseg.train.optimisation import Descent
+from edgeseg.train.recipe import Recipe
+from edgeseg.train.record import Epoch, Progress
+
+
+@dataclass(frozen=True)
+class Keeper:
+    """Writes and reads the checkpoints of one training."""
+
+    run: Path
+    recipe: Recipe
+    descent: Descent
+    average: AveragedModel | None
+    judged_network: NormalisedNetwork
+    """What was validated."""
+    world_size: int
+    """Processes of the training."""
+
+    def keep(self, progress: Progress) -> None:
+        """Keep the end of an epoch: `best.pt` where it is the best so far, and `last.pt`.
+
+        Raises:
+            UnwritableError: The disk is full; what was kept before stays.
+        """
+        if progress.best is progress.history[-1]:
+            best = {"network": self.judged_network.network.state_dict(), **self._origin(progress.history)}
+            checkpoint.save(self.run / RUN_CHECKPOINT, best)
+        self.keep_last(progress)
+
+    def keep_last(self, progress: Progress) -> None:
+        """Keep all that going on from here needs; between two steps.
+
+        Raises:
+            UnwritableError: The disk is full; what was kept before stays.
+        """
+        state = {
+            **self._origin(progress.history),
+            "network": self.descent.bare_network.network.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            **self.descent.state_dict(),
+            "history": [row.model_dump() for row in progress.history],
+            "losses": progress.losses,
+            "world_size": self.world_size,
+        }
+        checkpoint.save_last(self.run, state)
+
+    def resume(self, progress: Progress, say: Say) -> bool:
+        """Take up the last state that was kept; where none was, nothing changes.
+
+        Returns:
+            Whether there was one.
+
+        Raises:
+            BadInputError: It cannot be read.
+            MismatchError: It belongs to another recipe or architecture.
+        """
+        content = checkpoint.load_last(self.run, self.recipe, say)
+        if content is None:
+            say("no step was kept yet: the training starts anew")
+            return False
+        path = self.run / checkpoint.LAST
+        checkpoint.load_weights(path, self.descent.bare_network.network, content["network"])
+        if self.average is not None:
+            checkpoint.load_weights(path, self.average, content["average"])
+        self.descent.load_state_dict(content)
+        progress.history = [Epoch.model_validate(row) for row in content["history"]]
+        progress.losses = list(content.get("losses", ()))
+        former = content.get("world_size", 1)
+        if former != self.world_size:
+            say(
+                f"started with {former} processes, resumed with {self.world_size}: "
+                "rounding and batch statistics differ, so the result will not equal the uninterrupted one"
+            )
+        return True
+
+    def _origin(self, history: Sequence[Epoch]) -> dict[str, Any]:
+        return {"recipe_sha256": self.recipe.sha256, "epoch": len(history)}
+
+
+def remove_leftovers(run: Path) -> None:
+    """Take away what a killed training left half written. No other training may be at work in `run`."""
+    for path in leftovers(run):
+        path.unlink(missing_ok=True)
+
+
+def leftovers(run: Path) -> list[Path]:
+    """Half-written files in a RUN folder: `edgeseg.files.atomic_file` names them `.NAME-RANDOM.SUFFIX`."""
+    stems = (".best-", ".last-", ".run-", ".history-", ".curves-", ".recipe-")
+    return [path for path in run.iterdir() if path.name.startswith(stems) and path.is_file()]
