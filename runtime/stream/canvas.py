@@ -44,12 +44,17 @@ class Canvas:
     def _yuv(self, colour: Colour) -> Colour:
         return yuv_of(colour, self._picture.matrix, self._picture.full_range)
 
-    def lines(self, outlines: Sequence[Outline], colour: Colour, width_px: int, soft: bool = True) -> None:
+    def darken(self, outlines: Sequence[Outline], colour: Colour, width_px: int) -> None:
+        """Closed lines in luma alone: what is dark shows no colour."""
+        full = [_fixed_point(outline) for outline in outlines]
+        cv2.polylines(self._luma, full, True, self._yuv(colour)[0], width_px, cv2.LINE_8, FRACTION_BITS)
+
+    def lines(self, outlines: Sequence[Outline], colour: Colour, width_px: int) -> None:
         """Closed lines; soft edges are drawn in luma alone, which is where an eye sees them."""
         y, *chroma = self._yuv(colour)
         full = [_fixed_point(outline) for outline in outlines]
         half = [_fixed_point(outline / 2 - 0.25) for outline in outlines]
-        cv2.polylines(self._luma, full, True, y, width_px, cv2.LINE_AA if soft else cv2.LINE_8, FRACTION_BITS)
+        cv2.polylines(self._luma, full, True, y, width_px, cv2.LINE_AA, FRACTION_BITS)
         for plane, value in zip(self._chroma, chroma, strict=True):
             cv2.polylines(plane, half, True, value, max(1, round(width_px / 2)), cv2.LINE_8, FRACTION_BITS)
 
@@ -125,6 +130,8 @@ def outlines_of(mask: Mask) -> list[Outline]:
         marked: Any = cv2.threshold(mask, 0, 255, cv2.THRESH_BINARY)[1]
         small = cv2.resize(marked, (-(-width // step), -(-height // step)), interpolation=cv2.INTER_AREA)
     found, _ = cv2.findContours(small, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    if step > 1:  # stairs become slopes: half the corners, and half the time to draw them
+        found = [cv2.approxPolyDP(corners, 0.5, True) for corners in found]
     scale = np.array([width / small.shape[1], height / small.shape[0]], np.float32)
     return [(corners[:, 0].astype(np.float32) + 0.5) * scale - 0.5 for corners in found]
 

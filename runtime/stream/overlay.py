@@ -109,7 +109,7 @@ def _draw_mask(canvas: Canvas, mask: Mask, mode: OverlayMode, probability: Proba
         canvas.tint(mask, SKY_BLUE, FILL_OPACITY)
     if outlines:
         width_px = outline_width_px(*mask.shape)
-        canvas.lines(outlines, DARK, width_px + 2 * max(1, width_px // 3), soft=False)
+        canvas.darken(outlines, DARK, width_px + 2 * max(1, width_px // 3))
         canvas.lines(outlines, SKY_BLUE, width_px)
 
 

@@ -16,22 +16,21 @@ from dataclasses import dataclass
 from itertools import islice
 
 import cv2
-import numpy as np
 
 from edgeseg.artifacts import LatencyReport
-from edgeseg.frames import Frame, Mask, Probability, confidence_of, scale_plane
+from edgeseg.frames import Frame, Mask, Probability, confidence_of
 from edgeseg.progress import Track, silent
 from edgeseg.runtime.frame_engine import FrameEngine, frame_engine
 from edgeseg.runtime.latency import LatencyRecorder
 from edgeseg.runtime.lossless import LosslessFrames
 from edgeseg.runtime.outcomes import Segmented
-from edgeseg.runtime.session import Session, SessionInfo, check_crop, mask_at_frame
+from edgeseg.runtime.session import Session, SessionInfo, check_crop, marked_at_frame, mask_at_frame
 from edgeseg.runtime.stream.channel import Channel
+from edgeseg.runtime.stream.one_thread import opencv_on_one_thread
 from edgeseg.runtime.stream.overlay import OverlayMode, caption, draw
 from edgeseg.runtime.stream.picture import Picture
 from edgeseg.runtime.stream.sinks import Sinks
 from edgeseg.runtime.stream.sources import Source, SourceFrame
-from edgeseg.specs import Crop
 
 QUEUED_FRAMES = 2
 
@@ -100,7 +99,7 @@ def run_stream(
     decoded: Channel[ArrivedFrame] = Channel(QUEUED_FRAMES)
     segmented: Channel[SegmentedFrame] = Channel(QUEUED_FRAMES)
     total = _expected_frames(source, max_frames)
-    with ThreadPoolExecutor(2, thread_name_prefix="edgeseg-stream") as pool:
+    with opencv_on_one_thread(), ThreadPoolExecutor(2, thread_name_prefix="edgeseg-stream") as pool:
         try:
             reading = pool.submit(stages.read, islice(source.frames(), max_frames), decoded)
             writing = pool.submit(stages.write, segmented)

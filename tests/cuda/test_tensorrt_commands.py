@@ -20,7 +20,8 @@ import pytest
 from edgeseg.cli import run as edgeseg
 from edgeseg.images import write_png
 from edgeseg.runtime.loading import open_engine, open_onnx
-from edgeseg.runtime.session import segment
+from edgeseg.runtime.session import mask_at_frame, segment
+from edgeseg.runtime.stream.picture import Picture
 from edgeseg.runtime.stream.pipeline import run_stream
 from edgeseg.runtime.stream.sinks import Sinks
 from edgeseg.runtime.stream.sources import open_source

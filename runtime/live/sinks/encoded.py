@@ -62,7 +62,7 @@ class EncodedWriter:
         self._container: OutputContainer | None = None
         self._encoder: PictureEncoder | None = None
         self._kind: tuple[object, ...] = ()
-        self._first_pts = self._last_pts = self._since_settled = 0
+        self._first_pts = self._last_pts = self._frames = 0
         self._frames_per_group = 1
 
     def write(self, presented: Presented) -> None:
@@ -77,10 +77,9 @@ class EncodedWriter:
         pts = max(presented.frame.pts - self._first_pts, self._last_pts + 1)
         self._encoder.encode(picture, pts, presented.frame.time_base)
         self._last_pts = pts
-        self._since_settled += 1
-        if self._since_settled > self._frames_per_group:
-            self._since_settled = 0
+        if self._frames and self._frames % self._frames_per_group == 0:  # its key frame brought the group before it out
             self._target.settle()
+        self._frames += 1
 
     def close(self) -> None:
         """End the container."""
@@ -102,7 +101,7 @@ class EncodedWriter:
         self._container = self._target.open(timing)
         options = {**ENCODER_OPTIONS, "tune": "zerolatency", "g": str(self._frames_per_group)}
         self._encoder = PictureEncoder(self._container, timing, picture, options)
-        self._first_pts, self._last_pts, self._since_settled = presented.frame.pts, -1, 0
+        self._first_pts, self._last_pts, self._frames = presented.frame.pts, -1, 0
 
 
 class Recording:

@@ -37,7 +37,7 @@ class JsonLines:
 
 
 def utc_text(monotonic_ns: int) -> str:
-    """A moment of `time.monotonic_ns` as UTC, for example ``2026-01-31T12:00:00.250Z``; right after a clock step too."""
+    """A moment of `time.monotonic_ns` as UTC, for example ``2026-01-31T12:00:00.250Z``, by the clock as it is now."""
     since_ns = time.monotonic_ns() - monotonic_ns
     moment = datetime.fromtimestamp((time.time_ns() - since_ns) / 1e9, timezone.utc)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -180,8 +180,9 @@ class QueuedSink:
         presented = self._next()
         if presented is None:
             return
-        writer = self._open_writer()
+        writer: Writer | None = None
         try:
+            writer = self._open_writer()
             while presented is not None:
                 with self._changed:
                     self._busy_since_s = time.monotonic()
@@ -192,7 +193,8 @@ class QueuedSink:
                 presented = self._next()
         except BaseException:
             with contextlib.suppress(Exception):
-                writer.close()
+                if writer is not None:
+                    writer.close()
             with self._changed:
                 self._busy_since_s = None
                 self._drop(1)
