@@ -60,7 +60,12 @@ def live_stream(settings: LiveSettings, say: Say) -> Iterator[LiveStream]:
         sinks: list[Any] = list(open_sinks(settings, source, pool))
         if page is not None:
             sinks.append(PageSink(page))
-        options = LiveOptions(presenter_options(settings, pool, slowest_ms), settings.show, max_frames=settings.max_frames, seconds=settings.seconds)
+        options = LiveOptions(
+            presenter_options(settings, pool, slowest_ms),
+            settings.show,
+            max_frames=settings.max_frames,
+            seconds=settings.seconds,
+        )
         gate = LiveGate() if settings.gate else None
         stabiliser = ProbabilityStabiliser() if settings.stabilise else None
         refine = SceneRefiner(gate, stabiliser)

@@ -16,7 +16,7 @@ from edgeseg.runtime.live.meters import RollingPercentiles
 from edgeseg.runtime.live.slot import NewestSlot
 from edgeseg.runtime.live.states import EngineState
 from edgeseg.runtime.outcomes import Segmented
-from edgeseg.runtime.session import mask_at_frame, marked_at_frame
+from edgeseg.runtime.session import marked_at_frame, mask_at_frame
 from edgeseg.runtime.worker.pool import EnginePool
 
 logger = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ class Segmenter:
     def _step(self) -> None:
         has_room = len(self._under_way) < self._pool.capacity and self._pool.is_ready
         waitables = self._pool.waitables()
-        connection.wait([self._frames, *waitables] if has_room else waitables, _STEP_S)
+        connection.wait([self._frames.fileno(), *waitables] if has_room else waitables, _STEP_S)
         for outcome in self._pool.poll():
             frame = self._under_way.pop(outcome.sequence)
             if isinstance(outcome, Segmented):

@@ -178,6 +178,8 @@ def test_negatives_that_are_refused_leave_nothing_behind(
     assert words in streams.err
     assert streams.out == ""
     assert not (tmp_path / "n").exists()
+
+
 def test_statistics_of_a_data_set_are_written_and_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     images = tmp_path / "data" / "train" / "images"
     images.mkdir(parents=True)
