@@ -102,30 +102,9 @@ def threaded(engine: Path, clip: Path, out: Path, frames: int) -> tuple[int, int
     sessions = [Session(engine, 1) for _ in range(2)]
     todo: queue.Queue[Any] = queue.Queue(4)
     done: queue.Queue[Any] = queue.Queue(8)
-    count = 0
-
-    def infer(session: Session) -> None:
-        while (item := todo.get()) is not None:
-            index, picture = item
-            done.put((index, picture, session.probability(prepared(picture, session))))
-        done.put(None)
-
-    def write() -> None:
-        nonlocal count
-        writer, waiting, ended = Writer(out), {}, 0
-        while ended < len(sessions) or waiting:
-            item = done.get() if ended < len(sessions) else None
-            if item is None:
-                ended += 1
-            else:
-                waiting[item[0]] = item[1:]
-            while count in waiting:
-                writer.write(drawn(*waiting.pop(count)))
-                count += 1
-        writer.close()
-
-    threads = [threading.Thread(target=infer, args=(session,)) for session in sessions]
-    threads.append(threading.Thread(target=write))
+    threads = [threading.Thread(target=_infer, args=(session, todo, done)) for session in sessions]
+    written: list[int] = []
+    threads.append(threading.Thread(target=_write_in_order, args=(done, len(sessions), out, written)))
     for thread in threads:
         thread.start()
     for item in enumerate(read(clip, frames)):
@@ -134,7 +113,29 @@ def threaded(engine: Path, clip: Path, out: Path, frames: int) -> tuple[int, int
         todo.put(None)
     for thread in threads:
         thread.join()
-    return count, sum(session.count for session in sessions)
+    return len(written), sum(session.count for session in sessions)
+
+
+def _infer(session: Session, todo: queue.Queue[Any], done: queue.Queue[Any]) -> None:
+    while (item := todo.get()) is not None:
+        index, picture = item
+        done.put((index, picture, session.probability(prepared(picture, session))))
+    done.put(None)
+
+
+def _write_in_order(done: queue.Queue[Any], senders: int, out: Path, written: list[int]) -> None:
+    writer = Writer(out)
+    waiting: dict[int, tuple[Any, Any]] = {}
+    while senders:
+        item = done.get()
+        if item is None:
+            senders -= 1
+            continue
+        waiting[item[0]] = item[1:]
+        while len(written) in waiting:
+            writer.write(drawn(*waiting.pop(len(written))))
+            written.append(len(written))
+    writer.close()
 
 
 def ours(engine: Path, clip: Path, out: Path, frames: int) -> tuple[int, int]:
@@ -267,7 +268,9 @@ def synthetic_clip(path: Path, frames: int) -> None:
 
 def table(results: list[Result]) -> str:
     """Median of the rounds, ratios to the plain loop and to the bare session."""
-    lines = [f"{'engine':32} {'runner':14} {'fps':>7} {'of plain':>9} {'of bare':>8} {'other CPU ms':>13} {'frames':>7}"]
+    lines = [
+        f"{'engine':32} {'runner':14} {'fps':>7} {'of plain':>9} {'of bare':>8} {'other CPU ms':>13} {'frames':>7}"
+    ]
     for engine in dict.fromkeys(result.engine for result in results):
         rounds = {
             runner: [result for result in results if (result.engine, result.runner) == (engine, runner)]

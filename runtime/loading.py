@@ -10,13 +10,13 @@ from edgeseg.artifacts import EngineArtifact
 from edgeseg.errors import BadInputError
 from edgeseg.graph.files import load_onnx, serialize
 from edgeseg.packages import find_model, onnx_of
-from edgeseg.runtime.backends.onnxruntime_session import OnnxRuntimeSession, usable_cores
+from edgeseg.runtime.backends.onnxruntime_session import OnnxRuntimeSession
 from edgeseg.runtime.backends.parallel_sessions import ParallelSessions
 from edgeseg.runtime.bindings import PACKAGES, check_binding, read_machine
+from edgeseg.runtime.machine import usable_cores
 from edgeseg.runtime.passports import read_checked, session_info
 from edgeseg.runtime.session import Session, SessionInfo
 from edgeseg.runtime.worker.session import WorkerSession
-
 
 STREAMING_LANES = 2
 """Of a GPU: while one lane's result is read, the other computes."""
@@ -31,8 +31,8 @@ def open_engine(path: Path, threads: int = 0, streaming: bool = False) -> Sessio
     Args:
         path: NAME.engine, with NAME.engine.json beside it.
         threads: Threads inside one inference on a CPU backend; 0 takes every usable core.
-        streaming: Lay it out for many frames one after another, rather than for one soon: a session a core on a CPU, two
-            lanes on a GPU where its memory allows.
+        streaming: Lay it out for many frames one after another, rather than for one soon: a session a core on a CPU,
+            two lanes on a GPU where its memory allows.
 
     Raises:
         MismatchError: The passport is missing or does not fit, or the engine is bound to another machine.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
@@ -84,7 +85,9 @@ def run(
     max_frames: Annotated[int | None, typer.Option(metavar="N", min=1, help="Stop after N frames.")] = None,
     pace: Annotated[
         Pace | None,
-        typer.Option(help="fast: every frame, none lost; live: as frames come. Files default to fast.", show_default=False),
+        typer.Option(
+            help="fast: every frame, none lost; live: as frames come. Files default to fast.", show_default=False
+        ),
     ] = None,
     sync: Annotated[
         bool,
@@ -110,7 +113,9 @@ def run(
     gate: Annotated[
         bool,
         typer.Option(
-            "--gate/--no-gate", rich_help_panel=LIVE, help="Hold masks back where no tissue is seen: black, blurred, ..."
+            "--gate/--no-gate",
+            rich_help_panel=LIVE,
+            help="Hold masks back where no tissue is seen: black, blurred, ...",
         ),
     ] = True,
     record_gated: Annotated[
@@ -139,7 +144,8 @@ def run(
         ),
     ] = None,
     spares: Annotated[
-        int, typer.Option(min=0, max=4, rich_help_panel=LIVE, help="Loaded engine processes that stand ready to take over.")
+        int,
+        typer.Option(min=0, max=4, rich_help_panel=LIVE, help="Loaded engine processes that stand ready to take over."),
     ] = 1,
     threads: Annotated[
         int, typer.Option(min=0, rich_help_panel=LIVE, help="Of one inference on a CPU; 0 takes every core.")
@@ -160,12 +166,16 @@ def run(
     hardware: Annotated[
         str,
         typer.Option(
-            metavar="DEVICE", rich_help_panel=LIVE, help="Decode with cuda, vaapi, ...; jetson: by GStreamer. Falls back."
+            metavar="DEVICE",
+            rich_help_panel=LIVE,
+            help="Decode with cuda, vaapi, ...; jetson: by GStreamer. Falls back.",
         ),
     ] = "off",
     web: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", rich_help_panel=PAGE, help="Serve the live page there, for example 127.0.0.1:8080."),
+        typer.Option(
+            metavar="HOST:PORT", rich_help_panel=PAGE, help="Serve the live page there, for example 127.0.0.1:8080."
+        ),
     ] = None,
     token_file: Annotated[
         Path | None,
@@ -202,7 +212,9 @@ def run(
         for option, given in (("--web", web), ("--events", events), ("--send-to", send_to), ("--sync", sync or None)):
             if given is not None:
                 raise UsageError(
-                    f"{option} is of live video", found=f"a file at its fastest: {source}", next_command="add --pace live"
+                    f"{option} is of live video",
+                    found=f"a file at its fastest: {source}",
+                    next_command="add --pace live",
                 )
         run_file(engine, Path(source), Outputs(out, masks, latency, record), max_frames, overlay.value, as_json)
         return
@@ -218,7 +230,7 @@ def run(
         source=source,
         source_options=SourceOptions(
             size=parse_size(size),
-            rate=None if rate is None else _fraction(rate),
+            rate=None if rate is None else Fraction(rate).limit_denominator(1001),
             loop=loop,
             deinterlace=deinterlace.value,
             hardware=hardware,
@@ -251,9 +263,3 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     if not (width.isdecimal() and height.isdecimal()):
         raise UsageError(f"--size {text} is no size", found=text, expected="WIDTHxHEIGHT, for example 1280x720")
     return int(width), int(height)
-
-
-def _fraction(rate: float) -> object:
-    from fractions import Fraction
-
-    return Fraction(rate).limit_denominator(1001)

@@ -38,12 +38,15 @@ def _signals(stream: LiveStream) -> Iterator[list[int]]:
     """The first SIGTERM or SIGINT ends the stream in order, a second one at once; SIGHUP begins new files."""
     asked: list[int] = []
 
+    former: dict[int, Any] = {
+        number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    }
+
     def end(number: int, frame: object) -> None:
         asked.append(number)
         stream.stop()
         signal.signal(number, former[number])
 
-    former = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     signal.signal(signal.SIGHUP, lambda number, frame: stream.reopen_sinks())

@@ -16,6 +16,9 @@ from edgeseg.runtime.live.frames import OverlayMode, Presented
 from edgeseg.runtime.live.opening import open_pool
 from edgeseg.runtime.live.preflight import SYNC_MARGIN, check_outputs, warm_up
 from edgeseg.runtime.live.presenter import PERIODS, PresenterOptions
+from edgeseg.runtime.live.scene.refine import SceneRefiner
+from edgeseg.runtime.live.scene.stabilise import ProbabilityStabiliser
+from edgeseg.runtime.live.scene.watch import LiveGate
 from edgeseg.runtime.live.service_manager import notify
 from edgeseg.runtime.live.settings import LiveSettings, PageSettings
 from edgeseg.runtime.live.sinks.opening import event_sink, mask_sink, publishing_sink, recording_sink
@@ -57,20 +60,35 @@ def live_stream(settings: LiveSettings, say: Say) -> Iterator[LiveStream]:
         sinks: list[Any] = list(open_sinks(settings, source, pool))
         if page is not None:
             sinks.append(PageSink(page))
-        options = LiveOptions(presenter_options(settings, slowest_ms), settings.show, max_frames=settings.max_frames, seconds=settings.seconds)
-        stream = LiveStream(source, pool, sinks, draw_live, options, on_change=tell, on_tick=alive)
+        options = LiveOptions(
+            presenter_options(settings, pool, slowest_ms),
+            settings.show,
+            max_frames=settings.max_frames,
+            seconds=settings.seconds,
+        )
+        gate = LiveGate() if settings.gate else None
+        stabiliser = ProbabilityStabiliser() if settings.stabilise else None
+        refine = SceneRefiner(gate, stabiliser)
+        stream = LiveStream(source, pool, sinks, draw_live, options, gate, refine, on_change=tell, on_tick=alive)
         if page is not None:
             page.start(StreamView(stream, settings))
             say(f"page: {page.url}")
         yield stream
 
 
-def presenter_options(settings: LiveSettings, slowest_ms: float) -> PresenterOptions:
+def presenter_options(settings: LiveSettings, pool: EnginePool, slowest_ms: float) -> PresenterOptions:
     """What is shown and when; a delay that nobody chose is what the engine needs and a margin."""
     delay_ms = None
     if settings.sync:
         delay_ms = settings.delay_ms or round(SYNC_MARGIN * slowest_ms + PERIODS * _ASSUMED_PERIOD_MS)
-    return PresenterOptions(delay_ms, settings.mask_limit_ms, record_gated=settings.record_gated)
+    info = pool.info
+    return PresenterOptions(
+        delay_ms,
+        settings.mask_limit_ms,
+        record_gated=settings.record_gated,
+        structure=info.model.classes[0] if info.model.output == "sigmoid" else "marked",
+        engine=f"{info.backend} {info.precision}",
+    )
 
 
 def open_sinks(settings: LiveSettings, source: LiveSource, pool: EnginePool) -> Iterator[LiveSink]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from edgeseg.errors import UsageError
 from edgeseg.files import UnwritableError, check_writable
+from edgeseg.frames import Frame
 from edgeseg.progress import Say
 from edgeseg.runtime.live.settings import LiveSettings
 from edgeseg.runtime.outcomes import Segmented
@@ -72,7 +73,7 @@ def warm_up(pool: EnginePool, say: Say) -> float:
     return slowest_ms
 
 
-def _inferences_ms(pool: EnginePool, frame: np.ndarray) -> Iterator[float]:  # type: ignore[type-arg]
+def _inferences_ms(pool: EnginePool, frame: Frame) -> Iterator[float]:
     for _ in range(WARM_FRAMES):
         if pool.submit(frame, "rgb", prepared=True) is not None:
             for outcome in pool.poll(_ANSWER_S):

@@ -19,6 +19,7 @@ from edgeseg.runtime.live.masks import MaskBoard
 from edgeseg.runtime.live.meters import Rate, RecentShare, RollingPercentiles
 from edgeseg.runtime.live.slot import NewestSlot
 from edgeseg.runtime.live.states import StateChange
+from edgeseg.runtime.stream.overlay import caption
 from edgeseg.runtime.stream.picture import Picture
 
 ASSUMED_PERIOD_MS = 40.0
@@ -68,6 +69,10 @@ class PresenterOptions:
     beyond the delay."""
     record_gated: bool = True
     """Whether frames that show no tissue may be recorded."""
+    structure: str = "marked"
+    """What the network marks, for the caption."""
+    engine: str = ""
+    """Backend and precision, for the caption."""
 
 
 class Presenter:
@@ -193,7 +198,7 @@ class Presenter:
         if gate is not None:
             mask = None
         change = self._state()
-        lines = caption_lines(mask, change, gate, self._options.sync_ms, self.mode)
+        lines = caption_lines(mask, change, gate, self._options, self.mode, started_ns)
         overlay = self._draw(frame.picture, mask, lines, self.mode)
         presented = Presented(
             frame,
@@ -245,24 +250,29 @@ def caption_lines(
     mask: LiveMask | None,
     change: StateChange,
     gate: str | None,
-    sync_ms: float | None,
+    options: PresenterOptions,
     mode: OverlayMode,
-) -> list[str]:
-    """What stands on the picture: what is marked, or plainly that nothing is and why."""
-    lines = []
-    delayed = f"   picture delayed {sync_ms:.0f} ms" if sync_ms is not None else ""
+    now_ns: int,
+) -> tuple[str, ...]:
+    """What stands on the picture: what is marked, or plainly that nothing is and why.
+
+    Args:
+        mask: What is shown.
+        change: The state.
+        gate: Why nothing may be shown.
+        options: What is shown, and when.
+        mode: What is drawn.
+        now_ns: Of the monotonic clock.
+    """
+    state = change.state if not change.reason else f"{change.state}: {change.reason}"
+    if options.sync_ms is not None:
+        state += f", picture delayed {options.sync_ms:.0f} ms"
     if gate is not None:
-        lines.append(f"no overlay: {gate}")
-    elif mask is None:
-        lines.append("NO OVERLAY" if mode != "off" else "overlay off")
-    elif mode == "off":
-        lines.append("overlay off")
-    elif mask.area_fraction > 0:
-        lines.append(f"marked {100 * mask.area_fraction:.1f} % of picture   p {mask.confidence:.2f}")
-    else:
-        lines.append("nothing marked")
-    if change.state != "live":
-        lines.append(f"{change.state}: {change.reason}")
-    elif mask is not None:
-        lines.append(f"live   {mask.infer_ms:.0f} ms{delayed}")
-    return lines if not delayed or change.state == "live" else [lines[0] + delayed, *lines[1:]]
+        return f"no overlay: {gate}", state
+    if mode == "off":
+        return "overlay off", state
+    if mask is None:
+        return "NO OVERLAY", state
+    age_ms = (now_ns - mask.arrived_ns) / 1e6
+    state += f", mask {age_ms:.0f} ms old" if options.sync_ms is None else ""
+    return caption(options.structure, mask.area_fraction, mask.confidence, options.engine, mask.infer_ms, state)

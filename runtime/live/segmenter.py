@@ -5,21 +5,34 @@ from __future__ import annotations
 import logging
 import threading
 from multiprocessing import connection
+from typing import Protocol
 
 import cv2
 
-from edgeseg.frames import confidence_of
+from edgeseg.frames import Mask, Probability, confidence_of
 from edgeseg.runtime.live.frames import LiveFrame, LiveMask
 from edgeseg.runtime.live.masks import MaskBoard
 from edgeseg.runtime.live.meters import RollingPercentiles
 from edgeseg.runtime.live.slot import NewestSlot
 from edgeseg.runtime.live.states import EngineState
 from edgeseg.runtime.outcomes import Segmented
-from edgeseg.runtime.session import mask_at_frame, marked_at_frame
+from edgeseg.runtime.session import marked_at_frame, mask_at_frame
 from edgeseg.runtime.worker.pool import EnginePool
 
 logger = logging.getLogger(__name__)
 _STEP_S = 0.05
+
+
+class Refine(Protocol):
+    """Has a say in what the engine's answer becomes; see `edgeseg.runtime.live.scene.refine`."""
+
+    def probability(self, frame: LiveFrame, probability: Probability) -> Probability:
+        """The map that counts, float32 [C,h,w]."""
+        ...
+
+    def mask(self, mask: Mask) -> Mask:
+        """The mask that counts, uint8 [H,W]."""
+        ...
 
 
 class Segmenter:
@@ -29,10 +42,13 @@ class Segmenter:
         pool: The engine; this thread alone uses it, and closes it at its end.
         frames: The newest frames.
         board: Where masks go.
+        refine: Has a say in them.
     """
 
-    def __init__(self, pool: EnginePool, frames: NewestSlot[LiveFrame], board: MaskBoard) -> None:
-        self._pool, self._frames, self._board = pool, frames, board
+    def __init__(
+        self, pool: EnginePool, frames: NewestSlot[LiveFrame], board: MaskBoard, refine: Refine | None = None
+    ) -> None:
+        self._pool, self._frames, self._board, self._refine = pool, frames, board, refine
         self._under_way: dict[int, LiveFrame] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="edgeseg-segmenter", daemon=True)
@@ -78,7 +94,7 @@ class Segmenter:
     def _step(self) -> None:
         has_room = len(self._under_way) < self._pool.capacity and self._pool.is_ready
         waitables = self._pool.waitables()
-        connection.wait([self._frames, *waitables] if has_room else waitables, _STEP_S)
+        connection.wait([self._frames.fileno(), *waitables] if has_room else waitables, _STEP_S)
         for outcome in self._pool.poll():
             frame = self._under_way.pop(outcome.sequence)
             if isinstance(outcome, Segmented):
@@ -106,16 +122,21 @@ class Segmenter:
         self.inferences += 1
         self.infer_ms.add(outcome.infer_ms)
         height, width = frame.picture.height, frame.picture.width
-        mask = mask_at_frame(self._pool, outcome.probability, height, width)
+        probability = outcome.probability
+        if self._refine is not None:
+            probability = self._refine.probability(frame, probability)
+        mask = mask_at_frame(self._pool, probability, height, width)
+        if self._refine is not None:
+            mask = self._refine.mask(mask)
         self._board.pin(
             LiveMask(
                 frame.index,
                 frame.arrived_ns,
                 mask,
                 cv2.countNonZero(mask) / mask.size,
-                confidence_of(outcome.probability),
+                confidence_of(probability),
                 outcome.infer_ms,
-                marked_at_frame(self._pool, outcome.probability, height, width),
+                marked_at_frame(self._pool, probability, height, width),
             )
         )
 

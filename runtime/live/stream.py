@@ -19,7 +19,7 @@ from edgeseg.errors import EdgesegError
 from edgeseg.runtime.live.frames import LiveFrame, OverlayMode, Presented
 from edgeseg.runtime.live.masks import MaskBoard
 from edgeseg.runtime.live.presenter import Draw, Gate, Offered, Presenter, PresenterOptions
-from edgeseg.runtime.live.segmenter import Segmenter
+from edgeseg.runtime.live.segmenter import Refine, Segmenter
 from edgeseg.runtime.live.slot import NewestSlot
 from edgeseg.runtime.live.states import Signs, StateChange, StateKeeper, StateLimits
 from edgeseg.runtime.live.status import LiveStatus
@@ -99,6 +99,7 @@ class LiveStream:
         draw: Puts masks and words on pictures.
         options: How it is run.
         gate: Holds masks back where no tissue is shown.
+        refine: Has a say in what masks become.
         on_change: Told of every state, from the watching thread.
         on_tick: Called a few times a second while frames can be shown.
     """
@@ -111,6 +112,7 @@ class LiveStream:
         draw: Draw,
         options: LiveOptions | None = None,
         gate: Gate | None = None,
+        refine: Refine | None = None,
         on_change: Callable[[StateChange], None] | None = None,
         on_tick: Callable[[], None] | None = None,
     ) -> None:
@@ -122,7 +124,7 @@ class LiveStream:
         sync = self._options.presenter.sync_ms is not None
         self._to_engine: NewestSlot[LiveFrame] = NewestSlot(SYNC_FRAMES if sync else 1)
         self._to_presenter: NewestSlot[LiveFrame] = NewestSlot(SHOWN_FRAMES)
-        self._segmenter = Segmenter(pool, self._to_engine, self._board)
+        self._segmenter = Segmenter(pool, self._to_engine, self._board, refine)
         self._started_ns = time.monotonic_ns()
         self._keeper = StateKeeper(self._started_ns, self._options.limits)
         self._presenter = Presenter(

@@ -1,4 +1,4 @@
-"""Several processes with one engine: some work, a spare stands ready, so that a death costs a frame and not a second."""
+"""Several processes with one engine: some work, a spare stands ready; a death costs a frame and not a second."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Run:
         self.changes: list[StateChange] = []
         if ready:
             pool.wait_ready(60.0)
-        self.stream = LiveStream(source, pool, [self.sink], draw_nothing, options, gate, self.changes.append)
+        self.stream = LiveStream(source, pool, [self.sink], draw_nothing, options, gate, on_change=self.changes.append)
         self.status: LiveStatus | None = None
 
     def run(self) -> Run:
@@ -240,5 +240,3 @@ def test_a_clock_that_is_set_back_changes_nothing(pool: Open, script: Any, monke
     run = Run(_source(script, [script.ANSWER] * 60), pool()).run()
     assert len(run.shown) == 60
     assert all(0 <= shown.picture_age_ms < 5000 for shown in run.shown)
-
-

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from edgeseg.optional import require
@@ -14,6 +13,7 @@ from edgeseg.runtime.live.sources.credentials import without_credentials
 from edgeseg.runtime.live.sources.decoder import Decoded, PacketDecoder
 from edgeseg.runtime.live.sources.faults import SourceFault
 from edgeseg.runtime.live.sources.packet_reader import PacketReader
+from edgeseg.runtime.stream.sources import ClipTiming
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -42,10 +42,12 @@ class AvConnection:
         self._decoder: PacketDecoder | None = None
         self._ready: deque[Decoded] = deque()
         self._heard_ns = self._seen_ns = self._started_ns = time.monotonic_ns()
-        self.rate: Fraction | None = None
-        self.aspect = Fraction(1)
-        """Width of a pixel over its height."""
         self.decoder_name = ""
+
+    @property
+    def timing(self) -> ClipTiming | None:
+        """Known with the first picture."""
+        return None if self._decoder is None else self._decoder.timing
 
     @property
     def corrupt(self) -> int:
@@ -94,7 +96,6 @@ class AvConnection:
     def _started(self) -> PacketDecoder:
         facts = self._reader.facts
         assert facts is not None  # a packet came
-        self.rate, self.aspect = facts.rate, facts.aspect
         name, hardware = facts.codec.name, self._options.hardware
         if hardware == "off":
             self.decoder_name = name
@@ -120,11 +121,11 @@ class AvConnection:
 def open_network(url: str, options: SourceOptions, hardware: Any = None) -> InputContainer:
     """Connect to an RTSP or HTTP server.
 
-    FFmpeg is told to hold nothing back: no probing beyond a second, no reordering of UDP packets beyond 0.1 s.
+    FFmpeg holds back what it probes, a second at most, and UDP packets that are out of order, 0.1 s at most. What was
+    probed comes at once and is soon worked off; its flag ``nobuffer`` would throw it away with the first key frame.
     """
     settings = {
         "protocol_whitelist": NETWORK_PROTOCOLS,
-        "fflags": "nobuffer",
         "analyzeduration": "1000000",
         "probesize": "1000000",
         "max_delay": "100000",

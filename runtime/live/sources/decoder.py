@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from edgeseg.optional import require
 from edgeseg.runtime.live.sources.contract import Deinterlace
 from edgeseg.runtime.live.sources.deinterlace import Deinterlacer
-from edgeseg.runtime.live.sources.pictures import picture_of
+from edgeseg.runtime.stream.decoded import QUARTER_TURNS, picture_of, turn_of
 from edgeseg.runtime.stream.picture import Picture
+from edgeseg.runtime.stream.sources import UNSPECIFIED, ClipTiming
 
 if TYPE_CHECKING:
     import av
@@ -28,7 +29,8 @@ _LARGEST_RATE = 1000
 class ArrivedPacket:
     """Data of a stream and when they came."""
 
-    packet: av.Packet
+    packet: Any
+    """PyAV's."""
     arrived_ns: int
     after_gap: bool = False
     """Data before it were left out."""
@@ -92,11 +94,13 @@ class PacketDecoder:
     """
 
     def __init__(self, facts: VideoFacts, deinterlace: Deinterlace) -> None:
-        self._time_base = facts.time_base
+        self._facts = facts
         self._codec = facts.codec
         self._deinterlacer: Deinterlacer[_Note] = Deinterlacer(deinterlace)
         self._arrivals: dict[int, int] = {}
         self._suspect = self._started = False
+        self.timing: ClipTiming | None = None
+        """Of the stream; set with the first picture."""
         self.corrupt = 0
         """Packets that could not be decoded, or that the stream itself calls corrupt."""
 
@@ -145,8 +149,20 @@ class PacketDecoder:
         return [self._decoded(*entry) for entry in self._deinterlacer.push(frame, note)]
 
     def _decoded(self, picture: av.VideoFrame, frame: av.VideoFrame, note: _Note) -> Decoded:
-        base = frame.time_base or self._time_base
+        base = frame.time_base or self._facts.time_base
         pts = frame.pts if frame.pts is not None else frame.dts
         time_s = None if pts is None else pts * base
-        converted = picture_of(picture, frame)
-        return Decoded(converted, time_s, pts, note.arrived_ns, time.monotonic_ns(), note.damaged)
+        self.timing = self.timing or self._timing_by(frame)
+        return Decoded(picture_of(picture).planar(), time_s, pts, note.arrived_ns, time.monotonic_ns(), note.damaged)
+
+    def _timing_by(self, frame: av.VideoFrame) -> ClipTiming:
+        """What a decoder knows with its first frame only."""
+        facts = self._facts
+        return ClipTiming(
+            facts.time_base,
+            facts.rate,
+            states_matrix=int(frame.colorspace) != UNSPECIFIED,
+            sample_aspect_ratio=1 / facts.aspect if turn_of(frame) in QUARTER_TURNS else facts.aspect,
+            primaries=int(getattr(frame, "color_primaries", UNSPECIFIED)),  # PyAV before 16 does not tell
+            transfer=int(getattr(frame, "color_trc", UNSPECIFIED)),
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from edgeseg.errors import BadInputError
 from edgeseg.images import read_rgb
 from edgeseg.optional import require
 from edgeseg.runtime.live.sources.contract import SourceOptions
-from edgeseg.runtime.live.sources.decoder import ArrivedPacket, Decoded, PacketDecoder, VideoFacts, facts_of
+from edgeseg.runtime.live.sources.decoder import ArrivedPacket, Decoded, PacketDecoder, facts_of
 from edgeseg.runtime.live.sources.paced import FeedFrame
 from edgeseg.runtime.stream.picture import Picture
 from edgeseg.runtime.stream.sources import IMAGES_FPS, ClipTiming
@@ -32,21 +33,16 @@ class FileFeed:
     def __init__(self, path: Path, options: SourceOptions) -> None:
         self._path = path
         self._deinterlace = options.deinterlace
-        self._facts: VideoFacts | None = None
+        self._timing: ClipTiming | None = None
+        self.decoder_name = ""
         self.corrupt = 0
 
     @property
     def timing(self) -> ClipTiming:
         """Of the file."""
-        if self._facts is None:
-            raise ValueError("the file was not opened yet")
-        facts = self._facts
-        return ClipTiming(facts.time_base, facts.rate, states_matrix=True, sample_aspect_ratio=facts.aspect)
-
-    @property
-    def decoder_name(self) -> str:
-        """The codec."""
-        return "" if self._facts is None else self._facts.codec.name
+        if self._timing is None:
+            raise ValueError("no frame came yet")
+        return self._timing
 
     def frames(self) -> Iterator[FeedFrame]:
         """Every frame of one pass."""
@@ -68,12 +64,18 @@ class FileFeed:
             stream = container.streams.best("video")
             if stream is None or stream.codec_context is None:
                 raise self._unreadable("it holds no video stream")
-            self._facts = facts_of(stream, "AUTO")
-            decoder, before = PacketDecoder(self._facts, self._deinterlace), self.corrupt
-            for packet in _readable(container, stream):
-                yield from decoder.decode(ArrivedPacket(packet, time.monotonic_ns()))
+            facts = facts_of(stream, "AUTO")
+            self.decoder_name = facts.codec.name
+            decoder, before = PacketDecoder(facts, self._deinterlace), self.corrupt
+            for packet in chain(_readable(container, stream), [None]):
+                yield from self._pictures(decoder, packet)
                 self.corrupt = before + decoder.corrupt
-            yield from decoder.flush()
+
+    def _pictures(self, decoder: PacketDecoder, packet: Any) -> list[Decoded]:
+        """Of one packet; of what the decoder still holds at the end."""
+        pictures = decoder.flush() if packet is None else decoder.decode(ArrivedPacket(packet, time.monotonic_ns()))
+        self._timing = self._timing or decoder.timing
+        return pictures
 
     def _unreadable(self, found: object) -> BadInputError:
         return BadInputError(

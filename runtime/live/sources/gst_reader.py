@@ -96,7 +96,7 @@ class Reader:
         factory = element.get_factory()
         kind = factory.get_metadata("klass") if factory else ""
         pad = element.get_static_pad("sink")
-        if pad is not None and "Decoder" in kind and "Video" in kind:
+        if pad is not None and "Decoder" in kind and ("Video" in kind or "Image" in kind):
             self._decoder = factory.get_name()
             pad.add_probe(self._gst.PadProbeType.BUFFER, self._arrived)
 

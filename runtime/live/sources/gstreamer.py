@@ -17,10 +17,11 @@ import numpy as np
 
 from edgeseg.errors import MissingComponentError
 from edgeseg.runtime.live.sources import gst_reader
-from edgeseg.runtime.live.sources.contract import SourceOptions
-from edgeseg.runtime.live.sources.decoder import Decoded
+from edgeseg.runtime.live.sources.contract import LIVE_TIME_BASE, SourceOptions
+from edgeseg.runtime.live.sources.decoder import FALLBACK_RATE, Decoded
 from edgeseg.runtime.live.sources.faults import SourceFault
 from edgeseg.runtime.stream.picture import Matrix, Picture, Plane
+from edgeseg.runtime.stream.sources import ClipTiming
 
 INSTALL = (
     "sudo apt install python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0 "
@@ -83,8 +84,7 @@ class GstConnection:
 
     def __init__(self, pipeline: str, options: SourceOptions) -> None:
         self._options = options
-        self.rate: Fraction | None = None
-        self.aspect = Fraction(1)
+        self.timing: ClipTiming | None = None
         self.decoder_name = ""
         command = [gst_python(), "-I", str(Path(gst_reader.__file__))]
         self._process = subprocess.Popen(
@@ -136,7 +136,7 @@ class GstConnection:
         """Whether all that is expected came in time."""
         stdout: IO[bytes] | None = self._process.stdout
         assert stdout is not None
-        view = memoryview(self._target)
+        view = memoryview(self._target.data)
         while self._filled < len(view):
             left_s = max(0.0, (until_ns - time.monotonic_ns()) / 1e9)
             if not select.select([stdout], [], [], left_s)[0]:
@@ -163,10 +163,7 @@ class GstConnection:
         self._expect(header["bytes"])
 
     def _decoded(self, header: dict[str, Any], data: Plane) -> Decoded:
-        numerator, denominator = header["rate"]
-        self.rate = Fraction(numerator, denominator) if numerator and denominator else None
-        width, height = header["aspect"]
-        self.aspect = Fraction(width, height) if width and height else Fraction(1)
+        self.timing = self.timing or _timing(header)
         self.decoder_name = header["decoder"] or "GStreamer"
         matrix, full_range = colour_of(header["colorimetry"])
         picture = Picture(header["height"], header["width"], _i420(header, data), matrix, full_range)
@@ -186,6 +183,14 @@ def colour_of(colorimetry: str) -> tuple[Matrix, bool]:
     if len(parts) == 4:
         return _NUMBERED.get(parts[1], "bt601"), parts[0] == _FULL_RANGE
     return _NAMED.get(colorimetry, "bt601"), False
+
+
+def _timing(header: dict[str, Any]) -> ClipTiming:
+    numerator, denominator = header["rate"]
+    rate = Fraction(numerator, denominator) if numerator and denominator else FALLBACK_RATE
+    width, height = header["aspect"]
+    aspect = Fraction(width, height) if width and height else Fraction(1)
+    return ClipTiming(LIVE_TIME_BASE, rate, states_matrix=bool(header["colorimetry"]), sample_aspect_ratio=aspect)
 
 
 def _i420(header: dict[str, Any], data: Plane) -> Plane:

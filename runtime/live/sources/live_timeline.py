@@ -26,6 +26,8 @@ class LiveTimeline:
 
     _last: int | None = None
     _first_arrival_ns: int = 0
+    _latest_arrival_s: Fraction = Fraction(0)
+    """Since the first."""
     _stream_s: Fraction | None = None
     """Of the latest frame that had one, in the stream's own time."""
     _offset_s: Fraction | None = None
@@ -49,16 +51,23 @@ class LiveTimeline:
         clock_s = Fraction(arrived_ns - self._first_arrival_ns, 10**9)
         ticks = round((clock_s if time_s is None else self._on_the_clock(time_s, clock_s)) * _TICKS)
         self._last = ticks if self._last is None else max(ticks, self._last + 1)
+        self._latest_arrival_s = clock_s
         return self._last
 
     def _on_the_clock(self, time_s: Fraction, clock_s: Fraction) -> Fraction:
         if self._offset_s is None or self._jumps(time_s, self._offset_s, clock_s):
-            behind_s = clock_s if self._last is None else max(clock_s, self._last * LIVE_TIME_BASE + self._step_s)
-            self._offset_s = behind_s - time_s
+            self._offset_s = self._after_the_last(clock_s) - time_s
         elif self._stream_s is not None and self._stream_s < time_s:
             self._step_s = min(time_s - self._stream_s, _LONGEST_STEP_S)
         self._stream_s = time_s
         return time_s + self._offset_s
+
+    def _after_the_last(self, clock_s: Fraction) -> Fraction:
+        """As far behind the latest frame as this one came after it."""
+        if self._last is None:
+            return clock_s
+        later_s = max(clock_s - self._latest_arrival_s, self._step_s)
+        return max(clock_s, self._last * LIVE_TIME_BASE + later_s)
 
     def _jumps(self, time_s: Fraction, offset_s: Fraction, clock_s: Fraction) -> bool:
         steps_back = self._stream_s is not None and self._stream_s - time_s > SPLICE_S

@@ -5,14 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from fractions import Fraction
 from typing import Protocol
 
 from edgeseg.runtime.live.frames import LiveFrame
 from edgeseg.runtime.live.sources.backoff import Backoff
 from edgeseg.runtime.live.sources.contract import LIVE_TIME_BASE, SourceOptions, SourceStatus
 from edgeseg.runtime.live.sources.credentials import without_credentials
-from edgeseg.runtime.live.sources.decoder import FALLBACK_RATE, Decoded
+from edgeseg.runtime.live.sources.decoder import Decoded
 from edgeseg.runtime.live.sources.faults import SourceFault, SourceLostError
 from edgeseg.runtime.live.sources.live_timeline import LiveTimeline
 from edgeseg.runtime.stream.sources import ClipTiming
@@ -27,13 +26,8 @@ class Connection(Protocol):
     """One connection to a device or server; made without blocking."""
 
     @property
-    def rate(self) -> Fraction | None:
-        """Frames a second; known with the first picture, where at all."""
-        ...
-
-    @property
-    def aspect(self) -> Fraction:
-        """Width of a pixel over its height; known with the first picture."""
+    def timing(self) -> ClipTiming | None:
+        """Known with the first picture."""
         ...
 
     @property
@@ -143,9 +137,8 @@ class ReconnectingSource:
         self._connections += 1
         self._failures = 0
         self._timeline.reconnect()
-        if self._timing is None:
-            rate = connection.rate or self._options.rate or FALLBACK_RATE
-            self._timing = ClipTiming(LIVE_TIME_BASE, rate, states_matrix=True, sample_aspect_ratio=connection.aspect)
+        if self._timing is None and connection.timing is not None:
+            self._timing = replace(connection.timing, time_base=LIVE_TIME_BASE)
         self._note(state="connected", reconnects=self._connections - 1, decoder=connection.decoder_name)
 
     def _frame(self, decoded: Decoded) -> LiveFrame:

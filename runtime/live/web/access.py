@@ -98,8 +98,10 @@ def is_token(shown: str, token: str | None) -> bool:
 
 
 def is_own_host(host: str, address: Address) -> bool:
-    """Whether a request names this server. On loopback only local names pass, so that no web page that rebinds its
-    name to 127.0.0.1 gets in; elsewhere the token guards.
+    """Whether a request names this server.
+
+    On loopback only local names pass, so that no web page that rebinds its name to 127.0.0.1 gets in; elsewhere the
+    token guards.
     """
     if not address.is_loopback:
         return True

@@ -72,7 +72,7 @@ def _add_guard(app: FastAPI, options: PageOptions) -> None:
         response = _refusal(request, options, limit) or await call_next(request)
         for name, value in SECURITY_HEADERS.items():
             response.headers[name] = value
-        return response  # type: ignore[no-any-return]
+        return response
 
 
 def _refusal(request: Request, options: PageOptions, limit: RateLimit) -> Response | None:
@@ -103,8 +103,8 @@ def _entered(request: Request) -> Response:
 
 
 def _shown(connection: Any) -> str:
-    kind, _, value = connection.headers.get("authorization", "").partition(" ")
-    return value if kind.lower() == "bearer" else connection.cookies.get(COOKIE, "")
+    kind, _, value = str(connection.headers.get("authorization", "")).partition(" ")
+    return value if kind.lower() == "bearer" else str(connection.cookies.get(COOKIE, ""))
 
 
 def _add_static(app: FastAPI) -> None:

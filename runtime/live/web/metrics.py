@@ -68,7 +68,10 @@ class StatusCollector:
 
     @staticmethod
     def _sinks(core: Any, status: LiveStatus) -> Iterator[Any]:
-        for figure, text in (("written", "Frames that a sink took."), ("dropped", "Frames that a sink had no time for.")):
+        for figure, text in (
+            ("written", "Frames that a sink took."),
+            ("dropped", "Frames that a sink had no time for."),
+        ):
             family = core.CounterMetricFamily(f"edgeseg_sink_{figure}", text, labels=["sink"])
             for sink in status.sinks:
                 family.add_metric([str(sink["name"])], float(sink.get(figure, 0)))

@@ -39,7 +39,7 @@ class PictureFeed:
             self._loop.call_soon_threadsafe(self._arrived.set)
 
     async def after(self, index: int, timeout_s: float) -> tuple[int, bytes] | None:
-        """The newest picture as a message, once there is one that is not frame `index`; None where none came in time."""
+        """The newest picture as a message, once it is not frame `index`; None where none came in time."""
         try:
             await asyncio.wait_for(self._another(index), timeout_s)
         except asyncio.TimeoutError:

@@ -77,7 +77,7 @@ def test_a_camera_that_is_pulled_and_put_back(recording: Path, collect: Any, num
     frames = collector.wait_for(20)
     assert [numbered.read(frame.picture.bgr) for frame in frames[:20]] == [*range(8), *range(12)]
     assert frames[0].picture.full_range
-    assert all(before.pts < after.pts for before, after in zip(frames, frames[1:], strict=False))
+    assert all(before.pts < after.pts for before, after in itertools.pairwise(frames))
     assert source.status().reconnects >= 1
     collector.until(lambda: source.status().last_error == "the device is gone")
 
@@ -192,7 +192,7 @@ def test_what_ffmpeg_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(av_connection, "require", lambda _: Recorder)
     open_camera("/dev/video2", SourceOptions(size=(1280, 720), camera_format="mjpeg"))
     assert asked["name"] == "/dev/video2"
-    assert asked["format"] in av.formats_available
+    assert av.ContainerFormat(asked["format"], "r").is_input
     assert asked["options"] == {"video_size": "1280x720", "input_format": "mjpeg"}
 
 

@@ -16,7 +16,10 @@ SECRETS = st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S"]),
     [
         ("rtsp://doctor:secret@10.0.0.7:554/live?channel=1", "rtsp://***@10.0.0.7:554/live?channel=1"),
         ("https://a:b@host/x.m3u8?token=abc&x=1", "https://***@host/x.m3u8?token=***&x=1"),
-        ("could not open 'rtsp://u:p@h/a', nor http://u2:p2@h/b", "could not open 'rtsp://***@h/a', nor http://***@h/b"),
+        (
+            "could not open 'rtsp://u:p@h/a', nor http://u2:p2@h/b",
+            "could not open 'rtsp://***@h/a', nor http://***@h/b",
+        ),
         ('rtspsrc location="rtsp://u:p@h/a" ! fakesink', 'rtspsrc location="rtsp://***@h/a" ! fakesink'),
         ("rtspsrc user-id=me user-pw='my word' location=x ! y", "rtspsrc user-id=*** user-pw=*** location=x ! y"),
         ("rtsp://10.0.0.7/live", "rtsp://10.0.0.7/live"),

@@ -122,8 +122,8 @@ def combed_clip(tmp_path: Path, videos: Any, says_so: bool) -> Path:
     images = []
     for index in range(12):
         image = np.full((64, 128, 3), 40, np.uint8)
-        image[0::2, 4 * index : 4 * index + 24] = 220
-        image[1::2, 4 * index + 16 : 4 * index + 40] = 220
+        image[0::2, 8 * index : 8 * index + 24] = 220
+        image[1::2, 8 * index + 4 : 8 * index + 28] = 220
         images.append(image)
     options = {"preset": "ultrafast", "crf": "4"} | ({"x264-params": "interlaced=1:tff=1"} if says_so else {})
     path: Path = videos.write(tmp_path / "combed.mkv", images, options=options)
@@ -145,7 +145,7 @@ def test_combed_pictures(tmp_path: Path, videos: Any, says_so: bool, mode: str, 
     assert len(pictures) == 12
     assert [entry.arrived_ns for entry in pictures] == sorted(entry.arrived_ns for entry in pictures)
     middle = [combing(entry.picture) for entry in pictures[3:9]]
-    assert max(middle) < 12 if is_whole else min(middle) > 20
+    assert max(middle) < 12 if is_whole else min(middle) > 16
 
 
 def test_ten_bits_interlaced_with_a_new_size(tmp_path: Path, videos: Any) -> None:
@@ -171,3 +171,15 @@ def test_times_are_the_streams_own(tmp_path: Path, numbered: Any, videos: Any) -
     path = videos.write(tmp_path / "vfr.mkv", images, pts=pts, time_base=Fraction(1, 100), options=LOW)
     pictures, _ = decoded(path)
     assert [entry.time_s for entry in pictures] == [Fraction(time, 100) for time in pts]
+
+
+@pytest.mark.parametrize("number", [1, 9])
+def test_a_deinterlaced_picture_keeps_its_matrix(tmp_path: Path, videos: Any, number: int) -> None:
+    def name_matrix(stream: Any) -> None:
+        stream.codec_context.colorspace = number
+
+    options = LOW | {"x264-params": "interlaced=1:tff=1"}
+    images = [np.full((64, 128, 3), 90, np.uint8)] * 6
+    pictures, decoder = decoded(videos.write(tmp_path / "a.mkv", images, options=options, prepare=name_matrix))
+    assert {entry.picture.matrix for entry in pictures} == {{1: "bt709", 9: "bt2020"}[number]}
+    assert decoder.timing.states_matrix

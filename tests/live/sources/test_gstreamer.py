@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 from typing import Any
@@ -34,8 +35,8 @@ def test_a_decoded_pipeline(gstreamer: None, collect: Any, width: int, height: i
     luma, blue, red = picture.planes()
     assert luma.shape == (height + height % 2, width + width % 2)
     assert luma.min() > 230
-    assert np.abs(np.stack([blue, red]).astype(int) - 128).max() <= 2
-    assert all(before.pts < after.pts for before, after in zip(frames, frames[1:], strict=False))
+    assert np.abs(np.stack([blue, red]).astype(int) - 128).max() <= 6
+    assert all(before.pts < after.pts for before, after in itertools.pairwise(frames))
     assert all(frame.arrived_ns <= frame.decoded_ns for frame in frames)
     assert source.status().decoder in ("avdec_h264", "jpegdec")
     assert source.timing.rate == 25

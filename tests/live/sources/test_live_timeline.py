@@ -34,9 +34,7 @@ def test_always_growing_and_never_far_behind_the_clock(entries: list[tuple[Fract
         last = ticks
 
 
-@given(
-    st.integers(0, 10**9), st.lists(st.tuples(st.integers(1, 90_000), st.integers(0, 400)), min_size=1, max_size=50)
-)
+@given(st.integers(0, 10**9), st.lists(st.tuples(st.integers(1, 90_000), st.integers(0, 400)), min_size=1, max_size=50))
 def test_a_sane_stream_keeps_its_own_distances(start: int, frames: list[tuple[int, int]]) -> None:
     """However unevenly the network delivers it: up to 0.4 s late."""
     ticks, entries = start, []

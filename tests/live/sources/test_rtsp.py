@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import traceback
 from typing import Any
@@ -23,7 +24,7 @@ def free_port() -> int:
 
 
 def strictly_increasing(frames: list[Any]) -> bool:
-    return all(before.pts < after.pts for before, after in zip(frames, frames[1:], strict=False))
+    return all(before.pts < after.pts for before, after in itertools.pairwise(frames))
 
 
 def test_frames_come_as_planes_with_growing_times(rtsp_server: Any, collect: Any) -> None:
@@ -35,7 +36,7 @@ def test_frames_come_as_planes_with_growing_times(rtsp_server: Any, collect: Any
     assert (picture.height, picture.width, picture.i420.shape) == (120, 160, (180, 160))
     assert picture.i420[:120].max() > 200  # the ball of the test picture, white on black
     assert frames[-1].arrived_ns <= frames[-1].decoded_ns
-    steps = [(after.pts - before.pts) * LIVE_TIME_BASE for before, after in zip(frames, frames[1:], strict=False)]
+    steps = [(after.pts - before.pts) * LIVE_TIME_BASE for before, after in itertools.pairwise(frames)]
     assert sorted(steps)[len(steps) // 2] == pytest.approx(1 / 25, abs=0.003)
     status = source.status()
     assert (status.state, status.height, status.width, status.decoder) == ("connected", 120, 160, "h264")
@@ -144,3 +145,10 @@ def test_a_wrong_password_is_told_and_not_shown(rtsp_server: Any, collect: Any, 
     assert "p@ss" not in shown
     if password != PASSWORD:  # a slash ends the host for FFmpeg
         assert "401" in shown
+
+
+def test_data_that_is_no_video_is_told(rtsp_server: Any, collect: Any, sent: Any) -> None:
+    server = rtsp_server(sent(encode="rtpgstpay name=pay0 pt=96"))
+    error = collect(open_live_source(server.url, QUICK)).end()
+    assert isinstance(error, SourceLostError)
+    assert error.found == "the stream holds no video (data) (1 of 3 attempts)"

@@ -146,9 +146,8 @@ def test_without_the_token_nothing_is_shown(serve: Serve) -> None:
         assert httpx.get(server.url + path).status_code == 401
     assert httpx.post(server.url + "api/overlay", json={"mode": "off"}).status_code == 401
     assert httpx.get(server.url + "healthz").status_code == 200
-    with _live(server) as socket:
-        with pytest.raises(Exception, match="4401"):
-            socket.recv(timeout=5)
+    with _live(server) as socket, pytest.raises(Exception, match="4401"):
+        socket.recv(timeout=5)
     bearer = {"Authorization": f"Bearer {TOKEN}"}
     assert httpx.get(server.url + "api/state", headers=bearer).status_code == 200
     with _live(server, Authorization=f"Bearer {TOKEN}") as socket:

@@ -81,7 +81,9 @@ function showFigures(now) {
     ["Drawing p50 / p99", spread(now.compose_ms)],
     ["Engine", `${now.backend} ${now.precision}`],
   ];
-  for (const sink of now.sinks) rows.push([sink.name, `${sink.written ?? 0} written, ${sink.dropped ?? 0} dropped`]);
+  for (const sink of now.sinks) {
+    if (sink.written !== undefined) rows.push([sink.name, `${sink.written} written, ${sink.dropped} dropped`]);
+  }
   const list = element("figures");
   rows.forEach(([name, value], index) => {
     let term = list.children[2 * index];

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edgeseg.runtime.live.sources.pictures import picture_of
+from edgeseg.runtime.stream.decoded import picture_of
 
 Samples = NDArray[np.uint16]
 
@@ -84,9 +84,7 @@ def test_420_is_copied_to_the_bit_at_any_size(height: int, width: int, name: str
 
 def test_grey_has_no_colour() -> None:
     frame = av.VideoFrame.from_ndarray(np.full((8, 8), 77, np.uint8), format="gray")
-    luma, blue, red = picture_of(frame).planes()
-    assert luma.min() == luma.max() == 77
-    assert blue.min() == red.max() == 128
+    assert np.abs(picture_of(frame).bgr.astype(int) - 77).max() <= 2
 
 
 @pytest.mark.parametrize("name", ["bgr24", "rgb24", "gbrp", "bgra"])
@@ -94,9 +92,7 @@ def test_rgb_keeps_its_colours(name: str) -> None:
     bgr = np.zeros((16, 16, 3), np.uint8)
     bgr[:] = (30, 90, 200)
     frame = av.VideoFrame.from_ndarray(bgr, format="bgr24").reformat(format=name)
-    picture = picture_of(frame)
-    assert picture.i420 is not None
-    assert np.abs(picture.bgr.astype(int) - bgr).max() <= 3
+    assert np.abs(picture_of(frame).planar().bgr.astype(int) - bgr).max() <= 3
 
 
 class Turned:
@@ -119,4 +115,5 @@ def test_a_turned_picture_stands_upright(rotation: int, height: int, width: int)
     upright = picture_of(Turned(frame, rotation))  # type: ignore[arg-type]
     expected = np.rot90(picture_of(frame).bgr, rotation // 90)
     assert upright.bgr.shape == expected.shape
-    assert np.abs(upright.bgr.astype(int) - expected).mean() < 4  # odd sides resample the chroma; another turn is 40 off
+    # Odd sides move the chroma by half a sample; another turn is 40 off.
+    assert np.abs(upright.bgr.astype(int) - expected).mean() < (10 if height % 2 else 2)
