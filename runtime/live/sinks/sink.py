@@ -231,7 +231,7 @@ class QueuedSink:
 
     def _next(self, generation: int) -> Presented | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._closing or bool(self._waiting))
+            self._changed.wait_for(lambda: self._closing or bool(self._waiting) or generation != self._generation)
             if generation != self._generation or not self._waiting:
                 return None
             return self._waiting.popleft()

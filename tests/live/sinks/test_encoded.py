@@ -198,7 +198,7 @@ def test_a_peer_that_takes_nothing_blocks_its_own_sink_alone(
     showing: Any, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It accepts the connection and never reads: the network's buffers fill, and a write blocks for good."""
-    monkeypatch.setattr(sink_module, "STALLED_S", 0.5)
+    monkeypatch.setattr(sink_module, "STALLED_S", 1.0)
     with socket.socket() as peer:
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         peer.bind(("127.0.0.1", 0))
