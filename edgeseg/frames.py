@@ -73,9 +73,26 @@ def mask_from_probability(probability: Probability, height: int, width: int, thr
     """
     if probability.shape[0] == 1:
         scaled = scale_plane(probability[0], height, width)
-        return _as_uint8(cv2.inRange(scaled, threshold, np.inf))
+        return (scaled >= threshold).view(np.uint8) * np.uint8(255)
     planes = np.stack([scale_plane(plane, height, width) for plane in probability])
     return np.asarray(planes.argmax(axis=0), dtype=np.uint8)
+
+
+def confidence_of(probability: Probability, threshold: float = THRESHOLD) -> float:
+    """How sure a network is of what it marks: the mean probability inside the mask, at the network's size.
+
+    Args:
+        probability: float32 [C,h,w]; of several classes, the largest counts where it is not the first (the background).
+        threshold: For one class, as for the mask.
+
+    Returns:
+        0 to 1; 0 where nothing is marked.
+    """
+    if probability.shape[0] == 1:
+        largest, marked = probability[0], probability[0] >= threshold
+    else:
+        largest, marked = probability.max(axis=0), probability.argmax(axis=0) > 0
+    return float(cv2.mean(largest, marked.view(np.uint8))[0])
 
 
 def scale_plane(plane: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:

@@ -11,13 +11,18 @@ from edgeseg.errors import BadInputError
 from edgeseg.graph.files import load_onnx, serialize
 from edgeseg.packages import find_model, onnx_of
 from edgeseg.runtime.backends.onnxruntime_session import OnnxRuntimeSession
+from edgeseg.runtime.backends.parallel_sessions import ParallelSessions
 from edgeseg.runtime.bindings import PACKAGES, check_binding, read_machine
+from edgeseg.runtime.machine import usable_cores
 from edgeseg.runtime.passports import read_checked, session_info
 from edgeseg.runtime.session import Session, SessionInfo
 from edgeseg.runtime.worker.session import WorkerSession
 
+STREAMING_LANES = 2
+"""Of a GPU: while one lane's result is read, the other computes."""
 
-def open_engine(path: Path, threads: int = 0, lanes: int = 1) -> Session:
+
+def open_engine(path: Path, threads: int = 0, streaming: bool = False) -> Session:
     """Load an engine after its passport has been checked: of onnxruntime here, of a GPU in a supervised process.
 
     This process never initialises CUDA; what the engine is bound to is checked where it will run.
@@ -26,7 +31,8 @@ def open_engine(path: Path, threads: int = 0, lanes: int = 1) -> Session:
     Args:
         path: NAME.engine, with NAME.engine.json beside it.
         threads: Threads inside one inference on a CPU backend; 0 takes every usable core.
-        lanes: Frames that a GPU works on at once, where its memory allows; more than one is for throughput.
+        streaming: Lay it out for many frames one after another, rather than for one soon: a session a core on a CPU,
+            two lanes on a GPU where its memory allows.
 
     Raises:
         MismatchError: The passport is missing or does not fit, or the engine is bound to another machine.
@@ -35,10 +41,10 @@ def open_engine(path: Path, threads: int = 0, lanes: int = 1) -> Session:
     """
     data, passport = read_checked(path)
     if passport.backend != "onnxruntime":
-        return _in_a_worker(path, passport, lanes)
+        return _in_a_worker(path, passport, STREAMING_LANES if streaming else 1)
     for warning in check_binding(passport, read_machine(passport.backend)):
         logging.getLogger(__name__).warning("%s: %s", path, warning)
-    return OnnxRuntimeSession(data, session_info(passport), threads)
+    return _on_cpu(data, session_info(passport), threads, streaming)
 
 
 def _in_a_worker(path: Path, passport: EngineArtifact, lanes: int) -> WorkerSession:
@@ -53,9 +59,16 @@ def _in_a_worker(path: Path, passport: EngineArtifact, lanes: int) -> WorkerSess
     return WorkerSession(functools.partial(open_with_room, path, lanes=lanes), session_info(passport))
 
 
-def open_onnx(path: Path, threads: int = 0) -> Session:
+def open_onnx(path: Path, threads: int = 0, streaming: bool = False) -> Session:
     """Load an .onnx file or a model package in FP32: the reference that engines are held against."""
     artifact = load_onnx(onnx_of(find_model(path)))
     metadata = artifact.metadata
     info = SessionInfo(metadata.model, metadata.preprocess, "onnxruntime", "fp32", artifact.sha256)
-    return OnnxRuntimeSession(serialize(artifact.proto), info, threads)
+    return _on_cpu(serialize(artifact.proto), info, threads, streaming)
+
+
+def _on_cpu(data: bytes, info: SessionInfo, threads: int, streaming: bool) -> Session:
+    cores = usable_cores()
+    if streaming and cores > 1:
+        return ParallelSessions(lambda: OnnxRuntimeSession(data, info, threads or 1), cores)
+    return OnnxRuntimeSession(data, info, threads)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edgeseg.artifacts import Precision
 from edgeseg.errors import BadInputError
-from edgeseg.frames import Frame, Mask, Probability, mask_from_probability, resize_to_network
+from edgeseg.frames import Frame, Mask, Probability, mask_from_probability, resize_to_network, scale_plane
 from edgeseg.specs import Crop, ModelSpec, PreprocessSpec
 
 FrameBatch = NDArray[np.uint8]
@@ -72,7 +72,7 @@ def preprocess(session: Session, frame: Frame, colour_order: ColourOrder = "rgb"
         BadInputError: The network's crop does not lie inside the frame.
     """
     info = session.info
-    check_crop(info.preprocess.crop, frame)
+    check_crop(info.preprocess.crop, *frame.shape[:2])
     small = resize_to_network(frame, info.model.height, info.model.width, info.preprocess.crop)
     if colour_order == "bgr":
         small = np.ascontiguousarray(small[:, :, ::-1])
@@ -90,7 +90,16 @@ def probability_of(session: Session, frame: Frame, colour_order: ColourOrder = "
     return probability
 
 
-def mask_at_frame(session: Session, probability: Probability, height: int, width: int) -> Mask:
+class Informed(Protocol):
+    """Whatever knows what runs: sessions, engines, pools."""
+
+    @property
+    def info(self) -> SessionInfo:
+        """What runs."""
+        ...
+
+
+def mask_at_frame(session: Informed, probability: Probability, height: int, width: int) -> Mask:
     """The mask of a probability map at the frame's size, uint8 [height,width].
 
     With a crop, everything outside it is background.
@@ -105,21 +114,33 @@ def mask_at_frame(session: Session, probability: Probability, height: int, width
     return mask
 
 
+def marked_at_frame(session: Informed, probability: Probability, height: int, width: int) -> Probability:
+    """How likely each pixel of the whole frame is marked, float32 [1,h,w] of any size; outside a crop nothing is."""
+    marked = probability if probability.shape[0] == 1 else 1 - probability[:1]
+    crop = session.info.preprocess.crop
+    if crop is None:
+        return marked
+    whole = np.zeros((1, height, width), np.float32)
+    inside = scale_plane(marked[0], crop.height, crop.width)
+    whole[0, crop.top : crop.top + crop.height, crop.left : crop.left + crop.width] = inside
+    return whole
+
+
 def segment(session: Session, frame: Frame) -> Mask:
     """The mask of one RGB frame at the frame's own size, uint8 [H,W]; see `mask_at_frame`."""
     height, width = frame.shape[:2]
     return mask_at_frame(session, probability_of(session, frame), height, width)
 
 
-def check_crop(crop: Crop | None, frame: Frame) -> None:
+def check_crop(crop: Crop | None, height: int, width: int) -> None:
     """Refuse a frame that the network's crop does not lie inside.
 
     Raises:
         BadInputError: It does not.
     """
-    if crop is not None and (crop.top + crop.height > frame.shape[0] or crop.left + crop.width > frame.shape[1]):
+    if crop is not None and (crop.top + crop.height > height or crop.left + crop.width > width):
         raise BadInputError(
             "the network looks at a window that does not lie inside the frame",
-            found=f"a frame of {frame.shape[1]}x{frame.shape[0]}",
+            found=f"a frame of {width}x{height}",
             expected=f"at least {crop.left + crop.width}x{crop.top + crop.height}, for {crop}",
         )

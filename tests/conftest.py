@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -29,6 +30,10 @@ NEED_TORCH = [
 collect_ignore = [] if is_installed("torch") else NEED_TORCH
 
 TINY_SIZE = 32
+
+# A machine that is busy with something else makes no property false.
+hypothesis.settings.register_profile("edgeseg", deadline=None)
+hypothesis.settings.load_profile("edgeseg")
 
 
 def pytest_report_header() -> str | None:

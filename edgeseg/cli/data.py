@@ -80,6 +80,30 @@ def inspect(
         raise typer.Exit(BadInputError.exit_code)
 
 
+@app.command("statistics")
+def statistics(
+    root: Annotated[Path, typer.Argument(metavar="DIR", help="A data set, or a plain folder of images.")],
+    out: Annotated[Path, typer.Option("--out", help="NAME.json, for the drift watch of live video.")],
+    split: Annotated[str, typer.Option(help="Which split.")] = "train",
+    height: Annotated[int, Side] = 224,
+    width: Annotated[int, Side] = 224,
+    as_json: JsonFlag = False,
+) -> None:
+    """Measure brightness, contrast, saturation, hue and sharpness of the pictures a network was trained on."""
+    from edgeseg.files import check_writable
+    from edgeseg.runtime.live.scene.statistics import statistics_of_folder
+
+    check_writable(out)
+    found = statistics_of_folder(root, height, width, split, track)
+    found.write(out)
+    rows = [(name, f"{spread.mean:.1f}", f"{spread.deviation:.1f}") for name, spread in found.spreads.items()]
+    emit(found, as_json, f"{found.image_count} pictures of {root} at {width}x{height} in {out}\n{_lines(rows)}")
+
+
+def _lines(rows: list[tuple[str, str, str]]) -> str:
+    return "\n".join(f"  {name:12s} {mean:>8s} +- {deviation}" for name, mean, deviation in rows)
+
+
 @app.command("split")
 def split(
     source: Annotated[Path, typer.Argument(metavar="DIR", help="DIR/{images,masks}, left as it is.")],

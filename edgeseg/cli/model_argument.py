@@ -22,12 +22,12 @@ TrustOption = Annotated[
 ]
 
 
-def open_model(path: Path, lanes: int = 1, *, trusted: Sequence[str] = ()) -> Session:
+def open_model(path: Path, streaming: bool = False, *, trusted: Sequence[str] = ()) -> Session:
     """Load a RUN folder (needs torch), an .onnx file, a model package or an .engine file.
 
     Args:
         path: The argument.
-        lanes: Frames that an engine on a GPU works on at once.
+        streaming: Lay it out for many frames one after another, rather than for one soon.
         trusted: Code that a RUN's network may be; see `edgeseg.train.predictor.open_run`.
 
     Raises:
@@ -46,4 +46,4 @@ def open_model(path: Path, lanes: int = 1, *, trusted: Sequence[str] = ()) -> Se
         from edgeseg.train.predictor import open_run
 
         return open_run(path, trusted)
-    return open_engine(path, lanes=lanes) if kind == "engine" else open_onnx(path)
+    return open_engine(path, streaming=streaming) if kind == "engine" else open_onnx(path, streaming=streaming)

@@ -2,95 +2,264 @@
 
 from __future__ import annotations
 
-import contextlib
+from enum import Enum
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from edgeseg.cli.output import JsonFlag, emit, say, track
+from edgeseg.cli.config_file import ConfigFile
+from edgeseg.cli.output import JsonFlag
+from edgeseg.errors import UsageError
 
-if TYPE_CHECKING:
-    from edgeseg.runtime.stream.outputs import Outputs
-    from edgeseg.runtime.stream.pipeline import StreamResult
 
-FILE_LANES = 2
-"""Of a GPU: while one lane's result is read, the other computes."""
+class OverlayChoice(str, Enum):
+    """What is drawn on the pictures; typer wants an Enum."""
+
+    contour = "contour"
+    fill = "fill"
+    heat = "heat"
+    off = "off"
+
+
+class Pace(str, Enum):
+    """How fast frames are taken."""
+
+    fast = "fast"
+    live = "live"
+
+
+class Deinterlacing(str, Enum):
+    """When lines of two fields are joined."""
+
+    auto = "auto"
+    on = "on"
+    off = "off"
+
+
+RECORDING, LIVE, PAGE = "What is kept", "Live", "The page"
 
 
 def run(
     engine: Annotated[
         Path, typer.Argument(metavar="ENGINE", help="The .engine file, its passport beside it; or a MODEL.")
     ],
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A video file or a folder of images.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A video file or a folder of images; live: rtsp://..., http(s)://..., camera:0, /dev/video0, "
+            "synthetic:1280x720@25, gst:PIPELINE.",
+        ),
+    ],
     out: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE.mp4",
-            help="Where the video with outlined masks goes; a name without suffix makes a folder.",
+            rich_help_panel=RECORDING,
+            help="Where the video with the overlay goes; a name without suffix makes a folder.",
         ),
     ] = None,
     masks: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where the masks go, PNG at each frame's size.")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            rich_help_panel=RECORDING,
+            help="Where the masks go, PNG at each frame's size; live also FILE.jsonl, COCO run lengths.",
+        ),
     ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.mp4", rich_help_panel=RECORDING, help="Where the video goes as it came, without overlay."
+        ),
+    ] = None,
+    overlay: Annotated[
+        OverlayChoice, typer.Option(help="What is shown of the mask: border, tint, probabilities or nothing.")
+    ] = OverlayChoice.contour,
     latency: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where the times of every stage go, JSON.")
+        Path | None,
+        typer.Option(metavar="FILE", rich_help_panel=RECORDING, help="Where the times of every stage go, JSON."),
     ] = None,
     max_frames: Annotated[int | None, typer.Option(metavar="N", min=1, help="Stop after N frames.")] = None,
+    pace: Annotated[
+        Pace | None,
+        typer.Option(
+            help="fast: every frame, none lost; live: as frames come. Files default to fast.", show_default=False
+        ),
+    ] = None,
+    sync: Annotated[
+        bool,
+        typer.Option(
+            "--sync/--low-latency",
+            rich_help_panel=LIVE,
+            help="Show each frame a fixed time later with its own mask, or at once with the newest mask.",
+        ),
+    ] = False,
+    delay_ms: Annotated[
+        float | None,
+        typer.Option(metavar="MS", min=1, rich_help_panel=LIVE, help="The delay of --sync; measured if left out."),
+    ] = None,
+    max_mask_age_ms: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MS",
+            min=1,
+            rich_help_panel=LIVE,
+            help="Take a mask down when its frame is older; inference and two frame periods if left out.",
+        ),
+    ] = None,
+    gate: Annotated[
+        bool,
+        typer.Option(
+            "--gate/--no-gate",
+            rich_help_panel=LIVE,
+            help="Hold masks back where no tissue is seen: black, blurred, ...",
+        ),
+    ] = True,
+    record_gated: Annotated[
+        bool,
+        typer.Option(
+            "--record-gated/--no-record-gated",
+            rich_help_panel=LIVE,
+            help="Whether frames that show no tissue (a face, a room) may be recorded.",
+        ),
+    ] = True,
+    stabilise: Annotated[
+        bool, typer.Option("--stabilise", rich_help_panel=LIVE, help="Steady masks along the motion of the picture.")
+    ] = False,
+    events: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.jsonl",
+            rich_help_panel=LIVE,
+            help="Where it is noted when something appears and leaves, thumbnails beside it.",
+        ),
+    ] = None,
+    send_to: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URL", rich_help_panel=LIVE, help="Send the picture with its overlay on: rtsp, rtmp, srt, udp, HLS."
+        ),
+    ] = None,
+    spares: Annotated[
+        int,
+        typer.Option(min=0, max=4, rich_help_panel=LIVE, help="Loaded engine processes that stand ready to take over."),
+    ] = 1,
+    threads: Annotated[
+        int, typer.Option(min=0, rich_help_panel=LIVE, help="Of one inference on a CPU; 0 takes every core.")
+    ] = 0,
+    seconds: Annotated[
+        float | None, typer.Option(metavar="S", min=0.1, rich_help_panel=LIVE, help="Stop after so long.")
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="WxH", rich_help_panel=LIVE, help="What a camera is asked for.")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(metavar="FPS", min=0.1, rich_help_panel=LIVE, help="What a camera is asked for.")
+    ] = None,
+    loop: Annotated[bool, typer.Option("--loop", rich_help_panel=LIVE, help="Begin a file anew at its end.")] = False,
+    deinterlace: Annotated[
+        Deinterlacing, typer.Option(rich_help_panel=LIVE, help="auto: where the stream says that it is interlaced.")
+    ] = Deinterlacing.auto,
+    hardware: Annotated[
+        str,
+        typer.Option(
+            metavar="DEVICE",
+            rich_help_panel=LIVE,
+            help="Decode with cuda, vaapi, ...; jetson: by GStreamer. Falls back.",
+        ),
+    ] = "off",
+    web: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", rich_help_panel=PAGE, help="Serve the live page there, for example 127.0.0.1:8080."
+        ),
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=PAGE,
+            help="Holds the token that viewers must show; else EDGESEG_TOKEN. Needed off loopback.",
+        ),
+    ] = None,
+    tls_certificate: Annotated[
+        Path | None, typer.Option(metavar="FILE.pem", rich_help_panel=PAGE, help="For https, with --tls-key.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="FILE.pem", rich_help_panel=PAGE, help="Its key.")] = None,
+    config: ConfigFile = None,
+    log_json: Annotated[
+        bool, typer.Option("--log-json", rich_help_panel=LIVE, help="Log JSON lines on stderr, for a machine to read.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Segment every frame of a video or a folder of images: video with outlines, masks, times.
+    """Segment video: a file or folder frame by frame, none lost; a live source without ever holding up its picture.
 
-    No frame is left out or taken twice, and the video keeps their order and timestamps.
+    Files keep every frame, its order and its timestamp. Live, the newest frame is shown at once with the newest mask,
+    and the picture goes on whatever becomes of the engine.
     """
-    from edgeseg.cli.model_argument import open_model
-    from edgeseg.runtime.passports import passport_path
-    from edgeseg.runtime.stream.outputs import Outputs
-    from edgeseg.runtime.stream.pipeline import run_stream
-    from edgeseg.runtime.stream.sources import open_source
+    from edgeseg.runtime.live.sources.opening import is_live_name
 
-    outputs = Outputs(out, masks, latency)
-    outputs.check([engine, passport_path(engine), source])
-    with (
-        contextlib.closing(open_model(engine, FILE_LANES)) as session,
-        open_source(source) as frames,
-        outputs.open(frames.timing) as sinks,
-    ):
-        result = run_stream(session, frames, sinks, max_frames, track)
+    live = pace is Pace.live or (pace is None and is_live_name(source))
+    if not live:
+        from edgeseg.cli.run_file import run_file
+        from edgeseg.runtime.stream.outputs import Outputs
+
+        if is_live_name(source):
+            raise UsageError("a live source has no other pace than its own", found="--pace fast", expected="a file")
+        for option, given in (("--web", web), ("--events", events), ("--send-to", send_to), ("--sync", sync or None)):
+            if given is not None:
+                raise UsageError(
+                    f"{option} is of live video",
+                    found=f"a file at its fastest: {source}",
+                    next_command="add --pace live",
+                )
+        run_file(engine, Path(source), Outputs(out, masks, latency, record), max_frames, overlay.value, as_json)
+        return
     if latency is not None:
-        result.latency.write(latency)
-    if result.damaged_frames:
-        say(f"warning: {result.damaged_frames} frames of {source} are damaged; the decoder patched them")
-    emit(_document(result, outputs), as_json, _text(result, outputs, source))
+        raise UsageError("--latency is of files", found=source, expected="--web and its /api/state, or --json")
+    from edgeseg.cli.run_live import run_live
+    from edgeseg.runtime.live.settings import EngineSettings, LiveSettings, OutputSettings, PageSettings
+    from edgeseg.runtime.live.sources.contract import SourceOptions
+
+    page = None if web is None else PageSettings(web, token_file, tls_certificate, tls_key)
+    settings = LiveSettings(
+        engine=engine,
+        source=source,
+        source_options=SourceOptions(
+            size=parse_size(size),
+            rate=None if rate is None else Fraction(rate).limit_denominator(1001),
+            loop=loop,
+            deinterlace=deinterlace.value,
+            hardware=hardware,
+        ),
+        processes=EngineSettings(spares=spares, threads=threads),
+        outputs=OutputSettings(out, record, masks, events, tuple(send_to or ())),
+        page=page,
+        show=overlay.value,
+        sync=sync,
+        delay_ms=delay_ms,
+        mask_limit_ms=max_mask_age_ms,
+        gate=gate,
+        record_gated=record_gated,
+        stabilise=stabilise,
+        max_frames=max_frames,
+        seconds=seconds,
+    )
+    run_live(settings, as_json, log_json)
 
 
-def _document(result: StreamResult, outputs: Outputs) -> dict[str, Any]:
-    return {
-        "frames": result.frames,
-        "frames_with_mask": result.frames_with_mask,
-        "damaged_frames": result.damaged_frames,
-        "out": _shown(outputs.pictures),
-        "masks": _shown(outputs.masks),
-        "latency_file": _shown(outputs.latency),
-        "latency": result.latency.to_dict(),
-    }
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    """``1280x720`` as width and height.
 
-
-def _shown(path: Path | None) -> str | None:
-    return None if path is None else str(path)
-
-
-def _text(result: StreamResult, outputs: Outputs, source: Path) -> str:
-    times = result.latency
-    stages = [
-        f"{stage} {spread.p50_ms:.1f}/{spread.p99_ms:.1f}"
-        for stage in ("decode", "pre", "infer", "post", "draw", "encode")
-        if (spread := getattr(times, stage)) is not None
-    ]
-    lines = [
-        f"{source}: {result.frames} frames, {result.frames_with_mask} with a mask, {times.fps:.1f} fps",
-        f"{times.backend} {times.precision} on {times.machine}",
-        f"ms, median/p99: {', '.join(stages)}",
-    ]
-    written = [str(path) for path in (outputs.pictures, outputs.masks, outputs.latency) if path is not None]
-    return "\n".join([*lines, *([f"wrote {', '.join(written)}"] if written else [])])
+    Raises:
+        UsageError: It is not of that form.
+    """
+    if text is None:
+        return None
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise UsageError(f"--size {text} is no size", found=text, expected="WIDTHxHEIGHT, for example 1280x720")
+    return int(width), int(height)

@@ -1,4 +1,4 @@
 """Video through an engine: sources give frames, the pipeline infers and times, sinks keep what comes of it.
 
-Pictures are uint8 [H,W,3] in BGR from the decoder to the encoder; only the network's small input becomes RGB.
+Pictures stay the decoder's planes up to the encoder; only the network's small input becomes RGB.
 """

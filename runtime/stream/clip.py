@@ -1,36 +1,22 @@
-"""Pictures as an H.264 clip that keeps its source's frames, order and timestamps.
-
-4:2:0 needs even sizes, so an odd width or height gains one column or row, a copy of the last. 4:4:4 would
-keep the size, but browsers and hardware decoders do not play it.
-"""
+"""Pictures as an H.264 clip that keeps its source's frames, order and timestamps."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import cv2
-
-from edgeseg.errors import BadInputError, MissingComponentError
+from edgeseg.errors import BadInputError
 from edgeseg.files import atomic_file
-from edgeseg.frames import Frame
 from edgeseg.optional import require
+from edgeseg.runtime.stream.encoder import PictureEncoder
+from edgeseg.runtime.stream.picture import Picture
 from edgeseg.runtime.stream.sinks import unwritable
 from edgeseg.runtime.stream.sources import ClipTiming, SourceFrame
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
-    from av.video.stream import VideoStream
-
-ENCODER = "libx264"
-ENCODER_OPTIONS = {"preset": "ultrafast", "crf": "20", "bf": "0"}
-"""Without B-frames decoding order is presentation order, so timestamps pass through untouched."""
-SMPTE170M = 6
-"""AVCOL_SPC_SMPTE170M: the BT.601 matrix, which OpenCV's I420 conversion applies."""
-LIMITED_RANGE = 1
-"""AVCOL_RANGE_MPEG."""
 
 
 class ClipSink:
@@ -50,60 +36,35 @@ class ClipSink:
         options = {"movflags": "+faststart", "movie_timescale": str(timing.time_base.denominator)}
         with self._write_errors():
             self._container: OutputContainer = require("av").open(f"file:{file}", "w", format="mp4", options=options)
-        self._stream: VideoStream | None = None
+        self._encoder: PictureEncoder | None = None
 
-    def write(self, frame: SourceFrame, picture: Frame) -> None:
-        """Encode one picture, uint8 [H,W,3] BGR.
+    def write(self, frame: SourceFrame, picture: Picture) -> None:
+        """Encode one picture.
 
         Raises:
             BadInputError: Its size differs from the first one's: a clip has one size.
             UnwritableError: The file takes no more data.
         """
-        height, width = picture.shape[:2]
-        if self._size is None:
-            self._size = (height, width)
-            self._stream = self._add_stream(height + height % 2, width + width % 2)
-        elif self._size != (height, width):
-            raise self._another_size(frame, height, width)
-        encoded = require("av").VideoFrame.from_ndarray(_i420(picture), format="yuv420p")
-        encoded.pts, encoded.time_base = frame.pts, frame.time_base
-        self._encode(encoded)
+        size = (picture.height, picture.width)
+        if self._encoder is None:
+            self._size = size
+            self._encoder = PictureEncoder(self._container, self._timing, picture)
+        elif self._size != size:
+            raise self._another_size(frame, *size)
+        with self._write_errors():
+            self._encoder.encode(picture, frame.pts, frame.time_base)
 
     def finish(self) -> None:
         """Flush the encoder and write the index; the file is whole then."""
-        if self._stream is not None:
-            self._encode(None)
         with self._write_errors():
+            if self._encoder is not None:
+                self._encoder.flush()
             self._container.close()
 
     def close(self) -> None:
         """Release the file; what is in it is of no use unless `finish` came before."""
         with contextlib.suppress(Exception):
             self._container.close()
-
-    def _add_stream(self, height: int, width: int) -> VideoStream:
-        av = require("av")
-        try:
-            stream: Any = self._container.add_stream(ENCODER, rate=self._timing.rate, options=dict(ENCODER_OPTIONS))
-        except (ValueError, av.FFmpegError) as error:
-            raise MissingComponentError(
-                f"this build of PyAV has no encoder {ENCODER}",
-                found=error,
-                next_command="pip install av, or leave --out away",
-            ) from error
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        context = stream.codec_context
-        context.time_base = self._timing.time_base
-        context.sample_aspect_ratio = self._timing.sample_aspect_ratio
-        if self._timing.states_matrix:
-            context.colorspace, context.color_range = SMPTE170M, LIMITED_RANGE
-        return stream  # type: ignore[no-any-return]
-
-    def _encode(self, frame: Any) -> None:
-        assert self._stream is not None
-        with self._write_errors():
-            for packet in self._stream.encode(frame):
-                self._container.mux(packet)
 
     @contextlib.contextmanager
     def _write_errors(self) -> Iterator[None]:
@@ -132,11 +93,3 @@ def clip(path: Path, timing: ClipTiming) -> Iterator[ClipSink]:
             sink.finish()
         finally:
             sink.close()
-
-
-def _i420(picture: Frame) -> Any:
-    """BGR to planar YUV 4:2:0 (BT.601, limited range), padded to even sizes; much faster than swscale's."""
-    height, width = picture.shape[:2]
-    if height % 2 or width % 2:
-        picture = cv2.copyMakeBorder(picture, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)  # type: ignore[assignment]
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420)

@@ -26,6 +26,8 @@ class Outputs:
     """A folder, new or empty."""
     latency: Path | None = None
     """A JSON file."""
+    record: Path | None = None
+    """A clip of the pictures as they came."""
 
     @property
     def is_clip(self) -> bool:
@@ -42,7 +44,7 @@ class Outputs:
             UsageError: An output is an input, lies in another output, or is of no known kind.
             UnwritableError: A place that cannot be written, or a folder that is not empty.
         """
-        named = {"--out": self.pictures, "--masks": self.masks, "--latency": self.latency}
+        named = {"--out": self.pictures, "--masks": self.masks, "--latency": self.latency, "--record": self.record}
         given = {option: path for option, path in named.items() if path is not None}
         if self.pictures is not None and self.pictures.suffix and not self.is_clip:
             raise UsageError(
@@ -50,6 +52,8 @@ class Outputs:
                 found=self.pictures.suffix,
                 expected="FILE.mp4, or a name without suffix for a folder of pictures",
             )
+        if self.record is not None and self.record.suffix.lower() != CLIP_SUFFIX:
+            raise UsageError(f"--record {self.record} is no clip", found=self.record.suffix, expected="FILE.mp4")
         for option, path in given.items():
             _refuse_input(option, path, inputs)
             check_writable(path)
@@ -62,6 +66,9 @@ class Outputs:
         with contextlib.ExitStack() as stack:
             pictures: list[PictureSink] = []
             masks: list[MaskSink] = []
+            raw: list[PictureSink] = []
+            if self.record is not None:
+                raw.append(stack.enter_context(clip(self.record, timing)))
             if self.masks is not None:
                 masks.append(stack.enter_context(mask_folder(self.masks)))
             if self.pictures is not None:
@@ -69,7 +76,7 @@ class Outputs:
                     pictures.append(stack.enter_context(clip(self.pictures, timing)))
                 else:
                     pictures.append(stack.enter_context(picture_folder(self.pictures)))
-            yield Sinks(tuple(pictures), tuple(masks))
+            yield Sinks(tuple(pictures), tuple(masks), tuple(raw))
 
 
 def _refuse_input(option: str, path: Path, inputs: Sequence[Path]) -> None:

@@ -1,8 +1,9 @@
 """Frames through a session: decoding, inference and writing each have a thread, joined by short queues.
 
-Every frame gets its own mask, in order; one whose engine process dies is handed to the next. The main thread infers;
-`QUEUED_FRAMES` at most wait on either side of it and the engine's capacity between, which bounds memory. The first
-failure stops all threads and is raised.
+Every frame gets its own mask, in order; one whose engine process dies is handed to the next. The decoding thread makes
+the network's small input as well, so that the engine gets it ready. The main thread infers; `QUEUED_FRAMES` at most
+wait on either side of it and the engine's capacity between, which bounds memory. The first failure stops all threads
+and is raised.
 """
 
 from __future__ import annotations
@@ -17,15 +18,17 @@ from itertools import islice
 import cv2
 
 from edgeseg.artifacts import LatencyReport
-from edgeseg.frames import Mask
+from edgeseg.frames import Frame, Mask, Probability, confidence_of
 from edgeseg.progress import Track, silent
 from edgeseg.runtime.frame_engine import FrameEngine, frame_engine
 from edgeseg.runtime.latency import LatencyRecorder
 from edgeseg.runtime.lossless import LosslessFrames
 from edgeseg.runtime.outcomes import Segmented
-from edgeseg.runtime.session import Session, SessionInfo, mask_at_frame
+from edgeseg.runtime.session import Session, SessionInfo, check_crop, marked_at_frame, mask_at_frame
 from edgeseg.runtime.stream.channel import Channel
-from edgeseg.runtime.stream.overlay import caption, draw_overlay
+from edgeseg.runtime.stream.one_thread import opencv_on_one_thread
+from edgeseg.runtime.stream.overlay import OverlayMode, caption, draw
+from edgeseg.runtime.stream.picture import Picture
 from edgeseg.runtime.stream.sinks import Sinks
 from edgeseg.runtime.stream.sources import Source, SourceFrame
 
@@ -46,10 +49,12 @@ class StreamResult:
 
 @dataclass(frozen=True)
 class ArrivedFrame:
-    """A frame and when it came out of the decoder."""
+    """A frame, when it came out of the decoder, and what the network sees of it."""
 
     source: SourceFrame
     arrived_ns: int
+    network_input: Frame
+    """uint8 [h,w,3], RGB."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,8 @@ class SegmentedFrame:
     mask: Mask
     area_fraction: float
     """Marked part of the picture, 0 to 1."""
+    probability: Probability
+    """float32 [C,h,w] at the network's size."""
     infer_ms: float
 
 
@@ -70,6 +77,7 @@ def run_stream(
     sinks: Sinks,
     max_frames: int | None = None,
     track: Track = silent,
+    overlay: OverlayMode = "contour",
 ) -> StreamResult:
     """Infer every frame of a source and write what comes of it.
 
@@ -82,15 +90,16 @@ def run_stream(
         sinks: Where pictures and masks go; they must stay open until this returns.
         max_frames: Stop after so many frames.
         track: Shows progress.
+        overlay: What is drawn on pictures for `sinks.pictures`.
 
     Raises:
         EdgesegError: From the source, the session or a sink, whichever failed.
     """
-    stages = _Stages(session, sinks, LatencyRecorder())
+    stages = _Stages(session, sinks, LatencyRecorder(), overlay)
     decoded: Channel[ArrivedFrame] = Channel(QUEUED_FRAMES)
     segmented: Channel[SegmentedFrame] = Channel(QUEUED_FRAMES)
     total = _expected_frames(source, max_frames)
-    with ThreadPoolExecutor(2, thread_name_prefix="edgeseg-stream") as pool:
+    with opencv_on_one_thread(), ThreadPoolExecutor(2, thread_name_prefix="edgeseg-stream") as pool:
         try:
             reading = pool.submit(stages.read, islice(source.frames(), max_frames), decoded)
             writing = pool.submit(stages.write, segmented)
@@ -112,10 +121,11 @@ def run_stream(
 class _Stages:
     """The work of the three threads; each stage is timed by the thread that does it."""
 
-    def __init__(self, session: Session, sinks: Sinks, recorder: LatencyRecorder) -> None:
+    def __init__(self, session: Session, sinks: Sinks, recorder: LatencyRecorder, overlay: OverlayMode) -> None:
         self._session = session
         self._engine: FrameEngine = frame_engine(session)
-        self._under_way: LosslessFrames[ArrivedFrame] = LosslessFrames(self._engine)
+        self._under_way: LosslessFrames[ArrivedFrame] = LosslessFrames(self._engine, prepared=True)
+        self._overlay: OverlayMode = overlay
         self._sinks = sinks
         self._recorder = recorder
         self._frames = self._with_mask = self._damaged = 0
@@ -123,25 +133,31 @@ class _Stages:
     def read(self, frames: Iterable[SourceFrame], decoded: Channel[ArrivedFrame]) -> None:
         try:
             for frame in frames:
+                arrived_ns = time.perf_counter_ns()
                 self._recorder.add("decode", frame.decode_ns)
-                if not decoded.put(ArrivedFrame(frame, time.perf_counter_ns())):
+                with self._recorder.measure("pre"):
+                    network_input = self._network_input(frame.picture)
+                if not decoded.put(ArrivedFrame(frame, arrived_ns, network_input)):
                     return
         finally:
             decoded.close()
 
+    def _network_input(self, picture: Picture) -> Frame:
+        model, crop = self._session.info.model, self._session.info.preprocess.crop
+        check_crop(crop, picture.height, picture.width)
+        return picture.network_input(model.height, model.width, crop)
+
     def segment(self, frames: Iterable[ArrivedFrame]) -> Iterator[SegmentedFrame]:
         under_way = self._under_way
         for frame in frames:
-            under_way.add(frame, frame.source.image)
+            under_way.add(frame, frame.network_input)
             while under_way.is_full:
                 yield self._mask(*under_way.take())
         while under_way:
             yield self._mask(*under_way.take())
 
     def _mask(self, frame: ArrivedFrame, segmented: Segmented) -> SegmentedFrame:
-        height, width = frame.source.image.shape[:2]
-        if segmented.pre_ms is not None:
-            self._recorder.add_ms("pre", segmented.pre_ms)
+        height, width = frame.source.picture.height, frame.source.picture.width
         self._recorder.add_ms("infer", segmented.infer_ms)
         with self._recorder.measure("post"):
             mask = mask_at_frame(self._session, segmented.probability, height, width)
@@ -149,7 +165,9 @@ class _Stages:
         self._frames += 1
         self._with_mask += area_fraction > 0
         self._damaged += frame.source.damaged
-        return SegmentedFrame(frame.source, frame.arrived_ns, mask, area_fraction, segmented.infer_ms)
+        return SegmentedFrame(
+            frame.source, frame.arrived_ns, mask, area_fraction, segmented.probability, segmented.infer_ms
+        )
 
     def write(self, segmented: Channel[SegmentedFrame]) -> None:
         try:
@@ -159,17 +177,27 @@ class _Stages:
             segmented.abort()
 
     def _write(self, frame: SegmentedFrame) -> None:
+        shown = frame.source.picture
         if self._sinks.pictures:
             with self._recorder.measure("draw"):
-                draw_overlay(frame.source.image, frame.mask, _caption_of(self._session.info, frame))
-        if self._sinks.pictures or self._sinks.masks:
+                shown = self._drawn(frame)
+        if self._sinks.pictures or self._sinks.masks or self._sinks.raw:
             with self._recorder.measure("encode"):
+                for raw in self._sinks.raw:
+                    raw.write(frame.source, frame.source.picture)
                 for pictures in self._sinks.pictures:
-                    pictures.write(frame.source, frame.source.image)
+                    pictures.write(frame.source, shown)
                 for masks in self._sinks.masks:
                     masks.write(frame.source, frame.mask)
         waited_ns = time.perf_counter_ns() - frame.arrived_ns
         self._recorder.add("end_to_end", frame.source.decode_ns + waited_ns)
+
+    def _drawn(self, frame: SegmentedFrame) -> Picture:
+        picture, info = frame.source.picture, self._session.info
+        probability = None
+        if self._overlay == "heat":
+            probability = marked_at_frame(self._session, frame.probability, picture.height, picture.width)
+        return draw(picture, frame.mask, _caption_of(info, frame), self._overlay, probability)
 
     def result(self) -> StreamResult:
         latency = self._recorder.report(
@@ -183,9 +211,10 @@ class _Stages:
         return StreamResult(self._frames, self._with_mask, self._damaged, latency)
 
 
-def _caption_of(info: SessionInfo, frame: SegmentedFrame) -> tuple[str, str]:
+def _caption_of(info: SessionInfo, frame: SegmentedFrame) -> tuple[str, ...]:
     structure = info.model.classes[0] if info.model.output == "sigmoid" else "marked"
-    return caption(structure, frame.area_fraction, f"{info.backend} {info.precision}", frame.infer_ms)
+    confidence = confidence_of(frame.probability)
+    return caption(structure, frame.area_fraction, confidence, f"{info.backend} {info.precision}", frame.infer_ms)
 
 
 def _expected_frames(source: Source, max_frames: int | None) -> int | None:

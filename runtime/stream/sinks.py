@@ -12,6 +12,7 @@ import cv2
 
 from edgeseg.files import UnwritableError, atomic_folder
 from edgeseg.frames import Frame, Mask
+from edgeseg.runtime.stream.picture import Picture
 from edgeseg.runtime.stream.sources import SourceFrame
 
 JPEG_QUALITY = 92
@@ -20,10 +21,10 @@ MASK_PARAMETERS = (cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
 
 
 class PictureSink(Protocol):
-    """Takes pictures with the overlay drawn in."""
+    """Takes pictures, as they came or with the overlay drawn in."""
 
-    def write(self, frame: SourceFrame, picture: Frame) -> None:
-        """Keep one picture, uint8 [H,W,3] BGR; frames come in order."""
+    def write(self, frame: SourceFrame, picture: Picture) -> None:
+        """Keep one picture; frames come in order."""
         ...
 
 
@@ -40,7 +41,10 @@ class Sinks:
     """Everything that one run writes frame by frame; with no picture sink, no overlay is drawn."""
 
     pictures: tuple[PictureSink, ...] = ()
+    """For pictures with the overlay."""
     masks: tuple[MaskSink, ...] = ()
+    raw: tuple[PictureSink, ...] = ()
+    """For pictures as they came."""
 
 
 class PictureFolder:
@@ -49,9 +53,9 @@ class PictureFolder:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def write(self, frame: SourceFrame, picture: Frame) -> None:
+    def write(self, frame: SourceFrame, picture: Picture) -> None:
         """Write NAME.jpg."""
-        _write_image(self._folder / f"{frame.name}.jpg", picture, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))
+        _write_image(self._folder / f"{frame.name}.jpg", picture.bgr, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))
 
 
 class MaskFolder:

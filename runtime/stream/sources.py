@@ -17,7 +17,10 @@ from edgeseg.dataset import load_images
 from edgeseg.errors import BadInputError
 from edgeseg.frames import Frame
 from edgeseg.images import IMAGE_SUFFIXES, read_rgb
+from edgeseg.runtime.stream.picture import Picture
 
+UNSPECIFIED = 2
+"""H.273's number for colours that a file does not describe."""
 IMAGES_FPS = 25
 """The pace that images get when a clip is made of them."""
 
@@ -34,16 +37,21 @@ class SourceFrame:
     """Presentation time in units of `time_base`; strictly increasing over a source."""
     time_base: Fraction
     """Seconds."""
-    image: Frame
-    """uint8 [H,W,3], BGR, upright. The pipeline draws into it once the network has seen it."""
+    picture: Picture
+    """Upright."""
     decode_ns: int
-    """How long reading, decoding and conversion to BGR took."""
+    """How long reading and decoding took."""
     damaged: bool = False
     """The decoder patched missing parts with guesses."""
 
+    @property
+    def image(self) -> Frame:
+        """The picture as uint8 [H,W,3] BGR; of a video it has to be converted."""
+        return self.picture.bgr
+
     def __repr__(self) -> str:
-        height, width = self.image.shape[:2]
-        return f"SourceFrame({self.name}, {width}x{height}, {float(self.pts * self.time_base):.3f} s)"
+        size = f"{self.picture.width}x{self.picture.height}"
+        return f"SourceFrame({self.name}, {size}, {float(self.pts * self.time_base):.3f} s)"
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,10 @@ class ClipTiming:
     """Whether the source names its colour matrix; then a clip does too, else players guess both alike."""
     sample_aspect_ratio: Fraction = Fraction(1)
     """Width of a pixel over its height."""
+    primaries: int = UNSPECIFIED
+    """Colour primaries by H.273, table 2."""
+    transfer: int = UNSPECIFIED
+    """Transfer characteristics by H.273, table 3."""
 
 
 class Source(AbstractContextManager["Source"], Protocol):
@@ -141,7 +153,8 @@ def open_source(path: Path) -> Source:
 def _read(index: int, path: Path) -> SourceFrame:
     started_ns = time.perf_counter_ns()
     image = np.asarray(cv2.cvtColor(read_rgb(path), cv2.COLOR_RGB2BGR), dtype=np.uint8)
-    return SourceFrame(index, path.stem, index, Fraction(1, IMAGES_FPS), image, time.perf_counter_ns() - started_ns)
+    took_ns = time.perf_counter_ns() - started_ns
+    return SourceFrame(index, path.stem, index, Fraction(1, IMAGES_FPS), Picture.of_bgr(image), took_ns)
 
 
 def _refuse_shared_stems(paths: Sequence[Path]) -> None:

@@ -10,13 +10,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
-import numpy as np
-
 from edgeseg.errors import BadInputError
-from edgeseg.frames import Frame
 from edgeseg.optional import require
-from edgeseg.runtime.stream.sources import ClipTiming, SourceFrame
+from edgeseg.runtime.stream.decoded import QUARTER_TURNS, picture_of, turn_of
+from edgeseg.runtime.stream.sources import UNSPECIFIED, ClipTiming, SourceFrame
 
 if TYPE_CHECKING:
     import av
@@ -30,14 +27,6 @@ SOUND_PADDING_S = 0.5
 """Sound is written in blocks with a lead-in, so that the stated length is a little longer than what is there."""
 FORMATS_WITH_LENGTH = ("mp4", "matroska")
 """Containers whose header states how long the video is; others guess it from what is there."""
-UNSPECIFIED = 2
-"""AVCOL_SPC_UNSPECIFIED."""
-TURN = {
-    90: cv2.ROTATE_90_COUNTERCLOCKWISE,
-    -90: cv2.ROTATE_90_CLOCKWISE,
-    180: cv2.ROTATE_180,
-    -180: cv2.ROTATE_180,
-}
 
 
 @dataclass
@@ -88,7 +77,7 @@ class VideoFile(AbstractContextManager["VideoFile"]):
         self._time_base = self._stream.time_base or 1 / self._rate
         self._timeline = Timeline(self._time_base, max(1, round(1 / (self._rate * self._time_base))))
         self._frames = self._decode()
-        self._states_matrix = self._on_its_side = False
+        self._timing = ClipTiming(self._time_base, self._rate)
         try:
             self._first = next(self._frames, None)
             if self._first is None:
@@ -104,9 +93,8 @@ class VideoFile(AbstractContextManager["VideoFile"]):
 
     @property
     def timing(self) -> ClipTiming:
-        """Time base, rate, colour matrix and pixel shape of the file."""
-        aspect = self._stream.sample_aspect_ratio or Fraction(1)
-        return ClipTiming(self._time_base, self._rate, self._states_matrix, 1 / aspect if self._on_its_side else aspect)
+        """Time base, rate, colours and pixel shape of the file."""
+        return self._timing
 
     def frames(self) -> Iterator[SourceFrame]:
         """Every frame; the first was decoded by the constructor."""
@@ -123,11 +111,12 @@ class VideoFile(AbstractContextManager["VideoFile"]):
     def _decode(self) -> Iterator[SourceFrame]:
         started_ns = time.perf_counter_ns()
         for index, decoded in enumerate(self._decoded()):
-            image = self._upright_bgr(decoded)
+            self._note(decoded)
+            picture = picture_of(decoded)
             pts = self._timeline.place(decoded.pts if decoded.pts is not None else decoded.dts)
             took_ns = time.perf_counter_ns() - started_ns
             name = f"frame_{index:06d}"
-            yield SourceFrame(index, name, pts, self._time_base, image, took_ns, decoded.is_corrupt)
+            yield SourceFrame(index, name, pts, self._time_base, picture, took_ns, decoded.is_corrupt)
             started_ns = time.perf_counter_ns()
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
@@ -160,15 +149,17 @@ class VideoFile(AbstractContextManager["VideoFile"]):
             return []
         return frames
 
-    def _upright_bgr(self, decoded: av.VideoFrame) -> Frame:
-        self._states_matrix = decoded.colorspace != UNSPECIFIED
-        # Naming the target makes every PyAV from 14 on decode by the matrix that the frame names.
-        image: Any = decoded.to_ndarray(format="bgr24", dst_colorspace="DEFAULT")
-        turn = TURN.get(getattr(decoded, "rotation", 0))  # PyAV before 14.2 does not tell
-        if turn is None:
-            return np.asarray(image, dtype=np.uint8)
-        self._on_its_side = turn != cv2.ROTATE_180
-        return np.asarray(cv2.rotate(image, turn), dtype=np.uint8)
+    def _note(self, decoded: av.VideoFrame) -> None:
+        """What a clip takes over; a decoder knows it with the first frame only."""
+        aspect = self._stream.sample_aspect_ratio or Fraction(1)
+        self._timing = ClipTiming(
+            self._time_base,
+            self._rate,
+            states_matrix=int(decoded.colorspace) != UNSPECIFIED,
+            sample_aspect_ratio=1 / aspect if turn_of(decoded) in QUARTER_TURNS else aspect,
+            primaries=int(getattr(decoded, "color_primaries", UNSPECIFIED)),  # PyAV before 16 does not tell
+            transfer=int(getattr(decoded, "color_trc", UNSPECIFIED)),
+        )
 
     def _refuse_missing_end(self, count: int, others_end_s: float) -> None:
         """Fewer frames than the index has may be an edit list, an early end longer audio: both are a cut."""

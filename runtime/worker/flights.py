@@ -25,6 +25,11 @@ class Flights:
         return bool(self._free)
 
     @property
+    def count(self) -> int:
+        """Frames that wait for their result."""
+        return len(self._under_way)
+
+    @property
     def any_under_way(self) -> bool:
         """Whether a frame waits for its result."""
         return bool(self._under_way)

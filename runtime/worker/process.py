@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from multiprocessing import connection
+from typing import Any
 
 from edgeseg.runtime.worker.loop import SessionFactory, run_worker
 from edgeseg.runtime.worker.messages import Stop
@@ -62,6 +63,10 @@ class WorkerProcess:
             self.broken = True
         self.broken |= ended and not messages
         return messages
+
+    def waitables(self) -> list[Any]:
+        """What `receive` waits for."""
+        return [self._process.sentinel] if self.broken else [self._connection, self._process.sentinel]
 
     def kill(self) -> None:
         """End the worker at once, whatever it does."""

@@ -109,7 +109,7 @@ class WorkerSession:
             BadInputError: The network's crop does not lie inside it.
         """
         if not prepared:
-            check_crop(self._info.preprocess.crop, frame)
+            check_crop(self._info.preprocess.crop, *frame.shape[:2])
         if frame.nbytes > self._room_bytes:
             if self._engine.any_under_way:
                 return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Any
 
 from edgeseg.errors import BadInputError, EdgesegError, MismatchError
 from edgeseg.frames import Frame
@@ -95,6 +96,16 @@ class SupervisedSession:
         return self._flights.any_under_way or self._flights.has_outcomes
 
     @property
+    def under_way(self) -> int:
+        """Frames that wait for their outcome."""
+        return self._flights.count
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a ready worker could take another frame."""
+        return self._flights.has_room
+
+    @property
     def state(self) -> WorkerState:
         """Of the worker, as of the last call."""
         return self._state
@@ -103,6 +114,14 @@ class SupervisedSession:
     def worker_pid(self) -> int | None:
         """Of the newest worker."""
         return self._worker.pid
+
+    def waitables(self) -> list[Any]:
+        """What becomes readable when the worker has said something or ended; nothing where neither will be."""
+        return [] if self._state in ("down", "closed") else self._worker.waitables()
+
+    def advance(self) -> None:
+        """Hear the worker and watch its deadline, without waiting."""
+        self._advance(0.0)
 
     def wait_ready(self, timeout_s: float) -> None:
         """Wait until the worker takes frames; the one call that may take long.

@@ -5,10 +5,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edgeseg.cli import run
 from edgeseg.dataset import hash_files, hash_pairs, load_images, load_pairs
+from edgeseg.images import write_png
 from edgeseg.inspection import DatasetReport
 
 SMALL = ["--train", "2", "--validation", "1", "--test", "1", "--height", "40", "--width", "48"]
@@ -176,3 +178,18 @@ def test_negatives_that_are_refused_leave_nothing_behind(
     assert words in streams.err
     assert streams.out == ""
     assert not (tmp_path / "n").exists()
+
+
+def test_statistics_of_a_data_set_are_written_and_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = tmp_path / "data" / "train" / "images"
+    images.mkdir(parents=True)
+    levels = np.arange(60, 200, 7)
+    for level in levels:
+        write_png(images / f"{level}.png", np.full((40, 40, 3), level, np.uint8))
+    out = tmp_path / "statistics.json"
+    arguments = ["data", "statistics", str(tmp_path / "data"), "--out", str(out), "--height", "32", "--width", "32"]
+    assert run([*arguments, "--json"]) == 0
+    printed = _json(capsys)
+    assert printed == json.loads(out.read_text())
+    assert printed["spreads"]["brightness"]["mean"] == pytest.approx(levels.mean())
+    assert run([*arguments, "--split", "test"]) == 5

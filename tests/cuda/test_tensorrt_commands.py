@@ -20,7 +20,8 @@ import pytest
 from edgeseg.cli import run as edgeseg
 from edgeseg.images import write_png
 from edgeseg.runtime.loading import open_engine, open_onnx
-from edgeseg.runtime.session import segment
+from edgeseg.runtime.session import mask_at_frame, segment
+from edgeseg.runtime.stream.picture import Picture
 from edgeseg.runtime.stream.pipeline import run_stream
 from edgeseg.runtime.stream.sinks import Sinks
 from edgeseg.runtime.stream.sources import open_source
@@ -154,11 +155,17 @@ def test_a_worker_killed_in_mid_run_costs_no_frame(
     session.close()
     reference = open_onnx(small_onnx, 1)
     with open_source(numbered_clip) as source:
-        expected = [segment(reference, np.ascontiguousarray(frame.image[:, :, ::-1])) for frame in source.frames()]
+        expected = [_mask(reference, frame.picture) for frame in source.frames()]
     np.testing.assert_array_equal(sink.masks, expected)
     assert struck == [10, 25]
     assert result.latency.restarts == 2 and result.latency.frames == result.latency.inferences == 40
     assert result.latency.drops == 0
+
+
+def _mask(reference: Any, picture: Picture) -> Any:
+    model = reference.info.model
+    small = picture.network_input(model.height, model.width)
+    return mask_at_frame(reference, reference.infer(small[np.newaxis])[0], picture.height, picture.width)
 
 
 def test_a_lost_context_in_mid_run_costs_no_frame(

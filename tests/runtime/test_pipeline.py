@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from edgeseg.runtime.session import (
 )
 from edgeseg.runtime.stream.channel import Channel
 from edgeseg.runtime.stream.outputs import Outputs
+from edgeseg.runtime.stream.picture import Picture
 from edgeseg.runtime.stream.pipeline import QUEUED_FRAMES, StreamResult, run_stream
 from edgeseg.runtime.stream.sinks import Sinks
 from edgeseg.runtime.stream.sources import ClipTiming, SourceFrame, open_source
@@ -75,7 +77,7 @@ class CountingSource:
 
     def frames(self) -> Iterator[SourceFrame]:
         while True:
-            image = np.zeros((8, 8, 3), np.uint8)
+            image = Picture.of_bgr(np.zeros((8, 8, 3), np.uint8))
             self.given += 1
             yield SourceFrame(self.given - 1, f"f{self.given - 1}", self.given, MILLISECOND, image, 0)
 
@@ -184,6 +186,74 @@ def test_colours_and_pixel_shape_pass_through(tmp_path: Path, videos: Any) -> No
     assert np.abs(shown - (200, 60, 40)).max() <= 6
     with open_source(tmp_path / "clip.mp4") as clip:
         assert clip.timing.sample_aspect_ratio == Fraction(12, 11)
+
+
+COLOURS = [(1, 1, 1, 1), (6, 2, 6, 6), (9, 1, 9, 14), (2, 2, 2, 2), (2, 0, 2, 2)]
+
+
+@pytest.mark.parametrize(("matrix", "colour_range", "primaries", "transfer"), COLOURS)
+def test_the_clip_keeps_samples_matrix_and_range(
+    tmp_path: Path, videos: Any, matrix: int, colour_range: int, primaries: int, transfer: int
+) -> None:
+    def describe(stream: Any) -> None:
+        context = stream.codec_context
+        context.colorspace, context.color_range = matrix, colour_range
+        context.color_primaries, context.color_trc = primaries, transfer
+
+    image = np.full((96, 128, 3), (200, 60, 40), np.uint8)
+    source = videos.write(tmp_path / "a.mp4", [image] * 3, options={"preset": "ultrafast", "qp": "1"}, prepare=describe)
+    run_files(source, Outputs(tmp_path / "clip.mp4", record=tmp_path / "raw.mp4"))
+
+    def first(path: Path) -> tuple[tuple[int, ...], np.ndarray]:
+        with av.open(str(path)) as container:
+            frame = next(container.decode(video=0))
+            tags = (frame.colorspace, frame.color_range, frame.color_primaries, frame.color_trc)
+            return tuple(int(tag) for tag in tags), frame.to_ndarray().astype(int)
+
+    tags, samples = first(source)
+    for name in ("clip.mp4", "raw.mp4"):
+        kept_tags, kept = first(tmp_path / name)
+        assert kept_tags == tags
+        assert np.abs(kept - samples)[:20].max() <= 2  # above the caption
+
+
+def test_raw_and_overlay_are_written_at_once(numbered_clip: Path, tmp_path: Path, numbered: Any, videos: Any) -> None:
+    run_files(numbered_clip, Outputs(tmp_path / "clip.mp4", record=tmp_path / "raw.mp4"))
+    source, raw, shown = (videos.read(path) for path in (numbered_clip, tmp_path / "raw.mp4", tmp_path / "clip.mp4"))
+    assert raw.seconds == shown.seconds == source.seconds
+    assert [numbered.read(image) for image in raw.images] == list(range(40))
+    assert np.abs(raw.images[21].astype(int) - source.images[21]).mean() < 2
+    assert np.abs(shown.images[21].astype(int) - source.images[21]).mean() > 5
+
+
+def test_no_overlay_gives_the_picture_as_it_came(numbered_clip: Path, tmp_path: Path) -> None:
+    sink = PictureSinkDouble()
+    with open_source(numbered_clip) as source:
+        run_stream(BrightSession(), source, Sinks(pictures=(sink,)), overlay="off")
+    assert len(sink.kept) == 40
+    assert all(picture is frame.picture for frame, picture in sink.kept)
+
+
+def test_a_heat_map_lies_inside_the_crop(tmp_path: Path, videos: Any) -> None:
+    source = videos.write(tmp_path / "a.mp4", [np.full((240, 320, 3), 200, np.uint8)] * 2)
+    sink = PictureSinkDouble()
+    crop = Crop(top=20, left=40, height=100, width=160)
+    with open_source(source) as frames:
+        run_stream(BrightSession(crop=crop), frames, Sinks(pictures=(sink,)), overlay="heat")
+    frame, picture = sink.kept[1]
+    changed = np.abs(picture.bgr.astype(int) - frame.picture.bgr).max(axis=2) > 8
+    assert changed[24:116, 44:196].all()
+    assert not changed[:14].any() and not changed[:180, 206:].any() and not changed[128:180].any()
+
+
+class PictureSinkDouble:
+    """Keeps the pictures that it is given."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[SourceFrame, Picture]] = []
+
+    def write(self, frame: SourceFrame, picture: Picture) -> None:
+        self.kept.append((frame, picture))
 
 
 def test_images_of_mixed_sizes_give_masks_and_pictures_but_no_clip(tmp_path: Path) -> None:

@@ -135,4 +135,4 @@ def test_a_stream_loses_no_frame_when_the_process_is_killed_in_its_midst(
     assert result.latency.restarts == 2
     assert result.latency.frames == result.latency.inferences == 40
     assert result.latency.drops == 0
-    assert result.latency.pre is None and result.latency.infer is not None
+    assert result.latency.pre is not None and result.latency.infer is not None

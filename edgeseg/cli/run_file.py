@@ -1,0 +1,72 @@
+"""`edgeseg run` on files: every frame, in order, none lost."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeseg.cli.output import emit, say, track
+
+if TYPE_CHECKING:
+    from edgeseg.runtime.live.frames import OverlayMode
+    from edgeseg.runtime.stream.outputs import Outputs
+    from edgeseg.runtime.stream.pipeline import StreamResult
+
+
+def run_file(
+    engine: Path, source: Path, outputs: Outputs, max_frames: int | None, overlay: OverlayMode, as_json: bool
+) -> None:
+    """Segment a file or a folder of images and say what came of it."""
+    from edgeseg.cli.model_argument import open_model
+    from edgeseg.runtime.passports import passport_path
+    from edgeseg.runtime.stream.pipeline import run_stream
+    from edgeseg.runtime.stream.sources import open_source
+
+    outputs.check([engine, passport_path(engine), source])
+    with (
+        contextlib.closing(open_model(engine, streaming=True)) as session,
+        open_source(source) as frames,
+        outputs.open(frames.timing) as sinks,
+    ):
+        result = run_stream(session, frames, sinks, max_frames, track, overlay)
+    if outputs.latency is not None:
+        result.latency.write(outputs.latency)
+    if result.damaged_frames:
+        say(f"warning: {result.damaged_frames} frames of {source} are damaged; the decoder patched them")
+    emit(_document(result, outputs), as_json, _text(result, outputs, source))
+
+
+def _document(result: StreamResult, outputs: Outputs) -> dict[str, Any]:
+    return {
+        "frames": result.frames,
+        "frames_with_mask": result.frames_with_mask,
+        "damaged_frames": result.damaged_frames,
+        "out": _shown(outputs.pictures),
+        "masks": _shown(outputs.masks),
+        "record": _shown(outputs.record),
+        "latency_file": _shown(outputs.latency),
+        "latency": result.latency.to_dict(),
+    }
+
+
+def _shown(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def _text(result: StreamResult, outputs: Outputs, source: Path) -> str:
+    times = result.latency
+    stages = [
+        f"{stage} {spread.p50_ms:.1f}/{spread.p99_ms:.1f}"
+        for stage in ("decode", "pre", "infer", "post", "draw", "encode")
+        if (spread := getattr(times, stage)) is not None
+    ]
+    lines = [
+        f"{source}: {result.frames} frames, {result.frames_with_mask} with a mask, {times.fps:.1f} fps",
+        f"{times.backend} {times.precision} on {times.machine}",
+        f"ms, median/p99: {', '.join(stages)}",
+    ]
+    written = [
+        str(path) for path in (outputs.pictures, outputs.record, outputs.masks, outputs.latency) if path is not None
+    ]
+    return "\n".join([*lines, *([f"wrote {', '.join(written)}"] if written else [])])

@@ -1,0 +1,103 @@
+"""`edgeseg run` on live video."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from edgeseg.cli.output import emit, say
+
+if TYPE_CHECKING:
+    from edgeseg.runtime.live.settings import LiveSettings
+    from edgeseg.runtime.live.status import LiveStatus
+    from edgeseg.runtime.live.stream import LiveStream
+
+
+def run_live(settings: LiveSettings, as_json: bool, log_json: bool) -> None:
+    """Run a live stream until its source ends or somebody asks; SIGTERM and Ctrl-C close files whole first."""
+    from edgeseg.runtime.live.assembly import live_stream
+
+    _log_to_stderr(log_json)
+    with live_stream(settings, say) as stream, _signals(stream) as asked:
+        status = stream.run()
+    emit(status.to_dict(), as_json, _text(status))
+    if asked:
+        from edgeseg.cli import Terminated
+
+        raise Terminated if asked[0] == signal.SIGTERM else KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def _signals(stream: LiveStream) -> Iterator[list[int]]:
+    """The first SIGTERM or SIGINT ends the stream in order, a second one at once; SIGHUP begins new files."""
+    asked: list[int] = []
+
+    former: dict[int, Any] = {
+        number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    }
+
+    def end(number: int, frame: object) -> None:
+        asked.append(number)
+        stream.stop()
+        signal.signal(number, former[number])
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGHUP, lambda number, frame: stream.reopen_sinks())
+    try:
+        yield asked
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+class JsonLines(logging.Formatter):
+    """One JSON document a record."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """As a line."""
+        line = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+def _log_to_stderr(as_json: bool) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines() if as_json else logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    logger = logging.getLogger("edgeseg")
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)
+
+
+def _text(status: LiveStatus) -> str:
+    def spread(values: dict[str, Any]) -> str:
+        known = [f"{values[key]:.0f}" if values[key] is not None else "-" for key in ("p50", "p99")]
+        return "/".join(known)
+
+    lines = [
+        f"{status.source}: {status.frames} frames in {status.uptime_s:.1f} s, {status.inferences} inferred, "
+        f"{status.drops} not seen by the engine, {status.skipped} not shown, {status.deadline_misses} late",
+        f"ms, median/p99: age of picture {spread(status.picture_age_ms)}, of mask {spread(status.mask_age_ms)}, "
+        f"inference {spread(status.infer_ms)}, drawing {spread(status.compose_ms)}",
+    ]
+    if status.restarts or status.lost:
+        lines.append(f"{status.restarts} restarts of the engine, {status.lost} frames lost with it")
+    lines += [_sink_line(sink) for sink in status.sinks if "written" in sink]
+    return "\n".join(lines)
+
+
+def _sink_line(sink: dict[str, Any]) -> str:
+    error = f": {sink['last_error']}" if sink.get("last_error") else ""
+    return f"{sink['name']}: {sink['written']} frames, {sink['dropped']} dropped{error}"

@@ -1,0 +1,208 @@
+"""From settings to a running stream: preflight, sinks, page, source and engine, and all of it ended in order."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edgeseg.packages import find_model
+from edgeseg.progress import Say
+from edgeseg.runtime.live.drawing import draw_live
+from edgeseg.runtime.live.frames import OverlayMode, Presented
+from edgeseg.runtime.live.opening import open_pool
+from edgeseg.runtime.live.preflight import SYNC_MARGIN, check_outputs, warm_up
+from edgeseg.runtime.live.presenter import PERIODS, PresenterOptions
+from edgeseg.runtime.live.scene.refine import SceneRefiner
+from edgeseg.runtime.live.scene.stabilise import ProbabilityStabiliser
+from edgeseg.runtime.live.scene.watch import LiveGate
+from edgeseg.runtime.live.service_manager import notify
+from edgeseg.runtime.live.settings import LiveSettings, PageSettings
+from edgeseg.runtime.live.sinks.opening import event_sink, mask_sink, publishing_sink, recording_sink
+from edgeseg.runtime.live.sinks.sink import LiveSink
+from edgeseg.runtime.live.sources.contract import LiveSource
+from edgeseg.runtime.live.sources.opening import open_live_source
+from edgeseg.runtime.live.states import StateChange
+from edgeseg.runtime.live.status import LiveStatus
+from edgeseg.runtime.live.stream import LiveOptions, LiveStream
+from edgeseg.runtime.live.web.access import find_token, parse_address
+from edgeseg.runtime.live.web.server import PageServer, Tls
+from edgeseg.runtime.passports import passport_path
+from edgeseg.runtime.worker.pool import EnginePool
+
+logger = logging.getLogger(__name__)
+_ASSUMED_PERIOD_MS = 40.0
+
+
+@contextlib.contextmanager
+def live_stream(settings: LiveSettings, say: Say) -> Iterator[LiveStream]:
+    """A stream that is ready to run, its page up.
+
+    Args:
+        settings: All that it is told.
+        say: Takes lines for the person.
+
+    Raises:
+        EdgesegError: Something that the stream needs is not there; nothing was written then.
+    """
+    check_outputs(settings)
+    with contextlib.ExitStack() as stack:
+        page = None if settings.page is None else stack.enter_context(open_page(settings.page))
+        pool = open_pool(
+            settings.engine, settings.processes.active, settings.processes.spares, settings.processes.threads
+        )
+        stack.callback(pool.close)
+        source = open_live_source(settings.source, settings.source_options)
+        slowest_ms = warm_up(pool, say)
+        sinks: list[Any] = list(open_sinks(settings, source, pool))
+        if page is not None:
+            sinks.append(PageSink(page))
+        options = LiveOptions(
+            presenter_options(settings, pool, slowest_ms),
+            settings.show,
+            max_frames=settings.max_frames,
+            seconds=settings.seconds,
+        )
+        gate = LiveGate() if settings.gate else None
+        stabiliser = ProbabilityStabiliser() if settings.stabilise else None
+        refine = SceneRefiner(gate, stabiliser)
+        stream = LiveStream(source, pool, sinks, draw_live, options, gate, refine, on_change=tell, on_tick=alive)
+        if page is not None:
+            page.start(StreamView(stream, settings))
+            say(f"page: {page.url}")
+        yield stream
+
+
+def presenter_options(settings: LiveSettings, pool: EnginePool, slowest_ms: float) -> PresenterOptions:
+    """What is shown and when; a delay that nobody chose is what the engine needs and a margin."""
+    delay_ms = None
+    if settings.sync:
+        delay_ms = settings.delay_ms or round(SYNC_MARGIN * slowest_ms + PERIODS * _ASSUMED_PERIOD_MS)
+    info = pool.info
+    return PresenterOptions(
+        delay_ms,
+        settings.mask_limit_ms,
+        record_gated=settings.record_gated,
+        structure=info.model.classes[0] if info.model.output == "sigmoid" else "marked",
+        engine=f"{info.backend} {info.precision}",
+    )
+
+
+def open_sinks(settings: LiveSettings, source: LiveSource, pool: EnginePool) -> Iterator[LiveSink]:
+    """Everything that is recorded and sent on."""
+    outputs = settings.outputs
+    if outputs.overlay is not None:
+        yield recording_sink(outputs.overlay, lambda: source.timing, "overlay")
+    if outputs.raw is not None:
+        yield recording_sink(outputs.raw, lambda: source.timing, "raw")
+    if outputs.masks is not None:
+        yield mask_sink(outputs.masks)
+    if outputs.events is not None:
+        yield event_sink(outputs.events, pool.info.model.classes[0])
+    for address in outputs.addresses:
+        yield publishing_sink(address, lambda: source.timing)
+
+
+def open_page(settings: PageSettings) -> PageServer:
+    """The page's server, its address taken.
+
+    Raises:
+        UsageError: No such address, it is taken, or it needs a token.
+    """
+    address = parse_address(settings.address)
+    tls = None
+    if settings.certificate is not None and settings.key is not None:
+        tls = Tls(settings.certificate, settings.key)
+    return PageServer(address, find_token(address, settings.token_file), tls)
+
+
+def tell(change: StateChange) -> None:
+    """Log a state and pass it on to the service manager."""
+    logger.info("%s%s", change.state, f": {change.reason}" if change.reason else "")
+    lines = [f"STATUS={change.state}{': ' + change.reason if change.reason else ''}"]
+    if change.state in ("live", "degraded", "pass-through"):
+        lines.append("READY=1")
+    if change.state == "stopped":
+        lines.append("STOPPING=1")
+    notify(*lines)
+
+
+def alive() -> None:
+    """Say that frames are shown; a service manager that does not hear it for long starts the stream anew."""
+    notify("WATCHDOG=1")
+
+
+@dataclass(frozen=True)
+class PageCounts:
+    """The page takes what it can show."""
+
+    state: str = "ok"
+
+
+class PageSink:
+    """A page as a sink of a stream.
+
+    Args:
+        page: Its server, which outlives the stream.
+    """
+
+    name = "page"
+
+    def __init__(self, page: PageServer) -> None:
+        self._page = page
+
+    def offer(self, presented: Presented) -> None:
+        """Show it to whoever looks."""
+        self._page.offer(presented)
+
+    def counts(self) -> PageCounts:
+        """Nothing to count."""
+        return PageCounts()
+
+    def close(self, deadline_s: float) -> None:
+        """The server ends with the stream's context."""
+
+
+class StreamView:
+    """A stream as the page sees it.
+
+    Args:
+        stream: The stream.
+        settings: What it was told.
+    """
+
+    def __init__(self, stream: LiveStream, settings: LiveSettings) -> None:
+        self._stream = stream
+        self._settings = settings
+
+    @property
+    def newest(self) -> Presented | None:
+        """What is shown now."""
+        return self._stream.newest
+
+    def status(self) -> LiveStatus:
+        """This moment."""
+        return self._stream.status()
+
+    def set_overlay(self, mode: OverlayMode) -> None:
+        """Change what is drawn."""
+        self._stream.set_overlay(mode)
+
+    def passport(self) -> dict[str, Any]:
+        """The engine's own, or what is known of a model."""
+        path = self._settings.engine
+        if find_model(path).kind == "engine":
+            found: dict[str, Any] = json.loads(passport_path(path).read_text(encoding="utf-8"))
+            return found
+        status = self._stream.status()
+        return {"backend": status.backend, "precision": status.precision, "onnx_sha256": status.engine}
+
+    def events(self) -> Sequence[dict[str, Any]]:
+        """The stream's changes of state, oldest first."""
+        return [
+            {"time": 1e3 * when_s, "text": f"{change.state}{': ' + change.reason if change.reason else ''}"}
+            for when_s, change in self._stream.changes()
+        ]

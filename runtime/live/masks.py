@@ -1,0 +1,43 @@
+"""What the engine has said lately, for whoever shows frames."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+
+from edgeseg.runtime.live.frames import LiveMask
+
+KEPT = 64
+"""Masks that wait for their own frame at most, in synchronous mode."""
+
+
+class MaskBoard:
+    """The newest mask and the last few by frame. One thread pins masks up, another looks."""
+
+    def __init__(self, kept: int = KEPT) -> None:
+        self._kept = kept
+        self._masks: OrderedDict[int, LiveMask] = OrderedDict()
+        self._newest: LiveMask | None = None
+        self._lock = threading.Lock()
+        self.count = 0
+        """Masks so far."""
+
+    def pin(self, mask: LiveMask) -> None:
+        """Show a mask; one of an older frame than the newest does not replace it."""
+        with self._lock:
+            self.count += 1
+            if self._newest is None or mask.index > self._newest.index:
+                self._newest = mask
+            self._masks[mask.index] = mask
+            while len(self._masks) > self._kept:
+                self._masks.popitem(last=False)
+
+    def newest(self, now_ns: int, limit_ms: float) -> LiveMask | None:
+        """The newest mask, where its frame arrived at most so long ago."""
+        mask = self._newest
+        return mask if mask is not None and (now_ns - mask.arrived_ns) / 1e6 <= limit_ms else None
+
+    def of_frame(self, index: int) -> LiveMask | None:
+        """The mask of one frame; it is taken from the board."""
+        with self._lock:
+            return self._masks.pop(index, None)

@@ -1,0 +1,67 @@
+"""From a file to the processes that a live stream runs its engine in. Nothing is loaded in this process."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+from edgeseg.errors import BadInputError
+from edgeseg.graph.files import load_onnx
+from edgeseg.packages import find_model, onnx_of
+from edgeseg.runtime.loading import open_engine, open_onnx
+from edgeseg.runtime.passports import read_checked, session_info
+from edgeseg.runtime.session import SessionInfo
+from edgeseg.runtime.worker.loop import SessionFactory
+from edgeseg.runtime.worker.pool import EnginePool, PoolOptions
+from edgeseg.runtime.worker.restarts import RestartLimit
+from edgeseg.runtime.worker.supervisor import SupervisorOptions
+
+RESTARTS = RestartLimit(restarts=20, window_s=600.0)
+"""Of each process."""
+ANSWER_DEADLINE_S = 2.0
+"""A frame that takes longer has hung its process; beside video nobody waits longer for a mask."""
+
+
+def open_pool(path: Path, active: int = 1, spares: int = 1, threads: int = 0) -> EnginePool:
+    """Start the processes of an engine; the file is checked first, here.
+
+    Args:
+        path: An .engine file, an .onnx file or a model package.
+        active: Processes that are given frames at a time.
+        spares: Loaded processes beyond that, to take over.
+        threads: Threads inside one inference on a CPU backend; 0 takes every usable core.
+
+    Raises:
+        BadInputError: Nothing that can be run beside video.
+        MismatchError: An engine whose passport does not fit.
+    """
+    factory, info = _factory(path, threads)
+    frame_bytes = 3 * info.model.height * info.model.width
+    supervisor = SupervisorOptions(
+        slots=1, frame_bytes=frame_bytes, answer_deadline_s=ANSWER_DEADLINE_S, restarts=RESTARTS
+    )
+    return EnginePool(factory, info, PoolOptions(active, spares, supervisor))
+
+
+def _factory(path: Path, threads: int) -> tuple[SessionFactory, SessionInfo]:
+    kind = find_model(path).kind
+    if kind == "run":
+        raise BadInputError(
+            "a RUN folder does not run beside live video",
+            found=path,
+            expected="an engine, an .onnx file or a model package",
+            next_command=f"edgeseg export {path} --out model.onnx",
+        )
+    if kind != "engine":
+        metadata = load_onnx(onnx_of(find_model(path)))
+        info = SessionInfo(
+            metadata.metadata.model, metadata.metadata.preprocess, "onnxruntime", "fp32", metadata.sha256
+        )
+        return functools.partial(open_onnx, path, threads), info
+    _, passport = read_checked(path)
+    info = session_info(passport)
+    if passport.backend == "onnxruntime":
+        return functools.partial(open_engine, path, threads), info
+    from edgeseg.runtime.cuda.opening import open_with_room
+
+    return functools.partial(open_with_room, path, 3 * info.model.height * info.model.width), info

@@ -1,0 +1,81 @@
+"""What is checked before the first frame, so that a stream that starts can go on."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from edgeseg.errors import UsageError
+from edgeseg.files import UnwritableError, check_writable
+from edgeseg.frames import Frame
+from edgeseg.progress import Say
+from edgeseg.runtime.live.settings import LiveSettings
+from edgeseg.runtime.outcomes import Segmented
+from edgeseg.runtime.worker.pool import EnginePool
+
+MIN_FREE_BYTES = 256 * 2**20
+"""On a disk that is recorded to: some minutes of video."""
+WARM_FRAMES = 10
+READY_S = 120.0
+SYNC_MARGIN = 1.5
+"""Of the slowest warm-up inference: the delay that masks may take in synchronous mode."""
+_ANSWER_S = 10.0
+
+
+def check_outputs(settings: LiveSettings) -> None:
+    """Refuse outputs that cannot be written, are inputs, or lie on a full disk; nothing is created.
+
+    Raises:
+        UsageError: An output is an input or another output.
+        UnwritableError: It cannot be written, or there is no room.
+    """
+    taken = {path.resolve() for path in (settings.engine, Path(settings.source)) if path.exists()}
+    for path in settings.outputs.files():
+        resolved = path.resolve()
+        if resolved in taken:
+            raise UsageError("an output is an input or another output", found=path, expected="a path of its own")
+        taken.add(resolved)
+        check_writable(path)
+        folder = next(parent for parent in resolved.parents if parent.exists())
+        free_bytes = shutil.disk_usage(folder).free
+        if free_bytes < MIN_FREE_BYTES:
+            raise UnwritableError(
+                f"there is too little room to record to {path}",
+                found=f"{free_bytes / 2**20:.0f} MiB free",
+                expected=f"at least {MIN_FREE_BYTES // 2**20} MiB",
+                next_command="make room, or choose another disk",
+            )
+
+
+def warm_up(pool: EnginePool, say: Say) -> float:
+    """Wait for the engine and time it on a few frames.
+
+    Returns:
+        The slowest inference but the first, in milliseconds.
+
+    Raises:
+        EdgesegError: It does not come up or does not answer.
+    """
+    started_s = time.monotonic()
+    pool.wait_ready(READY_S)
+    model = pool.info.model
+    frame = np.zeros((model.height, model.width, 3), np.uint8)
+    times_ms = list(_inferences_ms(pool, frame))
+    slowest_ms = max(times_ms[1:], default=0.0)
+    say(
+        f"engine ready after {time.monotonic() - started_s:.1f} s: {pool.info.backend} {pool.info.precision}, "
+        f"{model.width}x{model.height}, {np.median(times_ms):.1f} ms a frame"
+    )
+    return slowest_ms
+
+
+def _inferences_ms(pool: EnginePool, frame: Frame) -> Iterator[float]:
+    for _ in range(WARM_FRAMES):
+        if pool.submit(frame, "rgb", prepared=True) is not None:
+            for outcome in pool.poll(_ANSWER_S):
+                if isinstance(outcome, Segmented):
+                    yield outcome.infer_ms

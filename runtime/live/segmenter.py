@@ -1,0 +1,150 @@
+"""The thread between frames and masks: gives the engine the newest frame and pins up what it says."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from multiprocessing import connection
+from typing import Protocol
+
+import cv2
+
+from edgeseg.frames import Mask, Probability, confidence_of
+from edgeseg.runtime.live.frames import LiveFrame, LiveMask
+from edgeseg.runtime.live.masks import MaskBoard
+from edgeseg.runtime.live.meters import RollingPercentiles
+from edgeseg.runtime.live.slot import NewestSlot
+from edgeseg.runtime.live.states import EngineState
+from edgeseg.runtime.outcomes import Segmented
+from edgeseg.runtime.session import marked_at_frame, mask_at_frame
+from edgeseg.runtime.worker.pool import EnginePool
+
+logger = logging.getLogger(__name__)
+_STEP_S = 0.05
+
+
+class Refine(Protocol):
+    """Has a say in what the engine's answer becomes; see `edgeseg.runtime.live.scene.refine`."""
+
+    def probability(self, frame: LiveFrame, probability: Probability) -> Probability:
+        """The map that counts, float32 [C,h,w]."""
+        ...
+
+    def mask(self, mask: Mask) -> Mask:
+        """The mask that counts, uint8 [H,W]."""
+        ...
+
+
+class Segmenter:
+    """Runs an engine pool on the newest frames, in a thread of its own. What goes wrong here never reaches the picture.
+
+    Args:
+        pool: The engine; this thread alone uses it, and closes it at its end.
+        frames: The newest frames.
+        board: Where masks go.
+        refine: Has a say in them.
+    """
+
+    def __init__(
+        self, pool: EnginePool, frames: NewestSlot[LiveFrame], board: MaskBoard, refine: Refine | None = None
+    ) -> None:
+        self._pool, self._frames, self._board, self._refine = pool, frames, board, refine
+        self._under_way: dict[int, LiveFrame] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="edgeseg-segmenter", daemon=True)
+        self._defect = ""
+        self.infer_ms = RollingPercentiles()
+        self.inferences = self.lost = 0
+        self.was_ready = False
+        self.engine: EngineState = "starting"
+        self.restarts = 0
+
+    @property
+    def reason(self) -> str:
+        """Why the engine is not ready, for a person."""
+        failure = self._pool.failure
+        return self._defect or (str(failure).splitlines()[0] if failure is not None else "")
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> None:
+        """End the thread and the engine's processes."""
+        self._stop.set()
+        self._frames.close()
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.is_set():
+                self._step()
+        except Exception as error:
+            logger.exception("the segmenter failed; the picture goes on without masks")
+            self._defect = f"{type(error).__name__}: {error}"
+            self.engine = "down"
+        finally:
+            self._pool.close()
+
+    def _step(self) -> None:
+        has_room = len(self._under_way) < self._pool.capacity and self._pool.is_ready
+        waitables = self._pool.waitables()
+        connection.wait([self._frames.fileno(), *waitables] if has_room else waitables, _STEP_S)
+        for outcome in self._pool.poll():
+            frame = self._under_way.pop(outcome.sequence)
+            if isinstance(outcome, Segmented):
+                self._pin(frame, outcome)
+            else:
+                self.lost += 1
+                logger.warning("frame %d is lost: %s %s", frame.index, outcome.loss, outcome.reason)
+        self._note()
+        while len(self._under_way) < self._pool.capacity and self._pool.is_ready:
+            newest = self._frames.take()
+            if newest is None:
+                break
+            self._submit(newest)
+        if self._frames.closed and not self._under_way:
+            self._stop.wait(_STEP_S)
+
+    def _submit(self, frame: LiveFrame) -> None:
+        model, crop = self._pool.info.model, self._pool.info.preprocess.crop
+        small = frame.picture.network_input(model.height, model.width, crop)
+        sequence = self._pool.submit(small, "rgb", prepared=True)
+        if sequence is not None:
+            self._under_way[sequence] = frame
+
+    def _pin(self, frame: LiveFrame, outcome: Segmented) -> None:
+        self.inferences += 1
+        self.infer_ms.add(outcome.infer_ms)
+        height, width = frame.picture.height, frame.picture.width
+        probability = outcome.probability
+        if self._refine is not None:
+            probability = self._refine.probability(frame, probability)
+        mask = mask_at_frame(self._pool, probability, height, width)
+        if self._refine is not None:
+            mask = self._refine.mask(mask)
+        self._board.pin(
+            LiveMask(
+                frame.index,
+                frame.arrived_ns,
+                mask,
+                cv2.countNonZero(mask) / mask.size,
+                confidence_of(probability),
+                outcome.infer_ms,
+                marked_at_frame(self._pool, probability, height, width),
+            )
+        )
+
+    def _note(self) -> None:
+        self.restarts = self._pool.restarts
+        if self._pool.is_ready:
+            self.engine, self.was_ready = "ready", True
+        elif self._pool.is_down:
+            self.engine = "down"
+        else:
+            self.engine = "restarting" if self.was_ready else "starting"

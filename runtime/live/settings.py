@@ -1,0 +1,79 @@
+"""All that a live stream is told, as the command line and its TOML file say it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edgeseg.runtime.live.frames import OverlayMode
+from edgeseg.runtime.live.sources.contract import SourceOptions
+
+
+@dataclass(frozen=True)
+class PageSettings:
+    """Where the page listens, and for whom."""
+
+    address: str
+    """HOST:PORT."""
+    token_file: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """The engine's processes."""
+
+    active: int = 1
+    """That are given frames at a time."""
+    spares: int = 1
+    """Loaded and warm, to take over."""
+    threads: int = 0
+    """Inside one inference on a CPU; 0 takes every usable core."""
+
+
+@dataclass(frozen=True)
+class OutputSettings:
+    """What is kept or sent on; None where nothing is asked for."""
+
+    overlay: Path | None = None
+    """FILE.mp4 with the overlay."""
+    raw: Path | None = None
+    """FILE.mp4 as it came."""
+    masks: Path | None = None
+    """A folder of PNG files, or FILE.jsonl of COCO run lengths."""
+    events: Path | None = None
+    """FILE.jsonl."""
+    addresses: tuple[str, ...] = ()
+    """URLs that the picture with its overlay is sent to."""
+
+    def files(self) -> tuple[Path, ...]:
+        """All paths."""
+        return tuple(path for path in (self.overlay, self.raw, self.masks, self.events) if path is not None)
+
+
+@dataclass(frozen=True)
+class LiveSettings:
+    """One live stream."""
+
+    engine: Path
+    """An .engine file, an .onnx file or a package."""
+    source: str
+    source_options: SourceOptions = field(default_factory=SourceOptions)
+    processes: EngineSettings = field(default_factory=EngineSettings)
+    outputs: OutputSettings = field(default_factory=OutputSettings)
+    page: PageSettings | None = None
+    show: OverlayMode = "contour"
+    sync: bool = False
+    """Every frame with its own mask, a fixed time later."""
+    delay_ms: float | None = None
+    """That time; None measures what the engine needs."""
+    mask_limit_ms: float | None = None
+    """How old a shown mask may be; None takes inference and two frame periods."""
+    gate: bool = True
+    """Hold masks back where no tissue is shown."""
+    record_gated: bool = True
+    """Whether frames that show no tissue may be recorded."""
+    stabilise: bool = False
+    max_frames: int | None = None
+    seconds: float | None = None

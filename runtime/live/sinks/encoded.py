@@ -1,0 +1,184 @@
+"""Frames as H.264: fragmented MP4 files and streams to an address, one writer for both."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from edgeseg.errors import UsageError
+from edgeseg.optional import require
+from edgeseg.runtime.live.frames import Presented
+from edgeseg.runtime.stream.encoder import ENCODER_OPTIONS, PictureEncoder
+from edgeseg.runtime.stream.picture import Picture
+from edgeseg.runtime.stream.sources import ClipTiming
+
+if TYPE_CHECKING:
+    from av.container import OutputContainer
+
+View = Literal["raw", "overlay"]
+Timing = Callable[[], ClipTiming]
+"""Asked once the first frame is there: a live source does not know earlier."""
+KEY_FRAME_S = 1.0
+"""A viewer who joins waits so long, and a power cut costs so much of a recording."""
+FRAGMENTS = "frag_keyframe+empty_moov+default_base_moof"
+FORMAT_OF = {"rtsp": "rtsp", "rtmp": "flv", "rtmps": "flv", "srt": "mpegts", "udp": "mpegts", "tcp": "mpegts"}
+HLS_OPTIONS = {
+    "hls_time": "1",
+    "hls_list_size": "6",
+    "hls_flags": "delete_segments+append_list+independent_segments+program_date_time",
+}
+
+
+class Target(Protocol):
+    """Somewhere that encoded frames go; asked for a new container at first and after each change of size."""
+
+    def open(self, timing: ClipTiming) -> OutputContainer:
+        """A container for what comes next."""
+        ...
+
+    def settle(self) -> None:
+        """A group of pictures has been written: make it safe."""
+        ...
+
+
+class EncodedWriter:
+    """Encodes one view of the frames; another size, matrix or range starts another container.
+
+    Args:
+        target: Where it goes.
+        timing: Of the source.
+        view: The pictures as they came, or with the overlay.
+    """
+
+    def __init__(self, target: Target, timing: Timing, view: View) -> None:
+        self._target = target
+        self._timing = timing
+        self._view = view
+        self._container: OutputContainer | None = None
+        self._encoder: PictureEncoder | None = None
+        self._kind: tuple[object, ...] = ()
+        self._first_pts = self._last_pts = self._frames = 0
+        self._frames_per_group = 1
+
+    def write(self, presented: Presented) -> None:
+        """Encode a frame."""
+        picture = (presented.overlay if self._view == "overlay" else presented.frame.picture).planar()
+        kind = (picture.height, picture.width, picture.matrix, picture.full_range, presented.frame.time_base)
+        if kind != self._kind:
+            self.close()
+            self._start(presented, picture)
+            self._kind = kind
+        assert self._encoder is not None
+        pts = max(presented.frame.pts - self._first_pts, self._last_pts + 1)
+        self._encoder.encode(picture, pts, presented.frame.time_base)
+        self._last_pts = pts
+        if self._frames and self._frames % self._frames_per_group == 0:  # its key frame brought the group before it out
+            self._target.settle()
+        self._frames += 1
+
+    def close(self) -> None:
+        """End the container."""
+        container, encoder = self._container, self._encoder
+        self._container = self._encoder = None
+        self._kind = ()
+        if container is None:
+            return
+        try:
+            if encoder is not None:
+                encoder.flush()
+        finally:
+            container.close()
+        self._target.settle()
+
+    def _start(self, presented: Presented, picture: Picture) -> None:
+        timing = self._timing()
+        self._frames_per_group = max(1, round(timing.rate * KEY_FRAME_S))
+        self._container = self._target.open(timing)
+        options = {**ENCODER_OPTIONS, "tune": "zerolatency", "g": str(self._frames_per_group)}
+        self._encoder = PictureEncoder(self._container, timing, picture, options)
+        self._first_pts, self._last_pts, self._frames = presented.frame.pts, -1, 0
+
+
+class Recording:
+    """Fragmented MP4 files: what was written before a power cut can be played. A `Target`.
+
+    The first is NAME.mp4, the next NAME-001.mp4; a file that exists is never written over.
+
+    Args:
+        path: NAME.mp4.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._current = path
+
+    def open(self, timing: ClipTiming) -> OutputContainer:
+        """Start the next file."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._current = self._free_name()
+        options = {
+            "movflags": FRAGMENTS,
+            "flush_packets": "1",
+            "movie_timescale": str(timing.time_base.denominator),
+        }
+        container: OutputContainer = require("av").open(f"file:{self._current}", "w", format="mp4", options=options)
+        container.metadata["creation_time"] = datetime.now(timezone.utc).isoformat()
+        return container
+
+    def settle(self) -> None:
+        """Bring the file's bytes to the disk: a power cut takes what lies in the page cache."""
+        descriptor = os.open(self._current, os.O_RDWR)
+        try:
+            os.fdatasync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _free_name(self) -> Path:
+        for number in itertools.count():
+            name = self._path.name if not number else f"{self._path.stem}-{number:03d}{self._path.suffix}"
+            path = self._path.with_name(name)
+            with contextlib.suppress(FileExistsError):
+                path.touch(exist_ok=False)
+                return path
+        raise AssertionError("there is always a next number")
+
+
+class Publication:
+    """A stream to an address, or an HLS playlist in a folder. A `Target`.
+
+    Args:
+        url: ``rtsp://``, ``rtmp://``, ``srt://``, ``udp://`` or ``tcp://``, or FOLDER/NAME.m3u8.
+
+    Raises:
+        UsageError: No such kind of address.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        scheme = url.split("://", 1)[0] if "://" in url else ""
+        self._is_hls = not scheme and url.endswith(".m3u8")
+        if scheme not in FORMAT_OF and not self._is_hls:
+            raise UsageError(
+                f"edgeseg cannot stream to {url}",
+                expected="rtsp://, rtmp://, srt://, udp://, tcp://, or FOLDER/NAME.m3u8",
+            )
+        self._format = "hls" if self._is_hls else FORMAT_OF[scheme]
+
+    def open(self, timing: ClipTiming) -> OutputContainer:
+        """Connect, or go on with the playlist."""
+        options = {"flush_packets": "1"}
+        if self._is_hls:
+            Path(self._url).parent.mkdir(parents=True, exist_ok=True)
+            options |= HLS_OPTIONS
+        elif self._format == "rtsp":
+            options |= {"rtsp_transport": "tcp"}
+        container: OutputContainer = require("av").open(self._url, "w", format=self._format, options=options)
+        return container
+
+    def settle(self) -> None:
+        """What is sent is sent."""

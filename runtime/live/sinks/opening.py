@@ -1,0 +1,44 @@
+"""The sinks by what they do, each ready to be offered frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgeseg.runtime.live.sinks.encoded import EncodedWriter, Publication, Recording, Timing, View
+from edgeseg.runtime.live.sinks.events import EventLines
+from edgeseg.runtime.live.sinks.masks import MaskLines, MaskPictures
+from edgeseg.runtime.live.sinks.sink import QueuedSink
+
+
+def recording_sink(path: Path, timing: Timing, view: View) -> QueuedSink:
+    """A recording as fragmented MP4; `view` says with the overlay or as it came."""
+    target = Recording(path)
+    return QueuedSink(f"{view} {path}", lambda: EncodedWriter(target, timing, view))
+
+
+def publishing_sink(url: str, timing: Timing, view: View = "overlay") -> QueuedSink:
+    """A stream by RTSP, RTMP, SRT, UDP or HLS.
+
+    Raises:
+        UsageError: An address of no kind that edgeseg streams to.
+    """
+    target = Publication(url)
+    return QueuedSink(f"{view} {without_secrets(url)}", lambda: EncodedWriter(target, timing, view))
+
+
+def mask_sink(path: Path) -> QueuedSink:
+    """Masks as COCO run lengths where `path` ends in .jsonl, else as PNG files in a folder."""
+    if path.suffix == ".jsonl":
+        return QueuedSink(f"masks {path}", lambda: MaskLines(path))
+    return QueuedSink(f"masks {path}", lambda: MaskPictures(path))
+
+
+def event_sink(path: Path, structure: str) -> QueuedSink:
+    """Events as JSON lines with thumbnails; of private frames it keeps the time alone."""
+    return QueuedSink(f"events {path}", lambda: EventLines(path, structure), takes_private=True)
+
+
+def without_secrets(url: str) -> str:
+    """An address without the user and password that may stand in it."""
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}" if separator else url

@@ -1,0 +1,154 @@
+"""Files, folders and made-up pictures at the pace of a camera."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from edgeseg.runtime.live.frames import LiveFrame
+from edgeseg.runtime.live.sources.contract import SourceOptions, SourceStatus
+from edgeseg.runtime.stream.picture import Picture
+from edgeseg.runtime.stream.sources import ClipTiming
+from edgeseg.runtime.stream.video import Timeline
+
+_LATE_NS = 10**9
+"""A reader that is later than this is not made to catch up."""
+
+
+@dataclass(frozen=True, eq=False)
+class FeedFrame:
+    """A picture that is due at its timestamp."""
+
+    pts: int | None
+    """In units of the feed's time base."""
+    picture: Callable[[], Picture]
+    """Reads, draws or only hands over; called when the frame is due."""
+    damaged: bool = False
+
+
+class Feed(Protocol):
+    """What is paced; opened and checked by whoever makes it."""
+
+    @property
+    def timing(self) -> ClipTiming:
+        """Time base and rate; known once the first frame came."""
+        ...
+
+    @property
+    def decoder_name(self) -> str:
+        """What reads."""
+        ...
+
+    @property
+    def corrupt(self) -> int:
+        """Packets or images that could not be read."""
+        ...
+
+    def frames(self) -> Iterator[FeedFrame]:
+        """One pass, from the beginning.
+
+        Raises:
+            BadInputError: Nothing in it can be read.
+        """
+        ...
+
+
+class PacedSource:
+    """Gives every frame of a feed when its time comes; that moment counts as its arrival.
+
+    A picture of a file is decoded ahead of its time, as a disk allows; an image is read and a synthetic picture drawn
+    when it is due.
+
+    Args:
+        name: What the user typed.
+        feed: Where the pictures come from.
+        options: Whether to begin anew at the end.
+        is_live: A camera that never ends; it leaves out what it is too late for.
+    """
+
+    def __init__(self, name: str, feed: Feed, options: SourceOptions, is_live: bool = False) -> None:
+        self.name = name
+        self.is_live = is_live
+        self._feed = feed
+        self._loop = options.loop
+        self._closed = threading.Event()
+        self._lock = threading.Lock()
+        self._status = SourceStatus("connecting")
+        self._timing: ClipTiming | None = None
+
+    @property
+    def timing(self) -> ClipTiming:
+        """Of the feed."""
+        if self._timing is None:
+            raise ValueError("no frame came yet")
+        return self._timing
+
+    def status(self) -> SourceStatus:
+        """How it stands."""
+        with self._lock:
+            return self._status
+
+    def close(self) -> None:
+        """End `frames`."""
+        self._closed.set()
+
+    def frames(self) -> Iterator[LiveFrame]:
+        """Every frame when it is due; see `LiveSource`."""
+        try:
+            yield from self._paced()
+        finally:
+            self._closed.set()
+            self._note(state="ended")
+
+    def _paced(self) -> Iterator[LiveFrame]:
+        index, start_ns, timeline = 0, 0, None
+        for frame in self._passes():
+            timing = self._feed.timing
+            if timeline is None:
+                self._timing = timing
+                timeline = Timeline(timing.time_base, max(1, round(1 / (timing.rate * timing.time_base))))
+                first = pts = timeline.place(frame.pts)
+                start_ns = time.monotonic_ns()
+            else:
+                pts = timeline.place(frame.pts)
+            due_ns = start_ns + round((pts - first) * timing.time_base * 10**9)
+            late_ns = time.monotonic_ns() - due_ns
+            if late_ns < 0 and self._closed.wait(-late_ns / 1e9):
+                return
+            if late_ns > _LATE_NS:
+                start_ns += late_ns
+            elif self.is_live and late_ns > 1e9 / timing.rate:
+                self._note(skipped=self.status().skipped + 1)
+                continue
+            yield self._frame(index, frame, pts, timing)
+            index += 1
+
+    def _passes(self) -> Iterator[FeedFrame]:
+        while not self._closed.is_set():
+            for frame in self._feed.frames():
+                if self._closed.is_set():
+                    return
+                yield frame
+            if not self._loop:
+                return
+
+    def _frame(self, index: int, frame: FeedFrame, pts: int, timing: ClipTiming) -> LiveFrame:
+        arrived_ns = time.monotonic_ns()
+        picture = frame.picture()
+        self._note(
+            state="connected",
+            height=picture.height,
+            width=picture.width,
+            damaged=self.status().damaged + frame.damaged,
+            corrupt=self._feed.corrupt,
+            decoder=self._feed.decoder_name,
+        )
+        decoded_ns = time.monotonic_ns()
+        return LiveFrame(index, arrived_ns, decoded_ns, pts, timing.time_base, picture, frame.damaged)
+
+    def _note(self, **changes: object) -> None:
+        with self._lock:
+            self._status = replace(self._status, **changes)  # type: ignore[arg-type]

@@ -1,0 +1,174 @@
+"""A live source out of connections: each that fails is followed by another, later and later, within bounds."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Protocol
+
+from edgeseg.runtime.live.frames import LiveFrame
+from edgeseg.runtime.live.sources.backoff import Backoff
+from edgeseg.runtime.live.sources.contract import LIVE_TIME_BASE, SourceOptions, SourceStatus
+from edgeseg.runtime.live.sources.credentials import without_credentials
+from edgeseg.runtime.live.sources.decoder import Decoded
+from edgeseg.runtime.live.sources.faults import SourceFault, SourceLostError
+from edgeseg.runtime.live.sources.live_timeline import LiveTimeline
+from edgeseg.runtime.stream.sources import ClipTiming
+
+_LOOK_S = 0.1
+"""How often a waiting source looks whether it was closed."""
+_STEADY_NS = 5 * 10**9
+"""A connection that lasted so long was a good one: the next pause is short again."""
+
+
+class Connection(Protocol):
+    """One connection to a device or server; made without blocking."""
+
+    @property
+    def timing(self) -> ClipTiming | None:
+        """Known with the first picture."""
+        ...
+
+    @property
+    def decoder_name(self) -> str:
+        """What decodes; known with the first picture."""
+        ...
+
+    @property
+    def corrupt(self) -> int:
+        """Packets that could not be decoded."""
+        ...
+
+    @property
+    def skipped(self) -> int:
+        """Packets or frames left out because the caller was too slow."""
+        ...
+
+    def next_picture(self, wait_s: float) -> Decoded | None:
+        """The next picture; None where none comes in time.
+
+        Raises:
+            SourceFault: The connection failed, ended or fell silent.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go, within half a second."""
+        ...
+
+
+class ReconnectingSource:
+    """A camera, a server or a pipeline that is to run for hours.
+
+    Args:
+        name: What the user typed; shown without passwords.
+        connect: Begins a connection.
+        options: Bounds and pauses.
+        next_command: What to type when it cannot be opened.
+    """
+
+    is_live = True
+
+    def __init__(
+        self, name: str, connect: Callable[[], Connection], options: SourceOptions, next_command: str | None = None
+    ) -> None:
+        self.name = without_credentials(name)
+        self._connect = connect
+        self._options = options
+        self._next_command = next_command
+        self._closed = threading.Event()
+        self._backoff = Backoff(options.first_pause_s, options.longest_pause_s)
+        self._timeline = LiveTimeline()
+        self._index = self._connections = self._failures = 0
+        self._lock = threading.Lock()
+        self._status = SourceStatus("connecting")
+        self._timing: ClipTiming | None = None
+
+    @property
+    def timing(self) -> ClipTiming:
+        """Of the first connection."""
+        if self._timing is None:
+            raise ValueError("no frame came yet")
+        return self._timing
+
+    def status(self) -> SourceStatus:
+        """How it stands."""
+        with self._lock:
+            return self._status
+
+    def close(self) -> None:
+        """End `frames`."""
+        self._closed.set()
+
+    def frames(self) -> Iterator[LiveFrame]:
+        """Every frame as it comes; see `LiveSource`."""
+        try:
+            while not self._closed.is_set():
+                try:
+                    yield from self._connected()
+                except SourceFault as fault:
+                    self._closed.wait(self._pause_s(fault))
+        finally:
+            self._closed.set()
+            self._note(state="ended")
+
+    def _connected(self) -> Iterator[LiveFrame]:
+        connection = self._connect()
+        before, first_ns = self.status(), None
+        try:
+            while not self._closed.is_set():
+                decoded = connection.next_picture(_LOOK_S)
+                corrupt, skipped = before.corrupt + connection.corrupt, before.skipped + connection.skipped
+                self._note(corrupt=corrupt, skipped=skipped)
+                if decoded is None:
+                    continue
+                if first_ns is None:
+                    first_ns = decoded.arrived_ns
+                    self._begin(connection)
+                elif decoded.arrived_ns - first_ns > _STEADY_NS:
+                    self._backoff.reset()
+                yield self._frame(decoded)
+        finally:
+            connection.close()
+
+    def _begin(self, connection: Connection) -> None:
+        """The first picture of a connection came."""
+        self._connections += 1
+        self._failures = 0
+        self._timeline.reconnect()
+        if self._timing is None and connection.timing is not None:
+            self._timing = replace(connection.timing, time_base=LIVE_TIME_BASE)
+        self._note(state="connected", reconnects=self._connections - 1, decoder=connection.decoder_name)
+
+    def _frame(self, decoded: Decoded) -> LiveFrame:
+        picture = decoded.picture
+        self._note(height=picture.height, width=picture.width, damaged=self.status().damaged + decoded.damaged)
+        pts = self._timeline.place(decoded.time_s, decoded.arrived_ns)
+        index, self._index = self._index, self._index + 1
+        return LiveFrame(
+            index, decoded.arrived_ns, decoded.decoded_ns, pts, LIVE_TIME_BASE, picture, damaged=decoded.damaged
+        )
+
+    def _pause_s(self, fault: SourceFault) -> float:
+        """How long to wait after a failure.
+
+        Raises:
+            SourceLostError: The bounds are used up.
+        """
+        self._failures += 1
+        connected_once = self._connections > 0
+        self._note(state="reconnecting" if connected_once else "connecting", last_error=fault.reason)
+        allowed = self._options.attempts if connected_once else self._options.first_attempts
+        if self._failures >= allowed or (fault.is_permanent and not connected_once):
+            raise SourceLostError(
+                f"{self.name} {'was lost' if connected_once else 'gives no picture'}",
+                found=f"{fault.reason} ({self._failures} of {allowed} attempts)",
+                expected="a live picture",
+                next_command=self._next_command,
+            ) from None  # what lies below may name the password
+        return self._backoff.next_pause_s()
+
+    def _note(self, **changes: object) -> None:
+        with self._lock:
+            self._status = replace(self._status, **changes)  # type: ignore[arg-type]

@@ -1,0 +1,313 @@
+"""A live stream as a whole: starts its threads, watches over them, judges its state and ends it whole.
+
+Threads: source, segmenter (with the engine's processes), presenter, and one of each sink. They share two slots in which
+the newest frame wins. The caller's thread watches. Whatever becomes of the engine, the picture goes on; the stream ends
+with its source, on request, or when the presenter itself fails, for then nothing may be shown.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from edgeseg.errors import EdgesegError
+from edgeseg.runtime.live.frames import LiveFrame, OverlayMode, Presented
+from edgeseg.runtime.live.masks import MaskBoard
+from edgeseg.runtime.live.presenter import Draw, Gate, Offered, Presenter, PresenterOptions
+from edgeseg.runtime.live.segmenter import Refine, Segmenter
+from edgeseg.runtime.live.slot import NewestSlot
+from edgeseg.runtime.live.states import Signs, StateChange, StateKeeper, StateLimits
+from edgeseg.runtime.live.status import LiveStatus
+from edgeseg.runtime.worker.pool import EnginePool
+
+_WATCH_S = 0.1
+_STUCK_S = 5.0
+_END_S = 5.0
+KEPT_CHANGES = 200
+SHOWN_FRAMES = 16
+"""Frames that may wait for the presenter while the machine has a hitch; see `presenter.BACKLOG_S`."""
+SYNC_FRAMES = 32
+"""Frames that may wait for the engine in synchronous mode."""
+
+
+class Frames(Protocol):
+    """A source of frames; see `edgeseg.runtime.live.sources`."""
+
+    @property
+    def name(self) -> str:
+        """What it is, without secrets."""
+        ...
+
+    def frames(self) -> Iterator[LiveFrame]:
+        """Frames as they come; the end is the end of the stream."""
+        ...
+
+    def status(self) -> Any:
+        """A frozen dataclass."""
+        ...
+
+    def close(self) -> None:
+        """End `frames`, from any thread."""
+        ...
+
+
+class Sink(Offered, Protocol):
+    """Where presented frames go; see `edgeseg.runtime.live.sinks`."""
+
+    @property
+    def name(self) -> str:
+        """What it is."""
+        ...
+
+    def counts(self) -> Any:
+        """A frozen dataclass."""
+        ...
+
+    def close(self, deadline_s: float) -> None:
+        """Write what waits and make files whole, within the time."""
+        ...
+
+
+@dataclass(frozen=True)
+class LiveOptions:
+    """How a stream is run."""
+
+    presenter: PresenterOptions = field(default_factory=PresenterOptions)
+    overlay: OverlayMode = "contour"
+    limits: StateLimits = field(default_factory=StateLimits)
+    max_frames: int | None = None
+    seconds: float | None = None
+    """End after so long; None goes on until the source ends or someone asks."""
+
+
+class PresenterStuckError(EdgesegError):
+    """Frames are no longer shown, so the picture would be frozen."""
+
+
+class LiveStream:
+    """One source through one engine to any number of sinks.
+
+    Args:
+        source: Frames.
+        pool: The engine; the stream closes it.
+        sinks: Where presented frames go; the stream closes them.
+        draw: Puts masks and words on pictures.
+        options: How it is run.
+        gate: Holds masks back where no tissue is shown.
+        refine: Has a say in what masks become.
+        on_change: Told of every state, from the watching thread.
+        on_tick: Called a few times a second while frames can be shown.
+    """
+
+    def __init__(
+        self,
+        source: Frames,
+        pool: EnginePool,
+        sinks: Sequence[Sink],
+        draw: Draw,
+        options: LiveOptions | None = None,
+        gate: Gate | None = None,
+        refine: Refine | None = None,
+        on_change: Callable[[StateChange], None] | None = None,
+        on_tick: Callable[[], None] | None = None,
+    ) -> None:
+        self._source, self._pool, self._sinks = source, pool, tuple(sinks)
+        self._options = options or LiveOptions()
+        self._on_change, self._on_tick = on_change, on_tick
+        self._changes: deque[tuple[float, StateChange]] = deque(maxlen=KEPT_CHANGES)
+        self._board = MaskBoard()
+        sync = self._options.presenter.sync_ms is not None
+        self._to_engine: NewestSlot[LiveFrame] = NewestSlot(SYNC_FRAMES if sync else 1)
+        self._to_presenter: NewestSlot[LiveFrame] = NewestSlot(SHOWN_FRAMES)
+        self._segmenter = Segmenter(pool, self._to_engine, self._board, refine)
+        self._started_ns = time.monotonic_ns()
+        self._keeper = StateKeeper(self._started_ns, self._options.limits)
+        self._presenter = Presenter(
+            self._to_presenter,
+            self._board,
+            self._segmenter.infer_ms,
+            lambda: self._keeper.current,
+            draw,
+            self._sinks,
+            self._options.presenter,
+            gate,
+        )
+        self._presenter.mode = self._options.overlay
+        self._reader = threading.Thread(target=self._read, name="edgeseg-source", daemon=True)
+        self._end = threading.Event()
+        self._source_failure: BaseException | None = None
+        self._last_arrival_ns = self._started_ns
+
+    @property
+    def newest(self) -> Presented | None:
+        """What is shown now."""
+        return self._presenter.newest
+
+    @property
+    def state(self) -> StateChange:
+        """The state now."""
+        return self._keeper.current
+
+    @property
+    def worker_pids(self) -> list[int]:
+        """Of the engine's processes."""
+        return self._pool.worker_pids
+
+    def changes(self) -> list[tuple[float, StateChange]]:
+        """The newest changes of state, oldest first, with the time of day in seconds since 1970."""
+        return list(self._changes)
+
+    def set_overlay(self, mode: OverlayMode) -> None:
+        """Change what is drawn, from any thread."""
+        self._presenter.mode = mode
+
+    def reopen_sinks(self) -> None:
+        """Begin new files, so that the old ones can be moved away; from a signal handler too."""
+        for sink in self._sinks:
+            reopen = getattr(sink, "reopen", None)
+            if reopen is not None:
+                reopen()
+
+    def stop(self) -> None:
+        """Ask for the end, from any thread or a signal handler; `run` then returns."""
+        self._end.set()
+
+    def run(self) -> LiveStatus:
+        """Run until the end.
+
+        Returns:
+            The last status; its counters are of the whole stream.
+
+        Raises:
+            EdgesegError: The source failed, or nothing could be shown any more; files are whole all the same.
+        """
+        self._segmenter.start()
+        self._presenter.start()
+        self._reader.start()
+        try:
+            self._watch()
+        finally:
+            self._finish()
+        for failure in (self._presenter.failure, self._source_failure):
+            if failure is not None:
+                raise failure
+        return self.status()
+
+    def status(self) -> LiveStatus:
+        """This moment, from any thread."""
+        presenter, segmenter, info = self._presenter, self._segmenter, self._pool.info
+        change, newest, now_ns = self._keeper.current, self._presenter.newest, time.monotonic_ns()
+        picture = None if newest is None else newest.frame.picture
+        mask = None if newest is None else newest.mask
+        source_status: Any = self._source.status()
+        return LiveStatus(
+            state=change.state,
+            reason=change.reason,
+            since_s=(now_ns - change.since_ns) / 1e9,
+            uptime_s=(now_ns - self._started_ns) / 1e9,
+            backend=info.backend,
+            precision=info.precision,
+            engine=info.sha256,
+            source=self._source.name,
+            width=picture.width if picture is not None else 0,
+            height=picture.height if picture is not None else 0,
+            fps=presenter.presentations.per_second(),
+            frames=presenter.presented,
+            inferences=segmenter.inferences,
+            drops=self._to_engine.drops,
+            skipped=self._to_presenter.drops + presenter.skipped,
+            lost=segmenter.lost,
+            gated=presenter.gated,
+            deadline_misses=presenter.deadline_misses,
+            restarts=segmenter.restarts,
+            picture_age_ms=presenter.picture_age_ms.summary(),
+            mask_age_ms=presenter.mask_age_ms.summary(),
+            mask_limit_ms=presenter.mask_limit_ms,
+            infer_ms=segmenter.infer_ms.summary(),
+            compose_ms=presenter.compose_ms.summary(),
+            area_fraction=None if mask is None else mask.area_fraction,
+            confidence=None if mask is None else mask.confidence,
+            overlay=presenter.mode,
+            sync_ms=self._options.presenter.sync_ms,
+            sinks=tuple({"name": sink.name, **vars_of(sink.counts())} for sink in self._sinks),
+            source_status=vars_of(source_status),
+        )
+
+    def _read(self) -> None:
+        count = 0
+        try:
+            for frame in self._source.frames():
+                self._last_arrival_ns = time.monotonic_ns()
+                self._to_engine.put(frame)
+                self._to_presenter.put(frame)
+                count += 1
+                if self._end.is_set() or count == self._options.max_frames:
+                    break
+        except BaseException as error:
+            self._source_failure = error
+        finally:
+            self._to_presenter.close()
+
+    def _watch(self) -> None:
+        until_s = None if self._options.seconds is None else time.monotonic() + self._options.seconds
+        while self._presenter.is_alive and not self._end.wait(_WATCH_S):
+            now_ns = time.monotonic_ns()
+            self._judge(now_ns)
+            if (now_ns - self._presenter.last_alive_ns) / 1e9 > _STUCK_S:
+                raise PresenterStuckError(
+                    "no frame was shown for too long", found=f"{_STUCK_S:.0f} s", next_command="edgeseg doctor"
+                )
+            if self._on_tick is not None:
+                self._on_tick()
+            if until_s is not None and time.monotonic() >= until_s:
+                return
+
+    def _judge(self, now_ns: int, stopped: bool = False) -> None:
+        presenter, segmenter = self._presenter, self._segmenter
+        silent_ms = (now_ns - self._last_arrival_ns) / 1e6
+        signs = Signs(
+            engine=segmenter.engine,
+            engine_reason=segmenter.reason,
+            was_ready=segmenter.was_ready,
+            source_silent_ms=silent_ms if presenter.presented else 0.0,
+            without_mask_ms=presenter.maskless_ms,
+            late_share=presenter.late.share(0.0),
+            mask_share=presenter.with_mask.share(1.0),
+            complaints=tuple(self._complaints()),
+            stopped=stopped,
+        )
+        change = self._keeper.update(signs, now_ns)
+        if change is not None:
+            self._changes.append((time.time(), change))
+            if self._on_change is not None:
+                self._on_change(change)
+
+    def _complaints(self) -> Iterator[str]:
+        for sink in self._sinks:
+            state = getattr(sink.counts(), "state", "ok")
+            if state not in ("ok", "closed"):
+                yield f"{sink.name} {'is slow' if state == 'slow' else 'has failed'}"
+
+    def _finish(self) -> None:
+        self._end.set()
+        with suppress(Exception):
+            self._source.close()
+        self._to_presenter.close()
+        self._presenter.join(_END_S)
+        self._judge(time.monotonic_ns(), stopped=True)
+        self._segmenter.stop(_END_S)
+        for sink in self._sinks:
+            sink.close(_END_S)
+        self._reader.join(_END_S)
+
+
+def vars_of(value: Any) -> dict[str, Any]:
+    """A dataclass or nothing as a dict."""
+    from dataclasses import asdict, is_dataclass
+
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else {}

@@ -1,0 +1,86 @@
+"""A stream's status as Prometheus metrics, made when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, get_args
+
+from edgeseg.optional import require
+from edgeseg.runtime.live.frames import State
+from edgeseg.runtime.live.status import LiveStatus
+
+COUNTERS = {
+    "frames": "Frames that were shown.",
+    "inferences": "Frames that the engine segmented.",
+    "drops": "Frames that the engine did not see because a newer one came.",
+    "skipped": "Frames that were not shown because the machine was too slow.",
+    "lost": "Frames that were lost with an engine's process or refused by it.",
+    "gated": "Frames that show no tissue.",
+    "deadline_misses": "Frames that were shown after their deadline.",
+    "restarts": "Engine processes that were started again.",
+}
+SPREADS = {
+    "picture_age": "From a frame's arrival to its presentation.",
+    "mask_age": "From the arrival of the frame that a mask was made of to its presentation.",
+    "infer": "Inference.",
+    "compose": "From taking a frame up to its presentation.",
+}
+QUANTILES = {"p50": "0.5", "p99": "0.99"}
+
+
+class StatusCollector:
+    """Gives the figures of one status a scrape; nothing is counted twice.
+
+    Args:
+        status: Asks the stream.
+    """
+
+    def __init__(self, status: Callable[[], LiveStatus]) -> None:
+        self._status = status
+
+    def collect(self) -> Iterator[Any]:
+        """The metric families."""
+        core = require("prometheus_client.core")
+        status = self._status()
+        for name, text in COUNTERS.items():
+            yield core.CounterMetricFamily(f"edgeseg_{name}", text, value=getattr(status, name))
+        state = core.GaugeMetricFamily("edgeseg_state", "1 for the state that the stream is in.", labels=["state"])
+        for word in get_args(State):
+            state.add_metric([word], float(word == status.state))
+        yield state
+        for name, text in SPREADS.items():
+            yield self._spread(core, name, text, getattr(status, f"{name}_ms"))
+        fps = core.GaugeMetricFamily("edgeseg_fps", "Frames shown a second.")
+        fps.add_metric([], status.fps or 0.0)
+        yield fps
+        yield from self._sinks(core, status)
+        labels = {"backend": status.backend, "precision": status.precision, "engine": status.engine}
+        yield core.InfoMetricFamily("edgeseg_engine", "What segments.", value=labels)
+
+    @staticmethod
+    def _spread(core: Any, name: str, text: str, values: dict[str, float | None]) -> Any:
+        family = core.GaugeMetricFamily(f"edgeseg_{name}_seconds", f"{text} Of the newest frames.", labels=["quantile"])
+        for key, quantile in QUANTILES.items():
+            value = values.get(key)
+            if value is not None:
+                family.add_metric([quantile], value / 1e3)
+        return family
+
+    @staticmethod
+    def _sinks(core: Any, status: LiveStatus) -> Iterator[Any]:
+        for figure, text in (
+            ("written", "Frames that a sink took."),
+            ("dropped", "Frames that a sink had no time for."),
+        ):
+            family = core.CounterMetricFamily(f"edgeseg_sink_{figure}", text, labels=["sink"])
+            for sink in status.sinks:
+                family.add_metric([str(sink["name"])], float(sink.get(figure, 0)))
+            yield family
+
+
+def exposition(status: Callable[[], LiveStatus]) -> tuple[bytes, str]:
+    """The metrics as text, and its media type."""
+    client = require("prometheus_client")
+    registry = client.CollectorRegistry()
+    registry.register(StatusCollector(status))
+    return client.generate_latest(registry), client.CONTENT_TYPE_LATEST

@@ -1,0 +1,77 @@
+"""The newest picture for browsers: encoded once, for as many as look; a slow one leaves pictures out."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+
+import cv2
+
+from edgeseg.runtime.live.frames import Presented
+from edgeseg.runtime.stream.picture import Picture
+
+JPEG_QUALITY = 80
+MAX_WIDTH = 1280
+HEADER = struct.Struct(">IIf")
+"""Before the JPEG: frame index, frame width in pixels, age of the picture when it was shown in milliseconds."""
+
+
+class PictureFeed:
+    """A sink that keeps the newest picture and tells those who wait for one.
+
+    Args:
+        loop: Of the server.
+    """
+
+    name = "page"
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._arrived = asyncio.Event()
+        self._newest: Presented | None = None
+        self._encoded: tuple[int, bytes] = (-1, b"")
+        self._encoding = asyncio.Lock()
+
+    def offer(self, presented: Presented) -> None:
+        """Keep a picture; from any thread."""
+        self._newest = presented
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._arrived.set)
+
+    async def after(self, index: int, timeout_s: float) -> tuple[int, bytes] | None:
+        """The newest picture as a message, once it is not frame `index`; None where none came in time."""
+        try:
+            await asyncio.wait_for(self._another(index), timeout_s)
+        except asyncio.TimeoutError:
+            return None
+        assert self._newest is not None
+        return await self._message(self._newest)
+
+    async def _another(self, index: int) -> None:
+        while self._newest is None or self._newest.frame.index == index:
+            self._arrived.clear()
+            await self._arrived.wait()
+
+    async def _message(self, presented: Presented) -> tuple[int, bytes]:
+        async with self._encoding:
+            if self._encoded[0] != presented.frame.index:
+                jpeg = await asyncio.to_thread(encode_jpeg, presented.overlay)
+                header = HEADER.pack(
+                    presented.frame.index & 0xFFFFFFFF, presented.overlay.width, presented.picture_age_ms
+                )
+                self._encoded = (presented.frame.index, header + jpeg)
+            return self._encoded
+
+
+def encode_jpeg(picture: Picture, max_width: int = MAX_WIDTH, quality: int = JPEG_QUALITY) -> bytes:
+    """A picture as JPEG, at most so wide."""
+    bgr = picture.bgr
+    if picture.width > max_width:
+        height = round(picture.height * max_width / picture.width)
+        bgr = cv2.resize(bgr, (max_width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    return cv2.imencode(".jpg", bgr, (cv2.IMWRITE_JPEG_QUALITY, quality))[1].tobytes()
+
+
+def encode_png(picture: Picture) -> bytes:
+    """A picture as PNG at its own size."""
+    return cv2.imencode(".png", picture.bgr)[1].tobytes()

@@ -1,0 +1,150 @@
+"""The page's server: a thread with a loop of its own, so that nothing here slows the picture."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from edgeseg.errors import EdgesegError, UsageError
+from edgeseg.optional import require
+from edgeseg.runtime.live.frames import Presented
+from edgeseg.runtime.live.web.access import Address
+from edgeseg.runtime.live.web.view import View
+
+_START_S = 10.0
+_END_S = 3.0
+
+
+@dataclass(frozen=True)
+class Tls:
+    """A certificate and its key, PEM."""
+
+    certificate: Path
+    key: Path
+
+
+class PageServer:
+    """Serves the page of a stream; it is a sink that keeps the newest picture.
+
+    The address is taken by the constructor, so that a busy port is known before the first frame.
+
+    Args:
+        address: Where to listen.
+        token: What clients must show; None on loopback.
+        tls: For https.
+        max_viewers: Browsers at once.
+
+    Raises:
+        UsageError: The address cannot be had.
+        MissingComponentError: The packages of the extra ``web`` are not there.
+    """
+
+    name = "page"
+
+    def __init__(
+        self, address: Address, token: str | None = None, tls: Tls | None = None, max_viewers: int = 8
+    ) -> None:
+        for package in ("fastapi", "uvicorn", "websockets", "prometheus_client"):
+            require(package)
+        self._socket = _listen(address)
+        self.address = Address(address.host, self._socket.getsockname()[1])
+        self._token, self._tls, self._max_viewers = token, tls, max_viewers
+        self._feed: Any = None
+        self._server: Any = None
+        self._thread: threading.Thread | None = None
+        self._failure: BaseException | None = None
+        self._up = threading.Event()
+
+    @property
+    def url(self) -> str:
+        """What to open, without the token."""
+        return f"{'https' if self._tls else 'http'}://{self.address.url_host}:{self.address.port}/"
+
+    def start(self, view: View) -> None:
+        """Serve a stream.
+
+        Raises:
+            EdgesegError: The server does not come up.
+        """
+        self._thread = threading.Thread(target=self._serve, args=(view,), name="edgeseg-page", daemon=True)
+        self._thread.start()
+        if not self._up.wait(_START_S) or self._failure is not None:
+            raise EdgesegError("the page's server did not start", found=self._failure or "no answer")
+
+    def offer(self, presented: Presented) -> None:
+        """Show a picture to whoever looks."""
+        feed = self._feed
+        if feed is not None:
+            feed.offer(presented)
+
+    def close(self) -> None:
+        """End the server; twice is fine."""
+        self._feed = None
+        if self._server is not None:
+            self._server.should_exit = True
+        if self._thread is not None:
+            self._thread.join(_END_S)
+        self._socket.close()
+
+    def __enter__(self) -> PageServer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _serve(self, view: View) -> None:
+        try:
+            asyncio.run(self._run(view))
+        except BaseException as error:
+            self._failure = error
+        self._up.set()
+
+    async def _run(self, view: View) -> None:
+        from edgeseg.runtime.live.web.app import PageOptions, make_app
+        from edgeseg.runtime.live.web.pictures import PictureFeed
+
+        uvicorn = require("uvicorn")
+        self._feed = PictureFeed(asyncio.get_running_loop())
+        app = make_app(view, self._feed, PageOptions(self.address, self._token, self._max_viewers))
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            ws_max_size=4096,
+            ws_max_queue=4,
+            limit_concurrency=64,
+            timeout_graceful_shutdown=1,
+            ssl_certfile=self._tls.certificate if self._tls else None,
+            ssl_keyfile=self._tls.key if self._tls else None,
+        )
+        self._server = uvicorn.Server(config)
+        self._server.install_signal_handlers = lambda: None
+        serving = asyncio.create_task(self._server.serve([self._socket]))
+        while not self._server.started and not serving.done():
+            await asyncio.sleep(0.01)
+        self._up.set()
+        await serving
+
+
+def _listen(address: Address) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address.host, address.port))
+    except OSError as error:
+        raise UsageError(
+            f"the page cannot listen on {address.url_host}:{address.port}",
+            found=error.strerror or error,
+            expected="a free port of this machine",
+            next_command="--web 127.0.0.1:0 takes a free one",
+        ) from error
+    return listener

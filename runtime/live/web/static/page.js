@@ -1,0 +1,192 @@
+"use strict";
+
+const element = (id) => document.getElementById(id);
+const picture = element("picture");
+const drawing = picture.getContext("2d", { alpha: false });
+const LOST_MS = 1000;
+const CHART_S = 60;
+
+let lastPictureMs = 0;
+let retryMs = 500;
+let status = null;
+const ages = [];
+
+function connect() {
+  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  const socket = new WebSocket(`${scheme}://${location.host}/api/live`);
+  socket.binaryType = "arraybuffer";
+  socket.onopen = () => { retryMs = 500; };
+  socket.onmessage = async (event) => {
+    if (typeof event.data === "string") { showStatus(JSON.parse(event.data)); return; }
+    await showPicture(event.data);
+    if (socket.readyState === WebSocket.OPEN) socket.send("drawn");
+  };
+  socket.onclose = (event) => {
+    showState("unreachable", event.reason || "no connection to the stream");
+    setTimeout(connect, retryMs);
+    retryMs = Math.min(2 * retryMs, 8000);
+  };
+}
+
+// Before the JPEG: frame index, frame width, age of the picture (see pictures.py).
+async function showPicture(data) {
+  const bitmap = await createImageBitmap(new Blob([new Uint8Array(data, 12)], { type: "image/jpeg" }));
+  if (picture.width !== bitmap.width || picture.height !== bitmap.height) {
+    picture.width = bitmap.width;
+    picture.height = bitmap.height;
+  }
+  drawing.drawImage(bitmap, 0, 0);
+  bitmap.close();
+  picture.dataset.frame = new DataView(data).getUint32(0);
+  lastPictureMs = performance.now();
+}
+
+function showState(state, reason) {
+  const badge = element("state");
+  if (badge.textContent !== state) badge.textContent = state;
+  badge.className = `state ${state}`;
+  element("reason").textContent = reason;
+}
+
+const milliseconds = (value) => (value === null || value === undefined ? "–" : `${value.toFixed(0)} ms`);
+const spread = (values) => `${milliseconds(values.p50)} / ${milliseconds(values.p99)}`;
+
+function showStatus(now) {
+  status = now;
+  showState(now.state, now.reason);
+  ages.push({ at: performance.now(), picture: now.picture_age_ms.p50, mask: now.mask_age_ms.p50 });
+  while (ages.length && ages[0].at < performance.now() - CHART_S * 1000) ages.shift();
+  element("picture-age").textContent = spread(now.picture_age_ms);
+  element("mask-age").textContent = spread(now.mask_age_ms);
+  for (const button of element("overlay").children) {
+    button.setAttribute("aria-pressed", String(button.dataset.mode === now.overlay));
+  }
+  showFigures(now);
+  drawChart();
+}
+
+function showFigures(now) {
+  const rows = [
+    ["Picture", `${now.width} × ${now.height}`],
+    ["Frames a second", now.fps === null ? "–" : now.fps.toFixed(1)],
+    ["Frames", now.frames],
+    ["Masks", now.inferences],
+    ["Not seen by the engine", now.drops],
+    ["Not shown", now.skipped],
+    ["Late", now.deadline_misses],
+    ["Lost with the engine", now.lost],
+    ["No tissue", now.gated],
+    ["Engine restarts", now.restarts],
+    ["Inference p50 / p99", spread(now.infer_ms)],
+    ["Drawing p50 / p99", spread(now.compose_ms)],
+    ["Engine", `${now.backend} ${now.precision}`],
+  ];
+  for (const sink of now.sinks) {
+    if (sink.written !== undefined) rows.push([sink.name, `${sink.written} written, ${sink.dropped} dropped`]);
+  }
+  const list = element("figures");
+  rows.forEach(([name, value], index) => {
+    let term = list.children[2 * index];
+    if (!term) {
+      term = list.appendChild(document.createElement("dt"));
+      list.appendChild(document.createElement("dd"));
+    }
+    term.textContent = name;
+    list.children[2 * index + 1].textContent = value;
+  });
+  while (list.children.length > 2 * rows.length) list.lastChild.remove();
+}
+
+function drawChart() {
+  const chart = element("chart");
+  const context = chart.getContext("2d");
+  const { width, height } = chart;
+  const left = 70, bottom = 26;
+  const values = ages.flatMap((age) => [age.picture ?? 0, age.mask ?? 0]);
+  const top = Math.max(50, ...values) * 1.1;
+  const style = getComputedStyle(document.documentElement);
+  const colour = (name) => style.getPropertyValue(name).trim();
+  context.clearRect(0, 0, width, height);
+  context.font = "20px system-ui, sans-serif";
+  context.fillStyle = colour("--quiet");
+  context.strokeStyle = colour("--line");
+  context.lineWidth = 1;
+  for (const part of [0, 0.5, 1]) {
+    const y = (height - bottom) * (1 - part) + 12 * part;
+    context.beginPath();
+    context.moveTo(left, y);
+    context.lineTo(width, y);
+    context.stroke();
+    context.fillText(`${(top * part).toFixed(0)} ms`, 0, y + 6);
+  }
+  context.fillText(`${CHART_S} s ago`, left, height - 3);
+  context.fillText("now", width - 44, height - 3);
+  line(context, (age) => age.picture, colour("--blue"));
+  line(context, (age) => age.mask, colour("--orange"));
+
+  function line(pen, value, tint) {
+    pen.strokeStyle = tint;
+    pen.lineWidth = 3;
+    pen.beginPath();
+    let open = false;
+    for (const age of ages) {
+      const here = value(age);
+      if (here === null || here === undefined) { open = false; continue; }
+      const x = width - (width - left) * (performance.now() - age.at) / (CHART_S * 1000);
+      const y = (height - bottom) - (height - bottom - 12) * here / top;
+      if (open) pen.lineTo(x, y); else pen.moveTo(x, y);
+      open = true;
+    }
+    pen.stroke();
+  }
+}
+
+async function setOverlay(mode) {
+  await fetch("/api/overlay", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ mode }),
+  });
+}
+
+async function showEvents() {
+  try {
+    const { events } = await (await fetch("/api/events")).json();
+    const list = element("events");
+    list.replaceChildren(...events.slice(-50).reverse().map((event) => {
+      const item = document.createElement("li");
+      item.textContent = `${new Date(event.time).toLocaleTimeString()}  ${event.text}`;
+      return item;
+    }));
+    if (!events.length) list.append(Object.assign(document.createElement("li"), { textContent: "none yet" }));
+  } catch { /* the state says that there is no connection */ }
+}
+
+// A picture that does not come is never shown as if it were now.
+function watch() {
+  const silentMs = performance.now() - lastPictureMs;
+  const lost = element("lost");
+  lost.hidden = silentMs < LOST_MS;
+  if (!lost.hidden) {
+    lost.textContent = lastPictureMs ? `NO PICTURE for ${(silentMs / 1000).toFixed(0)} s` : "waiting for a picture";
+  }
+}
+
+element("overlay").addEventListener("click", (event) => {
+  if (event.target.dataset.mode) setOverlay(event.target.dataset.mode);
+});
+element("full").addEventListener("click", () => element("frame").requestFullscreen());
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.altKey || event.metaKey) return;
+  const mode = { 1: "contour", 2: "fill", 3: "heat", 4: "off" }[event.key];
+  if (mode) setOverlay(mode);
+  if (event.key === "s") element("snapshot").click();
+  if (event.key === "f") element("frame").requestFullscreen();
+});
+
+fetch("/api/passport").then((answer) => answer.json()).then((passport) => {
+  element("passport").textContent = JSON.stringify(passport, null, 2);
+});
+connect();
+setInterval(watch, 200);
+setInterval(showEvents, 2000);

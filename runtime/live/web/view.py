@@ -1,0 +1,34 @@
+"""What the page needs of a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from edgeseg.runtime.live.frames import OverlayMode, Presented
+from edgeseg.runtime.live.status import LiveStatus
+
+
+class View(Protocol):
+    """A stream as the page sees it; every call is for any thread."""
+
+    @property
+    def newest(self) -> Presented | None:
+        """What is shown now."""
+        ...
+
+    def status(self) -> LiveStatus:
+        """This moment."""
+        ...
+
+    def set_overlay(self, mode: OverlayMode) -> None:
+        """Change what is drawn."""
+        ...
+
+    def passport(self) -> dict[str, Any]:
+        """Of the engine, as JSON."""
+        ...
+
+    def events(self) -> Sequence[dict[str, Any]]:
+        """The newest events, oldest first."""
+        ...

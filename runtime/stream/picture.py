@@ -1,0 +1,165 @@
+"""One picture of a video as the decoder gives it: planar YUV 4:2:0 with its matrix and range, or BGR.
+
+Planes stay planes from decoder to encoder: the network's small input is all that becomes RGB. Numbers of the matrices
+are those of ITU-T H.273, table 4 (Kr, Kb); limited range is 16..235 for luma and 16..240 for chroma.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.frames import Frame, resize_to_network
+from edgeseg.optional import require
+from edgeseg.specs import Crop
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+
+Matrix = Literal["bt601", "bt709", "bt2020"]
+Plane = NDArray[np.uint8]
+"""uint8 [h,w]."""
+KR_KB: dict[Matrix, tuple[float, float]] = {
+    "bt601": (0.299, 0.114),
+    "bt709": (0.2126, 0.0722),
+    "bt2020": (0.2627, 0.0593),
+}
+AVCOL_SPC: dict[Matrix, int] = {"bt601": 6, "bt709": 1, "bt2020": 9}
+"""FFmpeg's numbers, which are those of H.273."""
+LIMITED, FULL = 1, 2
+"""AVCOL_RANGE_MPEG and AVCOL_RANGE_JPEG."""
+EXACT = 0x10 | 0x40000
+"""SWS_POINT | SWS_ACCURATE_RND: each chroma sample serves its four pixels, as in FFmpeg's own fast path, but rounded
+where that one cuts off (which darkens a picture by a whole level)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture, uint8, 8 bits a sample. Its arrays are not to be written to: `copy` first.
+
+    Exactly one of the two forms is given.
+    """
+
+    height: int
+    width: int
+    i420: Plane | None = None
+    """uint8 [3*H'/2, W'], contiguous: luma, then U, then V at half the size, where H' and W' are `height` and `width`
+    rounded up to even numbers; the added row or column is a copy of the last."""
+    matrix: Matrix = "bt601"
+    full_range: bool = False
+    _bgr: Frame | None = None
+
+    @classmethod
+    def of_bgr(cls, bgr: Frame) -> Picture:
+        """A picture of uint8 [H,W,3] BGR."""
+        return cls(bgr.shape[0], bgr.shape[1], _bgr=bgr)
+
+    @cached_property
+    def bgr(self) -> Frame:
+        """uint8 [H,W,3]; converted once."""
+        if self._bgr is not None:
+            return self._bgr
+        frame = self.video_frame()
+        rgb = frame.to_ndarray(format="gbrp", dst_colorspace="DEFAULT", interpolation=EXACT)
+        return _uint8(cv2.cvtColor(rgb[: self.height, : self.width], cv2.COLOR_RGB2BGR))
+
+    def planes(self) -> tuple[Plane, Plane, Plane]:
+        """Views of luma [H',W'], U and V [H'/2,W'/2].
+
+        Raises:
+            ValueError: The picture is BGR; see `planar`.
+        """
+        if self.i420 is None:
+            raise ValueError("a BGR picture has no planes")
+        rows, columns = self.i420.shape[0] * 2 // 3, self.i420.shape[1]
+        chroma = self.i420[rows:].reshape(2, rows // 2, columns // 2)
+        return self.i420[:rows], chroma[0], chroma[1]
+
+    def planar(self) -> Picture:
+        """The same picture as planes: itself, or BT.601 limited range made of its BGR."""
+        if self.i420 is not None:
+            return self
+        bgr: Any = self.bgr
+        if self.height % 2 or self.width % 2:
+            bgr = cv2.copyMakeBorder(bgr, 0, self.height % 2, 0, self.width % 2, cv2.BORDER_REPLICATE)
+        return Picture(self.height, self.width, i420=_uint8(cv2.cvtColor(bgr, cv2.COLOR_BGR2YUV_I420)))
+
+    def video_frame(self) -> VideoFrame:
+        """The planes as a frame of PyAV that names its matrix and range; it shares their memory where it can.
+
+        Raises:
+            ValueError: The picture is BGR; see `planar`.
+        """
+        if self.i420 is None:
+            raise ValueError("a BGR picture has no planes")
+        kind = require("av").VideoFrame
+        rows = self.i420.shape[0] * 2 // 3  # from_numpy_buffer loses two rows where that is no multiple of 4
+        make = kind.from_ndarray if rows % 4 else kind.from_numpy_buffer
+        frame = make(self.i420, format="yuv420p")
+        frame.colorspace, frame.color_range = AVCOL_SPC[self.matrix], FULL if self.full_range else LIMITED
+        return frame  # type: ignore[no-any-return]
+
+    def copy(self) -> Picture:
+        """A picture of its own memory, which may be drawn into."""
+        i420 = None if self.i420 is None else self.i420.copy()
+        bgr = None if self._bgr is None else self._bgr.copy()
+        return Picture(self.height, self.width, i420, self.matrix, self.full_range, bgr)
+
+    def network_input(self, height: int, width: int, crop: Crop | None = None) -> Frame:
+        """The whole picture, or a crop of it, at the network's size: uint8 [height,width,3] RGB.
+
+        A picture at least twice as large in both directions is halved first, as `resize_to_network` does, where its
+        chroma lies already, and only the network's own pixels become RGB. Averaging and the matrix are both linear, so
+        this differs from converting first by rounding, and where a conversion would cut colours off that no screen has.
+        """
+        whole = crop is None or (crop.top % 2 == 0 and crop.left % 2 == 0)
+        window = crop or Crop(top=0, left=0, height=self.height, width=self.width)
+        if self.i420 is None or not whole or window.height < 2 * height or window.width < 2 * width:
+            return _swapped(resize_to_network(self.bgr, height, width, crop))
+        luma, blue, red = _cut(self.planes(), window)
+        rows, columns = window.height // 2, window.width // 2
+        half = cv2.resize(luma[: 2 * rows, : 2 * columns], (columns, rows), interpolation=cv2.INTER_AREA)
+        small = resize_to_network(_uint8(cv2.merge([half, blue[:rows, :columns], red[:rows, :columns]])), height, width)
+        return _swapped(_converted(small, self.matrix, self.full_range))
+
+
+def _cut(planes: tuple[Plane, Plane, Plane], window: Crop) -> tuple[Plane, Plane, Plane]:
+    luma, *chroma = planes
+    blue, red = (plane[window.top // 2 :, window.left // 2 :] for plane in chroma)
+    return luma[window.top :, window.left :], blue, red
+
+
+@lru_cache(maxsize=8)
+def bgr_from_yuv(matrix: Matrix, full_range: bool) -> NDArray[np.float32]:
+    """The affine map from (Y, U, V) in 0..255 to (B, G, R) in 0..255, float32 [3,4]."""
+    kr, kb = KR_KB[matrix]
+    kg = 1 - kr - kb
+    luma_scale, chroma_scale = (1.0, 1.0) if full_range else (255 / 219, 255 / 224)
+    by_blue, by_red = 2 * (1 - kb) * chroma_scale, 2 * (1 - kr) * chroma_scale
+    linear = np.array(
+        [
+            [luma_scale, by_blue, 0],
+            [luma_scale, -by_blue * kb / kg, -by_red * kr / kg],
+            [luma_scale, 0, by_red],
+        ]
+    )
+    zero = np.array([0 if full_range else 16, 128, 128])
+    return np.hstack([linear, -(linear @ zero)[:, None]]).astype(np.float32)
+
+
+def _converted(yuv: Any, matrix: Matrix, full_range: bool) -> Frame:
+    return _uint8(cv2.transform(yuv, bgr_from_yuv(matrix, full_range)))
+
+
+def _swapped(bgr: Frame) -> Frame:
+    return _uint8(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
+
+
+def _uint8(array: Any) -> NDArray[np.uint8]:
+    """OpenCV's stubs do not say that uint8 in gives uint8 out."""
+    return array  # type: ignore[no-any-return]

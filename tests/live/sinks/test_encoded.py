@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from edgeseg.errors import UsageError
+from edgeseg.runtime.live.frames import Presented
+from edgeseg.runtime.live.sinks import sink as sink_module
+from edgeseg.runtime.live.sinks.encoded import EncodedWriter, Publication, Recording
+from edgeseg.runtime.live.sinks.opening import publishing_sink, recording_sink, without_secrets
+from edgeseg.runtime.live.sinks.sink import QueuedSink, Retry
+from edgeseg.runtime.stream.picture import Picture
+
+Until = Callable[[Callable[[], bool]], None]
+HERE = Path(__file__).parent
+
+
+def decoded(path: Path) -> list[Any]:
+    with av.open(str(path)) as container:
+        return list(container.decode(video=0))
+
+
+def number(frame: Any) -> int:
+    row = frame.to_ndarray()[frame.height // 2]
+    return sum(1 << bit for bit in range(8) if row[(2 * bit + 1) * frame.width // 16] > 127)
+
+
+def record(path: Path, frames: list[Any], showing: Any, view: Any = "raw") -> None:
+    writer = EncodedWriter(Recording(path), lambda: showing.timing, view)
+    for frame in frames:
+        writer.write(frame)
+    writer.close()
+
+
+def test_a_recording_keeps_frames_gaps_and_colours(tmp_path: Path, showing: Any) -> None:
+    kept = [index for index in range(60) if index % 7]
+    record(tmp_path / "a.mp4", [showing(index) for index in kept], showing)
+    frames = decoded(tmp_path / "a.mp4")
+    assert [number(frame) for frame in frames] == kept
+    times = [frame.pts * frame.time_base for frame in frames]
+    assert times == [Fraction(40 * (index - 1), 1000) for index in kept]
+    assert int(frames[0].colorspace) == 1
+
+
+def test_raw_and_overlay_are_recorded_apart(tmp_path: Path, showing: Any) -> None:
+    frames = [showing(0, area=0.5) for _ in range(3)]
+    record(tmp_path / "raw.mp4", frames, showing, "raw")
+    record(tmp_path / "overlay.mp4", frames, showing, "overlay")
+    raw, overlay = (decoded(tmp_path / name)[0].to_ndarray() for name in ("raw.mp4", "overlay.mp4"))
+    assert raw[:64].max() <= 20 < 100 < overlay[:64].max()
+
+
+def test_another_size_starts_another_file_and_none_is_written_over(tmp_path: Path, showing: Any) -> None:
+    path = tmp_path / "new" / "a.mp4"
+    sizes = [(64, 128)] * 5 + [(96, 160)] * 4 + [(64, 128)] * 3
+    record(path, [showing(index, *size) for index, size in enumerate(sizes)], showing)
+    record(path, [showing(0)], showing)
+    names = ["a-001.mp4", "a-002.mp4", "a-003.mp4", "a.mp4"]
+    assert sorted(file.name for file in path.parent.iterdir()) == names
+    shapes = [[(frame.height, frame.width) for frame in decoded(path.parent / name)] for name in names]
+    assert shapes == [[(96, 160)] * 4, [(64, 128)] * 3, [(64, 128)], [(64, 128)] * 5]
+
+
+def test_a_recording_that_is_killed_plays_up_to_the_last_second(tmp_path: Path) -> None:
+    """SIGKILL in mid-stream: nothing is flushed, closed or finished."""
+    script = textwrap.dedent(f"""
+        import sys, time
+        sys.path.insert(0, {str(HERE)!r})
+        from pathlib import Path
+        from conftest import Showing
+        from edgeseg.runtime.live.sinks.opening import recording_sink
+        showing = Showing()
+        sink = recording_sink(Path({str(tmp_path / "a.mp4")!r}), lambda: showing.timing, "raw")
+        for index in range(10_000):
+            while sink.counts().written < index - 4:
+                time.sleep(0.001)
+            sink.offer(showing(index))
+            if index == 110:
+                print("so far", flush=True)
+    """)
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == "so far\n"
+        finally:
+            os.kill(process.pid, signal.SIGKILL)
+    frames = decoded(tmp_path / "a.mp4")
+    assert len(frames) >= 75
+    assert [number(frame) for frame in frames[:75]] == list(range(75))
+    assert frames[25].key_frame
+
+
+def test_ffprobe_finds_nothing_wrong_with_a_recording(tmp_path: Path, showing: Any, system_program: Any) -> None:
+    record(tmp_path / "a.mp4", [showing(index) for index in range(60)], showing)
+    program = system_program("ffprobe", package="ffmpeg")
+    words = [program, "-v", "error", "-count_frames", "-show_entries", "stream=nb_read_frames", "-of", "csv=p=0"]
+    result = subprocess.run([*words, str(tmp_path / "a.mp4")], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "60" and result.stderr == ""
+
+
+def test_a_full_disk_fails_this_sink_and_no_other(tmp_path: Path, showing: Any, until: Until) -> None:
+    class FullDisk(Recording):
+        def _free_name(self) -> Path:
+            return Path("/dev/full")
+
+    target = FullDisk(tmp_path / "full.mp4")
+    writer = lambda: EncodedWriter(target, lambda: showing.timing, "raw")  # noqa: E731
+    full = QueuedSink("full", writer, retry=Retry(0.01, 0.01))
+    good = recording_sink(tmp_path / "good.mp4", lambda: showing.timing, "raw")
+    for index in range(120):
+        until(lambda index=index: good.counts().written >= index - 4)  # type: ignore[misc]
+        full.offer(showing(index))
+        good.offer(showing(index))
+    until(lambda: full.counts().failures > 0)
+    full.close(20)
+    good.close(20)
+    assert "No space left" in full.counts().last_error
+    assert (good.counts().written, good.counts().failures) == (120, 0)
+    assert [number(frame) for frame in decoded(tmp_path / "good.mp4")] == list(range(120))
+
+
+def test_hls_is_a_playlist_that_plays(tmp_path: Path, showing: Any) -> None:
+    path = tmp_path / "live" / "a.m3u8"
+    writer = EncodedWriter(Publication(str(path)), lambda: showing.timing, "raw")
+    for index in range(100):
+        writer.write(showing(index))
+    text = path.read_text()
+    assert "#EXT-X-ENDLIST" not in text and text.count(".ts") >= 2
+    writer.close()
+    assert [number(frame) for frame in decoded(path)] == list(range(100))
+
+
+LISTENER = """
+import sys
+import av
+try:
+    container = av.open(sys.argv[1], options=dict(zip(sys.argv[2::2], sys.argv[3::2])), timeout=(20.0, 20.0))
+    for index, frame in enumerate(container.decode(video=0)):
+        row = frame.to_ndarray()[frame.height // 2]
+        print(sum(1 << bit for bit in range(8) if row[(2 * bit + 1) * frame.width // 16] > 127), flush=True)
+        if index == 20:
+            break
+except av.FFmpegError as error:
+    print(error, flush=True)
+"""
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "rtsp"])
+def test_a_stream_reaches_who_listens_and_its_end_harms_nobody(
+    scheme: str, showing: Any, until: Until, tmp_path: Path
+) -> None:
+    port = _free_port()
+    url, option = (
+        (f"tcp://127.0.0.1:{port}?listen=1", ("listen", "1"))
+        if scheme == "tcp"
+        else (f"rtsp://127.0.0.1:{port}/a", ("rtsp_flags", "listen", "listen_timeout", "20"))
+    )
+    words = [sys.executable, "-c", LISTENER, url, *option]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as listener:
+        try:
+            sink = publishing_sink(url.partition("?")[0], lambda: showing.timing, "raw")
+            sink._retry = Retry(0.1, 0.2)
+            index = 0
+            while listener.poll() is None:
+                sink.offer(showing(index))
+                index += 1
+                until(lambda: len(sink._waiting) < 4 or listener.poll() is not None)
+                assert index < 20_000
+        finally:
+            listener.kill()
+        assert listener.stdout is not None
+        text = listener.stdout.read()
+        assert "Errno" not in text, (text, sink.counts())
+        numbers = [int(line) for line in text.split()]
+    assert len(numbers) == 21, numbers
+    assert all((later - earlier) % 256 == 1 for earlier, later in itertools.pairwise(numbers))
+    for more in range(400):
+        sink.offer(showing(index + more))
+    sink.close(20)
+    assert sink.counts().written > 21
+
+
+def test_a_peer_that_takes_nothing_blocks_its_own_sink_alone(
+    showing: Any, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It accepts the connection and never reads: the network's buffers fill, and a write blocks for good."""
+    monkeypatch.setattr(sink_module, "STALLED_S", 1.0)
+    with socket.socket() as peer:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        peer.bind(("127.0.0.1", 0))
+        peer.listen()
+        sink = publishing_sink(f"tcp://127.0.0.1:{peer.getsockname()[1]}", lambda: showing.timing, "raw")
+        noise = itertools.cycle([_noise(showing, seed) for seed in range(4)])
+
+        def is_stalled() -> bool:
+            sink.offer(next(noise))
+            return sink.counts().state == "failed"
+
+        until(is_stalled)
+        assert "a write has taken" in sink.counts().last_error and sink.counts().dropped
+        written = sink.counts().written
+
+        def goes_on() -> bool:
+            sink.offer(next(noise))
+            return sink.counts().written > written + 3
+
+        until(goes_on)  # over another connection
+    sink.close(20)
+    assert sink.counts().failures
+
+
+def _noise(showing: Any, seed: int) -> Presented:
+    planes = np.random.default_rng(seed).integers(16, 235, (720, 640), np.uint8)
+    presented = showing(seed)
+    frame = dataclasses.replace(presented.frame, picture=Picture(480, 640, planes))
+    return dataclasses.replace(presented, frame=frame)
+
+
+def test_addresses(tmp_path: Path) -> None:
+    for url in ("gopher://a", "file.mp4", "ftp://a/b.m3u8"):
+        with pytest.raises(UsageError, match="cannot stream to"):
+            Publication(url)
+    assert without_secrets("rtsp://user:secret@box:8554/a") == "rtsp://box:8554/a"
+    assert without_secrets("live/a.m3u8") == "live/a.m3u8"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from edgeseg.runtime.live.sinks.events import EventLines
+from edgeseg.runtime.live.sinks.lines import JsonLines
+from edgeseg.runtime.live.sinks.masks import MaskLines, MaskPictures
+from edgeseg.runtime.live.sinks.opening import event_sink, mask_sink
+from edgeseg.runtime.live.sinks.rle import coco_rle
+
+coco = pytest.importorskip("pycocotools.mask", reason="pip install pycocotools")
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(0, 2**32 - 1), st.floats(0, 1))
+def test_coco_reads_our_run_lengths_and_writes_the_same(height: int, width: int, seed: int, share: float) -> None:
+    mask = (np.random.default_rng(seed).random((height, width)) < share).astype(np.uint8) * np.uint8(255)
+    ours = coco_rle(mask)
+    theirs = coco.encode(np.asfortranarray(mask // 255))
+    assert (ours["size"], ours["counts"]) == (theirs["size"], theirs["counts"].decode())
+    assert np.array_equal(coco.decode(ours), mask // 255)
+    assert int(coco.area(ours)) == cv2.countNonZero(mask)
+
+
+def test_a_large_blob_goes_there_and_back() -> None:
+    mask: NDArray[np.uint8] = np.zeros((1080, 1920), np.uint8)
+    cv2.ellipse(mask, (900, 500), (400, 250), 20, 0, 360, 2, -1)  # the second class of several
+    assert np.array_equal(coco.decode(coco_rle(mask)), mask > 0)
+
+
+def test_each_mask_is_written_once_with_its_times(tmp_path: Path, showing: Any) -> None:
+    lines, pictures = MaskLines(tmp_path / "m.jsonl"), MaskPictures(tmp_path / "masks")
+    for writer in (lines, pictures):
+        writer.write(showing(0))
+        for index in range(1, 6):  # a new mask every second frame
+            writer.write(showing(index, area=0.25 + index / 100, mask_index=index - index % 2))
+        writer.close()
+    documents = lines_of(tmp_path / "m.jsonl")
+    assert [(line["frame"], line["shown_on"], line["shown_on_s"]) for line in documents] == [
+        (0, 1, 5.04),
+        (2, 2, 5.08),
+        (4, 4, 5.16),
+    ]
+    assert coco.decode(documents[1]["segmentation"]).sum() == 17 * 128
+    assert documents[0]["time"] < documents[1]["time"] and documents[0]["time"].endswith("Z")
+    assert sorted(path.name for path in (tmp_path / "masks").iterdir()) == [
+        "frame_000000.png",
+        "frame_000002.png",
+        "frame_000004.png",
+        "masks.jsonl",
+    ]
+    png = cv2.imread(str(tmp_path / "masks" / "frame_000002.png"), cv2.IMREAD_UNCHANGED)
+    assert np.array_equal(png // 255, coco.decode(documents[1]["segmentation"]))
+    assert [line["file"] for line in lines_of(tmp_path / "masks" / "masks.jsonl")][1] == "frame_000002.png"
+
+
+def test_lines_go_on_after_a_torn_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"a": 1}\n{"a": ')
+    lines = JsonLines(path)
+    lines.add({"a": 3})
+    assert path.read_text().splitlines() == ['{"a": 1}', '{"a": ', '{"a": 3}']  # there at once, not at the end
+    lines.close()
+
+
+def events_of(
+    tmp_path: Path, showing: Any, areas: list[float | None], private: range = range(0)
+) -> list[dict[str, Any]]:
+    writer = EventLines(tmp_path / "events.jsonl", "polyp")
+    for index, area in enumerate(areas):
+        writer.write(showing(index, 240, 320, area=area, recordable=index not in private))
+    writer.close()
+    return lines_of(tmp_path / "events.jsonl")
+
+
+def test_a_polyp_appears_and_leaves_with_time_size_and_picture(tmp_path: Path, showing: Any) -> None:
+    areas: list[float | None] = [None] * 10 + [0.1] * 20 + [0.4] + [0.2] * 19 + [None] * 50
+    appeared, left = events_of(tmp_path, showing, areas)
+    assert (appeared["event"], left["event"]) == ("appeared", "left")
+    assert appeared["frame"] == left["frame"] == 10 and appeared["time"][:-2] == left["time"][:-2]
+    assert left["duration_s"] == pytest.approx(39 / 25, abs=0.001)
+    assert (left["largest_area_fraction"], left["structure"], left["confidence"]) == (0.4, "polyp", 0.9)
+    thumbnail = cv2.imread(str(tmp_path / left["thumbnail"]))
+    expected = showing(30, 240, 320, area=0.4).overlay.bgr
+    assert thumbnail.shape == (240, 320, 3)
+    assert np.abs(thumbnail.astype(int) - expected).mean() < 6
+
+
+def test_flicker_is_no_event_and_a_gap_ends_none(tmp_path: Path, showing: Any) -> None:
+    flicker: list[float | None] = [0.1, 0.1, None, None, None, None, None, None, None, None, None] * 10
+    assert events_of(tmp_path / "flicker", showing, flicker) == []
+    gaps: list[float | None] = ([0.1] * 20 + [None] * 20) * 3
+    events = events_of(tmp_path / "gaps", showing, gaps)
+    assert [event["event"] for event in events] == ["appeared", "left"]
+    specks: list[float | None] = [0.0005] * 100
+    assert events_of(tmp_path / "specks", showing, specks) == []
+    twice: list[float | None] = [0.1] * 20 + [None] * 40 + [0.1] * 20
+    events = events_of(tmp_path / "twice", showing, twice)
+    assert [(event["event"], event["frame"]) for event in events] == [
+        ("appeared", 0),
+        ("left", 0),
+        ("appeared", 60),
+        ("left", 60),
+    ]
+    assert len({event.get("thumbnail") for event in events}) == 3
+
+
+def test_no_picture_is_kept_of_private_frames(tmp_path: Path, showing: Any) -> None:
+    left = events_of(tmp_path, showing, [0.2] * 30, private=range(30))[-1]
+    assert left["thumbnail"] is None
+    assert not list((tmp_path / "events").iterdir())
+
+
+def test_sinks_by_name(tmp_path: Path, showing: Any) -> None:
+    sinks = [mask_sink(tmp_path / "m.jsonl"), mask_sink(tmp_path / "m"), event_sink(tmp_path / "e.jsonl", "polyp")]
+    for index in range(5):
+        for sink in sinks:
+            sink.offer(showing(index, area=0.3))
+    for sink in sinks:
+        sink.close(20)
+        assert (sink.counts().written, sink.counts().state) == (5, "closed")
+    assert len(lines_of(tmp_path / "m.jsonl")) == len(list((tmp_path / "m").glob("*.png"))) == 5
+    assert lines_of(tmp_path / "e.jsonl") == []
