@@ -103,7 +103,7 @@ def train(
             track=track,
         )
     if is_first_process():
-        emit(record, as_json, _result(record, out))
+        emit(record, as_json, _result(record, out, chosen.model.architecture))
 
 
 def _way_back(
@@ -143,10 +143,13 @@ def _way_back_said(out: Path, command: str) -> Iterator[None]:
         raise
 
 
-def _result(record: RunRecord, out: Path) -> str:
+def _result(record: RunRecord, out: Path, architecture: str) -> str:
+    from edgeseg.train.architectures.catalogue import is_own
+
+    trust = f" --trust {architecture}" if is_own(architecture) else ""
     return (
         f"best validation Dice {record.best_validation_dice:.4f} in epoch {record.best_epoch} of {record.epochs}\n"
-        f"next: edgeseg export {out} --out model.onnx"
+        f"next: edgeseg export {out} --out model.onnx{trust}"
     )
 
 

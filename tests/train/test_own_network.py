@@ -96,8 +96,9 @@ def own_recipe(folder: Path, architecture: str = OWN) -> Path:
 
 
 @pytest.fixture
-def own_run(here: Path, blobs: Path) -> Path:
+def own_run(here: Path, blobs: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     assert run(["train", str(blobs), "--out", "own", "--recipe", str(own_recipe(here))]) == 0
+    assert f"next: edgeseg export own --out model.onnx --trust {OWN}" in capsys.readouterr().out
     return here / "own"
 
 

@@ -19,7 +19,7 @@ from edgeseg.errors import BadInputError
 from edgeseg.train.architectures.catalogue import OWN_PREFIX, is_own
 from edgeseg.train.recipe import ModelRecipe
 
-CONTRACT = "an nn.Module: normalised float32 [N,3,H,W] in, logits float32 [N,C,H,W] out"
+CONTRACT = "an nn.Module: normalised float32 [N,3,H,W] in, logits float32 [N,1,H,W] out"
 
 
 def own_network(recipe: ModelRecipe) -> nn.Module:
