@@ -18,7 +18,9 @@ QUEUED_FRAMES = 8
 SLOW_S = 5.0
 """So long after a drop a sink counts as slow."""
 STALLED_S = 10.0
-"""A write that takes longer counts as a failure."""
+"""A write that takes longer counts as a failure, and another writer is opened in another thread."""
+MOST_ABANDONED = 3
+"""Threads that may hang in a write, for the life of a sink."""
 
 
 @dataclass(frozen=True)
@@ -105,14 +107,16 @@ class QueuedSink:
         self._failing, self._last_error = False, ""
         self._last_drop_s = float("-inf")
         self._busy_since_s: float | None = None
-        self._thread = threading.Thread(target=self._run, name=f"edgeseg-sink-{name}", daemon=True)
-        self._thread.start()
+        self._generation = 0
+        self._thread = self._started_thread()
 
     def offer(self, presented: Presented) -> None:
         """Take a frame, or drop one; never blocks and never raises."""
         with self._changed:
             if self._closing:
                 return
+            if self._stalled_s() > STALLED_S and self._generation < MOST_ABANDONED:
+                self._abandon_thread()
             if not presented.recordable and not self._takes_private:
                 self._withheld += 1
                 return
@@ -143,14 +147,31 @@ class QueuedSink:
                 self._changed.notify_all()
 
     def _state(self) -> tuple[SinkState, str]:
-        now_s = time.monotonic()
         if self._given_up or self._failing:
             return "failed", self._last_error
         if not self._thread.is_alive():
             return "closed", self._last_error
-        if self._busy_since_s is not None and now_s - self._busy_since_s > STALLED_S:
-            return "failed", f"a write has taken {now_s - self._busy_since_s:.0f} s"
-        return ("slow" if now_s - self._last_drop_s < SLOW_S else "ok"), self._last_error
+        if self._stalled_s() > STALLED_S:
+            return "failed", f"a write has taken {self._stalled_s():.0f} s"
+        is_slow = time.monotonic() - self._last_drop_s < SLOW_S
+        return ("slow" if is_slow else "ok"), self._last_error
+
+    def _stalled_s(self) -> float:
+        return 0.0 if self._busy_since_s is None else time.monotonic() - self._busy_since_s
+
+    def _started_thread(self) -> threading.Thread:
+        name = f"edgeseg-sink-{self.name}"
+        thread = threading.Thread(target=self._run, args=(self._generation,), name=name, daemon=True)
+        thread.start()
+        return thread
+
+    def _abandon_thread(self) -> None:
+        """What hangs in native code cannot be ended: leave it, and start anew."""
+        self._fail(f"a write has taken more than {STALLED_S:g} s")
+        self._drop(1)
+        self._busy_since_s = None
+        self._generation += 1
+        self._thread = self._started_thread()
 
     def _drop(self, frames: int) -> None:
         if frames:
@@ -161,54 +182,64 @@ class QueuedSink:
         self._failures += 1
         self._failing, self._last_error = True, str(error)
 
-    def _run(self) -> None:
+    def _run(self, generation: int) -> None:
         pause_s = self._retry.first_s
-        while not self._is_done():
+        while not self._is_done(generation):
             written_before = self._written
             try:
-                self._write_all()
+                self._write_all(generation)
                 return
             except Exception as error:  # whatever a writer raises, the picture goes on
                 with self._changed:
+                    if generation != self._generation:
+                        return
                     self._fail(error)
             pause_s = self._retry.first_s if self._written > written_before else pause_s
             self._wait_s(pause_s)
             pause_s = min(2 * pause_s, self._retry.longest_s)
 
-    def _write_all(self) -> None:
-        """Until told to end, or the writer fails."""
-        presented = self._next()
+    def _write_all(self, generation: int) -> None:
+        """Until told to end, the writer fails, or another thread has taken over."""
+        presented = self._next(generation)
         if presented is None:
             return
         writer: Writer | None = None
         try:
+            with self._changed:
+                self._busy_since_s = time.monotonic()  # a connection may hang as well
             writer = self._open_writer()
             while presented is not None:
                 with self._changed:
-                    self._busy_since_s = time.monotonic()
+                    if generation == self._generation:
+                        self._busy_since_s = time.monotonic()
                 writer.write(presented)
                 with self._changed:
-                    self._busy_since_s, self._failing = None, False
-                    self._written += 1
-                presented = self._next()
+                    if generation == self._generation:
+                        self._busy_since_s, self._failing = None, False
+                        self._written += 1
+                presented = self._next(generation)
         except BaseException:
             with contextlib.suppress(Exception):
                 if writer is not None:
                     writer.close()
             with self._changed:
-                self._busy_since_s = None
-                self._drop(1)
+                if generation == self._generation:
+                    self._busy_since_s = None
+                    self._drop(1)
             raise
         writer.close()
 
-    def _next(self) -> Presented | None:
+    def _next(self, generation: int) -> Presented | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._closing or bool(self._waiting))
-            return self._waiting.popleft() if self._waiting else None
+            self._changed.wait_for(lambda: self._closing or bool(self._waiting) or generation != self._generation)
+            if generation != self._generation or not self._waiting:
+                return None
+            return self._waiting.popleft()
 
-    def _is_done(self) -> bool:
+    def _is_done(self, generation: int) -> bool:
         with self._changed:
-            return self._given_up or (self._closing and not self._waiting)
+            is_over = self._given_up or (self._closing and not self._waiting)
+            return is_over or generation != self._generation
 
     def _wait_s(self, pause_s: float) -> None:
         with self._changed:
