@@ -246,6 +246,8 @@ class DriftMonitor:
         except Exception as error:
             if pool is not None:
                 pool.close()
+            if self._stop.is_set():
+                return
             self._note(f"the reference could not take over: {str(error).splitlines()[0]}")
             if self._tries >= FALL_BACK_TRIES:
                 self.fall_back = "failed"
@@ -259,8 +261,7 @@ class DriftMonitor:
             checker.close()
 
     def _prove(self, pool: EnginePool, frame: Frame) -> None:
-        until_s = time.monotonic() + READY_S
-        asked = False
+        until_s, asked = time.monotonic() + READY_S, False
         while not self._stop.is_set() and not pool.is_down and time.monotonic() < until_s:
             connection.wait(pool.waitables(), _STEP_S)
             if any(isinstance(outcome, Segmented) for outcome in pool.poll()):

@@ -99,6 +99,8 @@ class Segmenter:
         self._stop.set()
         self._frames.close()
         self._thread.join(timeout_s)
+        if self._next is not None and not self._thread.is_alive():
+            self._next.close()
 
     def _run(self) -> None:
         try:
@@ -110,8 +112,6 @@ class Segmenter:
             self.engine = "down"
         finally:
             self._pool.close()
-            if self._next is not None:
-                self._next.close()
 
     def _step(self) -> None:
         has_room = len(self._under_way) < self._pool.capacity and self._pool.is_ready

@@ -90,9 +90,7 @@ class LiveStream:
         sync = self._options.presenter.sync_ms is not None
         self._to_engine: NewestSlot[LiveFrame] = NewestSlot(SYNC_FRAMES if sync else 1)
         self._to_presenter: NewestSlot[LiveFrame] = NewestSlot(SHOWN_FRAMES)
-        self._segmenter = Segmenter(
-            pool, self._to_engine, self._board, refine, None if drift is None else drift.see
-        )
+        self._segmenter = Segmenter(pool, self._to_engine, self._board, refine, None if drift is None else drift.see)
         self._started_ns = time.monotonic_ns()
         self._keeper = StateKeeper(self._started_ns, self._options.limits)
         self._presenter = Presenter(

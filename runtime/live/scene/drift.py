@@ -58,13 +58,6 @@ class DriftState:
         """
         return "dice" in self.alarms
 
-    def metrics(self) -> dict[str, float]:
-        """Values for a gauge each; what is not known yet is left out."""
-        values = {"drift_dice": self.dice, "drift_flicker": self.flicker}
-        found = {name: value for name, value in values.items() if value is not None}
-        found |= {f"drift_distance_{name}": value for name, value in self.distances.items()}
-        return found | {"drift_alarms": float(len(self.alarms)), "drift_fall_back": float(self.fall_back)}
-
 
 @dataclass
 class DriftWatch:

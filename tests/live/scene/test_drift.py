@@ -40,7 +40,6 @@ def checked(watch: DriftWatch, count: int, live: np.ndarray = FULL, look: ImageS
 def test_agreement_raises_nothing() -> None:
     state = checked(DriftWatch(training(), SETTINGS), 30)[-1]
     assert state.alarms == () and state.dice == 1 and not state.fall_back
-    assert state.metrics()["drift_dice"] == 1 and state.metrics()["drift_fall_back"] == 0
 
 
 def test_an_engine_that_disagrees_falls_back_and_returns_once() -> None:
