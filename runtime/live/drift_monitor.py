@@ -123,7 +123,7 @@ class DriftMonitor:
             yield f"fallen back to the reference, {_name(self._reference)}"
         state = self._state
         for alarm in state.alarms:
-            yield f"drift: {described(alarm, state)}"
+            yield f"drift: {state.describe(alarm)}"
         if self.fall_back == "failed":
             yield "the reference could not take over"
 
@@ -162,6 +162,8 @@ class DriftMonitor:
             return "none"
         if pool is None:
             return "live"
+        if self._stop.is_set():
+            return "stopped"
         return "ready" if pool.is_ready else "down" if pool.is_down else "starting"
 
     def _restarts(self) -> int:
@@ -224,9 +226,9 @@ class DriftMonitor:
         self._state = state = self._watch.check(mask, said, image_statistics(sample.frame), flicker)
         self.checks += 1
         for alarm in state.began:
-            self._note(f"drift: {described(alarm, state)}")
+            self._note(f"drift: {state.describe(alarm)}")
         for alarm in state.ended:
-            self._note(f"drift is over: {described(alarm, state)}")
+            self._note(f"drift is over: {state.describe(alarm)}")
         if state.fall_back and self.fall_back == "armed" and not self._stop.is_set():
             self._fall_back(sample.frame)
 
@@ -270,15 +272,6 @@ class DriftMonitor:
                 asked = pool.submit(frame, "rgb", prepared=True) is not None
         failure: EdgesegError | None = pool.failure
         raise failure or EngineDownError("it did not answer" if asked else "it did not start")
-
-
-def described(alarm: str, state: DriftState) -> str:
-    """An alarm's figure, for a person."""
-    if alarm == "dice":
-        return f"Dice of {state.dice or 0:.2f} to the reference"
-    if alarm == "flicker":
-        return f"masks flicker, {state.flicker or 0:.2f}"
-    return f"{alarm} {state.distances.get(alarm, 0):+.1f} deviations from the training pictures"
 
 
 def _name(info: SessionInfo) -> str:

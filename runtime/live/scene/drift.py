@@ -58,6 +58,14 @@ class DriftState:
         """
         return "dice" in self.alarms
 
+    def describe(self, alarm: str) -> str:
+        """An alarm with its figure, for a person."""
+        if alarm == "dice":
+            return f"Dice of {self.dice or 0:.2f} to the reference"
+        if alarm == "flicker":
+            return f"masks flicker, {self.flicker or 0:.2f}"
+        return f"{alarm} {self.distances.get(alarm, 0):+.1f} deviations from the training pictures"
+
 
 @dataclass
 class DriftWatch:
