@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from edgeseg.runtime.live.drift_monitor import FALL_BACK_TRIES, DriftMonitor, Mo
 from edgeseg.runtime.live.frames import Presented
 from edgeseg.runtime.live.presenter import PresenterOptions
 from edgeseg.runtime.live.scene.drift import DriftSettings, DriftWatch
+from edgeseg.runtime.live.scene.sampling import Sample, Sampler
 from edgeseg.runtime.live.states import StateChange
 from edgeseg.runtime.live.status import LiveStatus
 from edgeseg.runtime.live.stream import LiveOptions, LiveStream
@@ -148,7 +150,7 @@ def test_an_alarm_begins_once_and_ends_once(engine: Open, masks: Any, script: An
     assert len(texts) == 2 and texts[0].startswith("drift: Dice") and texts[1].startswith("drift is over: Dice")
     assert run.drift["alarms"] == []
     alarms = [shown.alarms for shown in run.shown]
-    changes = [now for before, now in zip(alarms, alarms[1:], strict=False) if before != now]
+    changes = [now for before, now in itertools.pairwise(alarms) if before != now]
     assert changes == [("dice",), ()]
 
 
@@ -235,11 +237,20 @@ def test_frames_without_tissue_are_not_looked_at_again(engine: Open, masks: Any,
     assert run.status.inferences > 5 and run.drift["checks"] == 0
 
 
+def test_every_nth_frame_is_looked_at_with_a_neighbour_that_came_shortly_before() -> None:
+    empty = (np.zeros((8, 8, 3), np.uint8), np.zeros((1, 8, 8), np.float32))
+    sampler = Sampler(every=3)
+    times_ms = [0, 40, 80, 120, 160, 1000, 1040, 1080, 1060]  # the last one came back late
+    samples = [Sample(index, int(1e6 * time_ms), *empty) for index, time_ms in enumerate(times_ms)]
+    checks = [check for sample in samples if (check := sampler.take(sample)) is not None]
+    assert [check.sample.index for check in checks] == [2, 5, 8]
+    assert [check.before and check.before.index for check in checks] == [1, None, None]
+
+
 def test_the_references_process_gives_way_with_all_its_threads(engine: Open, masks: Any) -> None:
     pool = engine(functools.partial(masks.open_band, 4), masks.BAND, niceness=19)
     (pid,) = pool.worker_pids
     tasks = [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()]
     assert tasks and {os.getpriority(os.PRIO_PROCESS, task) for task in tasks} == {19}
     assert os.getpriority(os.PRIO_PROCESS, 0) < 19
-    pool.submit(np.zeros((8, 8, 3), np.uint8), "rgb", prepared=True)
     pool.close()
