@@ -257,7 +257,7 @@ class DriftMonitor:
         checker, self._pool = self._pool, None
         self._former_restarts += 0 if checker is None else checker.restarts
         self._exchange(pool)
-        self._watch, self._state, self.fall_back = self._watch.anew(), DriftState(0, None, None, {}), "done"
+        self._state, self.fall_back = self._watch.forget_masks(self._state), "done"
         self._note(f"fallen back from {_name(self._live)} to the reference, {_name(pool.info)}")
         if checker is not None:
             checker.close()

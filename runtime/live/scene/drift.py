@@ -81,9 +81,16 @@ class DriftWatch:
         self._looks: deque[ImageStatistics] = deque(maxlen=window)
         self._alarms: frozenset[str] = frozenset()
 
-    def anew(self) -> DriftWatch:
-        """A watch that has seen nothing, for another engine."""
-        return DriftWatch(self.training, self.settings)
+    def forget_masks(self, state: DriftState) -> DriftState:
+        """Begin anew with another engine; the pictures are what they were.
+
+        Args:
+            state: The last one.
+        """
+        self._overlaps.clear()
+        self._flickers.clear()
+        self._alarms -= {"dice", "flicker"}
+        return DriftState(state.checks, None, None, state.distances, _sorted(self._alarms))
 
     def check(self, live: Mask, reference: Mask | None, look: ImageStatistics, flicker: float | None) -> DriftState:
         """Take one check in.

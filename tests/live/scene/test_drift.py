@@ -96,7 +96,9 @@ def test_without_the_references_word_its_alarm_stays_and_pictures_are_judged_all
     strange = LOOK.model_copy(update={"brightness": 190})
     state = [watch.check(FULL, None, strange, None) for _ in range(10)][-1]
     assert state.alarms == ("brightness", "dice") and state.dice == 0
-    assert watch.anew().check(FULL, None, LOOK, None).dice is None
+    after = watch.forget_masks(state)
+    assert (after.alarms, after.dice, after.flicker, after.distances) == (("brightness",), None, None, state.distances)
+    assert watch.check(FULL, None, strange, None).alarms == ("brightness",)
 
 
 def test_another_class_on_the_same_pixels_is_no_agreement() -> None:
