@@ -17,7 +17,6 @@ from typing import Any, Literal
 
 import cv2
 
-from edgeseg.errors import EdgesegError
 from edgeseg.frames import Frame, Mask, Probability, mask_from_probability
 from edgeseg.runtime.live.scene.drift import DriftState, DriftWatch
 from edgeseg.runtime.live.scene.flicker import mask_flicker
@@ -31,10 +30,12 @@ from edgeseg.runtime.worker.failures import EngineDownError
 from edgeseg.runtime.worker.pool import EnginePool
 
 logger = logging.getLogger(__name__)
-Exchange = Callable[[EnginePool], None]
-"""Makes the stream go over to another engine."""
+Exchange = Callable[[EnginePool, float], None]
+"""Makes the stream go over to another engine, which takes so many milliseconds a frame."""
 FallBack = Literal["off", "armed", "done", "failed"]
 FALL_BACK_TRIES = 3
+PROOFS = 3
+"""Answers of an engine before it takes over; the first is slower than those that follow."""
 READY_S = 120.0
 KEPT_EVENTS = 200
 _STEP_S = 0.05
@@ -244,7 +245,7 @@ class DriftMonitor:
         pool: EnginePool | None = None
         try:
             pool = self._options.fall_back()
-            self._prove(pool, frame)
+            infer_ms = self._prove(pool, frame)
         except Exception as error:
             if pool is not None:
                 pool.close()
@@ -256,22 +257,24 @@ class DriftMonitor:
             return
         checker, self._pool = self._pool, None
         self._former_restarts += 0 if checker is None else checker.restarts
-        self._exchange(pool)
+        self._exchange(pool, infer_ms)
         self._state, self.fall_back = self._watch.forget_masks(self._state), "done"
         self._note(f"fallen back from {_name(self._live)} to the reference, {_name(pool.info)}")
         if checker is not None:
             checker.close()
 
-    def _prove(self, pool: EnginePool, frame: Frame) -> None:
-        until_s, asked = time.monotonic() + READY_S, False
+    def _prove(self, pool: EnginePool, frame: Frame) -> float:
+        """See it answer; what the last answer took."""
+        until_s, answers = time.monotonic() + READY_S, 0
         while not self._stop.is_set() and not pool.is_down and time.monotonic() < until_s:
             connection.wait(pool.waitables(), _STEP_S)
-            if any(isinstance(outcome, Segmented) for outcome in pool.poll()):
-                return
+            for outcome in pool.poll():
+                answers += isinstance(outcome, Segmented)
+                if isinstance(outcome, Segmented) and answers >= PROOFS:
+                    return outcome.infer_ms
             if pool.is_ready and not pool.under_way:
-                asked = pool.submit(frame, "rgb", prepared=True) is not None
-        failure: EdgesegError | None = pool.failure
-        raise failure or EngineDownError("it did not answer" if asked else "it did not start")
+                pool.submit(frame, "rgb", prepared=True)
+        raise pool.failure or EngineDownError("it did not come up in time")
 
 
 def _name(info: SessionInfo) -> str:

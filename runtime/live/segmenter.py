@@ -59,6 +59,7 @@ class Segmenter:
         self._pool, self._frames, self._board, self._refine = pool, frames, board, refine
         self._observe = observe
         self._next: EnginePool | None = None
+        self._next_infer_ms = 0.0
         self._former_restarts = 0
         self._under_way: dict[int, tuple[LiveFrame, Frame]] = {}
         self._stop = threading.Event()
@@ -90,8 +91,14 @@ class Segmenter:
         """Begin."""
         self._thread.start()
 
-    def exchange(self, pool: EnginePool) -> None:
-        """Go over to another engine, which is ready, once what is under way has come back; from any thread, once."""
+    def exchange(self, pool: EnginePool, infer_ms: float) -> None:
+        """Go over to another engine once what is under way has come back; from any thread, once.
+
+        Args:
+            pool: The engine, ready; the segmenter closes it.
+            infer_ms: What it takes; the age limit of masks follows it from its first frame on.
+        """
+        self._next_infer_ms = infer_ms
         self._next = pool
 
     def stop(self, timeout_s: float) -> None:
@@ -147,7 +154,8 @@ class Segmenter:
     def _go_over(self, pool: EnginePool) -> None:
         former, self._pool, self._next = self._pool, pool, None
         self._former_restarts += former.restarts
-        self.infer_ms.clear()  # the age limit of masks follows the new engine from its first answer
+        self.infer_ms.clear()
+        self.infer_ms.add(self._next_infer_ms)
         threading.Thread(target=former.close, name="edgeseg-retired", daemon=True).start()  # it may take its time
 
     def _pin(self, frame: LiveFrame, outcome: Segmented) -> None:
