@@ -11,6 +11,8 @@ from edgeseg.errors import BadInputError
 
 PACKAGE_ONNX = "model.onnx"
 PACKAGE_CALIBRATION = "model.calibration.json"
+PACKAGE_STATISTICS = "statistics.json"
+"""How the training pictures looked, for the drift watch; older packages have none."""
 PACKAGE_CARD = "card.md"
 RUN_CHECKPOINT = "best.pt"
 RUN_RECIPE = "recipe.toml"

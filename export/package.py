@@ -1,4 +1,4 @@
-"""RUN folder -> model package: FP16-stored ONNX, calibration table, card with measured figures."""
+"""RUN folder -> model package: FP16-stored ONNX, calibration table, statistics of the pictures, card with figures."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from edgeseg.files import atomic_folder, write_bytes, write_text
 from edgeseg.graph.cost import multiply_adds, parameter_count
 from edgeseg.graph.files import OnnxArtifact, load_onnx, serialize, with_metadata
 from edgeseg.graph.weights import with_fp16_stored_weights
-from edgeseg.packages import PACKAGE_CALIBRATION, PACKAGE_CARD, PACKAGE_ONNX
+from edgeseg.packages import PACKAGE_CALIBRATION, PACKAGE_CARD, PACKAGE_ONNX, PACKAGE_STATISTICS
 from edgeseg.progress import Track, silent
 from edgeseg.runtime.backends.onnxruntime_session import OnnxRuntimeSession
 from edgeseg.runtime.evaluation.frame_masks import measure_frames
+from edgeseg.runtime.live.scene.statistics import MIN_IMAGES, statistics_of_folder
 from edgeseg.runtime.session import SessionInfo
 from edgeseg.runtime.verify.evaluation import Evaluation, evaluate
 from edgeseg.specs import ModelMetadata
@@ -53,6 +54,7 @@ def package_run(run: Path, out: Path, options: PackageOptions, track: Track = si
     """Make a model package out of a RUN; it appears whole or not at all.
 
     Weights are rounded to FP16 once. Parity with PyTorch is measured before the rounding, calibration and Dice after.
+    Where there are too few training pictures for their statistics, that file is left out.
 
     Args:
         run: The RUN folder.
@@ -78,6 +80,10 @@ def package_run(run: Path, out: Path, options: PackageOptions, track: Track = si
         metadata = _with_test_figures(metadata, rows[0].evaluation)
         write_bytes(path, serialize(with_metadata(small, metadata)))
         table.write(folder / PACKAGE_CALIBRATION)
+        if len(load_images(options.data, "train")) >= MIN_IMAGES:
+            model, crop = metadata.model, metadata.preprocess.crop
+            seen = statistics_of_folder(options.data, model.height, model.width, "train", track, crop)
+            seen.write(folder / PACKAGE_STATISTICS)
         facts = _facts(out.name, metadata, artifact.proto, table, rows, options)
         write_text(folder / PACKAGE_CARD, render_card(facts))
     return facts

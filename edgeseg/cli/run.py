@@ -38,7 +38,7 @@ class Deinterlacing(str, Enum):
     off = "off"
 
 
-RECORDING, LIVE, PAGE = "What is kept", "Live", "The page"
+RECORDING, LIVE, PAGE, WATCH = "What is kept", "Live", "The page", "The drift watch"
 
 
 def run(
@@ -189,6 +189,31 @@ def run(
         Path | None, typer.Option(metavar="FILE.pem", rich_help_panel=PAGE, help="For https, with --tls-key.")
     ] = None,
     tls_key: Annotated[Path | None, typer.Option(metavar="FILE.pem", rich_help_panel=PAGE, help="Its key.")] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL",
+            rich_help_panel=WATCH,
+            help="Show some frames to this model too, at low priority: .onnx, package or engine.",
+        ),
+    ] = None,
+    reference_every: Annotated[
+        int, typer.Option(metavar="N", min=1, rich_help_panel=WATCH, help="Every n-th frame that the engine segmented.")
+    ] = 50,
+    statistics: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.json",
+            rich_help_panel=WATCH,
+            help="How the training pictures looked (edgeseg data statistics); a package has its own.",
+        ),
+    ] = None,
+    fall_back: Annotated[
+        bool,
+        typer.Option(
+            "--fall-back", rich_help_panel=WATCH, help="Go over to --reference when the engine drifts away from it."
+        ),
+    ] = False,
     config: ConfigFile = None,
     log_json: Annotated[
         bool, typer.Option("--log-json", rich_help_panel=LIVE, help="Log JSON lines on stderr, for a machine to read.")
@@ -209,8 +234,10 @@ def run(
 
         if is_live_name(source):
             raise UsageError("a live source has no other pace than its own", found="--pace fast", expected="a file")
-        for option, given in (("--web", web), ("--events", events), ("--send-to", send_to), ("--sync", sync or None)):
-            if given is not None:
+        of_live = {"--web": web, "--events": events, "--send-to": send_to, "--sync": sync}
+        of_live |= {"--reference": reference, "--statistics": statistics, "--fall-back": fall_back}
+        for option, given in of_live.items():
+            if given:
                 raise UsageError(
                     f"{option} is of live video",
                     found=f"a file at its fastest: {source}",
@@ -221,7 +248,7 @@ def run(
     if latency is not None:
         raise UsageError("--latency is of files", found=source, expected="--web and its /api/state, or --json")
     from edgeseg.cli.run_live import run_live
-    from edgeseg.runtime.live.settings import EngineSettings, LiveSettings, OutputSettings, PageSettings
+    from edgeseg.runtime.live.settings import EngineSettings, LiveSettings, OutputSettings, PageSettings, WatchSettings
     from edgeseg.runtime.live.sources.contract import SourceOptions
 
     page = None if web is None else PageSettings(web, token_file, tls_certificate, tls_key)
@@ -238,6 +265,7 @@ def run(
         processes=EngineSettings(spares=spares, threads=threads),
         outputs=OutputSettings(out, record, masks, events, tuple(send_to or ())),
         page=page,
+        watch=WatchSettings(reference, reference_every, statistics, fall_back),
         show=overlay.value,
         sync=sync,
         delay_ms=delay_ms,

@@ -94,8 +94,19 @@ def _text(status: LiveStatus) -> str:
     ]
     if status.restarts or status.lost:
         lines.append(f"{status.restarts} restarts of the engine, {status.lost} frames lost with it")
+    if status.drift is not None:
+        lines.append(_drift_line(status.drift))
     lines += [_sink_line(sink) for sink in status.sinks if "written" in sink]
     return "\n".join(lines)
+
+
+def _drift_line(drift: dict[str, Any]) -> str:
+    known = {"Dice to the reference": drift["dice"], "flicker": drift["flicker"]}
+    figures = [f"{name} {value:.3f}" for name, value in known.items() if value is not None]
+    alarms = ", ".join(drift["alarms"]) or "none"
+    lost = drift["missed"] + drift["reference_lost"]
+    found = f"drift watch: {', '.join([str(drift['checks']) + ' checks', *figures])}; alarms: {alarms}"
+    return found + (f"; {lost} checks without the reference" if lost else "")
 
 
 def _sink_line(sink: dict[str, Any]) -> str:

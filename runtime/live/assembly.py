@@ -12,6 +12,8 @@ from typing import Any
 from edgeseg.packages import find_model
 from edgeseg.progress import Say
 from edgeseg.runtime.live.drawing import draw_live
+from edgeseg.runtime.live.drift_monitor import DriftMonitor
+from edgeseg.runtime.live.drift_opening import open_drift_monitor
 from edgeseg.runtime.live.frames import OverlayMode, Presented
 from edgeseg.runtime.live.opening import open_pool
 from edgeseg.runtime.live.preflight import SYNC_MARGIN, check_outputs, warm_up
@@ -57,6 +59,10 @@ def live_stream(settings: LiveSettings, say: Say) -> Iterator[LiveStream]:
         stack.callback(pool.close)
         source = open_live_source(settings.source, settings.source_options)
         slowest_ms = warm_up(pool, say)
+        gate = LiveGate() if settings.gate else None
+        drift = open_drift_monitor(settings, pool.info, gate, say)
+        if drift is not None:
+            stack.callback(drift.stop, 0.0)
         sinks: list[Any] = list(open_sinks(settings, source, pool))
         if page is not None:
             sinks.append(PageSink(page))
@@ -66,12 +72,10 @@ def live_stream(settings: LiveSettings, say: Say) -> Iterator[LiveStream]:
             max_frames=settings.max_frames,
             seconds=settings.seconds,
         )
-        gate = LiveGate() if settings.gate else None
-        stabiliser = ProbabilityStabiliser() if settings.stabilise else None
-        refine = SceneRefiner(gate, stabiliser)
-        stream = LiveStream(source, pool, sinks, draw_live, options, gate, refine, on_change=tell, on_tick=alive)
+        refine = SceneRefiner(gate, ProbabilityStabiliser() if settings.stabilise else None)
+        stream = LiveStream(source, pool, sinks, draw_live, options, gate, refine, tell, alive, drift)
         if page is not None:
-            page.start(StreamView(stream, settings))
+            page.start(StreamView(stream, settings, drift))
             say(f"page: {page.url}")
         yield stream
 
@@ -172,10 +176,11 @@ class StreamView:
     Args:
         stream: The stream.
         settings: What it was told.
+        drift: Its drift watch.
     """
 
-    def __init__(self, stream: LiveStream, settings: LiveSettings) -> None:
-        self._stream = stream
+    def __init__(self, stream: LiveStream, settings: LiveSettings, drift: DriftMonitor | None = None) -> None:
+        self._stream, self._drift = stream, drift
         self._settings = settings
 
     @property
@@ -192,17 +197,23 @@ class StreamView:
         self._stream.set_overlay(mode)
 
     def passport(self) -> dict[str, Any]:
-        """The engine's own, or what is known of a model."""
-        path = self._settings.engine
+        """The engine's own, or what is known of a model; of the reference where the stream has fallen back to it."""
+        status = self._stream.status()
+        former = None if status.drift is None else status.drift["fallen_back_from"]
+        path = self._settings.engine if former is None else self._settings.watch.reference
+        assert path is not None
         if find_model(path).kind == "engine":
             found: dict[str, Any] = json.loads(passport_path(path).read_text(encoding="utf-8"))
-            return found
-        status = self._stream.status()
-        return {"backend": status.backend, "precision": status.precision, "onnx_sha256": status.engine}
+        else:
+            found = {"backend": status.backend, "precision": status.precision, "onnx_sha256": status.engine}
+        return found if former is None else {**found, "fallen_back_from": former}
 
     def events(self) -> Sequence[dict[str, Any]]:
-        """The stream's changes of state, oldest first."""
-        return [
-            {"time": 1e3 * when_s, "text": f"{change.state}{': ' + change.reason if change.reason else ''}"}
+        """The stream's changes of state and what the drift watch found, oldest first."""
+        found = [
+            (when_s, f"{change.state}{': ' + change.reason if change.reason else ''}")
             for when_s, change in self._stream.changes()
         ]
+        if self._drift is not None:
+            found += self._drift.events()
+        return [{"time": 1e3 * when_s, "text": text} for when_s, text in sorted(found)]

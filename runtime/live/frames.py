@@ -69,6 +69,8 @@ class Presented:
     """Why this frame shows no tissue (for example ``black``, ``blurred``); None where it does."""
     recordable: bool = True
     """False where the frame is not to leave the machine's memory (privacy)."""
+    alarms: tuple[str, ...] = ()
+    """What the drift watch complains of; see `DriftState.alarms`."""
 
     @property
     def picture_age_ms(self) -> float:

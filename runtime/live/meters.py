@@ -23,9 +23,13 @@ class RollingPercentiles:
         self._values[self._count % len(self._values)] = value
         self._count += 1
 
+    def clear(self) -> None:
+        """Forget all values, for the thread that adds."""
+        self._count = 0
+
     @property
     def count(self) -> int:
-        """Values since the start."""
+        """Values since the start, or since `clear`."""
         return self._count
 
     def percentile(self, percent: float) -> float | None:

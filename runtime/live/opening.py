@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-from edgeseg.errors import BadInputError
+from edgeseg.errors import BadInputError, MismatchError, UsageError
 from edgeseg.graph.files import load_onnx
 from edgeseg.packages import find_model, onnx_of
 from edgeseg.runtime.loading import open_engine, open_onnx
@@ -20,6 +20,11 @@ RESTARTS = RestartLimit(restarts=20, window_s=600.0)
 """Of each process."""
 ANSWER_DEADLINE_S = 2.0
 """A frame that takes longer has hung its process; beside video nobody waits longer for a mask."""
+REFERENCE_RESTARTS = RestartLimit(restarts=5, window_s=600.0)
+REFERENCE_DEADLINE_S = 30.0
+"""The reference gives way to everything else, so a busy machine makes it late."""
+LOWEST_PRIORITY = 19
+"""The niceness that leaves a process what no other wants."""
 
 
 def open_pool(path: Path, active: int = 1, spares: int = 1, threads: int = 0) -> EnginePool:
@@ -41,6 +46,56 @@ def open_pool(path: Path, active: int = 1, spares: int = 1, threads: int = 0) ->
         slots=1, frame_bytes=frame_bytes, answer_deadline_s=ANSWER_DEADLINE_S, restarts=RESTARTS
     )
     return EnginePool(factory, info, PoolOptions(active, spares, supervisor))
+
+
+def open_reference(path: Path, live: SessionInfo) -> EnginePool:
+    """Start the process of the reference that an engine is watched against; it gives way to all others.
+
+    Args:
+        path: An .engine file, an .onnx file or a model package.
+        live: The engine that is watched.
+
+    Raises:
+        UsageError: It is the engine itself.
+        MismatchError: It has other classes, or another input.
+    """
+    factory, info = _factory(path, threads=1)
+    check_reference(live, info)
+    supervisor = SupervisorOptions(
+        slots=1,
+        frame_bytes=3 * info.model.height * info.model.width,
+        answer_deadline_s=REFERENCE_DEADLINE_S,
+        restarts=REFERENCE_RESTARTS,
+        niceness=LOWEST_PRIORITY,
+    )
+    return EnginePool(factory, info, PoolOptions(active=1, spares=0, supervisor=supervisor))
+
+
+def check_reference(live: SessionInfo, reference: SessionInfo) -> None:
+    """Refuse a reference whose masks cannot be held against the engine's, pixel by pixel on the same input.
+
+    Raises:
+        UsageError: It is the engine itself.
+        MismatchError: It has other classes, or another input.
+    """
+    if (live.sha256, live.precision) == (reference.sha256, reference.precision):
+        raise UsageError(
+            "the engine is its own reference, so nothing could ever differ",
+            found=f"{live.backend} {live.precision}",
+            expected="--reference with the float32 model that the engine was built from",
+        )
+    found, expected = _seen_and_said(reference), _seen_and_said(live)
+    if found != expected:
+        raise MismatchError("the reference does not see or say what the engine does", found=found, expected=expected)
+
+
+def _seen_and_said(info: SessionInfo) -> str:
+    model, preprocess = info.model, info.preprocess
+    crop = "the whole frame" if preprocess.crop is None else str(preprocess.crop)
+    return (
+        f"{model.output} of {', '.join(model.classes)} at {model.width}x{model.height}, "
+        f"{preprocess.colour_order} {preprocess.resize}, {crop}"
+    )
 
 
 def _factory(path: Path, threads: int) -> tuple[SessionFactory, SessionInfo]:

@@ -33,7 +33,9 @@ def check_outputs(settings: LiveSettings) -> None:
         UsageError: An output is an input or another output.
         UnwritableError: It cannot be written, or there is no room.
     """
-    taken = {path.resolve() for path in (settings.engine, Path(settings.source)) if path.exists()}
+    watch = settings.watch
+    inputs = (settings.engine, Path(settings.source), watch.reference, watch.statistics)
+    taken = {path.resolve() for path in inputs if path is not None and path.exists()}
     for path in settings.outputs.files():
         resolved = path.resolve()
         if resolved in taken:

@@ -105,7 +105,11 @@ class Presenter:
         self._waiting: deque[LiveFrame] = deque()
         self._thread = threading.Thread(target=self._run, name="edgeseg-presenter", daemon=True)
         self.mode: OverlayMode = "contour"
-        """May be set from any thread."""
+        """May be set from any thread, and so may the next two."""
+        self.engine = options.engine
+        """Backend and precision, for the caption."""
+        self.alarms: tuple[str, ...] = ()
+        """Of the drift watch."""
         self.failure: BaseException | None = None
         self.newest: Presented | None = None
         """What is shown now."""
@@ -198,7 +202,7 @@ class Presenter:
         if gate is not None:
             mask = None
         change = self._state()
-        lines = caption_lines(mask, change, gate, self._options, self.mode, started_ns)
+        lines = caption_lines(mask, change, gate, self._options, self.mode, started_ns, self.engine)
         overlay = self._draw(frame.picture, mask, lines, self.mode)
         presented = Presented(
             frame,
@@ -209,6 +213,7 @@ class Presenter:
             change.reason,
             gate,
             recordable=gate is None or self._options.record_gated,
+            alarms=self.alarms,
         )
         self.newest = presented
         for sink in self._sinks:
@@ -253,6 +258,7 @@ def caption_lines(
     options: PresenterOptions,
     mode: OverlayMode,
     now_ns: int,
+    engine: str,
 ) -> tuple[str, ...]:
     """What stands on the picture: what is marked, or plainly that nothing is and why.
 
@@ -263,6 +269,7 @@ def caption_lines(
         options: What is shown, and when.
         mode: What is drawn.
         now_ns: Of the monotonic clock.
+        engine: Backend and precision.
     """
     state = change.state if not change.reason else f"{change.state}: {change.reason}"
     if options.sync_ms is not None:
@@ -275,4 +282,4 @@ def caption_lines(
         return "NO OVERLAY", state
     age_ms = (now_ns - mask.arrived_ns) / 1e6
     state += f", mask {age_ms:.0f} ms old" if options.sync_ms is None else ""
-    return caption(options.structure, mask.area_fraction, mask.confidence, options.engine, mask.infer_ms, state)
+    return caption(options.structure, mask.area_fraction, mask.confidence, engine, mask.infer_ms, state)

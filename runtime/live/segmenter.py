@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from multiprocessing import connection
 from typing import Protocol
 
 import cv2
 
-from edgeseg.frames import Mask, Probability, confidence_of
+from edgeseg.frames import Frame, Mask, Probability, confidence_of
 from edgeseg.runtime.live.frames import LiveFrame, LiveMask
 from edgeseg.runtime.live.masks import MaskBoard
 from edgeseg.runtime.live.meters import RollingPercentiles
+from edgeseg.runtime.live.scene.sampling import Sample
 from edgeseg.runtime.live.slot import NewestSlot
 from edgeseg.runtime.live.states import EngineState
 from edgeseg.runtime.outcomes import Segmented
@@ -43,13 +45,23 @@ class Segmenter:
         frames: The newest frames.
         board: Where masks go.
         refine: Has a say in them.
+        observe: Sees every segmented frame before anything is refined; it is to return at once.
     """
 
     def __init__(
-        self, pool: EnginePool, frames: NewestSlot[LiveFrame], board: MaskBoard, refine: Refine | None = None
+        self,
+        pool: EnginePool,
+        frames: NewestSlot[LiveFrame],
+        board: MaskBoard,
+        refine: Refine | None = None,
+        observe: Callable[[Sample], None] | None = None,
     ) -> None:
         self._pool, self._frames, self._board, self._refine = pool, frames, board, refine
-        self._under_way: dict[int, LiveFrame] = {}
+        self._observe = observe
+        self._next: EnginePool | None = None
+        self._next_infer_ms = 0.0
+        self._former_restarts = 0
+        self._under_way: dict[int, tuple[LiveFrame, Frame]] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="edgeseg-segmenter", daemon=True)
         self._defect = ""
@@ -58,6 +70,11 @@ class Segmenter:
         self.was_ready = False
         self.engine: EngineState = "starting"
         self.restarts = 0
+
+    @property
+    def pool(self) -> EnginePool:
+        """The engine now; only its description and counts are for other threads."""
+        return self._pool
 
     @property
     def reason(self) -> str:
@@ -74,11 +91,23 @@ class Segmenter:
         """Begin."""
         self._thread.start()
 
+    def exchange(self, pool: EnginePool, infer_ms: float) -> None:
+        """Go over to another engine once what is under way has come back; from any thread, once.
+
+        Args:
+            pool: The engine, ready; the segmenter closes it.
+            infer_ms: What it takes; the age limit of masks follows it from its first frame on.
+        """
+        self._next_infer_ms = infer_ms
+        self._next = pool
+
     def stop(self, timeout_s: float) -> None:
         """End the thread and the engine's processes."""
         self._stop.set()
         self._frames.close()
         self._thread.join(timeout_s)
+        if self._next is not None and not self._thread.is_alive():
+            self._next.close()
 
     def _run(self) -> None:
         try:
@@ -96,14 +125,18 @@ class Segmenter:
         waitables = self._pool.waitables()
         connection.wait([self._frames.fileno(), *waitables] if has_room else waitables, _STEP_S)
         for outcome in self._pool.poll():
-            frame = self._under_way.pop(outcome.sequence)
+            frame, small = self._under_way.pop(outcome.sequence)
             if isinstance(outcome, Segmented):
+                if self._observe is not None:
+                    self._observe(Sample(frame.index, frame.arrived_ns, small, outcome.probability))
                 self._pin(frame, outcome)
             else:
                 self.lost += 1
                 logger.warning("frame %d is lost: %s %s", frame.index, outcome.loss, outcome.reason)
+        if self._next is not None and not self._under_way:
+            self._go_over(self._next)
         self._note()
-        while len(self._under_way) < self._pool.capacity and self._pool.is_ready:
+        while self._next is None and len(self._under_way) < self._pool.capacity and self._pool.is_ready:
             newest = self._frames.take()
             if newest is None:
                 break
@@ -116,7 +149,14 @@ class Segmenter:
         small = frame.picture.network_input(model.height, model.width, crop)
         sequence = self._pool.submit(small, "rgb", prepared=True)
         if sequence is not None:
-            self._under_way[sequence] = frame
+            self._under_way[sequence] = frame, small
+
+    def _go_over(self, pool: EnginePool) -> None:
+        former, self._pool, self._next = self._pool, pool, None
+        self._former_restarts += former.restarts
+        self.infer_ms.clear()
+        self.infer_ms.add(self._next_infer_ms)
+        threading.Thread(target=former.close, name="edgeseg-retired", daemon=True).start()  # it may take its time
 
     def _pin(self, frame: LiveFrame, outcome: Segmented) -> None:
         self.inferences += 1
@@ -141,7 +181,7 @@ class Segmenter:
         )
 
     def _note(self) -> None:
-        self.restarts = self._pool.restarts
+        self.restarts = self._former_restarts + self._pool.restarts
         if self._pool.is_ready:
             self.engine, self.was_ready = "ready", True
         elif self._pool.is_down:

@@ -53,6 +53,20 @@ class OutputSettings:
 
 
 @dataclass(frozen=True)
+class WatchSettings:
+    """The drift watch; none where neither a reference nor statistics are named."""
+
+    reference: Path | None = None
+    """An .onnx file, a model package or another engine."""
+    every: int = 50
+    """Frames that the engine segmented from one check to the next."""
+    statistics: Path | None = None
+    """Of the training pictures; None looks beside engine and reference."""
+    fall_back: bool = False
+    """Go over to the reference when the engine drifts away from it."""
+
+
+@dataclass(frozen=True)
 class LiveSettings:
     """One live stream."""
 
@@ -63,6 +77,7 @@ class LiveSettings:
     processes: EngineSettings = field(default_factory=EngineSettings)
     outputs: OutputSettings = field(default_factory=OutputSettings)
     page: PageSettings | None = None
+    watch: WatchSettings = field(default_factory=WatchSettings)
     show: OverlayMode = "contour"
     sync: bool = False
     """Every frame with its own mask, a fixed time later."""

@@ -51,6 +51,8 @@ class LiveStatus:
     sync_ms: float | None
     sinks: tuple[dict[str, Any], ...] = ()
     source_status: dict[str, Any] | None = None
+    drift: dict[str, Any] | None = None
+    """What the drift watch has found; None where none runs. See `DriftMonitor.report`."""
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""

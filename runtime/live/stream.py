@@ -13,12 +13,14 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from edgeseg.errors import EdgesegError
+from edgeseg.runtime.live.drift_monitor import DriftMonitor
+from edgeseg.runtime.live.ends import Frames, Sink
 from edgeseg.runtime.live.frames import LiveFrame, OverlayMode, Presented
 from edgeseg.runtime.live.masks import MaskBoard
-from edgeseg.runtime.live.presenter import Draw, Gate, Offered, Presenter, PresenterOptions
+from edgeseg.runtime.live.presenter import Draw, Gate, Presenter, PresenterOptions
 from edgeseg.runtime.live.segmenter import Refine, Segmenter
 from edgeseg.runtime.live.slot import NewestSlot
 from edgeseg.runtime.live.states import Signs, StateChange, StateKeeper, StateLimits
@@ -33,44 +35,6 @@ SHOWN_FRAMES = 16
 """Frames that may wait for the presenter while the machine has a hitch; see `presenter.BACKLOG_S`."""
 SYNC_FRAMES = 32
 """Frames that may wait for the engine in synchronous mode."""
-
-
-class Frames(Protocol):
-    """A source of frames; see `edgeseg.runtime.live.sources`."""
-
-    @property
-    def name(self) -> str:
-        """What it is, without secrets."""
-        ...
-
-    def frames(self) -> Iterator[LiveFrame]:
-        """Frames as they come; the end is the end of the stream."""
-        ...
-
-    def status(self) -> Any:
-        """A frozen dataclass."""
-        ...
-
-    def close(self) -> None:
-        """End `frames`, from any thread."""
-        ...
-
-
-class Sink(Offered, Protocol):
-    """Where presented frames go; see `edgeseg.runtime.live.sinks`."""
-
-    @property
-    def name(self) -> str:
-        """What it is."""
-        ...
-
-    def counts(self) -> Any:
-        """A frozen dataclass."""
-        ...
-
-    def close(self, deadline_s: float) -> None:
-        """Write what waits and make files whole, within the time."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -102,6 +66,7 @@ class LiveStream:
         refine: Has a say in what masks become.
         on_change: Told of every state, from the watching thread.
         on_tick: Called a few times a second while frames can be shown.
+        drift: Watches what the engine says; the stream ends it.
     """
 
     def __init__(
@@ -115,8 +80,9 @@ class LiveStream:
         refine: Refine | None = None,
         on_change: Callable[[StateChange], None] | None = None,
         on_tick: Callable[[], None] | None = None,
+        drift: DriftMonitor | None = None,
     ) -> None:
-        self._source, self._pool, self._sinks = source, pool, tuple(sinks)
+        self._source, self._sinks, self._drift = source, tuple(sinks), drift
         self._options = options or LiveOptions()
         self._on_change, self._on_tick = on_change, on_tick
         self._changes: deque[tuple[float, StateChange]] = deque(maxlen=KEPT_CHANGES)
@@ -124,7 +90,7 @@ class LiveStream:
         sync = self._options.presenter.sync_ms is not None
         self._to_engine: NewestSlot[LiveFrame] = NewestSlot(SYNC_FRAMES if sync else 1)
         self._to_presenter: NewestSlot[LiveFrame] = NewestSlot(SHOWN_FRAMES)
-        self._segmenter = Segmenter(pool, self._to_engine, self._board, refine)
+        self._segmenter = Segmenter(pool, self._to_engine, self._board, refine, None if drift is None else drift.see)
         self._started_ns = time.monotonic_ns()
         self._keeper = StateKeeper(self._started_ns, self._options.limits)
         self._presenter = Presenter(
@@ -156,7 +122,7 @@ class LiveStream:
     @property
     def worker_pids(self) -> list[int]:
         """Of the engine's processes."""
-        return self._pool.worker_pids
+        return self._segmenter.pool.worker_pids
 
     def changes(self) -> list[tuple[float, StateChange]]:
         """The newest changes of state, oldest first, with the time of day in seconds since 1970."""
@@ -189,6 +155,8 @@ class LiveStream:
         self._segmenter.start()
         self._presenter.start()
         self._reader.start()
+        if self._drift is not None:
+            self._drift.start(self._segmenter.exchange)
         try:
             self._watch()
         finally:
@@ -200,7 +168,7 @@ class LiveStream:
 
     def status(self) -> LiveStatus:
         """This moment, from any thread."""
-        presenter, segmenter, info = self._presenter, self._segmenter, self._pool.info
+        presenter, segmenter, info = self._presenter, self._segmenter, self._segmenter.pool.info
         change, newest, now_ns = self._keeper.current, self._presenter.newest, time.monotonic_ns()
         picture = None if newest is None else newest.frame.picture
         mask = None if newest is None else newest.mask
@@ -236,6 +204,7 @@ class LiveStream:
             sync_ms=self._options.presenter.sync_ms,
             sinks=tuple({"name": sink.name, **vars_of(sink.counts())} for sink in self._sinks),
             source_status=vars_of(source_status),
+            drift=None if self._drift is None else self._drift.report(),
         )
 
     def _read(self) -> None:
@@ -269,6 +238,7 @@ class LiveStream:
 
     def _judge(self, now_ns: int, stopped: bool = False) -> None:
         presenter, segmenter = self._presenter, self._segmenter
+        self._tell_presenter()
         silent_ms = (now_ns - self._last_arrival_ns) / 1e6
         signs = Signs(
             engine=segmenter.engine,
@@ -293,6 +263,17 @@ class LiveStream:
             if state not in ("ok", "closed"):
                 yield f"{sink.name} {'is slow' if state == 'slow' else 'has failed'}"
 
+        if self._drift is not None:
+            yield from self._drift.complaints()
+
+    def _tell_presenter(self) -> None:
+        if self._drift is None:
+            return
+        self._presenter.alarms = self._drift.alarms
+        if self._drift.fall_back == "done":
+            info = self._segmenter.pool.info
+            self._presenter.engine = f"{info.backend} {info.precision}"
+
     def _finish(self) -> None:
         self._end.set()
         with suppress(Exception):
@@ -300,6 +281,8 @@ class LiveStream:
         self._to_presenter.close()
         self._presenter.join(_END_S)
         self._judge(time.monotonic_ns(), stopped=True)
+        if self._drift is not None:
+            self._drift.stop(_END_S)
         self._segmenter.stop(_END_S)
         for sink in self._sinks:
             sink.close(_END_S)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
+import os
 from multiprocessing import connection
 from typing import Any
 
@@ -20,9 +22,10 @@ class WorkerProcess:
     Args:
         factory: Opens its session.
         ring: The shared memory, which stays the parent's.
+        niceness: 0 to 19; set before the worker has a second thread, so that all its threads have it.
     """
 
-    def __init__(self, factory: SessionFactory, ring: FrameRing) -> None:
+    def __init__(self, factory: SessionFactory, ring: FrameRing, niceness: int = 0) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(
@@ -32,6 +35,9 @@ class WorkerProcess:
             daemon=True,
         )
         self._process.start()
+        if niceness and self._process.pid is not None:
+            with contextlib.suppress(ProcessLookupError):  # it is dead already, and will be buried
+                os.setpriority(os.PRIO_PROCESS, self._process.pid, niceness)
         theirs.close()  # its only holder is to be the worker, whose death then ends the connection
         self.broken = False
         """Whether the worker has ended or talks nonsense; no message will come any more."""

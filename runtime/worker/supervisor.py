@@ -41,6 +41,8 @@ class SupervisorOptions:
     end_deadline_s: float = 2.0
     """For a worker that says that it ends."""
     restarts: RestartLimit = field(default_factory=RestartLimit)
+    niceness: int = 0
+    """0 to 19: how readily the worker gives way to every other process."""
 
 
 class SupervisedSession:
@@ -199,7 +201,7 @@ class SupervisedSession:
     def _spawn(self) -> WorkerProcess:
         self.counts.worker_starts += 1
         self._state, self._loss = "starting", "died"
-        worker = WorkerProcess(self._factory, self._ring)
+        worker = WorkerProcess(self._factory, self._ring, self._options.niceness)
         self._progress_s = time.monotonic()
         return worker
 

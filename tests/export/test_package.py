@@ -8,8 +8,9 @@ from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.export.card import Clip
 from edgeseg.export.package import PackageOptions, package_run
 from edgeseg.files import UnwritableError
-from edgeseg.packages import find_model
+from edgeseg.packages import PACKAGE_STATISTICS, find_model
 from edgeseg.runtime.evaluation.frame_masks import UnlabelledSource, measure_frames
+from edgeseg.runtime.live.scene.statistics import TrainingStatistics, statistics_of_folder
 from edgeseg.runtime.loading import open_engine, open_onnx
 from edgeseg.runtime.stream.frame_choice import FrameChoice
 from edgeseg.runtime.verify.evaluation import evaluate
@@ -44,6 +45,18 @@ def test_weights_are_stored_as_fp16(package: Path) -> None:
     stored = [t for t in proto.graph.initializer if t.data_type == onnx.TensorProto.FLOAT16]
     assert len(stored) >= 10
     assert find_model(package).kind == "package"
+
+
+def test_statistics_of_the_training_pictures_lie_in_a_package_where_there_are_enough(
+    package: Path, tiny_run: Path, squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not (package / PACKAGE_STATISTICS).exists(), "a handful of pictures has no spread"
+    for name in ("edgeseg.export.package", "edgeseg.runtime.live.scene.statistics"):
+        monkeypatch.setattr(f"{name}.MIN_IMAGES", 2)
+    package_run(tiny_run, tmp_path / "more", PackageOptions(squares, "terms", images=2))
+    found = TrainingStatistics.read(tmp_path / "more" / PACKAGE_STATISTICS)
+    model = open_onnx(package).info.model
+    assert found == statistics_of_folder(squares, model.height, model.width)
 
 
 def test_nothing_is_left_of_a_package_that_fails(tiny_run: Path, squares: Path, tmp_path: Path) -> None:

@@ -15,8 +15,6 @@ from edgeseg.runtime.live.scene.statistics import STATISTICS, ImageStatistics, T
 class DriftSettings:
     """When drift is called. A check is a frame that the reference saw too."""
 
-    every: int = 50
-    """Frames from one check to the next: a reference ten times as slow as the engine takes a fifth of a core."""
     window: int = 30
     """Checks that a judgement rests on: 60 s at 25 Hz."""
     at_least: int = 10
@@ -39,8 +37,10 @@ class DriftState:
     checks: int
     """In the window."""
     dice: float | None
-    """Pooled over the window, 2|A and B| / (|A|+|B|); 1 where both marked nothing; None before the first check."""
+    """Pooled over the window, 2|A and B| / (|A|+|B|), where of several classes only the same one counts as shared;
+    1 where both marked nothing; None before the reference first spoke."""
     flicker: float | None
+    """None before two neighbours were seen."""
     distances: dict[str, float]
     """By name of `ImageStatistics`, in standard deviations, signed; empty without training statistics."""
     alarms: tuple[str, ...] = ()
@@ -58,12 +58,13 @@ class DriftState:
         """
         return "dice" in self.alarms
 
-    def metrics(self) -> dict[str, float]:
-        """Values for a gauge each; what is not known yet is left out."""
-        values = {"drift_dice": self.dice, "drift_flicker": self.flicker}
-        found = {name: value for name, value in values.items() if value is not None}
-        found |= {f"drift_distance_{name}": value for name, value in self.distances.items()}
-        return found | {"drift_alarms": float(len(self.alarms)), "drift_fall_back": float(self.fall_back)}
+    def describe(self, alarm: str) -> str:
+        """An alarm with its figure, for a person."""
+        if alarm == "dice":
+            return f"Dice of {self.dice or 0:.2f} to the reference"
+        if alarm == "flicker":
+            return f"masks flicker, {self.flicker or 0:.2f}"
+        return f"{alarm} {self.distances.get(alarm, 0):+.1f} deviations from the training pictures"
 
 
 @dataclass
@@ -80,40 +81,52 @@ class DriftWatch:
         self._looks: deque[ImageStatistics] = deque(maxlen=window)
         self._alarms: frozenset[str] = frozenset()
 
-    def wants(self, index: int) -> bool:
-        """Whether the frame of this index should go through the reference too."""
-        return index % self.settings.every == 0
+    def forget_masks(self, state: DriftState) -> DriftState:
+        """Begin anew with another engine; the pictures are what they were.
 
-    def check(self, live: Mask, reference: Mask, look: ImageStatistics, flicker: float) -> DriftState:
+        Args:
+            state: The last one.
+        """
+        self._overlaps.clear()
+        self._flickers.clear()
+        self._alarms -= {"dice", "flicker"}
+        return DriftState(state.checks, None, None, state.distances, _sorted(self._alarms))
+
+    def check(self, live: Mask, reference: Mask | None, look: ImageStatistics, flicker: float | None) -> DriftState:
         """Take one check in.
 
         Args:
-            live: The engine's mask, uint8 [h,w].
-            reference: The reference's mask of the same frame.
+            live: The engine's mask, uint8 [h,w]; 0 is background.
+            reference: The reference's mask of the same frame; None where it has nothing to say.
             look: Of the network's input.
-            flicker: `mask_flicker` of this frame and the one before it.
+            flicker: `mask_flicker` of this frame and the one before it; None where there is none.
         """
-        marked = int(np.count_nonzero(live)) + int(np.count_nonzero(reference))
-        self._overlaps.append((int(np.count_nonzero((live > 0) & (reference > 0))), marked))
-        self._flickers.append(flicker)
+        if reference is not None:
+            marked = int(np.count_nonzero(live)) + int(np.count_nonzero(reference))
+            self._overlaps.append((int(np.count_nonzero((live > 0) & (live == reference))), marked))
+        if flicker is not None:
+            self._flickers.append(flicker)
         self._looks.append(look)
-        dice, mean_flicker = self._dice(), float(np.mean(self._flickers))
         away = self._distances()
-        alarms = self._judged(dice, mean_flicker, away) if len(self._looks) >= self.settings.at_least else self._alarms
-        before, self._alarms = self._alarms, alarms
+        before, self._alarms = self._alarms, self._judged(away)
         return DriftState(
             len(self._looks),
-            dice,
-            mean_flicker,
+            self._dice(),
+            self._flicker(),
             away,
-            _sorted(alarms),
-            _sorted(alarms - before),
-            _sorted(before - alarms),
+            _sorted(self._alarms),
+            _sorted(self._alarms - before),
+            _sorted(before - self._alarms),
         )
 
-    def _dice(self) -> float:
+    def _dice(self) -> float | None:
+        if not self._overlaps:
+            return None
         shared, marked = (sum(column) for column in zip(*self._overlaps, strict=True))
         return 1.0 if marked == 0 else 2 * shared / marked
+
+    def _flicker(self) -> float | None:
+        return float(np.mean(self._flickers)) if self._flickers else None
 
     def _distances(self) -> dict[str, float]:
         if self.training is None:
@@ -121,17 +134,23 @@ class DriftWatch:
         mean = {name: float(np.mean([getattr(look, name) for look in self._looks])) for name in STATISTICS}
         return distances(ImageStatistics(**mean), self.training)
 
-    def _judged(self, dice: float, flicker: float, away: dict[str, float]) -> frozenset[str]:
-        settings = self.settings
-        badness = {"dice": (1 - dice, 1 - settings.dice_enter, 1 - settings.dice_leave)}
-        badness["flicker"] = (flicker, settings.flicker_enter, settings.flicker_leave)
-        for name, value in away.items():
-            badness[name] = (abs(value), settings.distance_enter, settings.distance_leave)
-        return frozenset(
+    def _judged(self, away: dict[str, float]) -> frozenset[str]:
+        """The alarms; what was measured too seldom stays as it was."""
+        settings, dice, flicker = self.settings, self._dice(), self._flicker()
+        badness: dict[str, tuple[float, float, float]] = {}
+        if dice is not None and len(self._overlaps) >= settings.at_least:
+            badness["dice"] = (1 - dice, 1 - settings.dice_enter, 1 - settings.dice_leave)
+        if flicker is not None and len(self._flickers) >= settings.at_least:
+            badness["flicker"] = (flicker, settings.flicker_enter, settings.flicker_leave)
+        if len(self._looks) >= settings.at_least:
+            for name, value in away.items():
+                badness[name] = (abs(value), settings.distance_enter, settings.distance_leave)
+        bad = {
             name
             for name, (value, enter, leave) in badness.items()
             if value > (leave if name in self._alarms else enter)
-        )
+        }
+        return frozenset(bad | (self._alarms - set(badness)))
 
 
 def _sorted(names: frozenset[str]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from edgeseg.errors import BadInputError
 from edgeseg.frames import Frame, resize_to_network
 from edgeseg.images import read_rgb
 from edgeseg.progress import Track, silent
+from edgeseg.specs import Crop
 from edgeseg.values import Part, Value
 
 DARK_LEVEL = 30
@@ -102,7 +103,7 @@ def statistics_of(measured: Iterable[ImageStatistics], height: int, width: int, 
 
 
 def statistics_of_folder(
-    data: Path, height: int, width: int, split: str = "train", track: Track = silent
+    data: Path, height: int, width: int, split: str = "train", track: Track = silent, crop: Crop | None = None
 ) -> TrainingStatistics:
     """Measure the pictures of a data set, as a network of that size sees them.
 
@@ -110,7 +111,7 @@ def statistics_of_folder(
         BadInputError: No such pictures, too few, or one that cannot be read.
     """
     paths = load_images(data, split)
-    measured = (image_statistics(resize_to_network(read_rgb(path), height, width)) for path in paths)
+    measured = (image_statistics(resize_to_network(read_rgb(path), height, width, crop)) for path in paths)
     return statistics_of(track(measured, "statistics", len(paths)), height, width, hash_files(paths))
 
 

@@ -91,7 +91,9 @@ class EventTracker:
 
 
 class EventLines:
-    """Events as JSON lines ``appeared`` and ``left``, thumbnails beside them. A `Writer` that takes private frames.
+    """Events as JSON lines: ``appeared`` and ``left``, thumbnails beside them; ``drift began`` and ``drift ended``.
+
+    A `Writer` that takes private frames.
 
     Args:
         path: FILE.jsonl; lines are added. Thumbnails go to the folder FILE.
@@ -105,9 +107,11 @@ class EventLines:
         self._lines = JsonLines(path)
         self._structure = structure
         self._tracker = EventTracker(rules)
+        self._alarms: frozenset[str] = frozenset()
 
     def write(self, presented: Presented) -> None:
-        """Write a line where something appeared or left."""
+        """Write a line where something appeared or left, or an alarm came or went."""
+        self._write_alarms(presented)
         appeared, left = self._tracker.see(presented)
         if left is not None:
             self._write_left(left)
@@ -122,6 +126,13 @@ class EventLines:
                 self._write_left(left)
         finally:
             self._lines.close()
+
+    def _write_alarms(self, presented: Presented) -> None:
+        before, self._alarms = self._alarms, frozenset(presented.alarms)
+        for event, alarms in (("drift began", self._alarms - before), ("drift ended", before - self._alarms)):
+            for alarm in sorted(alarms):
+                when = {"time": utc_text(presented.frame.arrived_ns), "frame": presented.frame.index}
+                self._lines.add({"event": event, "alarm": alarm, **when})
 
     def _write_left(self, seen: Sighting) -> None:
         self._lines.add(

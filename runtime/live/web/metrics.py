@@ -25,6 +25,16 @@ SPREADS = {
     "infer": "Inference.",
     "compose": "From taking a frame up to its presentation.",
 }
+DRIFT_COUNTERS = {
+    "checks": "Frames that were looked at again.",
+    "missed": "Frames that were due, but the reference was busy or not there.",
+    "reference_lost": "Frames that the reference gave no answer to.",
+    "reference_restarts": "Processes of the reference that were started again.",
+}
+DRIFT_FIGURES = {
+    "dice": "Pooled Dice of the engine's and the reference's newest masks.",
+    "flicker": "Mean of 1 - IoU of neighbouring masks, moved as the picture moved.",
+}
 QUANTILES = {"p50": "0.5", "p99": "0.99"}
 
 
@@ -54,6 +64,8 @@ class StatusCollector:
         fps.add_metric([], status.fps or 0.0)
         yield fps
         yield from self._sinks(core, status)
+        if status.drift is not None:
+            yield from self._drift(core, status.drift)
         labels = {"backend": status.backend, "precision": status.precision, "engine": status.engine}
         yield core.InfoMetricFamily("edgeseg_engine", "What segments.", value=labels)
 
@@ -65,6 +77,29 @@ class StatusCollector:
             if value is not None:
                 family.add_metric([quantile], value / 1e3)
         return family
+
+    @staticmethod
+    def _drift(core: Any, drift: dict[str, Any]) -> Iterator[Any]:
+        for figure, text in DRIFT_COUNTERS.items():
+            yield core.CounterMetricFamily(f"edgeseg_drift_{figure}", text, value=drift[figure])
+        for figure, text in DRIFT_FIGURES.items():
+            if drift[figure] is not None:
+                yield core.GaugeMetricFamily(f"edgeseg_drift_{figure}", text, value=drift[figure])
+        distance = core.GaugeMetricFamily(
+            "edgeseg_drift_distance",
+            "From the training pictures, in their standard deviations, signed.",
+            labels=["statistic"],
+        )
+        for name, value in drift["distances"].items():
+            distance.add_metric([name], value)
+        alarm = core.GaugeMetricFamily("edgeseg_drift_alarm", "1 for each alarm that is up.", labels=["alarm"])
+        for name in drift["alarms"]:
+            alarm.add_metric([name], 1.0)
+        state = core.GaugeMetricFamily("edgeseg_drift_reference_up", "Whether the reference answers.")
+        state.add_metric([], float(drift["reference_state"] in ("ready", "live")))
+        fallen = core.GaugeMetricFamily("edgeseg_drift_fallen_back", "Whether the reference runs as the engine.")
+        fallen.add_metric([], float(drift["fall_back"] == "done"))
+        yield from (distance, alarm, state, fallen)
 
     @staticmethod
     def _sinks(core: Any, status: LiveStatus) -> Iterator[Any]:

@@ -40,7 +40,6 @@ def checked(watch: DriftWatch, count: int, live: np.ndarray = FULL, look: ImageS
 def test_agreement_raises_nothing() -> None:
     state = checked(DriftWatch(training(), SETTINGS), 30)[-1]
     assert state.alarms == () and state.dice == 1 and not state.fall_back
-    assert state.metrics()["drift_dice"] == 1 and state.metrics()["drift_fall_back"] == 0
 
 
 def test_an_engine_that_disagrees_falls_back_and_returns_once() -> None:
@@ -91,8 +90,21 @@ def test_flicker_alarms() -> None:
     assert [watch.check(FULL, FULL, LOOK, 0.8) for _ in range(6)][-1].alarms == ("flicker",)
 
 
-def test_every_nth_frame_is_wanted() -> None:
-    assert [index for index in range(151) if DriftWatch().wants(index)] == [0, 50, 100, 150]
+def test_without_the_references_word_its_alarm_stays_and_pictures_are_judged_all_the_same() -> None:
+    watch = DriftWatch(training(), SETTINGS)
+    checked(watch, 6, EMPTY)
+    strange = LOOK.model_copy(update={"brightness": 190})
+    state = [watch.check(FULL, None, strange, None) for _ in range(10)][-1]
+    assert state.alarms == ("brightness", "dice") and state.dice == 0
+    after = watch.forget_masks(state)
+    assert (after.alarms, after.dice, after.flicker, after.distances) == (("brightness",), None, None, state.distances)
+    assert watch.check(FULL, None, strange, None).alarms == ("brightness",)
+
+
+def test_another_class_on_the_same_pixels_is_no_agreement() -> None:
+    one, two = np.full((8, 10), 1, np.uint8), np.full((8, 10), 2, np.uint8)
+    two[:4] = 1
+    assert DriftWatch(None, SETTINGS).check(one, two, LOOK, 0).dice == pytest.approx(2 * 40 / 160)
 
 
 @given(st.tuples(st.integers(40, 255), st.integers(0, 255), st.integers(0, 255)))

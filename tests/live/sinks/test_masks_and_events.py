@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +135,17 @@ def test_sinks_by_name(tmp_path: Path, showing: Any) -> None:
         assert (sink.counts().written, sink.counts().state) == (5, "closed")
     assert len(lines_of(tmp_path / "m.jsonl")) == len(list((tmp_path / "m").glob("*.png"))) == 5
     assert lines_of(tmp_path / "e.jsonl") == []
+
+
+def test_alarms_of_the_drift_watch_are_events_where_they_begin_and_end(tmp_path: Path, showing: Any) -> None:
+    writer = EventLines(tmp_path / "events.jsonl", "polyp")
+    for index, alarms in enumerate([(), ("dice",), ("dice", "hue"), ("hue",), ()]):
+        writer.write(replace(showing(index), alarms=alarms))
+    writer.close()
+    found = [(line["event"], line["alarm"], line["frame"]) for line in lines_of(tmp_path / "events.jsonl")]
+    assert found == [
+        ("drift began", "dice", 1),
+        ("drift began", "hue", 2),
+        ("drift ended", "dice", 3),
+        ("drift ended", "hue", 4),
+    ]

@@ -1,0 +1,47 @@
+"""The two ends of a live stream, as the stream sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from edgeseg.runtime.live.frames import LiveFrame
+from edgeseg.runtime.live.presenter import Offered
+
+
+class Frames(Protocol):
+    """A source of frames; see `edgeseg.runtime.live.sources`."""
+
+    @property
+    def name(self) -> str:
+        """What it is, without secrets."""
+        ...
+
+    def frames(self) -> Iterator[LiveFrame]:
+        """Frames as they come; the end is the end of the stream."""
+        ...
+
+    def status(self) -> Any:
+        """A frozen dataclass."""
+        ...
+
+    def close(self) -> None:
+        """End `frames`, from any thread."""
+        ...
+
+
+class Sink(Offered, Protocol):
+    """Where presented frames go; see `edgeseg.runtime.live.sinks`."""
+
+    @property
+    def name(self) -> str:
+        """What it is."""
+        ...
+
+    def counts(self) -> Any:
+        """A frozen dataclass."""
+        ...
+
+    def close(self, deadline_s: float) -> None:
+        """Write what waits and make files whole, within the time."""
+        ...
