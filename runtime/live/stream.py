@@ -288,6 +288,8 @@ class LiveStream:
                 self._on_change(change)
 
     def _complaints(self) -> Iterator[str]:
+        if fault := self._presenter.fault:
+            yield fault
         for sink in self._sinks:
             state = getattr(sink.counts(), "state", "ok")
             if state not in ("ok", "closed"):

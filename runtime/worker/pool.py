@@ -109,7 +109,7 @@ class EnginePool:
         """
         until_s = time.monotonic() + timeout_s
         while not self.is_ready:
-            if self.is_down:
+            if all(session.state in ("resting", "down", "closed") for session in self._sessions):
                 raise self.failure or EngineDownError("the engine's processes ended before one was ready")
             if time.monotonic() >= until_s:
                 raise EngineDownError(f"the engine was not ready within {timeout_s} s", next_command="edgeseg doctor")
