@@ -58,8 +58,11 @@ def kill_at_random(run: Running, times: int, seed: int = 7) -> None:
 
 
 @pytest.mark.parametrize("times", [3, pytest.param(50, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
-def test_processes_killed_at_random_cost_two_frames_of_mask_at_most(play: Play, times: int) -> None:
-    run = play(SLOW_CAMERA)
+def test_processes_killed_at_random_cost_two_frames_of_mask_at_most(
+    play: Play, times: int, engines: Any, tiny_onnx: Path
+) -> None:
+    """Each frame is half its period with the engine, so that half of the kills hit one under way."""
+    run = play(SLOW_CAMERA, factory=functools.partial(engines.open_slow, tiny_onnx, 0.05))
     run.until_masks()
     kill_at_random(run, times)
     status = run.end()
