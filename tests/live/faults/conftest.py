@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 
-from edgeseg.runtime.live.assembly import PresenterOptions
 from edgeseg.runtime.live.drawing import draw_live
 from edgeseg.runtime.live.frames import Presented, State
 from edgeseg.runtime.live.opening import open_pool
+from edgeseg.runtime.live.presenter import PresenterOptions
 from edgeseg.runtime.live.sources.contract import SourceOptions
 from edgeseg.runtime.live.sources.opening import open_live_source
 from edgeseg.runtime.live.states import StateChange
@@ -36,9 +36,9 @@ PATIENCE_S = 120.0
 _COMMAND = "import sys; from edgeseg.cli import main; sys.argv[0] = 'edgeseg'; main()"
 
 
-def until(condition: Callable[[], bool], what: object = "") -> None:
+def until(condition: Callable[[], bool], what: object = "", patience_s: float = PATIENCE_S) -> None:
     """Wait for what another thread or process does."""
-    end_s = time.monotonic() + PATIENCE_S
+    end_s = time.monotonic() + patience_s
     while not condition():
         assert time.monotonic() < end_s, f"waited in vain {what}"
         time.sleep(0.005)
@@ -130,7 +130,13 @@ class Running:
         self.changes: list[StateChange] = []
         self.source, self.pool = source, pool
         self.stream = LiveStream(
-            source, pool, [*sinks, self.sink], more.pop("draw", draw_live), options, on_change=self.changes.append, **more
+            source,
+            pool,
+            [*sinks, self.sink],
+            more.pop("draw", draw_live),
+            options,
+            on_change=self.changes.append,
+            **more,
         )
         self.status: LiveStatus | None = None
         self.error: BaseException | None = None
@@ -146,8 +152,9 @@ class Running:
         """All states and reasons."""
         return "\n".join(f"{change.state}: {change.reason}" for change in self.changes)
 
-    def until(self, condition: Callable[[], bool]) -> None:
-        until(lambda: condition() or not self.thread.is_alive(), (len(self.shown), self.said))
+    def until(self, condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
+        """Wait for what the stream is to do."""
+        until(lambda: condition() or not self.thread.is_alive(), (self.source.name, self.stream.state), patience_s)
         assert condition(), (self.error, self.said)
 
     def until_masks(self, count: int = 3) -> None:
@@ -269,5 +276,3 @@ def command(tmp_path: Path, tiny_onnx: Path) -> Iterator[Callable[..., Command]]
         if started.process.poll() is None:
             os.killpg(started.process.pid, signal.SIGKILL)
             started.process.wait()
-
-

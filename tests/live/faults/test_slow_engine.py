@@ -36,7 +36,7 @@ def test_an_engine_of_a_fifth_of_the_rate(
     warm = min(frames // 4, 1500)
     run.until(lambda: len(run.shown) >= warm)
     before_kib, before_files = resident_kib(), descriptors()
-    run.until(lambda: len(run.shown) >= frames)
+    run.until(lambda: len(run.shown) >= frames, patience_s=3 * frames / rate)
     after_kib, after_files = resident_kib(), descriptors()
     status = run.end()
     shown = run.shown[warm:]
