@@ -1,4 +1,4 @@
-"""The real parts: ONNX Runtime in worker processes, decoders, the command as a process of its own; and what they showed."""
+"""The real parts: ONNX Runtime in worker processes, decoders, the command as a process; and what they showed."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def resident_kib(pid: int | str = "self") -> int:
 
 def descriptors(pid: int | str = "self") -> int:
     """Open files of a process."""
-    return len(os.listdir(f"/proc/{pid}/fd"))
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
 
 
 def children(pid: int) -> list[int]:

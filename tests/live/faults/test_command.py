@@ -1,4 +1,4 @@
-"""`edgeseg run` as a process: ended by signals it leaves whole files, no process and the exit code that shells expect."""
+"""`edgeseg run` as a process: ended by signals it leaves whole files, no process and the exit code of a shell."""
 
 from __future__ import annotations
 

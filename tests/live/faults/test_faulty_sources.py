@@ -48,7 +48,7 @@ def test_a_server_that_dies_and_returns_is_one_recording_with_a_gap(
     run.until_masks(10)
     status = run.end()
     shown = run.shown
-    assert [frame.index for frame in shown] == list(range(len(shown)))
+    assert len(shown) + status.skipped == shown[-1].index + 1, "every frame is shown, or counted as not shown"
     assert all(earlier.pts < later.pts for earlier, later in itertools.pairwise(shown))
     assert status.restarts == status.lost == 0, "the engine is not concerned"
     assert status.source_status is not None and status.source_status["reconnects"] == 1

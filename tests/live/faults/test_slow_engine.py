@@ -46,7 +46,8 @@ def test_an_engine_of_a_fifth_of_the_rate(
     masks = {frame.mask_index for frame in shown} - {None}
     print(
         f"{len(shown)} frames, {len(masks)} masks shown on {len(mask_ages_ms)} of them; resident memory "
-        f"{before_kib} to {after_kib} KiB ({100 * (after_kib / before_kib - 1):+.2f} %), files {before_files} to {after_files}"
+        f"{before_kib} to {after_kib} KiB ({100 * (after_kib / before_kib - 1):+.2f} %), "
+        f"files {before_files} to {after_files}"
     )
     assert picture_p99_ms <= PERIODS * period_ms
     assert len(masks) >= len(shown) / 5 / 3, "masks are shown"

@@ -31,8 +31,8 @@ def whole(shown: list[Shown]) -> bool:
 def gaps(shown: list[Shown]) -> dict[str, int]:
     """The longest runs of frames that, from the first mask on, went without.
 
-    ``bare``: shown without any mask, the older masks' age limit as it is by default. ``unseen``: no mask was made of the
-    frame itself and shown. ``pass_through``: shown in that state.
+    ``bare``: shown without any mask, the age limit of older masks being the stream's own. ``unseen``: no mask was made
+    of the frame itself and shown. ``pass_through``: shown in that state.
     """
     first = next(position for position, frame in enumerate(shown) if frame.mask_index is not None)
     frames = shown[first:]
