@@ -7,7 +7,6 @@ own mask; a frame whose mask is not there by then goes out as it is.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import deque
@@ -23,7 +22,6 @@ from edgeseg.runtime.live.slot import NewestSlot
 from edgeseg.runtime.live.states import StateChange
 from edgeseg.runtime.stream.picture import Picture
 
-logger = logging.getLogger(__name__)
 ASSUMED_PERIOD_MS = 40.0
 """Until two frames have come: 25 frames a second."""
 PERIODS = 2.0
@@ -198,7 +196,7 @@ class Presenter:
 
     def _present(self, frame: LiveFrame) -> None:
         started_ns = time.monotonic_ns()
-        self.fault, former_fault = "", self.fault
+        self.fault = ""
         gate = self._gate_reason(frame)
         mask = self._mask_for(frame, started_ns)
         self._note_mask(mask, gate, started_ns)
@@ -224,8 +222,6 @@ class Presenter:
                 sink.offer(presented)
             except Exception as error:
                 self._note_fault("a sink fails", error)
-        if self.fault and self.fault != former_fault:
-            logger.error("frame %d is shown all the same: %s", frame.index, self.fault)
         self._count(presented, started_ns)
 
     def _gate_reason(self, frame: LiveFrame) -> str | None:

@@ -152,4 +152,6 @@ class EnginePool:
 
     def _sort(self) -> None:
         """Those that are ready first, otherwise as they are: a process that came back becomes the spare."""
-        self._sessions.sort(key=lambda session: session.state != "ready")
+        self._sessions = sorted(
+            self._sessions, key=lambda session: session.state != "ready"
+        )  # others may be reading it

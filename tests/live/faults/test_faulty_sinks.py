@@ -108,7 +108,7 @@ def test_a_peer_that_takes_nothing_and_its_end(play: Play, monkeypatch: pytest.M
         status = run.end()
         assert time.monotonic() - started_s < 30.0, "the end does not wait for the peer"
     assert [frame.index for frame in run.shown] == list(range(len(run.shown)))
-    blocked_counts, record_counts = status.sinks
+    blocked_counts, record_counts = status.sinks[:2]
     assert blocked_counts["dropped"] > 0 and blocked_counts["state"] == "failed"
     assert record_counts["dropped"] == record_counts["failures"] == 0
     assert frames_of(out) == record_counts["written"] == status.frames
@@ -128,7 +128,7 @@ def test_a_clock_that_is_set_changes_no_frame(play: Play, monkeypatch: pytest.Mo
     assert [frame.index for frame in run.shown] == list(range(40))
     assert all(0.0 <= frame.picture_age_ms < 20_000.0 for frame in run.shown)
     assert all(frame.mask_age_ms is None or 0.0 <= frame.mask_age_ms < 20_000.0 for frame in run.shown)
-    assert all(sink["failures"] == 0 for sink in status.sinks)
+    assert all(sink["failures"] == 0 for sink in status.sinks[:3])
     with av.open(str(names[0])) as container:
         pts = [frame.pts for frame in container.decode(video=0)]
     assert len(pts) == 40 and len({later - earlier for earlier, later in itertools.pairwise(pts)}) == 1
