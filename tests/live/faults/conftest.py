@@ -126,7 +126,7 @@ class Running:
     """A live stream in a thread, and what it showed."""
 
     def __init__(self, source: Any, pool: EnginePool, sinks: Sequence[Any], options: LiveOptions, more: Any) -> None:
-        self.sink = NotingSink()
+        self.sink: Any = more.pop("noting", None) or NotingSink()
         self.changes: list[StateChange] = []
         self.source, self.pool = source, pool
         self.stream = LiveStream(
@@ -145,7 +145,8 @@ class Running:
 
     @property
     def shown(self) -> list[Shown]:
-        return self.sink.shown
+        shown: list[Shown] = self.sink.shown
+        return shown
 
     @property
     def said(self) -> str:

@@ -39,7 +39,7 @@ def clip(path: Path, videos: Any) -> Path:
 def test_memory_and_open_files_do_not_grow(
     command: Start, tmp_path: Path, videos: Any, frames: int, warm: int, growth: float
 ) -> None:
-    """The masks' lines tell how far it is; in the middle of the long form a worker dies as well."""
+    """The masks' lines tell how far it is."""
     masks = tmp_path / "masks.jsonl"
     source = clip(tmp_path / "clip.mp4", videos)
     run = command(
@@ -62,8 +62,8 @@ def test_memory_and_open_files_do_not_grow(
     code, status = run.end()
     print(
         f"{frames} frames, {status['skipped']} not shown; resident memory from frame {warm} on: {before_kib} to "
-        f"{after_kib} KiB ({100 * (after_kib / before_kib - 1):+.2f} %), workers at most {100 * max(grown.values()):+.2f} %; "
-        f"open files {before_files} to {after_files}"
+        f"{after_kib} KiB ({100 * (after_kib / before_kib - 1):+.2f} %), "
+        f"workers at most {100 * max(grown.values()):+.2f} %; open files {before_files} to {after_files}"
     )
     assert code == 0
     assert status["frames"] + status["skipped"] == frames
