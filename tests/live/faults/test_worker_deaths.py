@@ -67,9 +67,9 @@ def test_a_process_killed_at_random_costs_the_frame_that_it_had(
     play: Play, times: int, engines: Any, tiny_onnx: Path
 ) -> None:
     """In synchronous mode each frame waits for its own mask, so that a busy machine's delays make no gap."""
-    factory = functools.partial(engines.open_slow, tiny_onnx, 0.02)  # half a period: half of the kills hit a frame
-    options = LiveOptions(PresenterOptions(sync_ms=1000.0))
-    run = play("synthetic:160x120@25", factory=factory, options=options)
+    factory = functools.partial(engines.open_slow, tiny_onnx, 0.05)  # half a period: half of the kills hit a frame
+    options = LiveOptions(PresenterOptions(sync_ms=2500.0))
+    run = play(SLOW_CAMERA, factory=factory, options=options)
     run.until_masks()
     kill_at_random(run, times)
     status = run.end()
@@ -77,7 +77,7 @@ def test_a_process_killed_at_random_costs_the_frame_that_it_had(
     assert status.restarts == times
     own = [frame.mask_index == frame.index for frame in run.shown]
     begun = own.index(True)
-    bare = [not answer for answer in own[begun:-25]]  # the end does not wait
+    bare = [not answer for answer in own[begun:-30]]  # the end does not wait
     found = gaps(run.shown)
     print(
         f"{times} kills, {status.frames} frames: {status.lost} lost with an engine, {sum(bare)} without their mask,",
