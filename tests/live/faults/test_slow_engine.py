@@ -71,7 +71,7 @@ def test_an_engine_of_a_fifth_of_the_rate(
     assert (np.diff(numbers) == 1).all() or status.skipped
     masks = len(np.unique(mask_numbers[~np.isnan(mask_numbers)]))
     print(
-        f"{len(numbers)} frames, {status.skipped} not shown, {masks} masks on {(~np.isnan(mask_ages_ms)).sum()} of them; "
+        f"{len(numbers)} frames, {status.skipped} not shown, {masks} masks shown; "
         f"resident memory {before_kib} to {after_kib} KiB ({100 * (after_kib / before_kib - 1):+.2f} %), "
         f"files {before_files} to {after_files}"
     )
