@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from edgeseg.runtime.live.frames import LiveMask, OverlayMode
-from edgeseg.runtime.stream.overlay import draw
+from edgeseg.runtime.live.states import StateChange
+from edgeseg.runtime.stream.overlay import caption, draw
 from edgeseg.runtime.stream.picture import Picture
+
+if TYPE_CHECKING:
+    from edgeseg.runtime.live.presenter import PresenterOptions
 
 
 def draw_live(picture: Picture, mask: LiveMask | None, lines: Sequence[str], mode: OverlayMode) -> Picture:
@@ -14,3 +19,37 @@ def draw_live(picture: Picture, mask: LiveMask | None, lines: Sequence[str], mod
     if mask is None or mode == "off":
         return draw(picture, None, lines)
     return draw(picture, mask.mask, lines, mode, mask.probability if mode == "heat" else None)
+
+
+def caption_lines(
+    mask: LiveMask | None,
+    change: StateChange,
+    gate: str | None,
+    options: PresenterOptions,
+    mode: OverlayMode,
+    now_ns: int,
+    engine: str,
+) -> tuple[str, ...]:
+    """What stands on the picture: what is marked, or plainly that nothing is and why.
+
+    Args:
+        mask: What is shown.
+        change: The state.
+        gate: Why nothing may be shown.
+        options: What is shown, and when.
+        mode: What is drawn.
+        now_ns: Of the monotonic clock.
+        engine: Backend and precision.
+    """
+    state = change.state if not change.reason else f"{change.state}: {change.reason}"
+    if options.sync_ms is not None:
+        state += f", picture delayed {options.sync_ms:.0f} ms"
+    if gate is not None:
+        return f"no overlay: {gate}", state
+    if mode == "off":
+        return "overlay off", state
+    if mask is None:
+        return "NO OVERLAY", state
+    age_ms = (now_ns - mask.arrived_ns) / 1e6
+    state += f", mask {age_ms:.0f} ms old" if options.sync_ms is None else ""
+    return caption(options.structure, mask.area_fraction, mask.confidence, engine, mask.infer_ms, state)

@@ -16,8 +16,8 @@ from edgeseg.runtime.worker.pool import EnginePool, PoolOptions
 from edgeseg.runtime.worker.restarts import RestartLimit
 from edgeseg.runtime.worker.supervisor import SupervisorOptions
 
-RESTARTS = RestartLimit(restarts=20, window_s=600.0)
-"""Of each process."""
+RESTARTS = RestartLimit(restarts=20, window_s=120.0, is_final=False)
+"""Of each process. Past that it rests: an engine whose GPU was away for an hour comes back without a person."""
 ANSWER_DEADLINE_S = 2.0
 """A frame that takes longer has hung its process; beside video nobody waits longer for a mask."""
 REFERENCE_RESTARTS = RestartLimit(restarts=5, window_s=600.0)

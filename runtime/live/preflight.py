@@ -13,8 +13,10 @@ from edgeseg.errors import UsageError
 from edgeseg.files import UnwritableError, check_writable
 from edgeseg.frames import Frame
 from edgeseg.progress import Say
+from edgeseg.runtime.live.drawing import draw_live
 from edgeseg.runtime.live.settings import LiveSettings
 from edgeseg.runtime.outcomes import Segmented
+from edgeseg.runtime.stream.picture import Picture
 from edgeseg.runtime.worker.pool import EnginePool
 
 MIN_FREE_BYTES = 256 * 2**20
@@ -54,7 +56,7 @@ def check_outputs(settings: LiveSettings) -> None:
 
 
 def warm_up(pool: EnginePool, say: Say) -> float:
-    """Wait for the engine and time it on a few frames.
+    """Wait for the engine and time it on a few frames; what the first drawing sets up is set up beside it.
 
     Returns:
         The slowest inference but the first, in milliseconds.
@@ -63,6 +65,7 @@ def warm_up(pool: EnginePool, say: Say) -> float:
         EdgesegError: It does not come up or does not answer.
     """
     started_s = time.monotonic()
+    draw_live(Picture.of_bgr(np.zeros((64, 64, 3), np.uint8)).planar(), None, ("edgeseg",), "contour")
     pool.wait_ready(READY_S)
     model = pool.info.model
     frame = np.zeros((model.height, model.width, 3), np.uint8)

@@ -14,18 +14,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from edgeseg.runtime.live.drawing import caption_lines
 from edgeseg.runtime.live.frames import LiveFrame, LiveMask, OverlayMode, Presented
 from edgeseg.runtime.live.masks import MaskBoard
 from edgeseg.runtime.live.meters import Rate, RecentShare, RollingPercentiles
 from edgeseg.runtime.live.slot import NewestSlot
 from edgeseg.runtime.live.states import StateChange
-from edgeseg.runtime.stream.overlay import caption
 from edgeseg.runtime.stream.picture import Picture
 
 ASSUMED_PERIOD_MS = 40.0
 """Until two frames have come: 25 frames a second."""
 PERIODS = 2.0
 """Frame periods that a picture, and a mask beyond its inference, may take."""
+UNJUDGED = "not judged"
+"""The gate's word where the gate itself fails."""
 _STEP_S = 0.1
 BACKLOG_S = 1.0
 """A presenter that has not caught up for so long leaves out all frames but the newest: a hitch is made good, a lag is
@@ -111,6 +113,8 @@ class Presenter:
         self.alarms: tuple[str, ...] = ()
         """Of the drift watch."""
         self.failure: BaseException | None = None
+        self.fault = ""
+        """What went wrong with the newest frame beside its picture, which is shown all the same."""
         self.newest: Presented | None = None
         """What is shown now."""
         self.arrivals, self.presentations = Rate(), Rate()
@@ -196,14 +200,17 @@ class Presenter:
 
     def _present(self, frame: LiveFrame) -> None:
         started_ns = time.monotonic_ns()
-        gate = self._gate.reason(frame) if self._gate is not None else None
+        self.fault = ""
+        gate = self._gate_reason(frame)
         mask = self._mask_for(frame, started_ns)
         self._note_mask(mask, gate, started_ns)
         if gate is not None:
             mask = None
         change = self._state()
         lines = caption_lines(mask, change, gate, self._options, self.mode, started_ns, self.engine)
-        overlay = self._draw(frame.picture, mask, lines, self.mode)
+        overlay = self._overlay(frame, mask, lines)
+        if overlay is None:
+            overlay, mask = frame.picture, None
         presented = Presented(
             frame,
             time.monotonic_ns(),
@@ -217,8 +224,29 @@ class Presenter:
         )
         self.newest = presented
         for sink in self._sinks:
-            sink.offer(presented)
+            try:
+                sink.offer(presented)
+            except Exception as error:
+                self._note_fault("a sink fails", error)
         self._count(presented, started_ns)
+
+    def _gate_reason(self, frame: LiveFrame) -> str | None:
+        """A frame that cannot be judged is shown without a mask, and is as private as the gate can make it."""
+        try:
+            return self._gate.reason(frame) if self._gate is not None else None
+        except Exception as error:
+            self._note_fault(UNJUDGED, error)
+            return UNJUDGED
+
+    def _overlay(self, frame: LiveFrame, mask: LiveMask | None, lines: Sequence[str]) -> Picture | None:
+        try:
+            return self._draw(frame.picture, mask, lines, self.mode)
+        except Exception as error:
+            self._note_fault("the overlay cannot be drawn", error)
+            return None
+
+    def _note_fault(self, what: str, error: Exception) -> None:
+        self.fault = f"{what} ({type(error).__name__}: {error})"
 
     def _mask_for(self, frame: LiveFrame, now_ns: int) -> LiveMask | None:
         if self._options.sync_ms is not None:
@@ -249,37 +277,3 @@ class Presenter:
         late = presented.picture_age_ms > self.deadline_ms
         self.late.add(late)
         self.deadline_misses += late
-
-
-def caption_lines(
-    mask: LiveMask | None,
-    change: StateChange,
-    gate: str | None,
-    options: PresenterOptions,
-    mode: OverlayMode,
-    now_ns: int,
-    engine: str,
-) -> tuple[str, ...]:
-    """What stands on the picture: what is marked, or plainly that nothing is and why.
-
-    Args:
-        mask: What is shown.
-        change: The state.
-        gate: Why nothing may be shown.
-        options: What is shown, and when.
-        mode: What is drawn.
-        now_ns: Of the monotonic clock.
-        engine: Backend and precision.
-    """
-    state = change.state if not change.reason else f"{change.state}: {change.reason}"
-    if options.sync_ms is not None:
-        state += f", picture delayed {options.sync_ms:.0f} ms"
-    if gate is not None:
-        return f"no overlay: {gate}", state
-    if mode == "off":
-        return "overlay off", state
-    if mask is None:
-        return "NO OVERLAY", state
-    age_ms = (now_ns - mask.arrived_ns) / 1e6
-    state += f", mask {age_ms:.0f} ms old" if options.sync_ms is None else ""
-    return caption(options.structure, mask.area_fraction, mask.confidence, engine, mask.infer_ms, state)

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import cv2
 
+from edgeseg.errors import EdgesegError
 from edgeseg.frames import Frame, Mask, Probability, confidence_of
 from edgeseg.runtime.live.frames import LiveFrame, LiveMask
 from edgeseg.runtime.live.masks import MaskBoard
@@ -140,7 +141,11 @@ class Segmenter:
             newest = self._frames.take()
             if newest is None:
                 break
-            self._submit(newest)
+            try:
+                self._submit(newest)
+            except EdgesegError as error:  # this frame does not fit; the next may
+                self.lost += 1
+                logger.warning("frame %d is lost: %s", newest.index, error)
         if self._frames.closed and not self._under_way:
             self._stop.wait(_STEP_S)
 

@@ -7,6 +7,7 @@ with its source, on request, or when the presenter itself fails, for then nothin
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -27,6 +28,7 @@ from edgeseg.runtime.live.states import Signs, StateChange, StateKeeper, StateLi
 from edgeseg.runtime.live.status import LiveStatus
 from edgeseg.runtime.worker.pool import EnginePool
 
+logger = logging.getLogger(__name__)
 _WATCH_S = 0.1
 _STUCK_S = 5.0
 _END_S = 5.0
@@ -108,6 +110,7 @@ class LiveStream:
         self._end = threading.Event()
         self._source_failure: BaseException | None = None
         self._last_arrival_ns = self._started_ns
+        self._complained: tuple[str, ...] = ()
 
     @property
     def newest(self) -> Presented | None:
@@ -248,7 +251,7 @@ class LiveStream:
             without_mask_ms=presenter.maskless_ms,
             late_share=presenter.late.share(0.0),
             mask_share=presenter.with_mask.share(1.0),
-            complaints=tuple(self._complaints()),
+            complaints=self._new_complaints(),
             stopped=stopped,
         )
         change = self._keeper.update(signs, now_ns)
@@ -257,7 +260,18 @@ class LiveStream:
             if self._on_change is not None:
                 self._on_change(change)
 
+    def _new_complaints(self) -> tuple[str, ...]:
+        """All complaints; one that was not there the last time is logged, whatever the state is called."""
+        complaints = tuple(self._complaints())
+        for complaint in complaints:
+            if complaint not in self._complained:
+                logger.warning("%s", complaint)
+        self._complained = complaints
+        return complaints
+
     def _complaints(self) -> Iterator[str]:
+        if fault := self._presenter.fault:
+            yield fault
         for sink in self._sinks:
             state = getattr(sink.counts(), "state", "ok")
             if state not in ("ok", "closed"):

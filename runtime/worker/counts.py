@@ -7,8 +7,9 @@ from typing import Literal
 
 from edgeseg.runtime.outcomes import Loss
 
-WorkerState = Literal["starting", "ready", "ending", "down", "closed"]
-"""Loading; taking frames; killed but not yet reaped; given up; closed."""
+WorkerState = Literal["starting", "ready", "ending", "resting", "down", "closed"]
+"""Loading; taking frames; killed but not yet reaped; dead until the limit of restarts lets it start again; given up;
+closed."""
 
 
 @dataclass

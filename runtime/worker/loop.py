@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import NoReturn
 
 from edgeseg.errors import EdgesegError
@@ -25,6 +26,8 @@ from edgeseg.runtime.worker.ring import FrameRing, RingLayout
 
 SessionFactory = Callable[[], Session]
 """Opens the session inside the worker. It is pickled: a function of a module, its arguments small (a path)."""
+DIE_FIRST = 500
+"""Added to the score by which the kernel chooses whom to kill: half of all memory."""
 
 
 def run_worker(factory: SessionFactory, ring_name: str, layout: RingLayout, connection: Connection) -> None:
@@ -37,6 +40,7 @@ def run_worker(factory: SessionFactory, ring_name: str, layout: RingLayout, conn
         connection: To the parent.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's: it then closes the connection
+    _die_first()
     ring = FrameRing.attach(ring_name, layout)
     try:
         session = factory()
@@ -46,6 +50,12 @@ def run_worker(factory: SessionFactory, ring_name: str, layout: RingLayout, conn
     except BaseException as error:
         _end(error, connection)
     ring.close()
+
+
+def _die_first(path: Path = Path("/proc/self/oom_score_adj")) -> None:
+    """Where memory runs out, Linux is to kill this process and not the one that shows the picture (proc(5))."""
+    with contextlib.suppress(OSError, ValueError):
+        path.write_text(str(min(1000, int(path.read_text()) + DIE_FIRST)))
 
 
 class _Worker:

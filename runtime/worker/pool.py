@@ -109,7 +109,7 @@ class EnginePool:
         """
         until_s = time.monotonic() + timeout_s
         while not self.is_ready:
-            if self.is_down:
+            if all(session.state in ("resting", "down", "closed") for session in self._sessions):
                 raise self.failure or EngineDownError("the engine's processes ended before one was ready")
             if time.monotonic() >= until_s:
                 raise EngineDownError(f"the engine was not ready within {timeout_s} s", next_command="edgeseg doctor")
@@ -152,4 +152,6 @@ class EnginePool:
 
     def _sort(self) -> None:
         """Those that are ready first, otherwise as they are: a process that came back becomes the spare."""
-        self._sessions.sort(key=lambda session: session.state != "ready")
+        self._sessions = sorted(
+            self._sessions, key=lambda session: session.state != "ready"
+        )  # others may be reading it

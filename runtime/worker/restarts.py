@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class RestartLimit:
-    """At most so many restarts in so long a time; past that the worker stays down."""
+    """At most so many restarts in so long a time."""
 
     restarts: int = 5
     window_s: float = 600.0
+    is_final: bool = True
+    """Past it the worker stays down; otherwise it rests until the window lets it start again."""
 
 
 class RestartBudget:

@@ -114,12 +114,12 @@ class SupervisedSession:
 
     @property
     def worker_pid(self) -> int | None:
-        """Of the newest worker."""
-        return self._worker.pid
+        """Of the worker; None where there is none."""
+        return None if self._state in ("resting", "down", "closed") else self._worker.pid
 
     def waitables(self) -> list[Any]:
         """What becomes readable when the worker has said something or ended; nothing where neither will be."""
-        return [] if self._state in ("down", "closed") else self._worker.waitables()
+        return [] if self._state in ("resting", "down", "closed") else self._worker.waitables()
 
     def advance(self) -> None:
         """Hear the worker and watch its deadline, without waiting."""
@@ -207,7 +207,9 @@ class SupervisedSession:
 
     def _advance(self, timeout_s: float) -> None:
         """One step: hear the worker, watch its deadline, reap and replace it when it is dead."""
-        if self._state in ("down", "closed"):
+        if self._state == "resting":
+            self._start_again()
+        if self._state in ("resting", "down", "closed"):
             return
         for message in self._worker.receive(max(0.0, min(timeout_s, self._left_s()))):
             self._take(message)
@@ -265,15 +267,19 @@ class SupervisedSession:
             self.counts.device_losses += 1
         else:
             self.counts.deaths += 1
+        self._start_again()
+
+    def _start_again(self) -> None:
+        without: WorkerState = "down" if self._hopeless or self._options.restarts.is_final else "resting"
         if self._hopeless or not self._budget.take(time.monotonic()):
-            self._state = "down"
+            self._state = without
             return
         self.counts.restarts += 1
         try:
             self._worker = self._spawn()
         except OSError as error:  # no process can be had; the picture goes on without one
             self.failure = EdgesegError("the engine's process cannot be started again", found=error)
-            self._state = "down"
+            self._state = without
 
     def _check_room(self, height: int, width: int) -> None:
         if 3 * height * width > self._options.frame_bytes:

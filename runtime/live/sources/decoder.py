@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -74,6 +75,19 @@ def facts_of(stream: Any, threads: str) -> VideoFacts:
     rate = Fraction(rates[0]).limit_denominator(10_000) if rates else FALLBACK_RATE
     aspect = stream.sample_aspect_ratio or Fraction(1)
     return VideoFacts(stream.codec_context, stream.time_base or 1 / rate, rate, aspect)
+
+
+def packets_of(container: Any, stream: Any) -> Iterator[Any]:
+    """The packets of one stream as they are read.
+
+    A damaged table of contents can add streams in the middle; PyAV fails at their packets, which are left out here.
+    """
+    while True:
+        try:
+            yield from container.demux(stream)
+            return
+        except IndexError:
+            continue
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from edgeseg.errors import BadInputError
 from edgeseg.images import read_rgb
 from edgeseg.optional import require
 from edgeseg.runtime.live.sources.contract import SourceOptions
-from edgeseg.runtime.live.sources.decoder import ArrivedPacket, Decoded, PacketDecoder, facts_of
+from edgeseg.runtime.live.sources.decoder import ArrivedPacket, Decoded, PacketDecoder, facts_of, packets_of
 from edgeseg.runtime.live.sources.paced import FeedFrame
 from edgeseg.runtime.stream.picture import Picture
 from edgeseg.runtime.stream.sources import IMAGES_FPS, ClipTiming
@@ -127,7 +127,7 @@ def _picture(rgb: Any) -> Picture:
 
 def _readable(container: Any, stream: Any) -> Iterator[Any]:
     """The packets up to where the file ends or breaks off."""
-    packets = container.demux(stream)
+    packets = packets_of(container, stream)
     while True:
         try:
             packet = next(packets)

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from edgeseg.runtime.live.sources.decoder import ArrivedPacket, VideoFacts, facts_of
+from edgeseg.runtime.live.sources.decoder import ArrivedPacket, VideoFacts, facts_of, packets_of
 from edgeseg.runtime.live.sources.faults import SourceFault, fault_of
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class PacketReader:
             raise SourceFault("no decoder for the stream's codec", is_permanent=True)
         self._heard_ns = time.monotonic_ns()
         self.facts = facts_of(stream, "SLICE")
-        for packet in container.demux(stream):
+        for packet in packets_of(container, stream):
             if self._closed:
                 return
             if packet.size:
