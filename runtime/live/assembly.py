@@ -21,6 +21,8 @@ from edgeseg.runtime.live.scene.stabilise import ProbabilityStabiliser
 from edgeseg.runtime.live.scene.watch import LiveGate
 from edgeseg.runtime.live.service_manager import notify
 from edgeseg.runtime.live.settings import LiveSettings, PageSettings
+from edgeseg.runtime.live.sinks.events import EventSink
+from edgeseg.runtime.live.sinks.lines import utc_of_day
 from edgeseg.runtime.live.sinks.opening import event_sink, mask_sink, publishing_sink, recording_sink
 from edgeseg.runtime.live.sinks.sink import LiveSink
 from edgeseg.runtime.live.sources.contract import LiveSource
@@ -57,7 +59,8 @@ def live_stream(settings: LiveSettings, say: Say) -> Iterator[LiveStream]:
         stack.callback(pool.close)
         source = open_live_source(settings.source, settings.source_options)
         slowest_ms = warm_up(pool, say)
-        sinks: list[Any] = list(open_sinks(settings, source, pool))
+        events = event_sink(settings.outputs.events, pool.info.model.classes[0])
+        sinks: list[Any] = [*open_sinks(settings, source), events]
         if page is not None:
             sinks.append(PageSink(page))
         options = LiveOptions(
@@ -71,7 +74,7 @@ def live_stream(settings: LiveSettings, say: Say) -> Iterator[LiveStream]:
         refine = SceneRefiner(gate, stabiliser)
         stream = LiveStream(source, pool, sinks, draw_live, options, gate, refine, on_change=tell, on_tick=alive)
         if page is not None:
-            page.start(StreamView(stream, settings))
+            page.start(StreamView(stream, events, settings))
             say(f"page: {page.url}")
         yield stream
 
@@ -91,8 +94,8 @@ def presenter_options(settings: LiveSettings, pool: EnginePool, slowest_ms: floa
     )
 
 
-def open_sinks(settings: LiveSettings, source: LiveSource, pool: EnginePool) -> Iterator[LiveSink]:
-    """Everything that is recorded and sent on."""
+def open_sinks(settings: LiveSettings, source: LiveSource) -> Iterator[LiveSink]:
+    """Everything that is recorded and sent on, but events."""
     outputs = settings.outputs
     if outputs.overlay is not None:
         yield recording_sink(outputs.overlay, lambda: source.timing, "overlay")
@@ -100,8 +103,6 @@ def open_sinks(settings: LiveSettings, source: LiveSource, pool: EnginePool) -> 
         yield recording_sink(outputs.raw, lambda: source.timing, "raw")
     if outputs.masks is not None:
         yield mask_sink(outputs.masks)
-    if outputs.events is not None:
-        yield event_sink(outputs.events, pool.info.model.classes[0])
     for address in outputs.addresses:
         yield publishing_sink(address, lambda: source.timing)
 
@@ -171,11 +172,13 @@ class StreamView:
 
     Args:
         stream: The stream.
+        events: What came into view and left it.
         settings: What it was told.
     """
 
-    def __init__(self, stream: LiveStream, settings: LiveSettings) -> None:
+    def __init__(self, stream: LiveStream, events: EventSink, settings: LiveSettings) -> None:
         self._stream = stream
+        self._events = events
         self._settings = settings
 
     @property
@@ -201,8 +204,9 @@ class StreamView:
         return {"backend": status.backend, "precision": status.precision, "onnx_sha256": status.engine}
 
     def events(self) -> Sequence[dict[str, Any]]:
-        """The stream's changes of state, oldest first."""
-        return [
-            {"time": 1e3 * when_s, "text": f"{change.state}{': ' + change.reason if change.reason else ''}"}
+        """Sightings and changes of state, oldest first."""
+        changes = [
+            {"event": "state", "state": change.state, "reason": change.reason, "time": utc_of_day(when_s)}
             for when_s, change in self._stream.changes()
         ]
+        return sorted([*changes, *self._events.newest()], key=lambda event: str(event.get("until", event["time"])))

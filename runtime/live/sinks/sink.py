@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Generic, Literal, Protocol, TypeVar
 
 from edgeseg.runtime.live.frames import Presented
 
@@ -35,6 +35,19 @@ class SinkCounts:
     last_error: str = ""
 
 
+class Recordable(Protocol):
+    """What a queue carries: frames, and events found in them."""
+
+    @property
+    def recordable(self) -> bool:
+        """False where it is not to leave the machine's memory (privacy)."""
+        ...
+
+
+Item = TypeVar("Item", bound=Recordable)
+Taken = TypeVar("Taken", contravariant=True)
+
+
 class LiveSink(Protocol):
     """Takes every frame that is shown."""
 
@@ -53,11 +66,11 @@ class LiveSink(Protocol):
         ...
 
 
-class Writer(Protocol):
-    """Writes frames one by one; for one thread. It may block and raise."""
+class Writer(Protocol[Taken]):
+    """Writes frames or events one by one; for one thread. It may block and raise."""
 
-    def write(self, presented: Presented) -> None:
-        """Write a frame."""
+    def write(self, item: Taken, /) -> None:
+        """Write one."""
         ...
 
     def close(self) -> None:
@@ -74,31 +87,31 @@ class Retry:
     """Each failure doubles the pause up to this."""
 
 
-class QueuedSink:
-    """A writer behind a queue; the oldest frame gives way to the newest.
+class QueuedSink(Generic[Item]):
+    """A writer behind a queue; the oldest item (a frame, mostly) gives way to the newest.
 
     Args:
         name: For messages and metrics.
         open_writer: Makes a writer, in the sink's own thread; called again after a failure.
-        takes_private: Whether the writer sees frames that are not recordable; it must keep nothing of them then.
-        capacity: Frames that may wait.
+        capacity: Items that may wait.
         retry: When it is opened again.
+        reopens: Whether `reopen` begins a new file; not where a peer would lose its stream by it.
     """
 
     def __init__(
         self,
         name: str,
-        open_writer: Callable[[], Writer],
-        takes_private: bool = False,
+        open_writer: Callable[[], Writer[Item]],
         capacity: int = QUEUED_FRAMES,
         retry: Retry = Retry(),
+        reopens: bool = True,
     ) -> None:
         self.name = name
         self._open_writer = open_writer
-        self._takes_private = takes_private
         self._capacity = capacity
         self._retry = retry
-        self._waiting: deque[Presented] = deque()
+        self._reopens, self._reopen_asked = reopens, False
+        self._waiting: deque[Item] = deque()
         self._changed = threading.Condition()
         self._closing = self._given_up = False
         self._written = self._dropped = self._withheld = self._failures = 0
@@ -108,18 +121,24 @@ class QueuedSink:
         self._thread = threading.Thread(target=self._run, name=f"edgeseg-sink-{name}", daemon=True)
         self._thread.start()
 
-    def offer(self, presented: Presented) -> None:
+    def offer(self, presented: Item) -> None:
         """Take a frame, or drop one; never blocks and never raises."""
         with self._changed:
             if self._closing:
                 return
-            if not presented.recordable and not self._takes_private:
+            if not presented.recordable:
                 self._withheld += 1
                 return
             if len(self._waiting) >= self._capacity:
                 self._waiting.popleft()
                 self._drop(1)
             self._waiting.append(presented)
+            self._changed.notify_all()
+
+    def reopen(self) -> None:
+        """Make the file whole and begin another, between two frames; from a signal handler too: the lock is reentrant."""
+        with self._changed:
+            self._reopen_asked = self._reopens
             self._changed.notify_all()
 
     def counts(self) -> SinkCounts:
@@ -167,7 +186,7 @@ class QueuedSink:
             written_before = self._written
             try:
                 self._write_all()
-                return
+                continue
             except Exception as error:  # whatever a writer raises, the picture goes on
                 with self._changed:
                     self._fail(error)
@@ -176,21 +195,21 @@ class QueuedSink:
             pause_s = min(2 * pause_s, self._retry.longest_s)
 
     def _write_all(self) -> None:
-        """Until told to end, or the writer fails."""
-        presented = self._next()
-        if presented is None:
+        """Until told to end or to begin a new file, or the writer fails."""
+        item = self._next(is_open=False)
+        if item is None:
             return
-        writer: Writer | None = None
+        writer: Writer[Item] | None = None
         try:
             writer = self._open_writer()
-            while presented is not None:
+            while item is not None:
                 with self._changed:
                     self._busy_since_s = time.monotonic()
-                writer.write(presented)
+                writer.write(item)
                 with self._changed:
                     self._busy_since_s, self._failing = None, False
                     self._written += 1
-                presented = self._next()
+                item = self._next(is_open=True)
         except BaseException:
             with contextlib.suppress(Exception):
                 if writer is not None:
@@ -201,9 +220,14 @@ class QueuedSink:
             raise
         writer.close()
 
-    def _next(self) -> Presented | None:
+    def _next(self, is_open: bool) -> Item | None:
+        """What to write; None at the end, and where an open file is to be ended."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closing or bool(self._waiting))
+            if not is_open:
+                self._reopen_asked = False
+            self._changed.wait_for(lambda: self._closing or self._reopen_asked or bool(self._waiting))
+            if is_open and self._reopen_asked:
+                return None
             return self._waiting.popleft() if self._waiting else None
 
     def _is_done(self) -> bool:
@@ -212,7 +236,7 @@ class QueuedSink:
 
     def _wait_s(self, pause_s: float) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: self._closing, pause_s)
+            self._changed.wait_for(lambda: self._closing or self._reopen_asked, pause_s)
             if self._closing:  # a writer that cannot be opened gets no second chance at the end
                 self._drop(len(self._waiting))
                 self._waiting.clear()
