@@ -30,8 +30,8 @@ from edgeseg.runtime.live.sources.opening import open_live_source
 from edgeseg.runtime.live.states import StateChange
 from edgeseg.runtime.live.status import LiveStatus
 from edgeseg.runtime.live.stream import LiveOptions, LiveStream
-from edgeseg.runtime.live.web.access import find_token, parse_address
-from edgeseg.runtime.live.web.server import PageServer, Tls
+from edgeseg.runtime.live.web.access import find_tls, find_token, parse_address
+from edgeseg.runtime.live.web.server import PageServer
 from edgeseg.runtime.passports import passport_path
 from edgeseg.runtime.worker.pool import EnginePool
 
@@ -114,9 +114,9 @@ def open_page(settings: PageSettings) -> PageServer:
         UsageError: No such address, it is taken, or it needs a token.
     """
     address = parse_address(settings.address)
-    tls = None
-    if settings.certificate is not None and settings.key is not None:
-        tls = Tls(settings.certificate, settings.key)
+    tls = find_tls(settings.certificate, settings.key)
+    if tls is None and not address.is_loopback:
+        logger.warning("the page on %s is not encrypted: anyone on the way can read picture and token", address.host)
     return PageServer(address, find_token(address, settings.token_file), tls)
 
 

@@ -136,7 +136,7 @@ class QueuedSink(Generic[Item]):
             self._changed.notify_all()
 
     def reopen(self) -> None:
-        """Make the file whole and begin another, between two frames; from a signal handler too: the lock is reentrant."""
+        """Make the file whole and begin another, between two frames; from a signal handler too (reentrant)."""
         with self._changed:
             self._reopen_asked = self._reopens
             self._changed.notify_all()

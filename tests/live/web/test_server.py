@@ -39,7 +39,7 @@ def _picture(socket: Any) -> tuple[int, Any]:
 
 
 def test_state_passport_events_and_probes(serve: Serve, view: ScriptedView) -> None:
-    view.noted.append({"time": 1.0, "text": "polyp appears"})
+    view.noted.append({"event": "appeared", "structure": "polyp", "time": "2026-01-31T12:00:00.250Z", "frame": 3})
     url = serve().url
     state = httpx.get(url + "api/state").json()
     for key in ("state", "frames", "drops", "deadline_misses", "restarts"):
