@@ -1,6 +1,6 @@
 """Take live-page.png: the page of a running stream of synthetic video, by Playwright and the system's Chromium.
 
-python docs/pictures/make_live_page.py [ENGINE] [SOURCE]
+python docs/pictures/make_live_page.py [ENGINE] [SOURCE], after `make demo`, whose engine knows synthetic polyps.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from playwright.sync_api import expect, sync_playwright
 
-ENGINE, SOURCE = "models/kvasir-lite0", "synthetic:960x720@10?seed=4"
+ENGINE, SOURCE = "demo/onnxruntime.int8.engine", "synthetic:960x720@10?seed=2"
 SIZE = {"width": 1280, "height": 860}
 PATIENCE_MS = 120_000
 
@@ -36,9 +36,9 @@ def take(url: str, out: Path) -> None:
         page = browser.new_page(viewport=SIZE)
         page.goto(url, wait_until="domcontentloaded")
         page.wait_for_timeout(30_000)
-        expect(page.locator("#sightings li.appeared").first).to_be_visible(timeout=PATIENCE_MS)
+        expect(page.locator("#sightings li").first).to_have_class("appeared", timeout=PATIENCE_MS)
         expect(page.locator("#state")).to_have_text("live", timeout=PATIENCE_MS)
-        expect(page.locator("#lost")).to_be_hidden()
+        expect(page.locator("#lost")).to_be_hidden(timeout=PATIENCE_MS)
         page.screenshot(path=out)
         browser.close()
     print(out, out.stat().st_size)

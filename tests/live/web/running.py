@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+from subprocess import PIPE
 
 from tests.conftest import bright_pixel_network
 
@@ -51,8 +53,10 @@ class RunningStream:
             *flags,
         ]
         self.process = subprocess.Popen(
-            words, cwd=ROOT, env={**os.environ, **(environment or {})}, stderr=subprocess.PIPE, text=True
+            words, cwd=ROOT, env={**os.environ, **(environment or {})}, stdout=PIPE, stderr=PIPE, text=True
         )
+        self.output = ""
+        """What it printed, once it has ended."""
         self.lines: list[str] = []
         """What it has said so far."""
         self._url = ""
@@ -99,7 +103,10 @@ class RunningStream:
         assert self.process.stderr is not None
         for line in self.process.stderr:
             self.lines.append(line.rstrip())
-            if line.startswith("page: "):
-                self._url = line.removeprefix("page: ").strip()
+            found = re.search(r"page: (https?://[^\s\"]+)", line)
+            if found:
+                self._url = found[1]
                 self._up.set()
         self._up.set()
+        assert self.process.stdout is not None
+        self.output = self.process.stdout.read()
