@@ -42,11 +42,12 @@ def test_a_box_starts_from_the_file_alone_and_the_command_line_goes_before_it(
     assert cli.run(["run", "--config", str(config)]) == 0
     assert json.loads(capsys.readouterr().out)["frames"] == 3
     assert len(list((tmp_path / "of-the-file").glob("*.png"))) == 3
-    said = ["--max-frames", "2", "--masks", str(tmp_path / "of-the-line")]
-    for words in (["run", "--config", str(config), *said], ["run", *said, "--config", str(config)]):
-        assert cli.run(words) == 0
+    for number, before in enumerate((True, False)):
+        out = tmp_path / f"of-the-line-{number}"
+        said, from_file = ["--max-frames", "2", "--masks", str(out)], ["--config", str(config)]
+        assert cli.run(["run", *(said + from_file if before else from_file + said)]) == 0
         assert json.loads(capsys.readouterr().out)["frames"] == 2
-    assert len(list((tmp_path / "of-the-line").glob("*.png"))) == 2
+        assert len(list(out.glob("*.png"))) == 2
 
 
 @pytest.mark.parametrize(

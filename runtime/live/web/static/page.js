@@ -97,7 +97,9 @@ function showFigures(now) {
     ["Engine", `${now.backend} ${now.precision}`],
   ];
   for (const sink of now.sinks) {
-    if (sink.written !== undefined) rows.push([sink.name, `${sink.written} written, ${sink.dropped} dropped`]);
+    if (sink.written === undefined) continue;
+    const trouble = [sink.dropped && `${sink.dropped} dropped`, sink.state !== "ok" && sink.state];
+    rows.push([`To ${sink.name}`, [sink.written, ...trouble.filter(Boolean)].join(", ")]);
   }
   const list = element("figures");
   rows.forEach(([name, value], index) => {
