@@ -40,6 +40,11 @@ class ParallelSessions:
         return self._sessions[0].info
 
     @property
+    def first(self) -> Session:
+        """One of the sessions, for what one alone does."""
+        return self._sessions[0]
+
+    @property
     def lanes(self) -> int:
         """Frames that it can work on at once."""
         return len(self._sessions)
@@ -53,11 +58,10 @@ class ParallelSessions:
         return self._sessions[0].infer(frames)
 
     def submit(self, frame: Frame, colour_order: ColourOrder = "bgr", prepared: bool = False) -> None:
-        """Start on a frame; see `FrameSession`."""
+        """Start on a frame, its resize included; see `FrameSession`."""
         if len(self._under_way) >= self.lanes:
             raise EdgesegError("every lane has a frame under way")
-        batch = frame[np.newaxis] if prepared else preprocess(self._sessions[0], frame, colour_order)
-        self._under_way.append(self._threads.submit(self._infer, batch))
+        self._under_way.append(self._threads.submit(self._infer, frame, colour_order, prepared))
 
     def result(self) -> Probability:
         """Wait for the oldest frame under way: float32 [C,h,w]."""
@@ -72,9 +76,9 @@ class ParallelSessions:
         for session in self._sessions:
             session.close()
 
-    def _infer(self, batch: FrameBatch) -> ProbabilityBatch:
+    def _infer(self, frame: Frame, colour_order: ColourOrder, prepared: bool) -> ProbabilityBatch:
         session = self._free.popleft()  # a deque's ends are safe between threads, and there is one a thread
         try:
-            return session.infer(batch)
+            return session.infer(frame[np.newaxis] if prepared else preprocess(session, frame, colour_order))
         finally:
             self._free.append(session)

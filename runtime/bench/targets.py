@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.frames import Frame, Probability
+from edgeseg.runtime.backends.parallel_sessions import ParallelSessions
 from edgeseg.runtime.session import FrameBatch, Session, SessionInfo, mask_at_frame, preprocess
 
 ONE_AT_A_TIME = "a lane of the CUDA runtime takes one frame at a time; lanes give the throughput"
@@ -108,11 +108,9 @@ class SessionTarget:
     """
 
     def __init__(self, open_session: Callable[[], Session], lanes: int = 1, largest_batch: int = 8) -> None:
-        self._idle = deque(open_session() for _ in range(lanes))
-        self._first = self._idle[0]
+        self._sessions = ParallelSessions(open_session, lanes)
+        self._first = self._sessions.first
         self._largest_batch = largest_batch
-        self._threads = ThreadPoolExecutor(lanes, thread_name_prefix="edgeseg-lane")
-        self._under_way: deque[tuple[Session, Future[None]]] = deque()
 
     @property
     def info(self) -> SessionInfo:
@@ -134,14 +132,11 @@ class SessionTarget:
 
     def submit(self, frame: Frame) -> None:
         """On the thread of an idle session."""
-        session = self._idle.popleft()
-        self._under_way.append((session, self._threads.submit(_to_probability, session, frame)))
+        self._sessions.submit(frame)
 
     def finish(self) -> None:
         """Wait for the oldest."""
-        session, future = self._under_way.popleft()
-        self._idle.append(session)
-        future.result()
+        self._sessions.result()
 
     def infer(self, batch: FrameBatch) -> None:
         """On the caller's thread."""
@@ -159,11 +154,7 @@ class SessionTarget:
 
     def close(self) -> None:
         """Wait for what is under way and close every session."""
-        while self._under_way:
-            self.finish()
-        self._threads.shutdown()
-        for session in self._idle:
-            session.close()
+        self._sessions.close()
 
 
 class LaneTarget:
@@ -235,7 +226,3 @@ def target_of(open_session: Callable[[], Session], lanes: int, largest_batch: in
         return LaneTarget(first)
     opened = deque([first])
     return SessionTarget(lambda: opened.popleft() if opened else open_session(), lanes, largest_batch)
-
-
-def _to_probability(session: Session, frame: Frame) -> None:
-    session.infer(preprocess(session, frame, "bgr"))

@@ -16,8 +16,7 @@ EVENTS_THAT_WAIT = 64
 
 def recording_sink(path: Path, timing: Timing, view: View) -> QueuedSink[Presented]:
     """A recording as fragmented MP4; `view` says with the overlay or as it came."""
-    target = Recording(path)
-    return QueuedSink(f"{view} {path}", lambda: EncodedWriter(target, timing, view))
+    return QueuedSink(f"{view} {path}", lambda: EncodedWriter(Recording(path), timing, view))
 
 
 def publishing_sink(url: str, timing: Timing, view: View = "overlay") -> QueuedSink[Presented]:

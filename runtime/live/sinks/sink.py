@@ -18,7 +18,9 @@ QUEUED_FRAMES = 8
 SLOW_S = 5.0
 """So long after a drop a sink counts as slow."""
 STALLED_S = 10.0
-"""A write that takes longer counts as a failure."""
+"""A write that takes longer counts as a failure, and another writer is opened in another thread."""
+MOST_ABANDONED = 3
+"""Threads that may hang in a write, for the life of a sink."""
 
 
 @dataclass(frozen=True)
@@ -118,14 +120,16 @@ class QueuedSink(Generic[Item]):
         self._failing, self._last_error = False, ""
         self._last_drop_s = float("-inf")
         self._busy_since_s: float | None = None
-        self._thread = threading.Thread(target=self._run, name=f"edgeseg-sink-{name}", daemon=True)
-        self._thread.start()
+        self._generation = 0
+        self._thread = self._started_thread()
 
     def offer(self, presented: Item) -> None:
         """Take a frame, or drop one; never blocks and never raises."""
         with self._changed:
             if self._closing:
                 return
+            if self._stalled_s() > STALLED_S and self._generation < MOST_ABANDONED:
+                self._abandon_thread()
             if not presented.recordable:
                 self._withheld += 1
                 return
@@ -162,14 +166,31 @@ class QueuedSink(Generic[Item]):
                 self._changed.notify_all()
 
     def _state(self) -> tuple[SinkState, str]:
-        now_s = time.monotonic()
         if self._given_up or self._failing:
             return "failed", self._last_error
         if not self._thread.is_alive():
             return "closed", self._last_error
-        if self._busy_since_s is not None and now_s - self._busy_since_s > STALLED_S:
-            return "failed", f"a write has taken {now_s - self._busy_since_s:.0f} s"
-        return ("slow" if now_s - self._last_drop_s < SLOW_S else "ok"), self._last_error
+        if self._stalled_s() > STALLED_S:
+            return "failed", f"a write has taken {self._stalled_s():.0f} s"
+        is_slow = time.monotonic() - self._last_drop_s < SLOW_S
+        return ("slow" if is_slow else "ok"), self._last_error
+
+    def _stalled_s(self) -> float:
+        return 0.0 if self._busy_since_s is None else time.monotonic() - self._busy_since_s
+
+    def _started_thread(self) -> threading.Thread:
+        name = f"edgeseg-sink-{self.name}"
+        thread = threading.Thread(target=self._run, args=(self._generation,), name=name, daemon=True)
+        thread.start()
+        return thread
+
+    def _abandon_thread(self) -> None:
+        """What hangs in native code cannot be ended: leave it, and start anew."""
+        self._fail(f"a write has taken more than {STALLED_S:g} s")
+        self._drop(1)
+        self._busy_since_s = None
+        self._generation += 1
+        self._thread = self._started_thread()
 
     def _drop(self, frames: int) -> None:
         if frames:
@@ -180,59 +201,69 @@ class QueuedSink(Generic[Item]):
         self._failures += 1
         self._failing, self._last_error = True, str(error)
 
-    def _run(self) -> None:
+    def _run(self, generation: int) -> None:
         pause_s = self._retry.first_s
-        while not self._is_done():
+        while not self._is_done(generation):
             written_before = self._written
             try:
-                self._write_all()
+                self._write_all(generation)
                 continue
             except Exception as error:  # whatever a writer raises, the picture goes on
                 with self._changed:
+                    if generation != self._generation:
+                        return
                     self._fail(error)
             pause_s = self._retry.first_s if self._written > written_before else pause_s
             self._wait_s(pause_s)
             pause_s = min(2 * pause_s, self._retry.longest_s)
 
-    def _write_all(self) -> None:
-        """Until told to end or to begin a new file, or the writer fails."""
-        item = self._next(is_open=False)
+    def _write_all(self, generation: int) -> None:
+        """Until told to end or to begin a new file, the writer fails, or another thread has taken over."""
+        item = self._next(generation, is_open=False)
         if item is None:
             return
         writer: Writer[Item] | None = None
         try:
+            with self._changed:
+                self._busy_since_s = time.monotonic()  # a connection may hang as well
             writer = self._open_writer()
             while item is not None:
                 with self._changed:
-                    self._busy_since_s = time.monotonic()
+                    if generation == self._generation:
+                        self._busy_since_s = time.monotonic()
                 writer.write(item)
                 with self._changed:
-                    self._busy_since_s, self._failing = None, False
-                    self._written += 1
-                item = self._next(is_open=True)
+                    if generation == self._generation:
+                        self._busy_since_s, self._failing = None, False
+                        self._written += 1
+                item = self._next(generation, is_open=True)
         except BaseException:
             with contextlib.suppress(Exception):
                 if writer is not None:
                     writer.close()
             with self._changed:
-                self._busy_since_s = None
-                self._drop(1)
+                if generation == self._generation:
+                    self._busy_since_s = None
+                    self._drop(1)
             raise
         writer.close()
 
-    def _next(self, is_open: bool) -> Item | None:
-        """What to write; None at the end, and where an open file is to be ended."""
+    def _next(self, generation: int, is_open: bool) -> Item | None:
+        """What to write; None at the end, where an open file is to be ended, and where another thread has taken over."""
         with self._changed:
-            if not is_open:
+            if generation == self._generation and not is_open:
                 self._reopen_asked = False
-            self._changed.wait_for(lambda: self._closing or self._reopen_asked or bool(self._waiting))
-            if is_open and self._reopen_asked:
+            self._changed.wait_for(
+                lambda: self._closing or self._reopen_asked or bool(self._waiting) or generation != self._generation
+            )
+            if generation != self._generation or not self._waiting or (is_open and self._reopen_asked):
                 return None
-            return self._waiting.popleft() if self._waiting else None
+            return self._waiting.popleft()
 
-    def _is_done(self) -> bool:
+    def _is_done(self, generation: int) -> bool:
         with self._changed:
-            return self._given_up or (self._closing and not self._waiting)
+            is_over = self._given_up or (self._closing and not self._waiting)
+            return is_over or generation != self._generation
 
     def _wait_s(self, pause_s: float) -> None:
         with self._changed:

@@ -219,7 +219,7 @@ def test_a_peer_that_takes_nothing_blocks_its_own_sink_alone(
     showing: Any, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It accepts the connection and never reads: the network's buffers fill, and a write blocks for good."""
-    monkeypatch.setattr(sink_module, "STALLED_S", 0.5)
+    monkeypatch.setattr(sink_module, "STALLED_S", 1.0)
     with socket.socket() as peer:
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         peer.bind(("127.0.0.1", 0))
@@ -233,9 +233,15 @@ def test_a_peer_that_takes_nothing_blocks_its_own_sink_alone(
 
         until(is_stalled)
         assert "a write has taken" in sink.counts().last_error and sink.counts().dropped
-        sink.close(0.1)
-        assert "not done" in sink.counts().last_error
-    until(lambda: not sink._thread.is_alive())  # the peer has gone: the write ends with an error
+        written = sink.counts().written
+
+        def goes_on() -> bool:
+            sink.offer(next(noise))
+            return sink.counts().written > written + 3
+
+        until(goes_on)  # over another connection
+    sink.close(20)
+    assert sink.counts().failures
 
 
 def _noise(showing: Any, seed: int) -> Presented:

@@ -80,6 +80,59 @@ def test_a_writer_that_never_answers_is_left_behind(
     assert sink.counts().dropped == 2
 
 
+def test_another_writer_takes_over_from_one_that_hangs_and_not_for_ever(
+    showing: Any, until: Until, blocked: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sink_module, "STALLED_S", 1.0)  # far above what a busy machine takes
+    writers: list[Kept] = []
+
+    def open_writer() -> Kept:
+        hangs = not writers
+        writers.append(Kept((lambda index: blocked.wait()) if hangs else (lambda index: None)))
+        return writers[-1]
+
+    sink = QueuedSink("hanging", open_writer)
+    sink.offer(showing(0))
+
+    def is_written() -> bool:
+        sink.offer(showing(1))
+        return sink.counts().written > 0
+
+    until(is_written)
+    assert writers[0].indices == [] and set(writers[1].indices) == {1}
+    assert sink.counts().state in ("ok", "slow") and sink.counts().failures == 1
+    blocked.set()
+    until(lambda: writers[0].closed == 1)  # too late: it is not counted, and takes no more
+    assert len(writers[0].indices) == 1
+    sink.close(20)
+    assert sink.counts().written == len(writers[1].indices)
+
+
+def test_a_sink_leaves_no_more_than_a_few_threads_behind(
+    showing: Any, until: Until, blocked: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sink_module, "STALLED_S", 0.02)
+    opened: list[int] = []
+
+    def open_writer() -> Kept:
+        opened.append(1)
+        blocked.wait()
+        return Kept()
+
+    sink = QueuedSink("hanging", open_writer)
+
+    def is_spent() -> bool:
+        sink.offer(showing(0))
+        return len(opened) > sink_module.MOST_ABANDONED
+
+    until(is_spent)
+    for index in range(50):
+        sink.offer(showing(index))
+        blocked.wait(0.005)
+    assert len(opened) == sink_module.MOST_ABANDONED + 1
+    assert sink.counts().state == "failed"
+
+
 def test_a_writer_that_fails_is_opened_again_and_the_loss_counted(showing: Any, until: Until) -> None:
     def fail(index: int) -> None:
         if index == 1:
