@@ -249,7 +249,7 @@ class QueuedSink(Generic[Item]):
         writer.close()
 
     def _next(self, generation: int, is_open: bool) -> Item | None:
-        """What to write; None at the end, where an open file is to be ended, and where another thread has taken over."""
+        """What to write; None at the end, where an open file is to end, and where another thread has taken over."""
         with self._changed:
             if generation == self._generation and not is_open:
                 self._reopen_asked = False
