@@ -11,7 +11,7 @@ let retryMs = 500;
 const ages = [];
 
 const MEANING = {
-  starting: "The engine is loading; nothing is marked yet.",
+  starting: "Getting ready; nothing is marked yet.",
   live: "The picture is live, and marks come in time.",
   degraded: "The picture is live; marks may be missing or late.",
   "pass-through": "The picture is live; NOTHING IS MARKED.",
@@ -99,7 +99,8 @@ function showFigures(now) {
   for (const sink of now.sinks) {
     if (sink.written === undefined) continue;
     const trouble = [sink.dropped && `${sink.dropped} dropped`, sink.state !== "ok" && sink.state];
-    rows.push([`To ${sink.name}`, [sink.written, ...trouble.filter(Boolean)].join(", ")]);
+    rows.push([`To ${sink.name.replace(/ \/\S*\//, " ")}`, // without folders: a phone is narrow
+      [sink.written, ...trouble.filter(Boolean)].join(", ")]);
   }
   const list = element("figures");
   rows.forEach(([name, value], index) => {
