@@ -77,7 +77,7 @@ format: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt ci/install-torch.sh
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	ci/install-torch.sh $(BIN)/pip $(TORCH_INDEX)
-	$(BIN)/pip install --constraint constraints.txt --editable '.[train,rtx,bench,dev]'
+	$(BIN)/pip install --constraint constraints.txt --editable '.[train,rtx,bench,web,dev]'
 	touch $@
 
 system-packages:

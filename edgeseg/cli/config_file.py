@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import json
 import sys
+import typing
+from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,9 +23,10 @@ else:
 
 def _take_over(context: typer.Context, path: Path | None) -> Path | None:
     """Make the file's values the defaults; what stands on the command line goes before them."""
-    if path is not None:
-        known = {parameter.name: parameter for parameter in context.command.params if parameter.name}
-        context.default_map = {**(context.default_map or {}), **read_config(path, set(known))}
+    callback = context.command.callback
+    if path is not None and callback is not None:
+        kinds = typing.get_type_hints(callback)
+        context.default_map = {**(context.default_map or {}), **read_config(path, kinds)}
     return path
 
 
@@ -37,15 +42,15 @@ ConfigFile = Annotated[
 ]
 
 
-def read_config(path: Path, known: set[str]) -> dict[str, Any]:
+def read_config(path: Path, kinds: Mapping[str, Any]) -> dict[str, Any]:
     """The values of a configuration file by parameter name.
 
     Args:
         path: TOML, keys spelled as flags (``max-mask-age-ms``) or with underscores.
-        known: Names of the parameters.
+        kinds: Types of the parameters by name. Ranges are left to the flags themselves.
 
     Raises:
-        BadInputError: No such file, no TOML, or a key that is no flag.
+        BadInputError: No such file, no TOML, a key that is no flag, or a value of another kind.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -57,13 +62,47 @@ def read_config(path: Path, known: set[str]) -> dict[str, Any]:
     for key, value in values.items():
         name = key.replace("-", "_")
         name = {"json": "as_json"}.get(name, name)
-        if name not in known or name == "config":
-            near = difflib.get_close_matches(name, known, n=1)
+        if name not in kinds or name == "config":
+            near = difflib.get_close_matches(name, kinds, n=1)
             raise BadInputError(
                 f"{path} sets {key}, which is no flag of this command",
                 found=key,
                 expected=near[0].replace("_", "-") if near else "a flag's name without its dashes",
                 next_command="edgeseg run --help",
             )
+        expected = what_it_must_be(value, kinds[name])
+        if expected is not None:
+            raise BadInputError(
+                f"{path} sets {key} to what it cannot be",
+                found=f"{key} = {json.dumps(value, default=str)}",
+                expected=expected,
+                next_command="edgeseg run --help",
+            )
         found[name] = value
     return found
+
+
+def what_it_must_be(value: Any, kind: Any) -> str | None:
+    """In words, where a TOML value is of another kind than a parameter; None where it fits.
+
+    Args:
+        value: Of the file; numbers and words are told apart there, in a shell all is text.
+        kind: The parameter's type: bool, int, float, str, Path, an Enum, a list of text, or one of them or None.
+    """
+    if typing.get_origin(kind) is not list:
+        (kind,) = [one for one in typing.get_args(kind) if one is not type(None)] or [kind]
+    if typing.get_origin(kind) is list:
+        fits = isinstance(value, list) and all(isinstance(one, str) for one in value)
+        return None if fits else "texts in brackets"
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        choices = [str(one.value) for one in kind]
+        return None if value in choices else " or ".join(choices)
+    allowed, words = _KINDS.get(kind, ((str,), "a text in quotation marks"))
+    return None if type(value) in allowed else words
+
+
+_KINDS: dict[Any, tuple[tuple[type, ...], str]] = {
+    bool: ((bool,), "true or false"),
+    int: ((int,), "a whole number"),
+    float: ((int, float), "a number"),
+}

@@ -24,7 +24,8 @@ def run_live(settings: LiveSettings, as_json: bool, log_json: bool) -> None:
     from edgeseg.runtime.live.assembly import live_stream
 
     _log_to_stderr(log_json)
-    with live_stream(settings, say) as stream, _signals(stream) as asked:
+    tell = logging.getLogger(__name__).info if log_json else say
+    with live_stream(settings, tell) as stream, _signals(stream) as asked:
         status = stream.run()
     emit(status.to_dict(), as_json, _text(status))
     if asked:
@@ -111,4 +112,4 @@ def _drift_line(drift: dict[str, Any]) -> str:
 
 def _sink_line(sink: dict[str, Any]) -> str:
     error = f": {sink['last_error']}" if sink.get("last_error") else ""
-    return f"{sink['name']}: {sink['written']} frames, {sink['dropped']} dropped{error}"
+    return f"{sink['name']}: {sink['written']} written, {sink['dropped']} dropped{error}"

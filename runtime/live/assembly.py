@@ -23,6 +23,8 @@ from edgeseg.runtime.live.scene.stabilise import ProbabilityStabiliser
 from edgeseg.runtime.live.scene.watch import LiveGate
 from edgeseg.runtime.live.service_manager import notify
 from edgeseg.runtime.live.settings import LiveSettings, PageSettings
+from edgeseg.runtime.live.sinks.events import EventSink
+from edgeseg.runtime.live.sinks.lines import utc_of_day
 from edgeseg.runtime.live.sinks.opening import event_sink, mask_sink, publishing_sink, recording_sink
 from edgeseg.runtime.live.sinks.sink import LiveSink
 from edgeseg.runtime.live.sources.contract import LiveSource
@@ -30,8 +32,8 @@ from edgeseg.runtime.live.sources.opening import open_live_source
 from edgeseg.runtime.live.states import StateChange
 from edgeseg.runtime.live.status import LiveStatus
 from edgeseg.runtime.live.stream import LiveOptions, LiveStream
-from edgeseg.runtime.live.web.access import find_token, parse_address
-from edgeseg.runtime.live.web.server import PageServer, Tls
+from edgeseg.runtime.live.web.access import find_tls, find_token, parse_address
+from edgeseg.runtime.live.web.server import PageServer
 from edgeseg.runtime.passports import passport_path
 from edgeseg.runtime.worker.pool import EnginePool
 
@@ -63,7 +65,8 @@ def live_stream(settings: LiveSettings, say: Say) -> Iterator[LiveStream]:
         drift = open_drift_monitor(settings, pool.info, gate, say)
         if drift is not None:
             stack.callback(drift.stop, 0.0)
-        sinks: list[Any] = list(open_sinks(settings, source, pool))
+        events = event_sink(settings.outputs.events, pool.info.model.classes[0])
+        sinks: list[Any] = [*open_sinks(settings, source), events]
         if page is not None:
             sinks.append(PageSink(page))
         options = LiveOptions(
@@ -75,7 +78,7 @@ def live_stream(settings: LiveSettings, say: Say) -> Iterator[LiveStream]:
         refine = SceneRefiner(gate, ProbabilityStabiliser() if settings.stabilise else None)
         stream = LiveStream(source, pool, sinks, draw_live, options, gate, refine, tell, alive, drift)
         if page is not None:
-            page.start(StreamView(stream, settings, drift))
+            page.start(StreamView(stream, events, settings, drift))
             say(f"page: {page.url}")
         yield stream
 
@@ -95,8 +98,8 @@ def presenter_options(settings: LiveSettings, pool: EnginePool, slowest_ms: floa
     )
 
 
-def open_sinks(settings: LiveSettings, source: LiveSource, pool: EnginePool) -> Iterator[LiveSink]:
-    """Everything that is recorded and sent on."""
+def open_sinks(settings: LiveSettings, source: LiveSource) -> Iterator[LiveSink]:
+    """Everything that is recorded and sent on, but events."""
     outputs = settings.outputs
     if outputs.overlay is not None:
         yield recording_sink(outputs.overlay, lambda: source.timing, "overlay")
@@ -104,8 +107,6 @@ def open_sinks(settings: LiveSettings, source: LiveSource, pool: EnginePool) -> 
         yield recording_sink(outputs.raw, lambda: source.timing, "raw")
     if outputs.masks is not None:
         yield mask_sink(outputs.masks)
-    if outputs.events is not None:
-        yield event_sink(outputs.events, pool.info.model.classes[0])
     for address in outputs.addresses:
         yield publishing_sink(address, lambda: source.timing)
 
@@ -117,9 +118,9 @@ def open_page(settings: PageSettings) -> PageServer:
         UsageError: No such address, it is taken, or it needs a token.
     """
     address = parse_address(settings.address)
-    tls = None
-    if settings.certificate is not None and settings.key is not None:
-        tls = Tls(settings.certificate, settings.key)
+    tls = find_tls(settings.certificate, settings.key)
+    if tls is None and not address.is_loopback:
+        logger.warning("the page on %s is not encrypted: anyone on the way can read picture and token", address.host)
     return PageServer(address, find_token(address, settings.token_file), tls)
 
 
@@ -175,12 +176,16 @@ class StreamView:
 
     Args:
         stream: The stream.
+        events: What came into view and left it.
         settings: What it was told.
         drift: Its drift watch.
     """
 
-    def __init__(self, stream: LiveStream, settings: LiveSettings, drift: DriftMonitor | None = None) -> None:
+    def __init__(
+        self, stream: LiveStream, events: EventSink, settings: LiveSettings, drift: DriftMonitor | None = None
+    ) -> None:
         self._stream, self._drift = stream, drift
+        self._events = events
         self._settings = settings
 
     @property
@@ -209,11 +214,12 @@ class StreamView:
         return found if former is None else {**found, "fallen_back_from": former}
 
     def events(self) -> Sequence[dict[str, Any]]:
-        """The stream's changes of state and what the drift watch found, oldest first."""
-        found = [
-            (when_s, f"{change.state}{': ' + change.reason if change.reason else ''}")
+        """Sightings, changes of state and what the drift watch found, oldest first."""
+        changes = [
+            {"event": "state", "state": change.state, "reason": change.reason, "time": utc_of_day(when_s)}
             for when_s, change in self._stream.changes()
         ]
-        if self._drift is not None:
-            found += self._drift.events()
-        return [{"time": 1e3 * when_s, "text": text} for when_s, text in sorted(found)]
+        drift = [] if self._drift is None else self._drift.events()
+        found = [{"event": "drift", "text": text, "time": utc_of_day(when_s)} for when_s, text in drift]
+        every: list[dict[str, Any]] = [*changes, *found, *self._events.newest()]
+        return sorted(every, key=lambda event: str(event.get("until", event["time"])))

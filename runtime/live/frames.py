@@ -10,8 +10,8 @@ from edgeseg.frames import Mask, Probability
 from edgeseg.runtime.stream.picture import Picture
 
 State = Literal["starting", "live", "degraded", "pass-through", "stopped"]
-"""The engine is not up yet; masks come in time; masks come, but late or few, or a gate or a sink complains; the picture
-goes on without masks; it has ended."""
+"""The engine is not up, or no picture has come yet; masks come in time; masks come, but late or few, or a gate or sink
+complains; the picture goes on without masks; it has ended."""
 OverlayMode = Literal["contour", "fill", "heat", "off"]
 
 

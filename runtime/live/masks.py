@@ -32,12 +32,25 @@ class MaskBoard:
             while len(self._masks) > self._kept:
                 self._masks.popitem(last=False)
 
-    def newest(self, now_ns: int, limit_ms: float) -> LiveMask | None:
-        """The newest mask, where its frame arrived at most so long ago."""
+    def newest(self, now_ns: int, limit_ms: float, not_after: int | None = None) -> LiveMask | None:
+        """The newest mask, where its frame arrived at most so long ago.
+
+        Args:
+            now_ns: Of the monotonic clock.
+            limit_ms: How long ago.
+            not_after: Leave out masks of later frames, for a presenter that is behind: a mask must not run ahead.
+        """
         mask = self._newest
+        if mask is not None and not_after is not None and mask.index > not_after:
+            with self._lock:
+                mask = max((m for m in self._masks.values() if m.index <= not_after), key=_index_of, default=None)
         return mask if mask is not None and (now_ns - mask.arrived_ns) / 1e6 <= limit_ms else None
 
     def of_frame(self, index: int) -> LiveMask | None:
         """The mask of one frame; it is taken from the board."""
         with self._lock:
             return self._masks.pop(index, None)
+
+
+def _index_of(mask: LiveMask) -> int:
+    return mask.index

@@ -252,7 +252,7 @@ class Presenter:
         if self._options.sync_ms is not None:
             mask = self._board.of_frame(frame.index)
         else:
-            mask = self._board.newest(now_ns, self.mask_limit_ms)
+            mask = self._board.newest(now_ns, self.mask_limit_ms, frame.index)
         size = (frame.picture.height, frame.picture.width)
         return mask if mask is not None and mask.mask.shape == size else None
 

@@ -18,6 +18,8 @@ class Signs:
     engine_reason: str = ""
     was_ready: bool = False
     """Whether the engine ever took a frame."""
+    has_picture: bool = True
+    """Whether a frame was ever shown."""
     source_silent_ms: float = 0.0
     """Since the last frame arrived."""
     without_mask_ms: float = 0.0
@@ -54,6 +56,8 @@ def judge(signs: Signs, limits: StateLimits) -> tuple[State, str]:
             return "starting", "the engine is loading"
         word = "is down" if signs.engine == "down" else "is starting again"
         return "pass-through", f"the engine {word}" + (f": {signs.engine_reason}" if signs.engine_reason else "")
+    if not signs.has_picture:
+        return "starting", "no picture has come yet"
     if signs.source_silent_ms > limits.silent_ms:
         return "degraded", f"no frame from the source for {signs.source_silent_ms / 1e3:.1f} s"
     if signs.without_mask_ms > limits.without_mask_ms:

@@ -41,7 +41,10 @@ def run_worker(factory: SessionFactory, ring_name: str, layout: RingLayout, conn
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's: it then closes the connection
     _die_first()
-    ring = FrameRing.attach(ring_name, layout)
+    try:
+        ring = FrameRing.attach(ring_name, layout)
+    except FileNotFoundError:  # the parent ended while this process was starting, and took the memory with it
+        return
     try:
         session = factory()
         with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone

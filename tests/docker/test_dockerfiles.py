@@ -57,8 +57,10 @@ class TestDockerfile:
     def test_extras_exist_and_packages_are_in_their_ranges(self, path: Path) -> None:
         extras = PROJECT["project"]["optional-dependencies"]
         commands = " ".join(of(path, "RUN"))
-        (extra,) = re.findall(r'"\.\[(\w+)\]"', commands)
-        for requirement in extras[extra]:
+        (named,) = re.findall(r'"\.\[([\w,]+)\]"', commands)
+        cuda, page = named.split(",")
+        assert page == "web" and extras[page]
+        for requirement in extras[cuda]:
             assert f'"{requirement}"' in commands, "what is built before the sources is what the extra asks for"
 
     def test_the_copied_sources_hold_every_package_of_the_project(self, path: Path, tmp_path: Path) -> None:

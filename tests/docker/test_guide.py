@@ -16,7 +16,7 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "docs" / "guide-jetson-igx-rtx.md", ROOT / "docker" / "README.md"]
+DOCUMENTS = [ROOT / "docs" / "guide-jetson-igx-rtx.md", ROOT / "docker" / "README.md", ROOT / "docs" / "live.md"]
 TEXT = {path: path.read_text() for path in DOCUMENTS}
 
 

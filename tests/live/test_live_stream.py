@@ -180,6 +180,19 @@ def test_a_source_that_fails_is_told_after_all_is_closed(pool: Open, script: Any
     assert run.sink.closed
 
 
+def test_a_stream_is_not_live_before_its_first_picture(pool: Open, script: Any) -> None:
+    def pause(index: int) -> None:
+        if index == 0:
+            time.sleep(1.0)
+
+    run = Run(_source(script, [script.ANSWER] * 60, before=pause), pool())
+    threading.Timer(0.5, lambda: seen.append(run.stream.status().state)).start()
+    seen: list[str] = []
+    run.run()
+    assert seen == ["starting"]
+    assert run.states[0] == "live" and run.shown, "only with a picture"
+
+
 def test_a_silent_source_is_said_and_its_return_too(pool: Open, script: Any) -> None:
     def pause(index: int) -> None:
         if index == 60:
@@ -187,7 +200,7 @@ def test_a_silent_source_is_said_and_its_return_too(pool: Open, script: Any) -> 
 
     run = Run(_source(script, [script.ANSWER] * 220, before=pause), pool()).run()
     degraded = [change for change in run.changes if change.state == "degraded" and "source" in change.reason]
-    assert degraded
+    assert degraded, run.changes
     assert run.states[run.changes.index(degraded[0]) + 1] in ("live", "stopped")
 
 

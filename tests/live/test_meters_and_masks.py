@@ -63,6 +63,16 @@ def test_a_mask_is_taken_down_when_its_frame_is_too_old() -> None:
     assert board.newest(now_ns=105_000_001, limit_ms=100.0) is None
 
 
+def test_a_mask_of_a_later_frame_is_not_shown_on_an_earlier_one() -> None:
+    board = MaskBoard()
+    for index in (3, 5, 8):
+        board.pin(_mask(index))
+    found = board.newest(10_000_000, 100.0, not_after=7)
+    assert found is not None
+    assert found.index == 5
+    assert board.newest(10_000_000, 100.0, not_after=2) is None
+
+
 def test_masks_wait_for_their_own_frames_and_not_for_ever() -> None:
     board = MaskBoard(kept=3)
     for index in range(5):

@@ -17,6 +17,7 @@ LIMITS = StateLimits()
     [
         ({}, "live", ""),
         ({"engine": "starting", "was_ready": False}, "starting", "loading"),
+        ({"has_picture": False, "source_silent_ms": 9000.0}, "starting", "no picture"),
         ({"engine": "restarting"}, "pass-through", "starting again"),
         ({"engine": "down", "engine_reason": "no GPU"}, "pass-through", "no GPU"),
         ({"engine": "down", "was_ready": False}, "pass-through", "down"),

@@ -45,6 +45,10 @@ class Target(Protocol):
         """A group of pictures has been written: make it safe."""
         ...
 
+    def close(self) -> None:
+        """The container has ended; `open` may be asked again."""
+        ...
+
 
 class EncodedWriter:
     """Encodes one view of the frames; another size, matrix or range starts another container.
@@ -93,7 +97,8 @@ class EncodedWriter:
                 encoder.flush()
         finally:
             container.close()
-        self._target.settle()
+            self._target.settle()
+            self._target.close()
 
     def _start(self, presented: Presented, picture: Picture) -> None:
         timing = self._timing()
@@ -107,7 +112,8 @@ class EncodedWriter:
 class Recording:
     """Fragmented MP4 files: what was written before a power cut can be played. A `Target`.
 
-    The first is NAME.mp4, the next NAME-001.mp4; a file that exists is never written over.
+    The first is NAME.mp4, the next NAME-001.mp4; a file that exists is never written over. One that is moved away while
+    it grows goes on growing where it is now, up to its end.
 
     Args:
         path: NAME.mp4.
@@ -115,27 +121,32 @@ class Recording:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._current = path
+        self._descriptor: int | None = None
 
     def open(self, timing: ClipTiming) -> OutputContainer:
         """Start the next file."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._current = self._free_name()
+        current = self._free_name()
+        self.close()
+        self._descriptor = os.open(current, os.O_RDWR)
         options = {
             "movflags": FRAGMENTS,
             "flush_packets": "1",
             "movie_timescale": str(timing.time_base.denominator),
         }
-        container: OutputContainer = require("av").open(f"file:{self._current}", "w", format="mp4", options=options)
+        container: OutputContainer = require("av").open(f"file:{current}", "w", format="mp4", options=options)
         container.metadata["creation_time"] = datetime.now(timezone.utc).isoformat()
         return container
 
     def settle(self) -> None:
         """Bring the file's bytes to the disk: a power cut takes what lies in the page cache."""
-        descriptor = os.open(self._current, os.O_RDWR)
-        try:
-            os.fdatasync(descriptor)
-        finally:
+        if self._descriptor is not None:
+            os.fdatasync(self._descriptor)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
             os.close(descriptor)
 
     def _free_name(self) -> Path:
@@ -182,3 +193,6 @@ class Publication:
 
     def settle(self) -> None:
         """What is sent is sent."""
+
+    def close(self) -> None:
+        """Nothing is held."""

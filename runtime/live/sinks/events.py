@@ -1,18 +1,24 @@
-"""When a polyp came into view and when it left, with a picture of it at its largest."""
+"""When a polyp came into view and when it left, with a picture of it at its largest; followed once for all who ask."""
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import cv2
 
 from edgeseg.runtime.live.frames import Presented
+from edgeseg.runtime.live.sinks.folder import HeldFolder
 from edgeseg.runtime.live.sinks.lines import JsonLines, utc_text
+from edgeseg.runtime.live.sinks.sink import QueuedSink, SinkCounts
 from edgeseg.runtime.stream.picture import Picture
 from edgeseg.runtime.stream.sinks import JPEG_QUALITY
 
 THUMBNAIL_WIDTH_PX = 640
+KEPT_EVENTS = 200
 
 
 @dataclass(frozen=True)
@@ -90,64 +96,148 @@ class EventTracker:
         return self.end() if now_ns - seen.last_ns > patience_s * 1e9 else None
 
 
-class EventLines:
-    """Events as JSON lines: ``appeared`` and ``left``, thumbnails beside them; ``drift began`` and ``drift ended``.
+@dataclass(frozen=True, eq=False)
+class Event:
+    """A sighting that began or ended."""
 
-    A `Writer` that takes private frames.
+    kind: Literal["appeared", "left"]
+    structure: str
+    """What is marked, for example ``polyp``."""
+    seen: Sighting
+    recordable: bool = True
+    """Always: the picture of a sighting is of a frame that may be kept, or none."""
 
-    Args:
-        path: FILE.jsonl; lines are added. Thumbnails go to the folder FILE.
-        structure: What is marked, for example ``polyp``.
-        rules: When an event begins and ends.
-    """
-
-    def __init__(self, path: Path, structure: str, rules: EventRules = EventRules()) -> None:
-        self._folder = path.with_suffix("")
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._lines = JsonLines(path)
-        self._structure = structure
-        self._tracker = EventTracker(rules)
-        self._alarms: frozenset[str] = frozenset()
-
-    def write(self, presented: Presented) -> None:
-        """Write a line where something appeared or left, or an alarm came or went."""
-        self._write_alarms(presented)
-        appeared, left = self._tracker.see(presented)
-        if left is not None:
-            self._write_left(left)
-        if appeared is not None:
-            self._lines.add({"event": "appeared", **self._described(appeared)})
-
-    def close(self) -> None:
-        """What is in view leaves with the end."""
-        try:
-            left = self._tracker.end()
-            if left is not None:
-                self._write_left(left)
-        finally:
-            self._lines.close()
-
-    def _write_alarms(self, presented: Presented) -> None:
-        before, self._alarms = self._alarms, frozenset(presented.alarms)
-        for event, alarms in (("drift began", self._alarms - before), ("drift ended", before - self._alarms)):
-            for alarm in sorted(alarms):
-                when = {"time": utc_text(presented.frame.arrived_ns), "frame": presented.frame.index}
-                self._lines.add({"event": event, "alarm": alarm, **when})
-
-    def _write_left(self, seen: Sighting) -> None:
-        self._lines.add(
-            {
-                "event": "left",
-                **self._described(seen),
+    def to_dict(self) -> dict[str, object]:
+        """As JSON, with the time of day by the clock as it is now."""
+        seen = self.seen
+        document: dict[str, object] = {
+            "event": self.kind,
+            "structure": self.structure,
+            "time": utc_text(seen.first_ns),
+            "frame": seen.first_frame,
+        }
+        if self.kind == "left":
+            document |= {
+                "until": utc_text(seen.last_ns),
                 "duration_s": round(seen.duration_s, 3),
                 "largest_area_fraction": round(seen.area_fraction, 6),
                 "confidence": round(seen.confidence, 4),
-                "thumbnail": self._write_thumbnail(seen),
             }
-        )
+        return document
 
-    def _described(self, seen: Sighting) -> dict[str, object]:
-        return {"structure": self._structure, "time": utc_text(seen.first_ns), "frame": seen.first_frame}
+
+@dataclass(frozen=True, eq=False)
+class AlarmEvent:
+    """An alarm of the drift watch that began or ended."""
+
+    kind: Literal["drift began", "drift ended"]
+    alarm: str
+    arrived_ns: int
+    """Of the frame that was the first to be shown with it, or without it again."""
+    frame: int
+    recordable: bool = True
+    """Always: it has no picture."""
+
+    def to_dict(self) -> dict[str, object]:
+        """As JSON, with the time of day by the clock as it is now."""
+        return {"event": self.kind, "alarm": self.alarm, "time": utc_text(self.arrived_ns), "frame": self.frame}
+
+
+class EventSink:
+    """Follows sightings, once for the page and the file. A `LiveSink`; what it does on a frame takes microseconds.
+
+    Args:
+        structure: What is marked.
+        lines: Writes events down, those of the drift watch too, behind a queue; None keeps only the newest sightings
+            in memory.
+        rules: When an event begins and ends.
+    """
+
+    def __init__(
+        self, structure: str, lines: QueuedSink[Event | AlarmEvent] | None = None, rules: EventRules = EventRules()
+    ) -> None:
+        self.name = "events" if lines is None else lines.name
+        self._structure, self._lines = structure, lines
+        self._tracker = EventTracker(rules)
+        self._newest: deque[dict[str, object]] = deque(maxlen=KEPT_EVENTS)
+        self._lock = threading.Lock()
+        self._noted = 0
+        self._alarms: frozenset[str] = frozenset()
+
+    def offer(self, presented: Presented) -> None:
+        """Look at a frame."""
+        self._note_alarms(presented)
+        appeared, left = self._tracker.see(presented)
+        if left is not None:
+            self._note(Event("left", self._structure, left))
+        if appeared is not None:
+            self._note(Event("appeared", self._structure, appeared))
+
+    def newest(self) -> list[dict[str, object]]:
+        """The newest events, oldest first; from any thread."""
+        with self._lock:
+            return list(self._newest)
+
+    def counts(self) -> SinkCounts:
+        """What has become of the events."""
+        return self._lines.counts() if self._lines is not None else SinkCounts(self._noted, 0, 0, 0, "ok")
+
+    def reopen(self) -> None:
+        """Begin a new file."""
+        if self._lines is not None:
+            self._lines.reopen()
+
+    def close(self, deadline_s: float) -> None:
+        """What is in view leaves with the end."""
+        left = self._tracker.end()
+        if left is not None:
+            self._note(Event("left", self._structure, left))
+        if self._lines is not None:
+            self._lines.close(deadline_s)
+
+    def _note_alarms(self, presented: Presented) -> None:
+        before, self._alarms = self._alarms, frozenset(presented.alarms)
+        if self._lines is None or before == self._alarms:
+            return
+        frame = presented.frame
+        for alarm in sorted(self._alarms - before):
+            self._lines.offer(AlarmEvent("drift began", alarm, frame.arrived_ns, frame.index))
+        for alarm in sorted(before - self._alarms):
+            self._lines.offer(AlarmEvent("drift ended", alarm, frame.arrived_ns, frame.index))
+
+    def _note(self, event: Event) -> None:
+        with self._lock:
+            self._newest.append(event.to_dict())
+            self._noted += 1
+        if self._lines is not None:
+            self._lines.offer(event)
+
+
+class EventLines:
+    """Events as JSON lines, thumbnails beside them. A `Writer`.
+
+    Args:
+        path: FILE.jsonl; lines are added. Thumbnails go to the folder FILE.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._name = path.with_suffix("").name
+        self._folder = HeldFolder(path.with_suffix(""))
+        self._lines = JsonLines(path)
+
+    def write(self, event: Event | AlarmEvent) -> None:
+        """Write a line, and at the end of a sighting its picture."""
+        document = event.to_dict()
+        if isinstance(event, Event) and event.kind == "left":
+            document["thumbnail"] = self._write_thumbnail(event.seen)
+        self._lines.add(document)
+
+    def close(self) -> None:
+        """Bring the lines to the disk."""
+        try:
+            self._lines.close()
+        finally:
+            self._folder.close()
 
     def _write_thumbnail(self, seen: Sighting) -> str | None:
         if seen.picture is None:
@@ -156,5 +246,5 @@ class EventLines:
         scale = min(1.0, THUMBNAIL_WIDTH_PX / seen.picture.width)
         small = cv2.resize(seen.picture.bgr, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         data = cv2.imencode(".jpg", small, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))[1].tobytes()
-        (self._folder / name).write_bytes(data)
-        return f"{self._folder.name}/{name}"
+        self._folder.write(name, data)
+        return f"{self._name}/{name}"

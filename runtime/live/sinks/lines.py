@@ -39,7 +39,12 @@ class JsonLines:
 def utc_text(monotonic_ns: int) -> str:
     """A moment of `time.monotonic_ns` as UTC, for example ``2026-01-31T12:00:00.250Z``, by the clock as it is now."""
     since_ns = time.monotonic_ns() - monotonic_ns
-    moment = datetime.fromtimestamp((time.time_ns() - since_ns) / 1e9, timezone.utc)
+    return utc_of_day((time.time_ns() - since_ns) / 1e9)
+
+
+def utc_of_day(since_1970_s: float) -> str:
+    """A moment of `time.time` in the same form."""
+    moment = datetime.fromtimestamp(since_1970_s, timezone.utc)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 
 from edgeseg.runtime.live.frames import LiveMask, Presented
+from edgeseg.runtime.live.sinks.folder import HeldFolder
 from edgeseg.runtime.live.sinks.lines import JsonLines, utc_text
 from edgeseg.runtime.live.sinks.rle import coco_rle
 from edgeseg.runtime.stream.sinks import MASK_PARAMETERS
@@ -46,7 +47,7 @@ class MaskPictures:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder = HeldFolder(folder)
         self._lines = JsonLines(folder / TIMES_NAME)
         self._last: int | None = None
 
@@ -55,16 +56,17 @@ class MaskPictures:
         mask = presented.mask
         if mask is None or mask.index == self._last:
             return
-        path = self._folder / f"frame_{mask.index:06d}.png"
-        temporary = path.with_suffix(".part")
-        temporary.write_bytes(cv2.imencode(".png", mask.mask, MASK_PARAMETERS)[1].tobytes())
-        temporary.replace(path)
-        self._lines.add({**_described(presented, mask), "file": path.name})
+        name = f"frame_{mask.index:06d}.png"
+        self._folder.write(name, cv2.imencode(".png", mask.mask, MASK_PARAMETERS)[1].tobytes())
+        self._lines.add({**_described(presented, mask), "file": name})
         self._last = mask.index
 
     def close(self) -> None:
         """Bring the lines to the disk."""
-        self._lines.close()
+        try:
+            self._lines.close()
+        finally:
+            self._folder.close()
 
 
 def _described(presented: Presented, mask: LiveMask) -> dict[str, Any]:

@@ -4,38 +4,47 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edgeseg.runtime.live.frames import Presented
 from edgeseg.runtime.live.sinks.encoded import EncodedWriter, Publication, Recording, Timing, View
-from edgeseg.runtime.live.sinks.events import EventLines
+from edgeseg.runtime.live.sinks.events import AlarmEvent, Event, EventLines, EventSink
 from edgeseg.runtime.live.sinks.masks import MaskLines, MaskPictures
 from edgeseg.runtime.live.sinks.sink import QueuedSink
 
+EVENTS_THAT_WAIT = 64
+"""While a disk is full or away."""
 
-def recording_sink(path: Path, timing: Timing, view: View) -> QueuedSink:
+
+def recording_sink(path: Path, timing: Timing, view: View) -> QueuedSink[Presented]:
     """A recording as fragmented MP4; `view` says with the overlay or as it came."""
-    target = Recording(path)
-    return QueuedSink(f"{view} {path}", lambda: EncodedWriter(target, timing, view))
+    return QueuedSink(f"{view} {path}", lambda: EncodedWriter(Recording(path), timing, view))
 
 
-def publishing_sink(url: str, timing: Timing, view: View = "overlay") -> QueuedSink:
-    """A stream by RTSP, RTMP, SRT, UDP or HLS.
+def publishing_sink(url: str, timing: Timing, view: View = "overlay") -> QueuedSink[Presented]:
+    """A stream by RTSP, RTMP, SRT, UDP or HLS; `reopen` leaves it to its viewers.
 
     Raises:
         UsageError: An address of no kind that edgeseg streams to.
     """
     target = Publication(url)
-    return QueuedSink(f"{view} {without_secrets(url)}", lambda: EncodedWriter(target, timing, view))
+    return QueuedSink(f"{view} {without_secrets(url)}", lambda: EncodedWriter(target, timing, view), reopens=False)
 
 
-def mask_sink(path: Path) -> QueuedSink:
+def mask_sink(path: Path) -> QueuedSink[Presented]:
     """Masks as COCO run lengths where `path` ends in .jsonl, else as PNG files in a folder."""
     if path.suffix == ".jsonl":
         return QueuedSink(f"masks {path}", lambda: MaskLines(path))
     return QueuedSink(f"masks {path}", lambda: MaskPictures(path))
 
 
-def event_sink(path: Path, structure: str) -> QueuedSink:
-    """Events as JSON lines with thumbnails; of private frames it keeps the time alone."""
-    return QueuedSink(f"events {path}", lambda: EventLines(path, structure), takes_private=True)
+def event_sink(path: Path | None, structure: str) -> EventSink:
+    """Events, kept in memory and, where there is a path, as JSON lines with thumbnails.
+
+    Of frames that may not be recorded it keeps the time alone.
+    """
+    if path is None:
+        return EventSink(structure)
+    lines: QueuedSink[Event | AlarmEvent] = QueuedSink(f"events {path}", lambda: EventLines(path), EVENTS_THAT_WAIT)
+    return EventSink(structure, lines)
 
 
 def without_secrets(url: str) -> str:

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Generic, Literal, Protocol, TypeVar
 
 from edgeseg.runtime.live.frames import Presented
 
@@ -37,6 +37,19 @@ class SinkCounts:
     last_error: str = ""
 
 
+class Recordable(Protocol):
+    """What a queue carries: frames, and events found in them."""
+
+    @property
+    def recordable(self) -> bool:
+        """False where it is not to leave the machine's memory (privacy)."""
+        ...
+
+
+Item = TypeVar("Item", bound=Recordable)
+Taken = TypeVar("Taken", contravariant=True)
+
+
 class LiveSink(Protocol):
     """Takes every frame that is shown."""
 
@@ -55,11 +68,11 @@ class LiveSink(Protocol):
         ...
 
 
-class Writer(Protocol):
-    """Writes frames one by one; for one thread. It may block and raise."""
+class Writer(Protocol[Taken]):
+    """Writes frames or events one by one; for one thread. It may block and raise."""
 
-    def write(self, presented: Presented) -> None:
-        """Write a frame."""
+    def write(self, item: Taken, /) -> None:
+        """Write one."""
         ...
 
     def close(self) -> None:
@@ -76,31 +89,31 @@ class Retry:
     """Each failure doubles the pause up to this."""
 
 
-class QueuedSink:
-    """A writer behind a queue; the oldest frame gives way to the newest.
+class QueuedSink(Generic[Item]):
+    """A writer behind a queue; the oldest item (a frame, mostly) gives way to the newest.
 
     Args:
         name: For messages and metrics.
         open_writer: Makes a writer, in the sink's own thread; called again after a failure.
-        takes_private: Whether the writer sees frames that are not recordable; it must keep nothing of them then.
-        capacity: Frames that may wait.
+        capacity: Items that may wait.
         retry: When it is opened again.
+        reopens: Whether `reopen` begins a new file; not where a peer would lose its stream by it.
     """
 
     def __init__(
         self,
         name: str,
-        open_writer: Callable[[], Writer],
-        takes_private: bool = False,
+        open_writer: Callable[[], Writer[Item]],
         capacity: int = QUEUED_FRAMES,
         retry: Retry = Retry(),
+        reopens: bool = True,
     ) -> None:
         self.name = name
         self._open_writer = open_writer
-        self._takes_private = takes_private
         self._capacity = capacity
         self._retry = retry
-        self._waiting: deque[Presented] = deque()
+        self._reopens, self._reopen_asked = reopens, False
+        self._waiting: deque[Item] = deque()
         self._changed = threading.Condition()
         self._closing = self._given_up = False
         self._written = self._dropped = self._withheld = self._failures = 0
@@ -110,20 +123,26 @@ class QueuedSink:
         self._generation = 0
         self._thread = self._started_thread()
 
-    def offer(self, presented: Presented) -> None:
+    def offer(self, presented: Item) -> None:
         """Take a frame, or drop one; never blocks and never raises."""
         with self._changed:
             if self._closing:
                 return
             if self._stalled_s() > STALLED_S and self._generation < MOST_ABANDONED:
                 self._abandon_thread()
-            if not presented.recordable and not self._takes_private:
+            if not presented.recordable:
                 self._withheld += 1
                 return
             if len(self._waiting) >= self._capacity:
                 self._waiting.popleft()
                 self._drop(1)
             self._waiting.append(presented)
+            self._changed.notify_all()
+
+    def reopen(self) -> None:
+        """Make the file whole and begin another, between two frames; from a signal handler too (reentrant)."""
+        with self._changed:
+            self._reopen_asked = self._reopens
             self._changed.notify_all()
 
     def counts(self) -> SinkCounts:
@@ -188,7 +207,7 @@ class QueuedSink:
             written_before = self._written
             try:
                 self._write_all(generation)
-                return
+                continue
             except Exception as error:  # whatever a writer raises, the picture goes on
                 with self._changed:
                     if generation != self._generation:
@@ -199,25 +218,25 @@ class QueuedSink:
             pause_s = min(2 * pause_s, self._retry.longest_s)
 
     def _write_all(self, generation: int) -> None:
-        """Until told to end, the writer fails, or another thread has taken over."""
-        presented = self._next(generation)
-        if presented is None:
+        """Until told to end or to begin a new file, the writer fails, or another thread has taken over."""
+        item = self._next(generation, is_open=False)
+        if item is None:
             return
-        writer: Writer | None = None
+        writer: Writer[Item] | None = None
         try:
             with self._changed:
                 self._busy_since_s = time.monotonic()  # a connection may hang as well
             writer = self._open_writer()
-            while presented is not None:
+            while item is not None:
                 with self._changed:
                     if generation == self._generation:
                         self._busy_since_s = time.monotonic()
-                writer.write(presented)
+                writer.write(item)
                 with self._changed:
                     if generation == self._generation:
                         self._busy_since_s, self._failing = None, False
                         self._written += 1
-                presented = self._next(generation)
+                item = self._next(generation, is_open=True)
         except BaseException:
             with contextlib.suppress(Exception):
                 if writer is not None:
@@ -229,10 +248,15 @@ class QueuedSink:
             raise
         writer.close()
 
-    def _next(self, generation: int) -> Presented | None:
+    def _next(self, generation: int, is_open: bool) -> Item | None:
+        """What to write; None at the end, where an open file is to end, and where another thread has taken over."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closing or bool(self._waiting) or generation != self._generation)
-            if generation != self._generation or not self._waiting:
+            if generation == self._generation and not is_open:
+                self._reopen_asked = False
+            self._changed.wait_for(
+                lambda: self._closing or self._reopen_asked or bool(self._waiting) or generation != self._generation
+            )
+            if generation != self._generation or not self._waiting or (is_open and self._reopen_asked):
                 return None
             return self._waiting.popleft()
 
@@ -243,7 +267,7 @@ class QueuedSink:
 
     def _wait_s(self, pause_s: float) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: self._closing, pause_s)
+            self._changed.wait_for(lambda: self._closing or self._reopen_asked, pause_s)
             if self._closing:  # a writer that cannot be opened gets no second chance at the end
                 self._drop(len(self._waiting))
                 self._waiting.clear()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import os
+import ssl
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from edgeseg.errors import UsageError
+from edgeseg.errors import BadInputError, UsageError
 
 TOKEN_VARIABLE = "EDGESEG_TOKEN"
 MIN_TOKEN_LENGTH = 16
@@ -90,6 +91,40 @@ def find_token(address: Address, file: Path | None) -> str | None:
             next_command=f"export {TOKEN_VARIABLE}=$(openssl rand -hex 16)",
         )
     return token
+
+
+@dataclass(frozen=True)
+class Tls:
+    """A certificate (with its chain) and its key, PEM."""
+
+    certificate: Path
+    key: Path
+
+
+def find_tls(certificate: Path | None, key: Path | None) -> Tls | None:
+    """What https needs; None where neither was named. The files are tried at once.
+
+    Raises:
+        UsageError: One without the other.
+        BadInputError: They cannot be read, are none, or do not belong together.
+    """
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        raise UsageError(
+            "https needs a certificate and its key",
+            found="--tls-key alone" if certificate is None else "--tls-certificate alone",
+            expected="--tls-certificate FILE.pem --tls-key FILE.pem",
+        )
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except (OSError, ValueError) as error:
+        raise BadInputError(
+            "the page's certificate and key cannot be used",
+            found=f"{certificate}, {key}: {getattr(error, 'reason', None) or error}",
+            expected="two PEM files that belong together, the key without a passphrase",
+        ) from error
+    return Tls(certificate, key)
 
 
 def is_token(shown: str, token: str | None) -> bool:

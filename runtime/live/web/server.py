@@ -5,27 +5,17 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from edgeseg.errors import EdgesegError, UsageError
 from edgeseg.optional import require
 from edgeseg.runtime.live.frames import Presented
-from edgeseg.runtime.live.web.access import Address
+from edgeseg.runtime.live.web.access import Address, Tls
 from edgeseg.runtime.live.web.view import View
 
 _START_S = 10.0
 _END_S = 3.0
-
-
-@dataclass(frozen=True)
-class Tls:
-    """A certificate and its key, PEM."""
-
-    certificate: Path
-    key: Path
 
 
 class PageServer:

@@ -30,5 +30,5 @@ class View(Protocol):
         ...
 
     def events(self) -> Sequence[dict[str, Any]]:
-        """The newest events, oldest first."""
+        """Sightings and changes of state, oldest first; see `EventSink` and `StreamView`."""
         ...

@@ -75,6 +75,27 @@ def test_another_size_starts_another_file_and_none_is_written_over(tmp_path: Pat
     assert shapes == [[(96, 160)] * 4, [(64, 128)] * 3, [(64, 128)], [(64, 128)] * 5]
 
 
+def test_a_recording_that_was_moved_away_goes_on_there_until_a_new_one_is_asked_for(
+    tmp_path: Path, showing: Any, until: Until
+) -> None:
+    """As logrotate does it: rename first, tell later; every frame is in one of the two files."""
+    path, moved = tmp_path / "a.mp4", tmp_path / "yesterday.mp4"
+    sink = recording_sink(path, lambda: showing.timing, "raw")
+    for index in range(160):
+        until(lambda: len(sink._waiting) < 4)
+        if index == 40:
+            path.rename(moved)
+        if index == 100:
+            sink.reopen()
+        sink.offer(showing(index))
+    sink.close(20)
+    assert (sink.counts().written, sink.counts().dropped, sink.counts().failures) == (160, 0, 0)
+    old, new = ([number(frame) for frame in decoded(file)] for file in (moved, path))
+    assert old + new == list(range(160))
+    assert 90 <= len(old) <= 100
+    assert decoded(path)[0].key_frame
+
+
 def test_a_recording_that_is_killed_plays_up_to_the_last_second(tmp_path: Path) -> None:
     """SIGKILL in mid-stream: nothing is flushed, closed or finished."""
     script = textwrap.dedent(f"""

@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edgeseg.runtime.live.sinks.events import EventLines
 from edgeseg.runtime.live.sinks.lines import JsonLines
 from edgeseg.runtime.live.sinks.masks import MaskLines, MaskPictures
 from edgeseg.runtime.live.sinks.opening import event_sink, mask_sink
@@ -80,11 +79,19 @@ def test_lines_go_on_after_a_torn_one(tmp_path: Path) -> None:
 def events_of(
     tmp_path: Path, showing: Any, areas: list[float | None], private: range = range(0)
 ) -> list[dict[str, Any]]:
-    writer = EventLines(tmp_path / "events.jsonl", "polyp")
+    sink = event_sink(tmp_path / "events.jsonl", "polyp")
     for index, area in enumerate(areas):
-        writer.write(showing(index, 240, 320, area=area, recordable=index not in private))
-    writer.close()
-    return lines_of(tmp_path / "events.jsonl")
+        sink.offer(showing(index, 240, 320, area=area, recordable=index not in private))
+    sink.close(20)
+    path = tmp_path / "events.jsonl"
+    lines = lines_of(path) if path.exists() else []
+    assert [_but_clock(line) for line in lines] == [_but_clock(event) for event in sink.newest()]
+    return lines
+
+
+def _but_clock(event: dict[str, Any]) -> dict[str, Any]:
+    """The page tells the same events as the file; the moment of writing and the picture are the file's own."""
+    return {key: value for key, value in event.items() if key not in ("time", "until", "thumbnail")}
 
 
 def test_a_polyp_appears_and_leaves_with_time_size_and_picture(tmp_path: Path, showing: Any) -> None:
@@ -125,8 +132,20 @@ def test_no_picture_is_kept_of_private_frames(tmp_path: Path, showing: Any) -> N
     assert not list((tmp_path / "events").iterdir())
 
 
+def test_without_a_file_the_newest_events_are_kept_in_memory(showing: Any) -> None:
+    sink = event_sink(None, "polyp")
+    for index in range(300 * 60):
+        sink.offer(showing(index, 8, 8, area=0.5 if index % 60 < 20 else None))
+        if index == 20:
+            assert [event["event"] for event in sink.newest()] == ["appeared"], "before it has left"
+    sink.close(20)
+    assert len(sink.newest()) == 200
+    assert [event["event"] for event in sink.newest()][-2:] == ["appeared", "left"]
+    assert sink.counts().written == 600
+
+
 def test_sinks_by_name(tmp_path: Path, showing: Any) -> None:
-    sinks = [mask_sink(tmp_path / "m.jsonl"), mask_sink(tmp_path / "m"), event_sink(tmp_path / "e.jsonl", "polyp")]
+    sinks = [mask_sink(tmp_path / "m.jsonl"), mask_sink(tmp_path / "m")]
     for index in range(5):
         for sink in sinks:
             sink.offer(showing(index, area=0.3))
@@ -134,14 +153,13 @@ def test_sinks_by_name(tmp_path: Path, showing: Any) -> None:
         sink.close(20)
         assert (sink.counts().written, sink.counts().state) == (5, "closed")
     assert len(lines_of(tmp_path / "m.jsonl")) == len(list((tmp_path / "m").glob("*.png"))) == 5
-    assert lines_of(tmp_path / "e.jsonl") == []
 
 
 def test_alarms_of_the_drift_watch_are_events_where_they_begin_and_end(tmp_path: Path, showing: Any) -> None:
-    writer = EventLines(tmp_path / "events.jsonl", "polyp")
+    sink = event_sink(tmp_path / "events.jsonl", "polyp")
     for index, alarms in enumerate([(), ("dice",), ("dice", "hue"), ("hue",), ()]):
-        writer.write(replace(showing(index), alarms=alarms))
-    writer.close()
+        sink.offer(replace(showing(index), alarms=alarms))
+    sink.close(20)
     found = [(line["event"], line["alarm"], line["frame"]) for line in lines_of(tmp_path / "events.jsonl")]
     assert found == [
         ("drift began", "dice", 1),
@@ -149,3 +167,43 @@ def test_alarms_of_the_drift_watch_are_events_where_they_begin_and_end(tmp_path:
         ("drift ended", "dice", 3),
         ("drift ended", "hue", 4),
     ]
+    assert sink.newest() == [], "the page has them from the drift watch itself"
+
+
+def test_new_files_are_begun_where_the_old_ones_were_moved_away(tmp_path: Path, showing: Any, until: Any) -> None:
+    """As logrotate does it: rename first, tell later. What comes in between goes to the renamed ones."""
+    sinks: list[Any] = [
+        mask_sink(tmp_path / "m.jsonl"),
+        mask_sink(tmp_path / "m"),
+        event_sink(tmp_path / "e.jsonl", "polyp"),
+    ]
+    names = ["m.jsonl", "m", "e.jsonl", "e"]
+
+    def offer(indices: range) -> None:
+        for index in indices:
+            until(lambda: all(not sink._waiting for sink in sinks[:2]))
+            for sink in sinks:
+                sink.offer(showing(index, area=0.3 if index % 40 < 10 else None))
+
+    offer(range(80))
+    until(lambda: sinks[2].counts().written == 4)
+    for name in names:
+        (tmp_path / name).rename(tmp_path / f"old-{name}")
+    offer(range(80, 88))
+    until(lambda: sinks[0].counts().written == sinks[1].counts().written == 88)
+    assert not any((tmp_path / name).exists() for name in names)
+    for sink in sinks:
+        sink.reopen()
+    offer(range(88, 200))
+    for sink in sinks:
+        sink.close(20)
+    old, new = lines_of(tmp_path / "old-m.jsonl"), lines_of(tmp_path / "m.jsonl")
+    assert [line["frame"] for line in [*old, *new]] == [index for index in range(200) if index % 40 < 10]
+    for folder, lines in (("old-m", old), ("m", new)):
+        assert sorted(path.name for path in (tmp_path / folder).glob("*.png")) == [
+            f"frame_{line['frame']:06d}.png" for line in lines
+        ]
+    events = [*lines_of(tmp_path / "old-e.jsonl"), *lines_of(tmp_path / "e.jsonl")]
+    assert [event["event"] for event in events] == ["appeared", "left"] * 5
+    assert len([*(tmp_path / "old-e").iterdir(), *(tmp_path / "e").iterdir()]) == 5
+    assert all(sink.counts().failures == sink.counts().dropped == 0 for sink in sinks)

@@ -172,16 +172,62 @@ def test_a_writer_that_cannot_be_opened_costs_nothing_but_its_frames(showing: An
     assert counts.state == "failed" and "nobody listens" in counts.last_error
 
 
-def test_private_frames_reach_only_who_may_see_them(showing: Any) -> None:
-    public, private = Kept(), Kept()
-    sinks = [QueuedSink("public", lambda: public), QueuedSink("private", lambda: private, takes_private=True)]
+def test_private_frames_are_withheld(showing: Any) -> None:
+    kept = Kept()
+    sink = QueuedSink("public", lambda: kept)
     for index in range(4):
-        for sink in sinks:
-            sink.offer(showing(index, recordable=index != 2))
-    for sink in sinks:
-        sink.close(20)
-    assert public.indices == [0, 1, 3] and private.indices == [0, 1, 2, 3]
-    assert [sink.counts().withheld for sink in sinks] == [1, 0]
+        sink.offer(showing(index, recordable=index != 2))
+    sink.close(20)
+    assert kept.indices == [0, 1, 3]
+    assert sink.counts().withheld == 1
+
+
+def test_a_new_file_is_begun_between_two_frames_and_none_is_lost(showing: Any, until: Until) -> None:
+    writers: list[Kept] = []
+
+    def open_writer() -> Kept:
+        writers.append(Kept())
+        return writers[-1]
+
+    sink: QueuedSink[Presented] = QueuedSink("log", open_writer, capacity=1000)
+    for index in range(300):
+        sink.offer(showing(index))
+        if index % 100 == 50:
+            until(lambda: not sink._waiting)
+            sink.reopen()
+            until(lambda: writers[-1].closed == 1)
+    sink.close(20)
+    assert [number for writer in writers for number in writer.indices] == list(range(300))
+    assert len(writers) == 4 and all(writer.closed == 1 and writer.indices for writer in writers)
+    assert (sink.counts().written, sink.counts().dropped, sink.counts().state) == (300, 0, "closed")
+
+
+def test_a_request_for_a_new_file_wakes_a_sink_that_waits_after_a_failure(showing: Any, until: Until) -> None:
+    refused = [True]
+
+    def open_writer() -> Kept:
+        if refused[0]:
+            raise OSError(28, "No space left on device")
+        return Kept()
+
+    sink: QueuedSink[Presented] = QueuedSink("full", open_writer, retry=Retry(3600.0, 3600.0))
+    sink.offer(showing(0))
+    until(lambda: sink.counts().state == "failed")
+    refused[0] = False
+    sink.reopen()
+    sink.offer(showing(1))
+    until(lambda: sink.counts().written == 1)
+    sink.close(20)
+
+
+def test_a_stream_to_viewers_is_not_broken_off_by_a_request_for_new_files(showing: Any, until: Until) -> None:
+    kept = Kept()
+    sink: QueuedSink[Presented] = QueuedSink("viewers", lambda: kept, reopens=False)
+    sink.offer(showing(0))
+    sink.reopen()
+    sink.offer(showing(1))
+    sink.close(20)
+    assert kept.indices == [0, 1] and kept.closed == 1
 
 
 def test_a_sink_with_no_frames_opens_no_writer() -> None:

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeseg.errors import UsageError
+from edgeseg.errors import BadInputError, UsageError
 from edgeseg.runtime.live.web.access import (
     TOKEN_VARIABLE,
     Address,
     RateLimit,
+    find_tls,
     find_token,
     is_own_host,
     is_own_origin,
@@ -96,3 +97,15 @@ def test_a_client_that_asks_too_often_waits_and_another_does_not() -> None:
     for number in range(3000):
         limit.allows(str(number), 2.0)
     assert len(limit._buckets) <= RateLimit.CLIENTS
+
+
+def test_https_wants_both_files_and_files_that_are_what_they_should_be(tmp_path: Path) -> None:
+    assert find_tls(None, None) is None
+    nonsense = tmp_path / "nonsense.pem"
+    nonsense.write_text("no certificate")
+    for certificate, key in ((nonsense, None), (None, nonsense)):
+        with pytest.raises(UsageError, match="certificate and its key"):
+            find_tls(certificate, key)
+    for path in (nonsense, tmp_path / "none.pem"):
+        with pytest.raises(BadInputError, match="cannot be used"):
+            find_tls(path, path)

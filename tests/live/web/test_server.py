@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -39,7 +41,7 @@ def _picture(socket: Any) -> tuple[int, Any]:
 
 
 def test_state_passport_events_and_probes(serve: Serve, view: ScriptedView) -> None:
-    view.noted.append({"time": 1.0, "text": "polyp appears"})
+    view.noted.append({"event": "appeared", "structure": "polyp", "time": "2026-01-31T12:00:00.250Z", "frame": 3})
     url = serve().url
     state = httpx.get(url + "api/state").json()
     for key in ("state", "frames", "drops", "deadline_misses", "restarts"):
@@ -71,6 +73,14 @@ def test_metrics_are_prometheus_text_with_the_statuss_figures(serve: Serve) -> N
     assert samples["edgeseg_picture_age_seconds", (("quantile", "0.99"),)] == pytest.approx(0.005)
     assert ("edgeseg_mask_age_seconds", (("quantile", "0.99"),)) not in samples, "what is not known is not told"
     assert samples["edgeseg_sink_dropped_total", (("sink", "record"),)] == 1
+
+
+def test_the_guides_alerts_ask_for_metrics_that_are_there(serve: Serve) -> None:
+    text = httpx.get(serve().url + "metrics").text
+    there = set(re.findall(r"^(edgeseg_\w+)", text, re.MULTILINE))
+    named = set(re.findall(r"edgeseg_\w+", (Path(__file__).parents[3] / "docs" / "live.md").read_text()))
+    assert len(named) >= 4 and named <= there
+    assert 'edgeseg_state{state="pass-through"}' in text
 
 
 def test_the_page_loads_nothing_from_elsewhere_and_says_so(serve: Serve) -> None:

@@ -8,8 +8,16 @@ const CHART_S = 60;
 
 let lastPictureMs = 0;
 let retryMs = 500;
-let status = null;
 const ages = [];
+
+const MEANING = {
+  starting: "Getting ready; nothing is marked yet.",
+  live: "The picture is live, and marks come in time.",
+  degraded: "The picture is live; marks may be missing or late.",
+  "pass-through": "The picture is live; NOTHING IS MARKED.",
+  stopped: "The stream has ended.",
+  unreachable: "This page has no connection; trying again.",
+};
 
 function connect() {
   const scheme = location.protocol === "https:" ? "wss" : "ws";
@@ -18,11 +26,14 @@ function connect() {
   socket.onopen = () => { retryMs = 500; };
   socket.onmessage = async (event) => {
     if (typeof event.data === "string") { showStatus(JSON.parse(event.data)); return; }
-    await showPicture(event.data);
-    if (socket.readyState === WebSocket.OPEN) socket.send("drawn");
+    try {
+      await showPicture(event.data);
+    } finally { // a picture that cannot be drawn is followed by the next one, too
+      if (socket.readyState === WebSocket.OPEN) socket.send("drawn");
+    }
   };
   socket.onclose = (event) => {
-    showState("unreachable", event.reason || "no connection to the stream");
+    showState("unreachable", event.reason);
     setTimeout(connect, retryMs);
     retryMs = Math.min(2 * retryMs, 8000);
   };
@@ -43,8 +54,13 @@ async function showPicture(data) {
 
 function showState(state, reason) {
   const badge = element("state");
-  if (badge.textContent !== state) badge.textContent = state;
-  badge.className = `state ${state}`;
+  if (badge.textContent !== state) {
+    badge.textContent = state;
+    badge.className = `state ${state}`;
+    element("meaning").textContent = MEANING[state] ?? "";
+    document.title = `${state} – edgeseg`;
+    document.body.classList.toggle("gone", state === "unreachable");
+  }
   element("reason").textContent = reason;
 }
 
@@ -52,7 +68,6 @@ const milliseconds = (value) => (value === null || value === undefined ? "–" :
 const spread = (values) => `${milliseconds(values.p50)} / ${milliseconds(values.p99)}`;
 
 function showStatus(now) {
-  status = now;
   showState(now.state, now.reason);
   ages.push({ at: performance.now(), picture: now.picture_age_ms.p50, mask: now.mask_age_ms.p50 });
   while (ages.length && ages[0].at < performance.now() - CHART_S * 1000) ages.shift();
@@ -69,20 +84,23 @@ function showFigures(now) {
   const rows = [
     ["Picture", `${now.width} × ${now.height}`],
     ["Frames a second", now.fps === null ? "–" : now.fps.toFixed(1)],
-    ["Frames", now.frames],
-    ["Masks", now.inferences],
-    ["Not seen by the engine", now.drops],
-    ["Not shown", now.skipped],
-    ["Late", now.deadline_misses],
-    ["Lost with the engine", now.lost],
-    ["No tissue", now.gated],
+    ["Frames shown", now.frames],
+    ["Frames segmented", now.inferences],
+    ["Passed over by the engine", now.drops],
+    ["Shown late", now.deadline_misses],
+    ["Never shown", now.skipped],
+    ["Without tissue", now.gated],
+    ["Lost by the engine", now.lost],
     ["Engine restarts", now.restarts],
-    ["Inference p50 / p99", spread(now.infer_ms)],
-    ["Drawing p50 / p99", spread(now.compose_ms)],
+    ["Inference", spread(now.infer_ms)],
+    ["Drawing", spread(now.compose_ms)],
     ["Engine", `${now.backend} ${now.precision}`],
   ];
   for (const sink of now.sinks) {
-    if (sink.written !== undefined) rows.push([sink.name, `${sink.written} written, ${sink.dropped} dropped`]);
+    if (sink.written === undefined) continue;
+    const trouble = [sink.dropped && `${sink.dropped} dropped`, sink.state !== "ok" && sink.state];
+    rows.push([`To ${sink.name.replace(/ \/\S*\//, " ")}`, // without folders: a phone is narrow
+      [sink.written, ...trouble.filter(Boolean)].join(", ")]);
   }
   const list = element("figures");
   rows.forEach(([name, value], index) => {
@@ -142,24 +160,51 @@ function drawChart() {
 }
 
 async function setOverlay(mode) {
-  await fetch("/api/overlay", {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ mode }),
-  });
+  try {
+    await fetch("/api/overlay", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ mode }),
+    });
+  } catch { /* the state says that there is no connection, and the button stays as it was */ }
 }
 
 async function showEvents() {
   try {
     const { events } = await (await fetch("/api/events")).json();
-    const list = element("events");
-    list.replaceChildren(...events.slice(-50).reverse().map((event) => {
-      const item = document.createElement("li");
-      item.textContent = `${new Date(event.time).toLocaleTimeString()}  ${event.text}`;
-      return item;
-    }));
-    if (!events.length) list.append(Object.assign(document.createElement("li"), { textContent: "none yet" }));
+    const isChange = (event) => event.event === "state" || event.event === "drift";
+    fill("sightings", events.filter((event) => !isChange(event)), describeSighting);
+    fill("changes", events.filter(isChange), describeChange);
   } catch { /* the state says that there is no connection */ }
+}
+
+function describeSighting(event) {
+  if (event.event === "appeared") return `${event.structure} in view`;
+  const most = `at most ${(100 * event.largest_area_fraction).toFixed(1)} % of the picture`;
+  return `${event.structure} gone after ${event.duration_s.toFixed(1)} s, ${most}`;
+}
+
+function describeChange(event) {
+  if (event.event === "drift") return event.text;
+  return event.reason ? `${event.state}: ${event.reason}` : event.state;
+}
+
+function fill(id, events, describe) {
+  if (!events.length) return;
+  element(id).replaceChildren(...events.slice(-50).reverse().map((event) => {
+    const item = document.createElement("li");
+    const time = item.appendChild(document.createElement("time"));
+    time.dateTime = event.until ?? event.time;
+    time.textContent = new Date(time.dateTime).toLocaleTimeString([], { hour12: false });
+    item.append(describe(event));
+    item.className = event.event;
+    return item;
+  }));
+}
+
+// A phone's browser may have no full screen.
+function showFull() {
+  element("frame").requestFullscreen?.().catch(() => {});
 }
 
 // A picture that does not come is never shown as if it were now.
@@ -175,18 +220,19 @@ function watch() {
 element("overlay").addEventListener("click", (event) => {
   if (event.target.dataset.mode) setOverlay(event.target.dataset.mode);
 });
-element("full").addEventListener("click", () => element("frame").requestFullscreen());
+element("full").hidden = !document.fullscreenEnabled;
+element("full").addEventListener("click", showFull);
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.altKey || event.metaKey) return;
   const mode = { 1: "contour", 2: "fill", 3: "heat", 4: "off" }[event.key];
   if (mode) setOverlay(mode);
   if (event.key === "s") element("snapshot").click();
-  if (event.key === "f") element("frame").requestFullscreen();
+  if (event.key === "f") showFull();
 });
 
 fetch("/api/passport").then((answer) => answer.json()).then((passport) => {
   element("passport").textContent = JSON.stringify(passport, null, 2);
-});
+}).catch(() => { /* the state says that there is no connection */ });
 connect();
 setInterval(watch, 200);
 setInterval(showEvents, 2000);

@@ -1,0 +1,36 @@
+"""A folder that files go to one by one, and go on going to when somebody renames it meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+
+class HeldFolder:
+    """Made where it is not there, and held open: its name may change, the files still arrive in it.
+
+    Args:
+        path: Of the folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.mkdir(parents=True, exist_ok=True)
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file, which appears whole or not at all."""
+        part = f".{name}.part"
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666, dir_fd=self._descriptor)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+            os.replace(part, name, src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(part, dir_fd=self._descriptor)
+            raise
+
+    def close(self) -> None:
+        """Let go of it; once."""
+        os.close(self._descriptor)

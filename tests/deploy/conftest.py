@@ -1,0 +1,3 @@
+from tests.live.web.conftest import serve, view
+
+__all__ = ["serve", "view"]
