@@ -57,8 +57,7 @@ def judge(signs: Signs, limits: StateLimits) -> tuple[State, str]:
     if signs.source_silent_ms > limits.silent_ms:
         return "degraded", f"no frame from the source for {signs.source_silent_ms / 1e3:.1f} s"
     if signs.without_mask_ms > limits.without_mask_ms:
-        reasons = (f"no mask for {signs.without_mask_ms / 1e3:.1f} s", *signs.complaints)
-        return "pass-through", "; ".join(reasons)
+        return "pass-through", "; ".join([f"no mask for {signs.without_mask_ms / 1e3:.1f} s", *signs.complaints])
     reasons = list(signs.complaints)
     if signs.late_share > limits.late_share:
         reasons.append(f"{100 * signs.late_share:.0f} % of the frames are late")

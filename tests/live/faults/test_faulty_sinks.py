@@ -101,7 +101,7 @@ def test_a_peer_that_takes_nothing_and_its_end(play: Play, monkeypatch: pytest.M
         record = recording_sink(out, lambda: source.timing, "raw")
         run = play(source, [blocked, record], spares=0)
         run.until(lambda: blocked.counts().dropped > 20 and blocked.counts().state == "failed")
-        run.until(lambda: "has failed" in run.said)
+        run.until(lambda: "has failed" in run.stream.state.reason)
         start = len(run.shown)
         run.until(lambda: len(run.shown) > start + 20)
         started_s = time.monotonic()
