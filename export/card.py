@@ -5,8 +5,34 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgeseg.artifacts import RESEARCH_NOTICE, Precision
+from edgeseg.runtime.evaluation.frame_masks import UnlabelledSource
+from edgeseg.runtime.stream.frame_choice import ALL_FRAMES
 from edgeseg.runtime.verify.evaluation import Evaluation
 from edgeseg.specs import ModelMetadata
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Frames without ground truth of which one thing is known: all of them show a polyp, or none does."""
+
+    source: UnlabelledSource
+    shows_polyp: bool
+
+    @property
+    def name(self) -> str:
+        """The last part of its path, and the frames where they were chosen."""
+        frames = "" if self.source.frames == ALL_FRAMES else f"@{self.source.frames}"
+        return f"{self.source.path.name}{frames}"
+
+
+@dataclass(frozen=True)
+class MarkedFrames:
+    """In how many frames of a clip something was marked."""
+
+    clip: Clip
+    frames: int
+    share: float
+    """0 to 1, of the frames: with a mask of at least `UnlabelledSource.false_mask_share` of the picture."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +44,7 @@ class PrecisionRow:
     int8_convolutions: int
     convolutions: int
     evaluation: Evaluation
+    clips: tuple[MarkedFrames, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -40,6 +67,7 @@ def render_card(facts: CardFacts) -> str:
     metrics = provenance.metrics
     encoder = f" on {model.encoder}" if model.encoder else ""
     images = facts.rows[0].evaluation.image_count
+    unmeasured = "" if facts.rows[0].clips else "on frames without a polyp, "
     table = [
         f"| {row.precision} | {row.evaluation.mean_dice:.4f} | {row.evaluation.mean_iou:.4f} "
         f"| {row.int8_convolutions} of {row.convolutions} | {row.engine_bytes / 1e6:.2f} MB |"
@@ -69,6 +97,7 @@ def render_card(facts: CardFacts) -> str:
             f"`edgeseg evaluate models/{facts.name} DATA --split test` gives the fp32 row, "
             f"`edgeseg build-engine models/{facts.name} --precision int8` and `edgeseg verify` the others.",
             "",
+            *_clip_lines(facts),
             "## Where it comes from",
             "",
             f"- Training data: sha256 `{provenance.data_sha256}` (train and validation pairs)",
@@ -79,12 +108,35 @@ def render_card(facts: CardFacts) -> str:
             "",
             "## Limits",
             "",
-            "The figures above hold for pictures like those of the test split. On other endoscopes, on frames without "
-            "a polyp, on blurred and washed-out frames the network was not measured here; measure it on yours with "
-            "`edgeseg verify` before you rely on it.",
+            f"The figures above hold for pictures like those they were measured on. On other endoscopes, {unmeasured}"
+            "on blurred and washed-out frames the network was not measured here; measure it on yours with "
+            "`edgeseg verify` and `edgeseg evaluate --negatives` before you rely on it.",
             "",
         ]
     )
+
+
+def _clip_lines(facts: CardFacts) -> list[str]:
+    first = facts.rows[0].clips
+    if not first:
+        return []
+    share = f"{100 * first[0].clip.source.false_mask_share:g} %"
+    lines = [
+        "## Measured on frames without ground truth",
+        "",
+        f"In how many frames a mask covers at least {share} of the picture. Nothing smooths over time.",
+        "",
+        f"| frames | number | a mask is | {' | '.join(row.precision for row in facts.rows)} |",
+        f"| --- | --- | --- |{' --- |' * len(facts.rows)}",
+    ]
+    for index, marked in enumerate(first):
+        shares = " | ".join(f"{100 * row.clips[index].share:.1f} %" for row in facts.rows)
+        kind = "the polyp found" if marked.clip.shows_polyp else "a false alarm"
+        lines.append(f"| `{marked.clip.name}` | {marked.frames} | {kind} | {shares} |")
+    command = (
+        f"`edgeseg evaluate models/{facts.name} --negatives SOURCE@FRAMES` (or `--positives`) gives the fp32 column."
+    )
+    return [*lines, "", command, ""]
 
 
 def _meant(threshold: float) -> str:

@@ -13,7 +13,7 @@ from edgeseg.calibration.ranges import calibrate, choose_images
 from edgeseg.dataset import Pair, load_images, load_pairs
 from edgeseg.export.builders.builder import BuildRequest
 from edgeseg.export.builders.onnxruntime_builder import OnnxRuntimeBuilder
-from edgeseg.export.card import CardFacts, PrecisionRow, render_card
+from edgeseg.export.card import CardFacts, Clip, MarkedFrames, PrecisionRow, render_card
 from edgeseg.export.onnx_from_run import onnx_from_session
 from edgeseg.export.parity_inputs import parity_inputs
 from edgeseg.files import atomic_folder, write_bytes, write_text
@@ -23,6 +23,7 @@ from edgeseg.graph.weights import with_fp16_stored_weights
 from edgeseg.packages import PACKAGE_CALIBRATION, PACKAGE_CARD, PACKAGE_ONNX
 from edgeseg.progress import Track, silent
 from edgeseg.runtime.backends.onnxruntime_session import OnnxRuntimeSession
+from edgeseg.runtime.evaluation.frame_masks import measure_frames
 from edgeseg.runtime.session import SessionInfo
 from edgeseg.runtime.verify.evaluation import Evaluation, evaluate
 from edgeseg.specs import ModelMetadata
@@ -42,6 +43,8 @@ class PackageOptions:
     """For the calibration."""
     threshold: str | None = None
     """What the graph's 0.5 shall mean: a number, or the file of a choice for this RUN; None leaves it."""
+    clips: tuple[Clip, ...] = ()
+    """Frames without ground truth that the card tells of."""
 
 
 def package_run(run: Path, out: Path, options: PackageOptions, track: Track = silent) -> CardFacts:
@@ -69,7 +72,7 @@ def package_run(run: Path, out: Path, options: PackageOptions, track: Track = si
         write_bytes(path, serialize(small))
         artifact = load_onnx(path)
         table = calibrate(artifact, images, track)
-        rows = [_measured(artifact, table, precision, test, track) for precision in PRECISIONS]
+        rows = [_measured(artifact, table, precision, test, options.clips, track) for precision in PRECISIONS]
         metadata = _with_test_figures(metadata, rows[0].evaluation)
         write_bytes(path, serialize(with_metadata(small, metadata)))
         table.write(folder / PACKAGE_CALIBRATION)
@@ -79,14 +82,25 @@ def package_run(run: Path, out: Path, options: PackageOptions, track: Track = si
 
 
 def _measured(
-    artifact: OnnxArtifact, table: CalibrationTable, precision: Precision, pairs: Sequence[Pair], track: Track
+    artifact: OnnxArtifact,
+    table: CalibrationTable,
+    precision: Precision,
+    pairs: Sequence[Pair],
+    clips: Sequence[Clip],
+    track: Track,
 ) -> PrecisionRow:
     built = OnnxRuntimeBuilder().build(BuildRequest(artifact, precision, table if precision == "int8" else None))
     metadata = artifact.metadata
     info = SessionInfo(metadata.model, metadata.preprocess, "onnxruntime", precision, artifact.sha256)
     session = OnnxRuntimeSession(built.data, info)
     evaluation: Evaluation = evaluate(session, pairs, track)
-    return PrecisionRow(precision, len(built.data), built.int8_convolutions, built.convolutions, evaluation)
+    shares = tuple(_marked(session, clip, f"{precision} {clip.name}", track) for clip in clips)
+    return PrecisionRow(precision, len(built.data), built.int8_convolutions, built.convolutions, evaluation, shares)
+
+
+def _marked(session: OnnxRuntimeSession, clip: Clip, description: str, track: Track) -> MarkedFrames:
+    masks = measure_frames(session, clip.source, track=track, description=description)
+    return MarkedFrames(clip, len(masks.rows), masks.share(row.counts for row in masks.rows))
 
 
 def _with_test_figures(metadata: ModelMetadata, evaluation: Evaluation) -> ModelMetadata:

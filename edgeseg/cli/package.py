@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgeseg.cli.output import JsonFlag, emit, table, track
+
+if TYPE_CHECKING:
+    from edgeseg.export.card import Clip
 
 
 def package(
@@ -19,6 +22,14 @@ def package(
     threshold: Annotated[
         str | None, typer.Option(metavar="T|FILE", help="What 0.5 shall mean: a number or threshold.json of this RUN.")
     ] = None,
+    negatives: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SOURCE[@FRAMES]", help="Images or a clip without a polyp: false alarms for the card."),
+    ] = None,
+    positives: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SOURCE[@FRAMES]", help="Images or a clip that show a polyp: how often it is found."),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Make a model package: ONNX, calibration table and a card with measured figures."""
@@ -27,7 +38,8 @@ def package(
     require("torch")
     from edgeseg.export.package import PackageOptions, package_run
 
-    facts = package_run(run, out, PackageOptions(data, terms, images, threshold), track)
+    clips = [_clip(text, False) for text in negatives or ()] + [_clip(text, True) for text in positives or ()]
+    facts = package_run(run, out, PackageOptions(data, terms, images, threshold, tuple(clips)), track)
     columns = ["precision", "mean Dice", "mean IoU", "INT8 convolutions"]
     rows = [
         [
@@ -43,5 +55,18 @@ def package(
         "parameters": facts.parameters,
         "multiply_adds": facts.multiply_adds,
         "precisions": {row.precision: row.evaluation.to_dict() for row in facts.rows},
+        "clips": {
+            marked.clip.name: {row.precision: row.clips[index].share for row in facts.rows}
+            for index, marked in enumerate(facts.rows[0].clips)
+        },
     }
     emit(document, as_json, f"{table(str(out), columns, rows)}\nnext: edgeseg build-engine {out} --precision int8")
+
+
+def _clip(text: str, shows_polyp: bool) -> Clip:
+    from edgeseg.export.card import Clip
+    from edgeseg.runtime.evaluation.frame_masks import UnlabelledSource
+    from edgeseg.runtime.stream.frame_choice import split_choice
+
+    path, frames = split_choice(text)
+    return Clip(UnlabelledSource(path, frames), shows_polyp)

@@ -99,7 +99,7 @@ def standin(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def library(double: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def library(double: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     """The stand-ins for TensorRT and TensorRT-RTX instead of the packages; the file that their calls are noted in."""
     for folder in (FOLDER, FOLDER / "standins"):
         monkeypatch.syspath_prepend(folder)
@@ -108,7 +108,9 @@ def library(double: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pat
     log = tmp_path / "calls.log"
     monkeypatch.setenv("EDGESEG_STANDIN_LOG", str(log))
     monkeypatch.setenv("XDG_CACHE_HOME", os.environ["XDG_CACHE_HOME"])
-    return log
+    yield log
+    for name in ("tensorrt", "tensorrt_rtx"):
+        sys.modules.pop(name, None)
 
 
 @pytest.fixture

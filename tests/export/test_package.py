@@ -5,10 +5,13 @@ import pytest
 
 from edgeseg.dataset import load_pairs
 from edgeseg.export.build import BuildOptions, build_engine
+from edgeseg.export.card import Clip
 from edgeseg.export.package import PackageOptions, package_run
 from edgeseg.files import UnwritableError
 from edgeseg.packages import find_model
+from edgeseg.runtime.evaluation.frame_masks import UnlabelledSource, measure_frames
 from edgeseg.runtime.loading import open_engine, open_onnx
+from edgeseg.runtime.stream.frame_choice import FrameChoice
 from edgeseg.runtime.verify.evaluation import evaluate
 
 MODELS = Path(__file__).parents[2] / "models"
@@ -56,3 +59,22 @@ def test_shipped_packages_stay_small() -> None:
     assert sizes
     assert max(sizes.values()) <= 8_000_000
     assert sum(sizes.values()) <= 24_000_000
+
+
+def test_the_card_tells_how_often_something_is_marked_where_there_is_no_truth(
+    tiny_run: Path, squares: Path, tmp_path: Path
+) -> None:
+    images = squares / "test" / "images"
+    count = len(list(images.iterdir()))
+    clips = (Clip(UnlabelledSource(images, FrameChoice.parse(":2")), False), Clip(UnlabelledSource(images), True))
+    facts = package_run(tiny_run, tmp_path / "told", PackageOptions(squares, "terms", images=4, clips=clips))
+    session = open_onnx(tmp_path / "told")
+    card = (tmp_path / "told" / "card.md").read_text()
+    for index, (clip, frames, kind) in enumerate(
+        [(clips[0], 2, "a false alarm"), (clips[1], count, "the polyp found")]
+    ):
+        masks = measure_frames(session, clip.source)
+        share = sum(row.mask_share >= 0.01 for row in masks.rows) / frames
+        assert facts.rows[0].clips[index].share == share
+        assert f"| `{clip.name}` | {frames} | {kind} | {100 * share:.1f} % |" in card
+    assert "`images@:2`" in card

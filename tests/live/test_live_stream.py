@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeseg.errors import BadInputError
+from edgeseg.errors import BadInputError, MissingComponentError
 from edgeseg.runtime.live.frames import LiveFrame, Presented
 from edgeseg.runtime.live.presenter import PresenterOptions
 from edgeseg.runtime.live.states import StateChange
@@ -127,7 +127,10 @@ def test_every_frame_comes_out_whatever_the_engine_does(fault: str, pool: Open, 
 
 
 def test_without_an_engine_the_picture_goes_on_and_says_so(pool: Open, script: Any) -> None:
-    run = Run(_source(script, [script.ANSWER] * 100), pool(factory=script.open_never), ready=False).run()
+    engine = pool(factory=script.open_never)
+    with pytest.raises(MissingComponentError):
+        engine.wait_ready(60.0)
+    run = Run(_source(script, [script.ANSWER] * 100), engine, ready=False).run()
     assert len(run.shown) == 100
     assert all(shown.mask is None for shown in run.shown)
     assert run.shown[-1].state == "pass-through"
