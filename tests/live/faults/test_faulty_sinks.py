@@ -109,7 +109,7 @@ def test_a_peer_that_takes_nothing_and_its_end(play: Play, monkeypatch: pytest.M
         assert time.monotonic() - started_s < 30.0, "the end does not wait for the peer"
     assert len(run.shown) + status.skipped == run.shown[-1].index + 1
     blocked_counts, record_counts = status.sinks[:2]
-    assert blocked_counts["dropped"] > 0 and blocked_counts["state"] == "failed"
+    assert blocked_counts["dropped"] > 20
     assert record_counts["failures"] == 0
     assert frames_of(out) == record_counts["written"] == status.frames - record_counts["dropped"]
 
