@@ -21,7 +21,7 @@ from edgeseg.runtime.live.sinks import sink as sink_module
 from edgeseg.runtime.live.sinks.opening import event_sink, mask_sink, publishing_sink, recording_sink
 from edgeseg.runtime.live.sources.opening import open_live_source
 from edgeseg.runtime.live.stream import LiveOptions
-from tests.live.faults.conftest import Command, Running, until
+from tests.live.faults.conftest import Command, Running, command_line, until
 
 Play = Callable[..., Running]
 CAMERA = "synthetic:160x120@10"
@@ -63,7 +63,7 @@ def test_a_full_disk_stops_the_recording_until_there_is_room(
     disk, wrap = small_disk
     run = command("synthetic:320x240@10", "--out", disk / "out.mp4", "--seconds", 600, wrap=wrap, code=_ON_A_SMALL_DISK)
     run.until_said("live")
-    recorder = next(pid for pid in run.workers if b"edgeseg.cli" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    recorder = next(pid for pid in run.workers if b"edgeseg.cli" in command_line(pid))
     inside = Path(f"/proc/{recorder}/root{disk}")
     until(lambda: (inside / "out.mp4").exists() and (inside / "out.mp4").stat().st_size > 100_000)
     ballast = inside / "ballast"
