@@ -17,6 +17,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NoReturn
 
+import numpy as np
+
 from edgeseg.errors import EdgesegError
 from edgeseg.runtime.frame_session import FrameSession, HostFrames
 from edgeseg.runtime.session import Session
@@ -64,6 +66,9 @@ def _die_first(path: Path = Path("/proc/self/oom_score_adj")) -> None:
 class _Worker:
     def __init__(self, session: Session, ring: FrameRing, connection: Connection) -> None:
         self._info = session.info
+        if not isinstance(session, FrameSession):  # those that keep frames on a GPU are warm when they are open
+            model = session.info.model
+            session.infer(np.zeros((1, model.height, model.width, 3), np.uint8))  # a spare's first frame may not wait
         self._frames: FrameSession = session if isinstance(session, FrameSession) else HostFrames(session)
         self._ring = ring
         self._connection = connection

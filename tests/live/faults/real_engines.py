@@ -39,3 +39,21 @@ def open_slow(path: Path, seconds: float) -> Weak:
 def open_starved(path: Path, flag: Path) -> Weak:
     """Runs out of memory once, when the file `flag` is there."""
     return Weak(open_onnx(path, 1), starved=flag)
+
+
+class Noted(Weak):
+    """Adds a byte to a file for each inference."""
+
+    def __init__(self, session: Session, log: Path) -> None:
+        super().__init__(session)
+        self._log = log
+
+    def infer(self, frames: FrameBatch) -> ProbabilityBatch:
+        with self._log.open("ab") as log:
+            log.write(b".")
+        return super().infer(frames)
+
+
+def open_noted(path: Path, log: Path) -> Noted:
+    """Notes its inferences in `log`."""
+    return Noted(open_onnx(path, 1), log)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.live.faults.conftest import Command, descriptors, resident_kib, until
+from tests.live.faults.conftest import Command, command_line, descriptors, resident_kib, until
 
 Start = Callable[..., Command]
 RATE = 200
@@ -113,7 +113,7 @@ def engines_of(pid: int) -> list[int]:
     for thread in Path(f"/proc/{pid}/task").iterdir():
         if thread.name != str(pid):
             found += [int(word) for word in (thread / "children").read_text().split()]
-    return [child for child in found if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return [child for child in found if b"spawn_main" in command_line(child)]
 
 
 def shared_memory(pid: int) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -21,7 +22,7 @@ from edgeseg.runtime.live.sinks import sink as sink_module
 from edgeseg.runtime.live.sinks.opening import event_sink, mask_sink, publishing_sink, recording_sink
 from edgeseg.runtime.live.sources.opening import open_live_source
 from edgeseg.runtime.live.stream import LiveOptions
-from tests.live.faults.conftest import Command, Running, until
+from tests.live.faults.conftest import Command, Running, command_line, until
 
 Play = Callable[..., Running]
 CAMERA = "synthetic:160x120@10"
@@ -37,8 +38,12 @@ main()
 
 
 def frames_of(path: Path) -> int:
-    with av.open(str(path)) as container:
-        return sum(1 for _ in container.decode(video=0))
+    """That can be decoded; the disk may have filled up in the midst of the last one."""
+    count = 0
+    with av.open(str(path)) as container, contextlib.suppress(av.error.InvalidDataError):
+        for _ in container.decode(video=0):
+            count += 1
+    return count
 
 
 @pytest.fixture
@@ -63,7 +68,7 @@ def test_a_full_disk_stops_the_recording_until_there_is_room(
     disk, wrap = small_disk
     run = command("synthetic:320x240@10", "--out", disk / "out.mp4", "--seconds", 600, wrap=wrap, code=_ON_A_SMALL_DISK)
     run.until_said("live")
-    recorder = next(pid for pid in run.workers if b"edgeseg.cli" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    recorder = next(pid for pid in run.workers if b"edgeseg.cli" in command_line(pid))
     inside = Path(f"/proc/{recorder}/root{disk}")
     until(lambda: (inside / "out.mp4").exists() and (inside / "out.mp4").stat().st_size > 100_000)
     ballast = inside / "ballast"
@@ -101,7 +106,7 @@ def test_a_peer_that_takes_nothing_and_its_end(play: Play, monkeypatch: pytest.M
         record = recording_sink(out, lambda: source.timing, "raw")
         run = play(source, [blocked, record], spares=0)
         run.until(lambda: blocked.counts().dropped > 20 and blocked.counts().state == "failed")
-        run.until(lambda: "has failed" in run.said)
+        run.until(lambda: "has failed" in run.stream.state.reason)
         start = len(run.shown)
         run.until(lambda: len(run.shown) > start + 20)
         started_s = time.monotonic()
@@ -109,7 +114,7 @@ def test_a_peer_that_takes_nothing_and_its_end(play: Play, monkeypatch: pytest.M
         assert time.monotonic() - started_s < 30.0, "the end does not wait for the peer"
     assert len(run.shown) + status.skipped == run.shown[-1].index + 1
     blocked_counts, record_counts = status.sinks[:2]
-    assert blocked_counts["dropped"] > 0 and blocked_counts["state"] == "failed"
+    assert blocked_counts["dropped"] > 20
     assert record_counts["failures"] == 0
     assert frames_of(out) == record_counts["written"] == status.frames - record_counts["dropped"]
 

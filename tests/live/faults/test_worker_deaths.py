@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 
+from edgeseg.runtime.live.opening import open_pool
 from edgeseg.runtime.live.presenter import PresenterOptions
 from edgeseg.runtime.live.stream import LiveOptions
 from edgeseg.runtime.worker.loop import DIE_FIRST
-from tests.live.faults.conftest import Running, Shown, longest_run
+from edgeseg.runtime.worker.pool import EnginePool
+from tests.live.faults.conftest import Running, Shown, longest_run, until
 
 Play = Callable[..., Running]
 SLOW_CAMERA = "synthetic:160x120@10"
@@ -109,9 +111,8 @@ def test_both_processes_killed_at_once_pass_through_and_masks_return(play: Play)
     run.until_masks()
     for pid in run.stream.worker_pids:
         os.kill(pid, signal.SIGKILL)
-    run.until(lambda: run.shown[-1].state == "pass-through")
-    assert "the engine is starting again" in run.shown[-1].reason
-    assert run.shown[-1].mask_index is None
+    run.until(lambda: any(f.state == "pass-through" and f.mask_index is None for f in run.shown))
+    assert "pass-through: the engine is starting again" in run.said
     run.until_masks()
     run.until(lambda: run.shown[-1].state != "pass-through")
     status = run.end()
@@ -147,6 +148,20 @@ def test_an_engine_that_runs_out_of_memory_is_replaced(
     assert "MemoryError" in failure
     assert whole(run.shown) and status.skipped == 0
     assert (status.lost, status.restarts) == (1, 1)
+
+
+def test_a_process_has_run_the_network_before_it_is_called_ready(engines: Any, tiny_onnx: Path, tmp_path: Path) -> None:
+    """What libraries set up at the first inference would otherwise be waited for when a spare takes over."""
+    log = tmp_path / "inferences"
+    pool = open_pool(tiny_onnx, spares=1, threads=1)
+    info, options = pool.info, pool._options
+    pool.close()
+    pool = EnginePool(functools.partial(engines.open_noted, tiny_onnx, log), info, options)
+    try:
+        until(lambda: not pool.poll() and all(session.state == "ready" for session in pool._sessions))
+        assert log.read_bytes() == b".."
+    finally:
+        pool.close()
 
 
 def test_the_kernel_is_told_to_kill_engines_before_the_picture(play: Play) -> None:
