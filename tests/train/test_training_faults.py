@@ -119,13 +119,20 @@ def test_a_full_disk_at_checkpoint_time(
     assert RunRecord.read(run / "run.json").finished
 
 
+def _hear_interrupts() -> None:
+    """A shell starts what it puts in the background deaf to Ctrl-C, and children take that over."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_training_can_be_resumed(blobs: Path, tmp_path: Path, number: int, code: int) -> None:
     run = tmp_path / "run"
     command = [sys.executable, "-m", "edgeseg.cli", *arguments(blobs, run, "--set", "training.epochs=500")]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=_hear_interrupts
+    ) as process:
         assert process.stderr is not None
         while not (line := process.stderr.readline()).startswith("epoch   2"):
             assert line, "the training ended by itself"
