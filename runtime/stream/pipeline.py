@@ -124,7 +124,7 @@ class _Stages:
     def __init__(self, session: Session, sinks: Sinks, recorder: LatencyRecorder, overlay: OverlayMode) -> None:
         self._session = session
         self._engine: FrameEngine = frame_engine(session)
-        self._under_way: LosslessFrames[ArrivedFrame] = LosslessFrames(self._engine, prepared=True)
+        self._under_way: LosslessFrames[ArrivedFrame] = LosslessFrames(self._engine, "rgb", prepared=True)
         self._overlay: OverlayMode = overlay
         self._sinks = sinks
         self._recorder = recorder

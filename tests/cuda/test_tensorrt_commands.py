@@ -65,7 +65,7 @@ def test_edgeseg_run_gives_the_masks_of_the_cpu_path(
         latency = _document(capsys)["latency"]
         assert (latency["backend"], latency["frames"]) == (backend if name == "gpu" else "onnxruntime", 40)
         assert (DEVICE in latency["machine"]) == (name == "gpu")
-        assert (latency["pre"] is None) == (name == "gpu")
+        assert latency["pre"] is not None, "video is brought to the network's size in planes, on the host"
         assert (latency["restarts"], latency["retries"]) == (0, 0)
     names = sorted(path.name for path in folders["cpu"].iterdir())
     assert names == sorted(path.name for path in folders["gpu"].iterdir())
@@ -88,7 +88,9 @@ def test_real_frames_through_edgeseg_run(
         assert edgeseg(words) == 0
     files = sorted((tmp_path / "cpu").iterdir())
     assert len(files) == 100
-    assert all(file.read_bytes() == (tmp_path / "gpu" / file.name).read_bytes() for file in files)
+    for file in files:
+        mask, other = (cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in (file, tmp_path / "gpu" / file.name))
+        np.testing.assert_array_equal(mask, other, file.name)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
