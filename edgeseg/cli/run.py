@@ -251,6 +251,10 @@ def run(
     from edgeseg.runtime.live.settings import EngineSettings, LiveSettings, OutputSettings, PageSettings, WatchSettings
     from edgeseg.runtime.live.sources.contract import SourceOptions
 
+    if web is None and (token_file or tls_certificate or tls_key):
+        raise UsageError(
+            "--token-file and --tls-* are of the page", found="no --web", next_command="add --web HOST:PORT"
+        )
     page = None if web is None else PageSettings(web, token_file, tls_certificate, tls_key)
     settings = LiveSettings(
         engine=engine,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edgeseg.runtime.live.credentials import without_credentials
 from edgeseg.runtime.live.frames import Presented
 from edgeseg.runtime.live.sinks.encoded import EncodedWriter, Publication, Recording, Timing, View
 from edgeseg.runtime.live.sinks.events import AlarmEvent, Event, EventLines, EventSink
@@ -26,7 +27,7 @@ def publishing_sink(url: str, timing: Timing, view: View = "overlay") -> QueuedS
         UsageError: An address of no kind that edgeseg streams to.
     """
     target = Publication(url)
-    return QueuedSink(f"{view} {without_secrets(url)}", lambda: EncodedWriter(target, timing, view), reopens=False)
+    return QueuedSink(f"{view} {without_credentials(url)}", lambda: EncodedWriter(target, timing, view), reopens=False)
 
 
 def mask_sink(path: Path) -> QueuedSink[Presented]:
@@ -45,9 +46,3 @@ def event_sink(path: Path | None, structure: str) -> EventSink:
         return EventSink(structure)
     lines: QueuedSink[Event | AlarmEvent] = QueuedSink(f"events {path}", lambda: EventLines(path), EVENTS_THAT_WAIT)
     return EventSink(structure, lines)
-
-
-def without_secrets(url: str) -> str:
-    """An address without the user and password that may stand in it."""
-    scheme, separator, rest = url.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}" if separator else url

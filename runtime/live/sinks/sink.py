@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Literal, Protocol, TypeVar
 
+from edgeseg.runtime.live.credentials import without_credentials
 from edgeseg.runtime.live.frames import Presented
 
 SinkState = Literal["ok", "slow", "failed", "closed"]
@@ -199,7 +200,7 @@ class QueuedSink(Generic[Item]):
 
     def _fail(self, error: object) -> None:
         self._failures += 1
-        self._failing, self._last_error = True, str(error)
+        self._failing, self._last_error = True, without_credentials(error)
 
     def _run(self, generation: int) -> None:
         pause_s = self._retry.first_s

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from edgeseg.optional import require
+from edgeseg.runtime.live.credentials import without_credentials
 from edgeseg.runtime.live.sources.contract import SourceOptions
-from edgeseg.runtime.live.sources.credentials import without_credentials
 from edgeseg.runtime.live.sources.decoder import Decoded, PacketDecoder
 from edgeseg.runtime.live.sources.faults import SourceFault
 from edgeseg.runtime.live.sources.packet_reader import PacketReader

@@ -7,7 +7,7 @@ from typing import Any
 
 from edgeseg.errors import BadInputError
 from edgeseg.optional import require
-from edgeseg.runtime.live.sources.credentials import without_credentials
+from edgeseg.runtime.live.credentials import without_credentials
 
 
 class SourceLostError(BadInputError):

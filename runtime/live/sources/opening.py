@@ -12,9 +12,9 @@ from urllib.parse import parse_qs
 from edgeseg.dataset import load_images
 from edgeseg.errors import BadInputError, UsageError
 from edgeseg.images import IMAGE_SUFFIXES
+from edgeseg.runtime.live.credentials import without_credentials
 from edgeseg.runtime.live.sources.av_connection import AvConnection, open_camera, open_network
 from edgeseg.runtime.live.sources.contract import LiveSource, SourceOptions
-from edgeseg.runtime.live.sources.credentials import without_credentials
 from edgeseg.runtime.live.sources.feeds import FileFeed, ImageFeed
 from edgeseg.runtime.live.sources.gstreamer import GstConnection, gst_python, jetson_pipeline
 from edgeseg.runtime.live.sources.paced import PacedSource

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Protocol
 
+from edgeseg.runtime.live.credentials import without_credentials
 from edgeseg.runtime.live.frames import LiveFrame
 from edgeseg.runtime.live.sources.backoff import Backoff
 from edgeseg.runtime.live.sources.contract import LIVE_TIME_BASE, SourceOptions, SourceStatus
-from edgeseg.runtime.live.sources.credentials import without_credentials
 from edgeseg.runtime.live.sources.decoder import Decoded
 from edgeseg.runtime.live.sources.faults import SourceFault, SourceLostError
 from edgeseg.runtime.live.sources.live_timeline import LiveTimeline

@@ -21,7 +21,7 @@ from edgeseg.errors import UsageError
 from edgeseg.runtime.live.frames import Presented
 from edgeseg.runtime.live.sinks import sink as sink_module
 from edgeseg.runtime.live.sinks.encoded import EncodedWriter, Publication, Recording
-from edgeseg.runtime.live.sinks.opening import publishing_sink, recording_sink, without_secrets
+from edgeseg.runtime.live.sinks.opening import publishing_sink, recording_sink
 from edgeseg.runtime.live.sinks.sink import QueuedSink, Retry
 from edgeseg.runtime.stream.picture import Picture
 
@@ -255,8 +255,8 @@ def test_addresses(tmp_path: Path) -> None:
     for url in ("gopher://a", "file.mp4", "ftp://a/b.m3u8"):
         with pytest.raises(UsageError, match="cannot stream to"):
             Publication(url)
-    assert without_secrets("rtsp://user:secret@box:8554/a") == "rtsp://box:8554/a"
-    assert without_secrets("live/a.m3u8") == "live/a.m3u8"
+    assert publishing_sink("rtsp://user:secret@box:8554/a", None).name == "overlay rtsp://***@box:8554/a"
+    assert publishing_sink("live/a.m3u8", None).name == "overlay live/a.m3u8"
 
 
 def _free_port() -> int:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -240,3 +240,14 @@ def test_a_sink_with_no_frames_opens_no_writer() -> None:
     sink = QueuedSink("idle", open_writer)
     sink.close(20)
     assert not opened and sink.counts().state == "closed"
+
+
+def test_an_error_shows_no_password(showing: Any, until: Any) -> None:
+    def refuse() -> NoReturn:
+        raise OSError("cannot open rtsp://user:secret@box:8554/a")
+
+    sink = QueuedSink("x", refuse)
+    sink.offer(showing(0))
+    until(lambda: sink.counts().failures == 1)
+    assert sink.counts().last_error == "cannot open rtsp://***@box:8554/a"
+    sink.close(5)

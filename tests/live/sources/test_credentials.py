@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeseg.runtime.live.sources.credentials import without_credentials
+from edgeseg.runtime.live.credentials import without_credentials
 
 SECRETS = st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S"]), min_size=8).filter(
     lambda text: not set(text) & set("'\"")
