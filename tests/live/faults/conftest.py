@@ -254,10 +254,18 @@ class Command:
             )
         self.workers: list[int] = []
 
-    def until_said(self, word: str) -> None:
-        """Wait for a word in its log."""
-        until(lambda: word in self.log.read_text() or self.process.poll() is not None, self.log)
-        assert word in self.log.read_text(), self.log.read_text()
+    def until_runs(self) -> None:
+        """Wait for the state after the first mask; a busy machine may begin with degraded."""
+        self.until_said("live", "degraded")
+
+    def until_said(self, *words: str) -> None:
+        """Wait for one of some words in its log."""
+
+        def said() -> bool:
+            return any(word in self.log.read_text() for word in words)
+
+        until(lambda: said() or self.process.poll() is not None, self.log)
+        assert said(), self.log.read_text()
         self.workers = [pid for child in children(self.process.pid) for pid in (child, *children(child))]
 
     def signal(self, number: int) -> None:

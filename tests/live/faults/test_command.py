@@ -30,7 +30,7 @@ def test_a_stream_that_is_told_to_end_leaves_whole_files(
     out, raw, masks, events = (tmp_path / name for name in ("out.mp4", "raw.mp4", "masks.jsonl", "events.jsonl"))
     run = command(CAMERA, "--out", out, "--record", raw, "--masks", masks, "--events", events)
     until(lambda: (masks.exists() and masks.read_bytes().count(b"\n") >= 30) or run.process.poll() is not None)
-    run.until_said("live")
+    run.until_runs()
     assert len(run.workers) >= 2
     run.signal(number)
     exit_code, status = run.end()
@@ -60,7 +60,7 @@ def test_a_stream_that_is_told_to_end_while_it_starts(command: Start, tmp_path: 
 def test_a_stream_that_is_killed_leaves_no_process_and_what_it_recorded(command: Start, tmp_path: Path) -> None:
     out = tmp_path / "out.mp4"
     run = command(CAMERA, "--out", out)
-    run.until_said("live")
+    run.until_runs()
     until(lambda: (out.exists() and out.stat().st_size > 60_000) or run.process.poll() is not None)
     run.signal(signal.SIGKILL)
     run.process.communicate()

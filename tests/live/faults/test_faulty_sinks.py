@@ -67,7 +67,7 @@ def test_a_full_disk_stops_the_recording_until_there_is_room(
     """Another program fills the disk and later makes room: what was recorded plays, and recording goes on."""
     disk, wrap = small_disk
     run = command("synthetic:320x240@10", "--out", disk / "out.mp4", "--seconds", 600, wrap=wrap, code=_ON_A_SMALL_DISK)
-    run.until_said("live")
+    run.until_runs()
     recorder = next(pid for pid in run.workers if b"edgeseg.cli" in command_line(pid))
     inside = Path(f"/proc/{recorder}/root{disk}")
     until(lambda: (inside / "out.mp4").exists() and (inside / "out.mp4").stat().st_size > 100_000)
