@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from multiprocessing import connection
 from typing import Protocol
 
 import cv2
+import numpy as np
 
-from edgeseg.errors import EdgesegError
 from edgeseg.frames import Frame, Mask, Probability, confidence_of
 from edgeseg.runtime.live.frames import LiveFrame, LiveMask
 from edgeseg.runtime.live.masks import MaskBoard
@@ -18,12 +19,14 @@ from edgeseg.runtime.live.meters import RollingPercentiles
 from edgeseg.runtime.live.scene.sampling import Sample
 from edgeseg.runtime.live.slot import NewestSlot
 from edgeseg.runtime.live.states import EngineState
-from edgeseg.runtime.outcomes import Segmented
-from edgeseg.runtime.session import marked_at_frame, mask_at_frame
+from edgeseg.runtime.outcomes import Outcome, Segmented
+from edgeseg.runtime.session import check_crop, marked_at_frame, mask_at_frame
 from edgeseg.runtime.worker.pool import EnginePool
 
 logger = logging.getLogger(__name__)
 _STEP_S = 0.05
+_SAME_LOSS_S = 10.0
+"""From one line of the log to the next while frame after frame is lost for the same reason."""
 
 
 class Refine(Protocol):
@@ -66,6 +69,9 @@ class Segmenter:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="edgeseg-segmenter", daemon=True)
         self._defect = ""
+        self._logged: tuple[str, float] = ("", 0.0)
+        self.fault = ""
+        """Why the newest frame has no mask though the engine runs; such a reason mostly holds for the next one too."""
         self.infer_ms = RollingPercentiles()
         self.inferences = self.lost = 0
         self.was_ready = False
@@ -126,14 +132,7 @@ class Segmenter:
         waitables = self._pool.waitables()
         connection.wait([self._frames.fileno(), *waitables] if has_room else waitables, _STEP_S)
         for outcome in self._pool.poll():
-            frame, small = self._under_way.pop(outcome.sequence)
-            if isinstance(outcome, Segmented):
-                if self._observe is not None:
-                    self._observe(Sample(frame.index, frame.arrived_ns, small, outcome.probability))
-                self._pin(frame, outcome)
-            else:
-                self.lost += 1
-                logger.warning("frame %d is lost: %s %s", frame.index, outcome.loss, outcome.reason)
+            self._hear(*self._under_way.pop(outcome.sequence), outcome)
         if self._next is not None and not self._under_way:
             self._go_over(self._next)
         self._note()
@@ -141,20 +140,48 @@ class Segmenter:
             newest = self._frames.take()
             if newest is None:
                 break
-            try:
-                self._submit(newest)
-            except EdgesegError as error:  # this frame does not fit; the next may
-                self.lost += 1
-                logger.warning("frame %d is lost: %s", newest.index, error)
+            self._submit(newest)
         if self._frames.closed and not self._under_way:
             self._stop.wait(_STEP_S)
 
     def _submit(self, frame: LiveFrame) -> None:
         model, crop = self._pool.info.model, self._pool.info.preprocess.crop
-        small = frame.picture.network_input(model.height, model.width, crop)
-        sequence = self._pool.submit(small, "rgb", prepared=True)
-        if sequence is not None:
+        try:
+            check_crop(crop, frame.picture.height, frame.picture.width)
+            small = frame.picture.network_input(model.height, model.width, crop)
+            sequence = self._pool.submit(small, "rgb", prepared=True)
+        except Exception as error:  # this frame does not fit; the next may
+            self._give_up(frame, str(error).splitlines()[0])
+            return
+        if sequence is None:
+            self._lose(frame, "no process could take it")
+        else:
             self._under_way[sequence] = frame, small
+
+    def _hear(self, frame: LiveFrame, small: Frame, outcome: Outcome) -> None:
+        if not isinstance(outcome, Segmented):
+            self._lose(frame, f"{outcome.loss} {outcome.reason}")
+            return
+        if not np.isfinite(outcome.probability).all():  # no comparison holds for NaN: it would pass for "nothing there"
+            self._give_up(frame, "the engine's answer is not a number")
+            return
+        if self._observe is not None:
+            self._observe(Sample(frame.index, frame.arrived_ns, small, outcome.probability))
+        try:
+            self._pin(frame, outcome)
+        except Exception as error:  # one frame without a mask, not all that follow
+            self._give_up(frame, f"{type(error).__name__}: {error}".splitlines()[0])
+
+    def _give_up(self, frame: LiveFrame, reason: str) -> None:
+        self.fault = f"a frame cannot be segmented: {reason}"
+        self._lose(frame, reason)
+
+    def _lose(self, frame: LiveFrame, reason: str) -> None:
+        self.lost += 1
+        now_s, (former, at_s) = time.monotonic(), self._logged
+        if reason != former or now_s - at_s > _SAME_LOSS_S:
+            self._logged = reason, now_s
+            logger.warning("frame %d is lost: %s", frame.index, reason)
 
     def _go_over(self, pool: EnginePool) -> None:
         former, self._pool, self._next = self._pool, pool, None
@@ -164,7 +191,6 @@ class Segmenter:
         threading.Thread(target=former.close, name="edgeseg-retired", daemon=True).start()  # it may take its time
 
     def _pin(self, frame: LiveFrame, outcome: Segmented) -> None:
-        self.inferences += 1
         self.infer_ms.add(outcome.infer_ms)
         height, width = frame.picture.height, frame.picture.width
         probability = outcome.probability
@@ -184,6 +210,8 @@ class Segmenter:
                 marked_at_frame(self._pool, probability, height, width),
             )
         )
+        self.inferences += 1
+        self.fault = ""
 
     def _note(self) -> None:
         self.restarts = self._former_restarts + self._pool.restarts

@@ -90,13 +90,11 @@ class Vigil:
         return complaints
 
     def _complaints(self) -> Iterator[str]:
-        if fault := self._presenter.fault:
-            yield fault
+        yield from (fault for fault in (self._presenter.fault, self._segmenter.fault) if fault)
         for sink in self._sinks:
             state = getattr(sink.counts(), "state", "ok")
             if state not in ("ok", "closed"):
                 yield f"{sink.name} {'is slow' if state == 'slow' else 'has failed'}"
-
         if self._drift is not None:
             yield from self._drift.complaints()
 
