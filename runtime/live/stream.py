@@ -104,7 +104,7 @@ class LiveStream:
         self._presenter.mode = self._options.overlay
         self._vigil = Vigil(keeper, self._presenter, self._segmenter, self._sinks, drift, on_change)
         self._reader = threading.Thread(target=self._read, name="edgeseg-source", daemon=True)
-        self._end = threading.Event()
+        self._is_ending = False  # no Event: a signal handler that sets one may wait for itself
         self._source_failure: BaseException | None = None
 
     @property
@@ -139,7 +139,7 @@ class LiveStream:
 
     def stop(self) -> None:
         """Ask for the end, from any thread or a signal handler; `run` then returns."""
-        self._end.set()
+        self._is_ending = True
 
     def run(self) -> LiveStatus:
         """Run until the end.
@@ -213,7 +213,7 @@ class LiveStream:
                 self._to_engine.put(frame)
                 self._to_presenter.put(frame)
                 count += 1
-                if self._end.is_set() or count == self._options.max_frames:
+                if self._is_ending or count == self._options.max_frames:
                     break
         except BaseException as error:
             self._source_failure = error
@@ -222,7 +222,8 @@ class LiveStream:
 
     def _watch(self) -> None:
         until_s = None if self._options.seconds is None else time.monotonic() + self._options.seconds
-        while self._presenter.is_alive and not self._end.wait(_WATCH_S):
+        while self._presenter.is_alive and not self._is_ending:
+            time.sleep(_WATCH_S)
             now_ns = time.monotonic_ns()
             self._vigil.look(now_ns, self._last_arrival_ns)
             if (now_ns - self._presenter.last_alive_ns) / 1e9 > _STUCK_S:
@@ -235,18 +236,26 @@ class LiveStream:
                 return
 
     def _finish(self) -> None:
-        self._end.set()
+        """Files first: whoever has no patience left may kill us while an engine takes its time to end."""
+        self._is_ending = True
         with suppress(Exception):
             self._source.close()
         self._to_presenter.close()
         self._presenter.join(_END_S)
         self._vigil.look(time.monotonic_ns(), self._last_arrival_ns, stopped=True)
+        self._close_sinks()
         if self._drift is not None:
             self._drift.stop(_END_S)
         self._segmenter.stop(_END_S)
-        for sink in self._sinks:
-            sink.close(_END_S)
         self._reader.join(_END_S)
+
+    def _close_sinks(self) -> None:
+        """All at once: several that hang cost no more time than one."""
+        closing = [threading.Thread(target=sink.close, args=(_END_S,), daemon=True) for sink in self._sinks]
+        for thread in closing:
+            thread.start()
+        for thread in closing:
+            thread.join(_END_S + 1.0)
 
 
 def vars_of(value: Any) -> dict[str, Any]:
