@@ -34,6 +34,8 @@ class Deinterlacing(str, Enum):
 
 
 RECORDING, LIVE, PAGE, WATCH = "What is kept", "Live", "The page", "The drift watch"
+LONGEST_MS = 5000
+"""Of a delay, for pictures wait in memory; and of a mask's age, for tissue moves."""
 
 EngineArgument = Annotated[
     Path, typer.Argument(metavar="ENGINE", help="The .engine file, its passport beside it; or a MODEL.")
@@ -90,13 +92,16 @@ SyncFlag = Annotated[
 ]
 DelayMsFlag = Annotated[
     float | None,
-    typer.Option(metavar="MS", min=1, rich_help_panel=LIVE, help="The delay of --sync; measured if left out."),
+    typer.Option(
+        metavar="MS", min=1, max=LONGEST_MS, rich_help_panel=LIVE, help="The delay of --sync; measured if left out."
+    ),
 ]
 MaxMaskAgeMsFlag = Annotated[
     float | None,
     typer.Option(
         metavar="MS",
         min=1,
+        max=LONGEST_MS,
         rich_help_panel=LIVE,
         help="Take a mask down when its frame is older; inference and two frame periods if left out.",
     ),

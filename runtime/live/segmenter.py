@@ -50,6 +50,7 @@ class Segmenter:
         board: Where masks go.
         refine: Has a say in them.
         observe: Sees every segmented frame before anything is refined; it is to return at once.
+        useful_ms: An answer is of no use when its frame is older; None where the newest frame alone waits.
     """
 
     def __init__(
@@ -59,9 +60,10 @@ class Segmenter:
         board: MaskBoard,
         refine: Refine | None = None,
         observe: Callable[[Sample], None] | None = None,
+        useful_ms: float | None = None,
     ) -> None:
         self._pool, self._frames, self._board, self._refine = pool, frames, board, refine
-        self._observe = observe
+        self._observe, self._useful_ms = observe, useful_ms
         self._next: EnginePool | None = None
         self._next_infer_ms = 0.0
         self._former_restarts = 0
@@ -73,7 +75,7 @@ class Segmenter:
         self.fault = ""
         """Why the newest frame has no mask though the engine runs; such a reason mostly holds for the next one too."""
         self.infer_ms = RollingPercentiles()
-        self.inferences = self.lost = 0
+        self.inferences = self.lost = self.passed_over = 0
         self.was_ready = False
         self.engine: EngineState = "starting"
         self.restarts = 0
@@ -140,9 +142,22 @@ class Segmenter:
             newest = self._frames.take()
             if newest is None:
                 break
-            self._submit(newest)
+            if self._is_too_late_for(newest):
+                self.passed_over += 1
+            else:
+                self._submit(newest)
         if self._frames.closed and not self._under_way:
             self._stop.wait(_STEP_S)
+
+    def _is_too_late_for(self, frame: LiveFrame) -> bool:
+        """Whether its answer would come too late: then the next frame's is in time, where otherwise all would be late.
+
+        Half of the time is always the engine's, so that one that was slow is seen to have become fast again.
+        """
+        if self._useful_ms is None:
+            return False
+        needs_ms = min(self.infer_ms.percentile(90) or 0.0, self._useful_ms / 2)
+        return (time.monotonic_ns() - frame.arrived_ns) / 1e6 + needs_ms > self._useful_ms
 
     def _submit(self, frame: LiveFrame) -> None:
         model, crop = self._pool.info.model, self._pool.info.preprocess.crop

@@ -7,6 +7,7 @@ with its source, on request, or when the presenter itself fails, for then nothin
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -32,8 +33,8 @@ _STUCK_S = 5.0
 _END_S = 5.0
 SHOWN_FRAMES = 16
 """Frames that may wait for the presenter while the machine has a hitch; see `presenter.BACKLOG_S`."""
-SYNC_FRAMES = 32
-"""Frames that may wait for the engine in synchronous mode."""
+SYNC_RATE_HZ = 120
+"""The fastest source whose frames all find room while they wait for their own mask in synchronous mode."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +85,13 @@ class LiveStream:
         self._source, self._sinks, self._drift = source, tuple(sinks), drift
         self._options = options or LiveOptions()
         self._on_tick = on_tick
-        self._board = MaskBoard()
-        sync = self._options.presenter.sync_ms is not None
-        self._to_engine: NewestSlot[LiveFrame] = NewestSlot(SYNC_FRAMES if sync else 1)
+        sync_ms = self._options.presenter.sync_ms
+        waiting = 0 if sync_ms is None else math.ceil(sync_ms / 1e3 * SYNC_RATE_HZ)
+        self._board = MaskBoard(waiting + SHOWN_FRAMES)
+        self._to_engine: NewestSlot[LiveFrame] = NewestSlot(waiting + 1)
         self._to_presenter: NewestSlot[LiveFrame] = NewestSlot(SHOWN_FRAMES)
-        self._segmenter = Segmenter(pool, self._to_engine, self._board, refine, None if drift is None else drift.see)
+        observe = None if drift is None else drift.see
+        self._segmenter = Segmenter(pool, self._to_engine, self._board, refine, observe, sync_ms)
         self._started_ns = self._last_arrival_ns = time.monotonic_ns()
         keeper = StateKeeper(self._started_ns, self._options.limits)
         self._presenter = Presenter(
@@ -185,7 +188,7 @@ class LiveStream:
             fps=presenter.presentations.per_second(),
             frames=presenter.presented,
             inferences=segmenter.inferences,
-            drops=self._to_engine.drops,
+            drops=self._to_engine.drops + segmenter.passed_over,
             skipped=self._to_presenter.drops + presenter.skipped,
             lost=segmenter.lost,
             gated=presenter.gated,

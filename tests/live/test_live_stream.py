@@ -105,6 +105,15 @@ def test_synchronous_mode_shows_each_frame_with_its_own_mask_after_one_fixed_tim
     assert float(np.median(ages_ms)) < 175.0
 
 
+def test_a_long_delay_in_synchronous_mode_has_room_for_all_frames_and_masks(pool: Open, script: Any) -> None:
+    options = LiveOptions(PresenterOptions(sync_ms=2500.0))
+    run = Run(_source(script, [script.ANSWER] * 260), pool(), options).run()
+    assert [shown.frame.index for shown in run.shown] == list(range(260))
+    waited = [shown for shown in run.shown if shown.picture_age_ms >= 2500.0]
+    assert len(waited) > 100
+    assert sum(shown.mask is not None for shown in waited) > 0.9 * len(waited)
+
+
 def test_a_mask_that_is_late_in_synchronous_mode_leaves_its_frame_raw(pool: Open, script: Any) -> None:
     orders = [script.SLOW if index == 30 else script.ANSWER for index in range(70)]
     options = LiveOptions(PresenterOptions(sync_ms=100.0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from edgeseg.frames import Mask, Probability
-from edgeseg.runtime.live.frames import LiveFrame
+from edgeseg.runtime.live.frames import LiveFrame, LiveMask
 from edgeseg.runtime.live.masks import MaskBoard
 from edgeseg.runtime.live.segmenter import Segmenter
 from edgeseg.runtime.live.slot import NewestSlot
@@ -161,3 +161,40 @@ def test_the_log_does_not_grow_with_every_lost_frame(caplog: pytest.LogCaptureFi
         bench.feed(*[(48, 64)] * 30)
         assert bench.segmenter.lost == 30
     assert len([record for record in caplog.records if "lost" in record.message]) <= 5
+
+
+@dataclass
+class SlowPool(ObedientPool):
+    """Takes a time for each answer that is longer than a frame period."""
+
+    took_s: float = 0.06
+    _due_s: float = 0.0
+
+    def submit(self, frame: Any, colour_order: str, prepared: bool) -> int | None:
+        self._due_s = time.monotonic() + self.took_s
+        return super().submit(frame, colour_order, prepared)
+
+    def poll(self) -> list[Outcome]:
+        if time.monotonic() < self._due_s:
+            return []
+        return [replace(outcome, infer_ms=1e3 * self.took_s) for outcome in super().poll()]  # type: ignore[call-arg]
+
+
+def test_an_engine_that_is_too_slow_for_all_frames_is_in_time_for_some_in_synchronous_mode() -> None:
+    useful_ms, in_time, late = 300.0, [], []
+
+    class Noting(MaskBoard):
+        def pin(self, mask: LiveMask) -> None:
+            is_late = time.monotonic_ns() - mask.arrived_ns > useful_ms * 1e6
+            (late if is_late else in_time).append(mask.index)
+
+    frames: NewestSlot[LiveFrame] = NewestSlot(64)
+    segmenter = Segmenter(SlowPool(), frames, Noting(), useful_ms=useful_ms)  # type: ignore[arg-type]
+    segmenter.start()
+    for index in range(150):
+        frames.put(_frame(index))
+        time.sleep(0.02)
+    segmenter.stop(30.0)
+    assert [index for index in in_time if index >= 75], "also once frames have piled up"
+    assert len(in_time) > len(late)
+    assert segmenter.passed_over > 0
