@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
 import os
+import stat
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from edgeseg.errors import UsageError
 from edgeseg.optional import require
@@ -46,7 +48,7 @@ class Target(Protocol):
         ...
 
     def close(self) -> None:
-        """The container has ended; `open` may be asked again."""
+        """The container has ended, or none was opened; `open` may be asked again."""
         ...
 
 
@@ -90,15 +92,14 @@ class EncodedWriter:
         container, encoder = self._container, self._encoder
         self._container = self._encoder = None
         self._kind = ()
-        if container is None:
-            return
-        try:
+        with contextlib.ExitStack() as last:  # each is done whatever fails before it: a full disk fails them all
+            last.callback(self._target.close)
+            if container is None:
+                return
+            last.callback(self._target.settle)
+            last.callback(container.close)
             if encoder is not None:
                 encoder.flush()
-        finally:
-            container.close()
-            self._target.settle()
-            self._target.close()
 
     def _start(self, presented: Presented, picture: Picture) -> None:
         timing = self._timing()
@@ -121,33 +122,38 @@ class Recording:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._descriptor: int | None = None
+        self._file: _WholeWrites | None = None
 
     def open(self, timing: ClipTiming) -> OutputContainer:
         """Start the next file."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        current = self._free_name()
         self.close()
-        self._descriptor = os.open(current, os.O_RDWR)
+        self._file = _WholeWrites(self._free_name(), "wb")
         options = {
             "movflags": FRAGMENTS,
             "flush_packets": "1",
             "movie_timescale": str(timing.time_base.denominator),
         }
-        container: OutputContainer = require("av").open(f"file:{current}", "w", format="mp4", options=options)
+        # Not by name: where not even the header can be written, PyAV never closes what it opened itself.
+        container: OutputContainer = require("av").open(self._file, "w", format="mp4", options=options)
         container.metadata["creation_time"] = datetime.now(timezone.utc).isoformat()
         return container
 
     def settle(self) -> None:
         """Bring the file's bytes to the disk: a power cut takes what lies in the page cache."""
-        if self._descriptor is not None:
-            os.fdatasync(self._descriptor)
+        if self._file is not None:
+            os.fdatasync(self._file.fileno())
 
     def close(self) -> None:
-        """Let go of the file."""
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
-            os.close(descriptor)
+        """Let go of the file; one that holds nothing is taken away: a full disk would leave one at every try."""
+        file, self._file = self._file, None
+        if file is None:
+            return
+        with file, contextlib.suppress(OSError):  # moved away meanwhile
+            state, path = os.fstat(file.fileno()), Path(file.name)
+            is_empty = stat.S_ISREG(state.st_mode) and not state.st_size
+            if is_empty and os.path.samestat(state, path.stat()):
+                path.unlink()
 
     def _free_name(self) -> Path:
         for number in itertools.count():
@@ -157,6 +163,16 @@ class Recording:
                 path.touch(exist_ok=False)
                 return path
         raise AssertionError("there is always a next number")
+
+
+class _WholeWrites(io.FileIO):
+    """A file that takes all that it is given or raises; a disk that is nearly full takes a part and says so."""
+
+    def write(self, data: Any, /) -> int:
+        rest = memoryview(data).cast("B")
+        while rest:
+            rest = rest[super().write(rest) :]
+        return len(data)
 
 
 class Publication:

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import gc
 import itertools
 import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -152,6 +155,37 @@ def test_a_full_disk_fails_this_sink_and_no_other(tmp_path: Path, showing: Any, 
     assert "No space left" in full.counts().last_error
     assert (good.counts().written, good.counts().failures) == (120, 0)
     assert [number(frame) for frame in decoded(tmp_path / "good.mp4")] == list(range(120))
+
+
+@contextlib.contextmanager
+def no_room() -> Iterator[None]:
+    """No file of this process may grow: the kernel then answers as on a full disk, with another word."""
+    former = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, former[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, former)
+        signal.signal(signal.SIGXFSZ, ignored)
+
+
+def test_every_try_on_a_full_disk_gives_back_what_it_opened(tmp_path: Path, showing: Any) -> None:
+    frames = [showing(index) for index in range(60)]
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(5):
+        writer = EncodedWriter(Recording(tmp_path / "full.mp4"), lambda: showing.timing, "raw")
+        with no_room():
+            with pytest.raises(OSError, match="too large"):
+                for frame in frames:
+                    writer.write(frame)
+                writer.close()
+            with contextlib.suppress(OSError):
+                writer.close()
+    del writer
+    gc.collect()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert not list(tmp_path.iterdir()), "and leaves no empty files"
 
 
 def test_hls_is_a_playlist_that_plays(tmp_path: Path, showing: Any) -> None:
