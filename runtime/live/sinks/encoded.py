@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from edgeseg.errors import UsageError
 from edgeseg.optional import require
+from edgeseg.runtime.live.credentials import without_credentials
 from edgeseg.runtime.live.frames import Presented
 from edgeseg.runtime.stream.encoder import ENCODER_OPTIONS, PictureEncoder
 from edgeseg.runtime.stream.picture import Picture
@@ -191,7 +192,7 @@ class Publication:
         self._is_hls = not scheme and url.endswith(".m3u8")
         if scheme not in FORMAT_OF and not self._is_hls:
             raise UsageError(
-                f"edgeseg cannot stream to {url}",
+                f"edgeseg cannot stream to {without_credentials(url)}",
                 expected="rtsp://, rtmp://, srt://, udp://, tcp://, or FOLDER/NAME.m3u8",
             )
         self._format = "hls" if self._is_hls else FORMAT_OF[scheme]

@@ -298,3 +298,9 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def test_an_address_that_is_refused_shows_no_password() -> None:
+    with pytest.raises(UsageError) as refused:
+        Publication("https://doctor:secret@host/live")
+    assert "secret" not in str(refused.value)
