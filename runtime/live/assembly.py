@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from edgeseg.packages import find_model
 from edgeseg.progress import Say
@@ -142,9 +142,10 @@ def alive() -> None:
 
 @dataclass(frozen=True)
 class PageCounts:
-    """The page takes what it can show."""
+    """The page takes what it can show, as long as it is served."""
 
-    state: str = "ok"
+    state: Literal["ok", "failed"] = "ok"
+    last_error: str = ""
 
 
 class PageSink:
@@ -164,8 +165,9 @@ class PageSink:
         self._page.offer(presented)
 
     def counts(self) -> PageCounts:
-        """Nothing to count."""
-        return PageCounts()
+        """Whether it is served."""
+        failure = self._page.failure
+        return PageCounts() if failure is None else PageCounts("failed", f"{type(failure).__name__}: {failure}")
 
     def close(self, deadline_s: float) -> None:
         """The server ends with the stream's context."""
