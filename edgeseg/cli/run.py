@@ -101,8 +101,11 @@ def run(
 
         if is_live_name(source):
             raise UsageError("a live source has no other pace than its own", found="--pace fast", expected="a file")
-        of_live = {"--web": web, "--events": events, "--send-to": send_to, "--sync": sync}
+        of_live = {"--web": web, "--events": events, "--send-to": send_to, "--sync": sync, "--loop": loop}
         of_live |= {"--reference": reference, "--statistics": statistics, "--fall-back": fall_back}
+        of_live |= {"--no-record-gated": not record_gated, "--no-gate": not gate, "--stabilise": stabilise}
+        of_live |= {"--seconds": seconds, "--token-file": token_file, "--tls-certificate": tls_certificate}
+        of_live |= {"--delay-ms": delay_ms, "--max-mask-age-ms": max_mask_age_ms, "--size": size, "--rate": rate}
         for option, given in of_live.items():
             if given:
                 raise UsageError(
