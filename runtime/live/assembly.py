@@ -136,7 +136,7 @@ def tell(change: StateChange) -> None:
 
 
 def alive() -> None:
-    """Say that frames are shown; a service manager that does not hear it for long starts the stream anew."""
+    """Say that frames can be shown; a service manager that does not hear it for long starts the stream anew."""
     notify("WATCHDOG=1")
 
 
