@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from edgeseg.artifacts import Binding, CalibrationTable, Precision, PrecisionPlan, TensorSpec
-from edgeseg.calibration.placement import default_plan
-from edgeseg.calibration.quantise import QuantisedGraph
 from edgeseg.graph.files import OnnxArtifact
+from edgeseg.graph.placement import default_plan
 from edgeseg.progress import Say, quiet
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME, ModelSpec
 
@@ -74,12 +73,7 @@ def tensor_specs(model: ModelSpec) -> tuple[TensorSpec, TensorSpec]:
     )
 
 
-def float32_names(assigned: Mapping[str, Precision]) -> list[str]:
-    """The convolutions that stay float32."""
-    return [name for name, precision in assigned.items() if precision == "fp32"]
-
-
-def tell_vanishing(graph: QuantisedGraph, say: Say) -> None:
+def tell_vanishing(names: Iterable[str], say: Say) -> None:
     """Say which convolutions stay float although the plan gives them to INT8."""
-    for name in graph.vanishing:
+    for name in names:
         say(f"{name} stays float: its input is so small on the calibration images that an INT8 scale would vanish")
