@@ -14,6 +14,7 @@ from edgeseg.export.builders.tensorrt_plan import plan_from_onnx
 from edgeseg.export.builders.timing_cache import timing_cache_path
 from edgeseg.graph.precision import CONVOLUTIONS
 from edgeseg.graph.strongly_typed import strongly_typed
+from edgeseg.graph.weights import constants_sha256
 from edgeseg.optional import INSTALL_COMMANDS, require
 from edgeseg.progress import Say, quiet
 from edgeseg.runtime.bindings import numbers
@@ -67,6 +68,7 @@ class TensorRtBuilder:
             int8_convolutions=self._int8_convolutions(plan, convolutions),
             build_flags=build_flags(self.flavour, self.options),
             binding=self._binding(),
+            refit_sha256=constants_sha256(proto) if self.options.strip else None,
         )
 
     def _int8_convolutions(self, plan: bytes, convolutions: list[str]) -> int:
