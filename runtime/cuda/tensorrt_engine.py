@@ -129,7 +129,7 @@ def _put_back(
     count = refit(trt, engine, weights.onnx, passport)
     # As a warning, which alone comes through where nobody has configured logging, as in a worker process.
     logging.getLogger(__name__).warning(
-        "the engine came without its weights: %s put back from %s, made in %.0f ms and handed over in %.0f ms",
+        "the engine came without its weights: %s of them put back from %s, made in %.0f ms and handed over in %.0f ms",
         count,
         weights.origin,
         weights.made_in_ms,

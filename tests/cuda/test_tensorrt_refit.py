@@ -145,7 +145,7 @@ def test_a_session_of_this_process_takes_named_weights_and_says_so(
     batch = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
     session = open_cuda_session(box, weights=network)
     said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert [f"10 put back from {network}, made in" in line for line in said] == [True]
+    assert [f"10 of them put back from {network}, made in" in line for line in said] == [True]
     expected = np.concatenate([open_onnx(network, 1).infer(picture[np.newaxis]) for picture in batch])
     np.testing.assert_array_equal(session.infer(batch), expected)
     session.close()
