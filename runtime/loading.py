@@ -11,7 +11,7 @@ from edgeseg.errors import BadInputError
 from edgeseg.graph.files import load_onnx, serialize
 from edgeseg.packages import find_model, onnx_of
 from edgeseg.runtime.backends.onnxruntime_session import OnnxRuntimeSession
-from edgeseg.runtime.backends.parallel_sessions import ParallelSessions
+from edgeseg.runtime.backends.parallel_engine import ParallelEngine
 from edgeseg.runtime.bindings import PACKAGES, check_binding, read_machine
 from edgeseg.runtime.machine import usable_cores
 from edgeseg.runtime.passports import read_checked, session_info
@@ -70,5 +70,5 @@ def open_onnx(path: Path, threads: int = 0, streaming: bool = False) -> Session:
 def _on_cpu(data: bytes, info: SessionInfo, threads: int, streaming: bool) -> Session:
     cores = usable_cores()
     if streaming and cores > 1:
-        return ParallelSessions(lambda: OnnxRuntimeSession(data, info, threads or 1), cores)
+        return ParallelEngine(lambda: OnnxRuntimeSession(data, info, threads or 1), cores, waiting=cores)
     return OnnxRuntimeSession(data, info, threads)
