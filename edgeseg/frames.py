@@ -78,7 +78,8 @@ def mask_from_probability(probability: Probability, height: int, width: int, thr
     if probability.shape[0] == 1:
         if cv2.minMaxLoc(probability[0])[1] < threshold - SCALING_ERROR:
             return np.zeros((height, width), np.uint8)  # nothing between two pixels is larger than both
-        return _as_uint8(cv2.compare(scale_plane(probability[0], height, width), threshold, cv2.CMP_GE))
+        scaled = scale_plane(probability[0], height, width)
+        return (scaled >= threshold).view(np.uint8) * np.uint8(255)
     planes = np.stack([scale_plane(plane, height, width) for plane in probability])
     return np.asarray(planes.argmax(axis=0), dtype=np.uint8)
 

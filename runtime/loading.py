@@ -10,8 +10,8 @@ from edgeseg.artifacts import EngineArtifact
 from edgeseg.errors import BadInputError
 from edgeseg.graph.files import load_onnx, serialize
 from edgeseg.packages import find_model, onnx_of
+from edgeseg.runtime.backends.cpu_layout import fastest_engine
 from edgeseg.runtime.backends.onnxruntime_session import OnnxRuntimeSession
-from edgeseg.runtime.backends.parallel_engine import ParallelEngine
 from edgeseg.runtime.bindings import PACKAGES, check_binding, read_machine
 from edgeseg.runtime.machine import usable_cores
 from edgeseg.runtime.passports import read_checked, session_info
@@ -31,8 +31,8 @@ def open_engine(path: Path, threads: int = 0, streaming: bool = False) -> Sessio
     Args:
         path: NAME.engine, with NAME.engine.json beside it.
         threads: Threads inside one inference on a CPU backend; 0 takes every usable core.
-        streaming: Lay it out for many frames one after another, rather than for one soon: a session a core on a CPU,
-            two lanes on a GPU where its memory allows.
+        streaming: Lay it out for many frames one after another, rather than for one soon: on a CPU the sessions
+            side by side that are fastest, on a GPU two lanes where its memory allows.
 
     Raises:
         MismatchError: The passport is missing or does not fit, or the engine is bound to another machine.
@@ -70,5 +70,5 @@ def open_onnx(path: Path, threads: int = 0, streaming: bool = False) -> Session:
 def _on_cpu(data: bytes, info: SessionInfo, threads: int, streaming: bool) -> Session:
     cores = usable_cores()
     if streaming and cores > 1:
-        return ParallelEngine(lambda: OnnxRuntimeSession(data, info, threads or 1), cores, waiting=cores)
+        return fastest_engine(lambda each: OnnxRuntimeSession(data, info, threads or each), cores)
     return OnnxRuntimeSession(data, info, threads)

