@@ -54,8 +54,8 @@ def engine_weights(engine: Path, passport: EngineArtifact, named: Path | None = 
             other constants of them.
         UsageError: Weights were named for an engine that holds its own.
     """
+    refuse_named(engine, named, passport)
     if not passport.stripped:
-        refuse_named(engine, named)
         return None
     if passport.refit_sha256 is None or passport.precision_plan is None:
         raise MismatchError(
@@ -79,13 +79,18 @@ def engine_weights(engine: Path, passport: EngineArtifact, named: Path | None = 
     return EngineWeights(serialize(proto), files.path, 1000 * (time.perf_counter() - started_s))
 
 
-def refuse_named(model: Path, named: Path | None) -> None:
-    """Refuse weights that nothing would take.
+def refuse_named(model: Path, named: Path | None, passport: EngineArtifact | None = None) -> None:
+    """Refuse weights that were named for what holds its own.
+
+    Args:
+        model: An engine or any other model.
+        named: The weights' model; None where none was named.
+        passport: Of an engine.
 
     Raises:
-        UsageError: Some were named.
+        UsageError: Nothing would take them.
     """
-    if named is not None:
+    if named is not None and not (passport is not None and passport.stripped):
         raise UsageError(
             f"{model} holds its own weights",
             found=f"--weights {named}",

@@ -10,8 +10,8 @@ from edgeseg.artifacts import EngineArtifact
 from edgeseg.errors import BadInputError
 from edgeseg.graph.files import load_onnx, serialize
 from edgeseg.packages import find_model, onnx_of
+from edgeseg.runtime.backends.cpu_layout import fastest_engine
 from edgeseg.runtime.backends.onnxruntime_session import OnnxRuntimeSession
-from edgeseg.runtime.backends.parallel_sessions import ParallelSessions
 from edgeseg.runtime.bindings import PACKAGES, check_binding, read_machine
 from edgeseg.runtime.engine_weights import refuse_named
 from edgeseg.runtime.machine import usable_cores
@@ -32,8 +32,8 @@ def open_engine(path: Path, threads: int = 0, streaming: bool = False, weights: 
     Args:
         path: NAME.engine, with NAME.engine.json beside it.
         threads: Threads inside one inference on a CPU backend; 0 takes every usable core.
-        streaming: Lay it out for many frames one after another, rather than for one soon: a session a core on a CPU,
-            two lanes on a GPU where its memory allows.
+        streaming: Lay it out for many frames one after another, rather than for one soon: on a CPU the sessions
+            side by side that are fastest, on a GPU two lanes where its memory allows.
         weights: The .onnx file or model package of an engine that was built without its weights; None looks beside the
             engine, and where its passport says that it was built from.
 
@@ -45,8 +45,7 @@ def open_engine(path: Path, threads: int = 0, streaming: bool = False, weights: 
         UsageError: `weights` for an engine that holds its own.
     """
     data, passport = read_checked(path)
-    if not passport.stripped:
-        refuse_named(path, weights)
+    refuse_named(path, weights, passport)
     if passport.backend != "onnxruntime":
         return _in_a_worker(path, passport, STREAMING_LANES if streaming else 1, weights)
     for warning in check_binding(passport, read_machine(passport.backend)):
@@ -77,5 +76,5 @@ def open_onnx(path: Path, threads: int = 0, streaming: bool = False) -> Session:
 def _on_cpu(data: bytes, info: SessionInfo, threads: int, streaming: bool) -> Session:
     cores = usable_cores()
     if streaming and cores > 1:
-        return ParallelSessions(lambda: OnnxRuntimeSession(data, info, threads or 1), cores)
+        return fastest_engine(lambda each: OnnxRuntimeSession(data, info, threads or each), cores)
     return OnnxRuntimeSession(data, info, threads)

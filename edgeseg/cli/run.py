@@ -142,7 +142,7 @@ def run(
     send_to: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="URL", rich_help_panel=LIVE, help="Send the picture with its overlay on: rtsp, rtmp, srt, udp, HLS."
+            metavar="URL", rich_help_panel=LIVE, help="Send the picture with its overlay on: rtsp, rtmp, udp, tcp, HLS."
         ),
     ] = None,
     spares: Annotated[

@@ -64,8 +64,7 @@ def subject_of(path: Path, weights: Path | None = None) -> Subject:
 
 def _of_engine(path: Path, weights: Path | None) -> Subject:
     data, passport = read_checked(path)
-    if not passport.stripped:
-        refuse_named(path, weights)
+    refuse_named(path, weights, passport)
     costs, missing = _costs_of(passport, data, path)
     tf32 = False if passport.backend == CPU_BACKEND else passport.build_flags.get("tf32")
     opener = _opener(path, passport.backend, _largest_batch(passport), weights)

@@ -121,8 +121,7 @@ def _factory(path: Path, threads: int, weights: Path | None) -> tuple[SessionFac
         return functools.partial(open_onnx, path, threads), info
     _, passport = read_checked(path)
     info = session_info(passport)
-    if not passport.stripped:
-        refuse_named(path, weights)
+    refuse_named(path, weights, passport)
     if passport.backend == "onnxruntime":
         return functools.partial(open_engine, path, threads), info
     from edgeseg.runtime.cuda.opening import open_with_room
