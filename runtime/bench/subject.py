@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
@@ -80,6 +80,7 @@ def _version_here(backend: str) -> str | None:
 
 def _opener(path: Path, backend: str | None, largest_batch: int, weights: Path | None) -> OpenTarget:
     def open_target(layout: Layout) -> BenchTarget:
+        layout = replace(layout, largest_batch=min(layout.largest_batch, largest_batch))
         return target_of(lambda: _open_session(path, backend, layout, weights), layout.lanes, largest_batch)
 
     return open_target
@@ -93,7 +94,12 @@ def _open_session(path: Path, backend: str | None, layout: Layout, weights: Path
         return open_engine(path, layout.threads)
     from edgeseg.runtime.cuda.opening import open_cuda_session
 
-    options = CudaOptions(lanes=layout.lanes, frame_bytes=layout.frame_bytes, stage_times=layout.stage_times)
+    options = CudaOptions(
+        lanes=layout.lanes,
+        frame_bytes=layout.frame_bytes,
+        stage_times=layout.stage_times,
+        largest_batch=layout.largest_batch,
+    )
     return open_cuda_session(path, options, weights)
 
 

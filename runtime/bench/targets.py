@@ -36,6 +36,8 @@ class Layout:
     """Of the largest frame."""
     stage_times: bool = False
     """Whether a GPU shall time its stages, which costs it some microseconds a frame."""
+    largest_batch: int = 1
+    """That a GPU shall run at once; above 1 it sets memory aside."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +209,10 @@ class LaneTarget:
 
     def batch_refusal(self, size: int) -> str | None:
         """Beyond what the session runs at once."""
-        return None if size <= getattr(self._session, "largest_batch", 1) else ONE_AT_A_TIME
+        largest = getattr(self._session, "largest_batch", 1)
+        if size <= largest:
+            return None
+        return ONE_AT_A_TIME if largest == 1 else f"the engine was built for batches of at most {largest}"
 
     def pin(self, block: NDArray[np.uint8]) -> bool:
         """So that frames need no copy on the host."""
