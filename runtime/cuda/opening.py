@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from edgeseg.artifacts import EngineArtifact
+from edgeseg.errors import BadInputError
 from edgeseg.runtime.bindings import check_binding, read_machine
 from edgeseg.runtime.cuda.errors import DeviceMemoryError
 from edgeseg.runtime.cuda.session import CudaOptions, CudaSession
@@ -25,14 +27,27 @@ def open_cuda_session(path: Path, options: CudaOptions | None = None, weights: P
     Raises:
         MismatchError: The passport does not fit, the engine is bound to another machine, or cannot be loaded; it was
             built without its weights, and no network of the passport's hash is there.
+        BadInputError: It takes no single frame.
         MissingComponentError: No GPU, or no package of the backend or of the CUDA runtime.
         DeviceMemoryError: The GPU has too little memory.
     """
     plan, passport = read_checked(path)
+    _refuse_larger_batches(path, passport)
     for warning in check_binding(passport, read_machine(passport.backend)):
         logging.getLogger(__name__).warning("%s: %s", path, warning)
     given_back = engine_weights(path, passport, weights)
     return CudaSession(lambda: TensorRtEngine(plan, passport, given_back), session_info(passport), options)
+
+
+def _refuse_larger_batches(path: Path, passport: EngineArtifact) -> None:
+    smallest, _, largest = passport.build_flags.get("batch") or (1, 1, 1)
+    if smallest > 1:
+        raise BadInputError(
+            f"{path} takes no single frame, and frames come one by one",
+            found=f"an engine for batches of {smallest} to {largest}",
+            expected="an engine for batches from 1 on",
+            next_command=f"the same without --min-batch: {passport.rebuild}",
+        )
 
 
 def open_with_room(path: Path, frame_bytes: int, lanes: int = 1, weights: Path | None = None) -> CudaSession:
