@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import onnx
 
 from edgeseg.artifacts import CalibrationTable, PrecisionPlan
+from edgeseg.errors import BadInputError
 from edgeseg.graph.files import OnnxArtifact
 from edgeseg.graph.placement import assign, float32_names, lowest
 from edgeseg.graph.precision import with_fp16_convolutions
@@ -35,7 +36,7 @@ def strongly_typed(artifact: OnnxArtifact, table: CalibrationTable | None, plan:
         plan: The precision of each convolution.
 
     Raises:
-        BadInputError: The plan does not fit the network, or a tensor is missing from the table.
+        BadInputError: The plan does not fit the network, or INT8 without a table, or without a tensor in it.
         MismatchError: The table belongs to other weights.
     """
     assigned = assign(artifact.proto, plan)
@@ -44,6 +45,9 @@ def strongly_typed(artifact: OnnxArtifact, table: CalibrationTable | None, plan:
         return StronglyTypedGraph(artifact.proto)
     if lowest(assigned) == "fp16":
         return StronglyTypedGraph(with_fp16_convolutions(artifact.proto, float32))
-    assert table is not None
+    if table is None:
+        raise BadInputError(
+            "INT8 needs the ranges of the activations, and there are none", expected="a calibration table"
+        )
     quantised = quantise(artifact, table, TENSORRT_STYLE, plan)
     return StronglyTypedGraph(with_fp16_convolutions(quantised.proto, float32), quantised.vanishing)

@@ -203,6 +203,14 @@ def test_constants_that_are_made_otherwise_are_not_handed_over(stripped: Strippe
     assert caught.value.next_command == passport.rebuild
 
 
+def test_int8_in_the_plan_and_no_table_in_the_passport(
+    stripped: Stripped, table: CalibrationTable, small_onnx: Path
+) -> None:
+    engine, passport = stripped(table, INT8, calibration_sha256=None)
+    with pytest.raises(BadInputError, match="INT8"):
+        engine_weights(engine, passport, small_onnx)
+
+
 def test_a_passport_of_before_is_refused(stripped: Stripped, small_onnx: Path) -> None:
     engine, passport = stripped(refit_sha256=None)
     with pytest.raises(MismatchError, match="does not say which"):
