@@ -6,6 +6,7 @@ called by. The double computes nothing: no GPU has put weights back.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,14 @@ from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.export.builders.tensorrt_options import TensorRtOptions
 from edgeseg.graph.files import OnnxArtifact
 from edgeseg.images import list_images
+from edgeseg.runtime import bindings
 from edgeseg.runtime.cuda.errors import DeviceMemoryError
 from edgeseg.runtime.cuda.refit import refit
 from edgeseg.runtime.cuda.tensorrt_engine import TensorRtEngine
+from edgeseg.runtime.describe import describe
 from edgeseg.runtime.engine_weights import EngineWeights, engine_weights
+from edgeseg.runtime.gpu import Gpu
+from edgeseg.runtime.layers.engine_layers import layer_report
 from edgeseg.runtime.passports import read_checked
 from edgeseg.runtime.tensorrt_module import open_plan
 
@@ -158,3 +163,25 @@ def test_a_table_that_nobody_keeps_is_refused_before_the_build(
         build_engine(small_onnx, options)
     assert f"--data {small_images}" in str(caught.value.next_command)
     assert not out.exists()
+
+
+def test_inspect_says_that_the_weights_are_left_out(install, stripped: Build) -> None:
+    install("tensorrt 10.3.0")
+    engine, passport = stripped()
+    assert describe(engine).facts["weights"] == f"left out; those of the network {passport.onnx_sha256[:12]}"
+    assert "weights" not in describe(stripped(tensorrt=None)[0]).facts
+
+
+def test_layers_are_told_without_times_where_the_network_is_not_there(
+    install, stripped: Build, small_onnx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layers = [{"Name": "down", "LayerType": "CaskConvolution", "Inputs": [{"Format/Datatype": "FP16"}]}]
+    module = install("tensorrt 10.3.0", information=json.dumps({"Layers": layers}))
+    monkeypatch.setattr(bindings, "find_gpu", lambda: Gpu("NVIDIA RTX A2000", "8.6", "580.65.06"))
+    engine, _ = stripped()
+    small_onnx.unlink()
+    module.calls.clear()
+    report = layer_report(engine)
+    assert [(layer.name, layer.time_ms) for layer in report.layers] == [("down", None)]
+    assert "without its weights" in str(report.time_missing)
+    assert not any(call[0].startswith(("Refitter", "IExecutionContext")) for call in module.calls)
