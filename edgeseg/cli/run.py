@@ -6,6 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from edgeseg.cli.config_file import ConfigFile
+from edgeseg.cli.model_argument import WeightsOption
 from edgeseg.cli.output import JsonFlag
 from edgeseg.cli.run_flags import (
     DeinterlaceFlag,
@@ -55,6 +56,7 @@ def run(
     out: OutFlag = None,
     masks: MasksFlag = None,
     record: RecordFlag = None,
+    weights: WeightsOption = None,
     overlay: OverlayFlag = OverlayChoice.contour,
     latency: LatencyFlag = None,
     max_frames: MaxFramesFlag = None,
@@ -109,11 +111,10 @@ def run(
         for option, given in of_live.items():
             if given:
                 raise UsageError(
-                    f"{option} is of live video",
-                    found=f"a file at its fastest: {source}",
-                    next_command="add --pace live",
+                    f"{option} is of live video", found=f"a file: {source}", next_command="add --pace live"
                 )
-        run_file(engine, Path(source), Outputs(out, masks, latency, record), max_frames, overlay.value, as_json)
+        kept = Outputs(out, masks, latency, record)
+        run_file(engine, Path(source), kept, max_frames, overlay.value, weights, as_json)
         return
     if latency is not None:
         raise UsageError("--latency is of files", found=source, expected="--web and its /api/state, or --json")
@@ -136,7 +137,7 @@ def run(
             deinterlace=deinterlace.value,
             hardware=hardware,
         ),
-        processes=EngineSettings(spares=spares, threads=threads),
+        processes=EngineSettings(spares=spares, threads=threads, weights=weights),
         outputs=OutputSettings(out, record, masks, events, tuple(send_to or ())),
         page=page,
         watch=WatchSettings(reference, reference_every, statistics, fall_back),

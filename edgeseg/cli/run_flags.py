@@ -136,7 +136,7 @@ EventsFlag = Annotated[
 SendToFlag = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="URL", rich_help_panel=LIVE, help="Send the picture with its overlay on: rtsp, rtmp, srt, udp, HLS."
+        metavar="URL", rich_help_panel=LIVE, help="Send the picture with its overlay on: rtsp, rtmp, udp, tcp, HLS."
     ),
 ]
 SparesFlag = Annotated[
