@@ -103,7 +103,13 @@ def run(
 
         if is_live_name(source):
             raise UsageError("a live source has no other pace than its own", found="--pace fast", expected="a file")
-        of_live = {"--web": web, "--events": events, "--send-to": send_to, "--sync": sync, "--loop": loop}
+        of_live: dict[str, object] = {
+            "--web": web,
+            "--events": events,
+            "--send-to": send_to,
+            "--sync": sync,
+            "--loop": loop,
+        }
         of_live |= {"--reference": reference, "--statistics": statistics, "--fall-back": fall_back}
         of_live |= {"--no-record-gated": not record_gated, "--no-gate": not gate, "--stabilise": stabilise}
         of_live |= {"--seconds": seconds, "--token-file": token_file, "--tls-certificate": tls_certificate}
