@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 
 import edgeseg
-from edgeseg.errors import BadInputError, EdgesegError, UsageError
+from edgeseg.errors import BadInputError, EdgesegError
 from edgeseg.export.foreign_graph import PreparedNetwork, prepare
 from edgeseg.export.foreign_options import ImportOptions
 from edgeseg.export.foreign_output import check_meaning, output_size
@@ -58,9 +58,7 @@ def import_onnx(source: Path, out: Path, options: ImportOptions, data: Path | No
         ToleranceError: The graph differs from the foreign network; the worst input is saved beside `out`.
         UsageError: Options that contradict the network.
     """
-    check_writable(out)
-    if out.exists() and source.exists() and out.samefile(source):
-        raise UsageError("--out is the file that is read", expected="another file, so that the original stays")
+    check_writable(out, source)
     content, origin = read_onnx_bytes(source), str(source)
     network = prepare(parse_onnx(content, origin), origin, options)
     bare = BareNetwork(content, network.shape, network.output, options)

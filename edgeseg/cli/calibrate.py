@@ -27,9 +27,10 @@ def calibrate(
     from edgeseg.graph.files import load_onnx
     from edgeseg.packages import find_model, onnx_of
 
-    artifact = load_onnx(onnx_of(find_model(model)))
+    source = onnx_of(find_model(model))
+    artifact = load_onnx(source)
     chosen = choose_images(load_images(data, split), images)
-    check_writable(out)
+    check_writable(out, source)
     table = measure(artifact, chosen, track)
     table.write(out)
     text = (

@@ -150,6 +150,19 @@ def test_an_output_that_cannot_be_written(small_onnx: Path, tmp_path: Path, caps
     assert code == 5
 
 
+@pytest.mark.parametrize("command", [("calibrate",), ("build-engine",), ("build-engine", "--write-plan"), ("import-onnx",)])
+def test_a_model_is_never_replaced_by_what_is_made_from_it(
+    small_onnx: Path, small_images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    model = tmp_path / "model.onnx"
+    model.write_bytes(small_onnx.read_bytes())
+    name, flag = command[0], command[-1] if len(command) > 1 else "--out"
+    data = ("--data", small_images) if name == "calibrate" else ()
+    code, document = typed(capsys, name, model, *data, flag, tmp_path / "." / "model.onnx")
+    assert (code, document["found"]) == (2, "an output that is an input")
+    assert model.read_bytes() == small_onnx.read_bytes()
+
+
 def test_an_engine_that_was_tampered_with(small_onnx: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     engine = tmp_path / "x.engine"
     typed(capsys, "build-engine", small_onnx, "--precision", "fp32", "--out", engine)

@@ -113,6 +113,15 @@ def test_the_report_and_its_verdict_as_baseline(call: Call, tiny_engine: Path, t
     assert "against the baseline's 1.0000" in capsys.readouterr().out
 
 
+def test_a_failed_engine_never_becomes_the_baseline(call: Call, tiny_engine: Path, tmp_path: Path, capsys) -> None:
+    report = tmp_path / "report"
+    assert call("--report", str(report)) == 0
+    before = (report / "verdict.json").read_bytes()
+    shift_bias(tiny_engine, -20)
+    assert call("--baseline", str(report / "verdict.json"), "--report", str(report)) == 2
+    assert (report / "verdict.json").read_bytes() == before
+
+
 def test_a_baseline_of_other_data(call: Call, labelled: Path, tmp_path: Path, capsys) -> None:
     assert call("--report", str(tmp_path / "report")) == 0
     write_png(labelled / "test" / "masks" / "0.png", np.zeros((32, 32), np.uint8))
