@@ -12,7 +12,7 @@ import typer
 
 from edgeseg.cli import commands
 from edgeseg.cli.output import say
-from edgeseg.errors import EdgesegError
+from edgeseg.errors import EdgesegError, MissingComponentError
 
 INTERRUPTED = 130
 TERMINATED = 143
@@ -55,6 +55,12 @@ def run(arguments: list[str], debug: bool = False) -> int:
     except (KeyboardInterrupt, typer.Abort):
         say("stopped")
         return INTERRUPTED
+    except MemoryError as error:
+        if debug:
+            traceback.print_exc()
+        lacking = MissingComponentError("this machine has not the memory for it", found=error or None)
+        _report(lacking, as_json="--json" in arguments)
+        return lacking.exit_code
     except Exception as error:
         return _usage_or_defect(error, debug)
     return result if isinstance(result, int) else 0

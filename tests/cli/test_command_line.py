@@ -100,6 +100,17 @@ def test_a_defect_of_ours_is_one_line_unless_debug(
     assert "Traceback" in capsys.readouterr().err
 
 
+def test_too_little_memory_is_no_defect_of_ours(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> None:
+        raise MemoryError("Unable to allocate 96.0 GiB")
+
+    monkeypatch.setattr("edgeseg.packages.model_folders", full)
+    assert run(["models", "--json"]) == 4
+    assert json.loads(capsys.readouterr().out)["found"] == "Unable to allocate 96.0 GiB"
+
+
 def test_ctrl_c_is_130(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(path: Path) -> None:
         raise KeyboardInterrupt
