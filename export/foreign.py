@@ -70,9 +70,9 @@ def import_onnx(source: Path, out: Path, options: ImportOptions, data: Path | No
         serialize(proto), SessionInfo(model, options.preprocess, "onnxruntime", "fp32", sha256_bytes(content))
     )
     real = parity_inputs(data, model) if data is not None else []
-    _check_batches(session, origin)
     inputs = [*real, *_noise(model)]
     warnings = check_meaning([bare.raw(frames) for frames in inputs], options, origin)
+    _check_batches(session, origin)
     limit = MAX_DIFFERENCE_FROM_FP16 if network.half else MAX_PROBABILITY_DIFFERENCE
     difference = check_parity(bare, session, inputs, out, of=f"{source.name} itself", limit=limit)
     metrics = {"max_probability_difference": difference, "parity_inputs": float(len(real))}

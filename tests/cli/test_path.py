@@ -150,7 +150,9 @@ def test_an_output_that_cannot_be_written(small_onnx: Path, tmp_path: Path, caps
     assert code == 5
 
 
-@pytest.mark.parametrize("command", [("calibrate",), ("build-engine",), ("build-engine", "--write-plan"), ("import-onnx",)])
+@pytest.mark.parametrize(
+    "command", [("calibrate",), ("build-engine",), ("build-engine", "--write-plan"), ("import-onnx",)]
+)
 def test_a_model_is_never_replaced_by_what_is_made_from_it(
     small_onnx: Path, small_images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
 ) -> None:
