@@ -106,5 +106,5 @@ class ModelMetadata(Value):
             "architecture": self.model.architecture,
             "encoder": self.model.encoder,
             "classes": ", ".join(self.model.classes),
-            "input": f"{self.model.height}x{self.model.width}",
+            "input": f"{self.model.width}x{self.model.height}",
         }

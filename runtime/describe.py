@@ -97,7 +97,7 @@ def _engine(path: Path) -> Description:
         "precision": passport.precision,
         "int8 convolutions": f"{passport.int8_convolutions} of {passport.convolutions}",
         **({} if passport.precision_plan is None else {"precision plan": _plan_in_words(passport.precision_plan)}),
-        "network": f"{passport.model.architecture}, {passport.model.height}x{passport.model.width}",
+        "network": f"{passport.model.architecture}, {passport.model.width}x{passport.model.height}",
         "file": f"{passport.engine_bytes / 1e6:.2f} MB",
         "bound to": ", ".join(passport.binding.compute_capabilities or ()) or passport.binding.gpu or "nothing",
         "built by": passport.rebuild,
