@@ -63,6 +63,8 @@ def run(arguments: list[str], debug: bool = False) -> int:
         return lacking.exit_code
     except Exception as error:
         return _usage_or_defect(error, debug)
+    if result == INTERRUPTED:  # where typer has taken the KeyboardInterrupt itself
+        say("stopped")
     return result if isinstance(result, int) else 0
 
 

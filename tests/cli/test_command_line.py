@@ -117,6 +117,7 @@ def test_ctrl_c_is_130(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.M
 
     monkeypatch.setattr("edgeseg.runtime.describe.describe", interrupted)
     assert run(["inspect", "x"]) == 130
+    assert capsys.readouterr().err.strip() == "stopped"
 
 
 def test_the_installed_program_takes_debug_anywhere() -> None:
