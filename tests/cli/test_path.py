@@ -42,6 +42,25 @@ def test_inspect_is_readable_without_json(small_onnx: Path, capsys: pytest.Captu
     assert "16x16" in text
 
 
+def test_inspect_shows_what_a_choice_of_a_threshold_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from edgeseg.threshold import ThresholdChoice, ThresholdPoint
+
+    points = (ThresholdPoint(threshold=0.7, mean_dice=0.123456789, false_alarm_share=None),)
+    ThresholdChoice(
+        threshold=0.7,
+        meets_limit=True,
+        max_false_alarms=None,
+        false_mask_share=None,
+        points=points,
+        model_sha256="a" * 64,
+        data_sha256="b" * 64,
+        negatives_sha256=None,
+    ).write(tmp_path / "threshold.json")
+    assert run(["inspect", str(tmp_path / "threshold.json")]) == 0
+    text = capsys.readouterr().out
+    assert "ThresholdChoice" in text and " 0.7\n" in text
+
+
 def test_train_export_and_evaluate_through_the_commands(
     blob_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
