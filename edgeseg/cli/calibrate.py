@@ -11,7 +11,7 @@ from edgeseg.cli.output import JsonFlag, emit, track
 
 
 def calibrate(
-    model: Annotated[Path, typer.Argument(help="An .onnx file or a model package.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="An .onnx file or a model package.")],
     data: Annotated[Path, typer.Option(help="Data set, or a folder of images; masks are not needed.")],
     out: Annotated[Path, typer.Option(help="Calibration table to write.")],
     split: Annotated[str, typer.Option(help="Split to take, where the data set has splits.")] = "train",

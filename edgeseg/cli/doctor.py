@@ -23,7 +23,9 @@ def doctor(
     context: typer.Context,
     model: Annotated[
         Path | None,
-        typer.Argument(help="With --qualify: an .onnx file or a model package; default: the package kvasir-lite0."),
+        typer.Argument(
+            metavar="MODEL", help="With --qualify: an .onnx file or a model package; default: the package kvasir-lite0."
+        ),
     ] = None,
     backend: Annotated[
         list[str] | None,
