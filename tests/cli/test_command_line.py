@@ -75,6 +75,9 @@ def test_usage_errors_are_exit_code_2(
     assert "Usage" in captured.err
     assert captured.out == ""
     assert list(tmp_path.iterdir()) == []
+    assert run([*arguments, "--json"]) == 2
+    document = json.loads(capsys.readouterr().out)
+    assert (document["error"], document["exit_code"]) == ("UsageError", 2)
 
 
 def test_an_error_is_a_document_with_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,6 +99,8 @@ def test_a_defect_of_ours_is_one_line_unless_debug(
     assert run(["inspect", "x"]) == 1
     assert "Traceback" not in (quiet := capsys.readouterr().err)
     assert "ZeroDivisionError: inside" in quiet
+    assert run(["inspect", "x", "--json"]) == 1
+    assert "ZeroDivisionError: inside" in json.loads(capsys.readouterr().out)["what"]
     assert run(["inspect", "x"], debug=True) == 1
     assert "Traceback" in capsys.readouterr().err
 
