@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from edgeseg.cli.config_file import ConfigFile
+from edgeseg.cli.model_argument import WeightsOption
 from edgeseg.cli.output import JsonFlag
 from edgeseg.errors import UsageError
 
@@ -75,6 +76,7 @@ def run(
             metavar="FILE.mp4", rich_help_panel=RECORDING, help="Where the video goes as it came, without overlay."
         ),
     ] = None,
+    weights: WeightsOption = None,
     overlay: Annotated[
         OverlayChoice, typer.Option(help="What is shown of the mask: border, tint, probabilities or nothing.")
     ] = OverlayChoice.contour,
@@ -140,7 +142,7 @@ def run(
     send_to: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="URL", rich_help_panel=LIVE, help="Send the picture with its overlay on: rtsp, rtmp, srt, udp, HLS."
+            metavar="URL", rich_help_panel=LIVE, help="Send the picture with its overlay on: rtsp, rtmp, udp, tcp, HLS."
         ),
     ] = None,
     spares: Annotated[
@@ -239,11 +241,10 @@ def run(
         for option, given in of_live.items():
             if given:
                 raise UsageError(
-                    f"{option} is of live video",
-                    found=f"a file at its fastest: {source}",
-                    next_command="add --pace live",
+                    f"{option} is of live video", found=f"a file: {source}", next_command="add --pace live"
                 )
-        run_file(engine, Path(source), Outputs(out, masks, latency, record), max_frames, overlay.value, as_json)
+        kept = Outputs(out, masks, latency, record)
+        run_file(engine, Path(source), kept, max_frames, overlay.value, weights, as_json)
         return
     if latency is not None:
         raise UsageError("--latency is of files", found=source, expected="--web and its /api/state, or --json")
@@ -266,7 +267,7 @@ def run(
             deinterlace=deinterlace.value,
             hardware=hardware,
         ),
-        processes=EngineSettings(spares=spares, threads=threads),
+        processes=EngineSettings(spares=spares, threads=threads, weights=weights),
         outputs=OutputSettings(out, record, masks, events, tuple(send_to or ())),
         page=page,
         watch=WatchSettings(reference, reference_every, statistics, fall_back),

@@ -55,8 +55,9 @@ def live_stream(settings: LiveSettings, say: Say) -> Iterator[LiveStream]:
     check_outputs(settings)
     with contextlib.ExitStack() as stack:
         page = None if settings.page is None else stack.enter_context(open_page(settings.page))
+        processes = settings.processes
         pool = open_pool(
-            settings.engine, settings.processes.active, settings.processes.spares, settings.processes.threads
+            settings.engine, processes.active, processes.spares, processes.threads, weights=processes.weights
         )
         stack.callback(pool.close)
         source = open_live_source(settings.source, settings.source_options)

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from edgeseg.errors import UsageError
+from edgeseg.errors import MissingComponentError, UsageError
 from edgeseg.optional import require
 from edgeseg.runtime.live.frames import Presented
 from edgeseg.runtime.stream.encoder import ENCODER_OPTIONS, PictureEncoder
@@ -167,6 +167,7 @@ class Publication:
 
     Raises:
         UsageError: No such kind of address.
+        MissingComponentError: SRT, and this build of PyAV has none.
     """
 
     def __init__(self, url: str) -> None:
@@ -178,6 +179,8 @@ class Publication:
                 f"edgeseg cannot stream to {url}",
                 expected="rtsp://, rtmp://, srt://, udp://, tcp://, or FOLDER/NAME.m3u8",
             )
+        if scheme == "srt":
+            _refuse_missing_srt()
         self._format = "hls" if self._is_hls else FORMAT_OF[scheme]
 
     def open(self, timing: ClipTiming) -> OutputContainer:
@@ -196,3 +199,18 @@ class Publication:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def _refuse_missing_srt() -> None:
+    """PyAV's wheels leave libsrt out; an address without a host fails at once either way."""
+    av = require("av")
+    try:
+        av.open("srt://").close()
+    except av.error.ProtocolNotFoundError as error:
+        raise MissingComponentError(
+            "this build of PyAV has no SRT",
+            found=error.strerror,
+            next_command="send by rtsp://, rtmp:// or udp://, or build PyAV over an FFmpeg with libsrt",
+        ) from error
+    except (av.FFmpegError, OSError):
+        return

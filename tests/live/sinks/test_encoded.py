@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import os
@@ -17,7 +18,7 @@ import av
 import numpy as np
 import pytest
 
-from edgeseg.errors import UsageError
+from edgeseg.errors import MissingComponentError, UsageError
 from edgeseg.runtime.live.frames import Presented
 from edgeseg.runtime.live.sinks import sink as sink_module
 from edgeseg.runtime.live.sinks.encoded import EncodedWriter, Publication, Recording
@@ -180,20 +181,28 @@ except av.FFmpegError as error:
 """
 
 
-@pytest.mark.parametrize("scheme", ["tcp", "rtsp"])
+LISTENING = {
+    "tcp": ("tcp://127.0.0.1:{port}", "?listen=1", ("listen", "1")),
+    "rtsp": ("rtsp://127.0.0.1:{port}/a", "", ("rtsp_flags", "listen", "listen_timeout", "20")),
+    "rtmp": ("rtmp://127.0.0.1:{port}/live/a", "", ("listen", "1")),
+    "srt": ("srt://127.0.0.1:{port}", "?mode=listener", ()),
+    "udp": ("udp://127.0.0.1:{port}", "?timeout=20000000", ()),
+}
+"""Where a sink sends, what the listener's address has beside it, and the listener's options."""
+
+
+@pytest.mark.parametrize("scheme", LISTENING)
 def test_a_stream_reaches_who_listens_and_its_end_harms_nobody(
     scheme: str, showing: Any, until: Until, tmp_path: Path
 ) -> None:
-    port = _free_port()
-    url, option = (
-        (f"tcp://127.0.0.1:{port}?listen=1", ("listen", "1"))
-        if scheme == "tcp"
-        else (f"rtsp://127.0.0.1:{port}/a", ("rtsp_flags", "listen", "listen_timeout", "20"))
-    )
-    words = [sys.executable, "-c", LISTENER, url, *option]
+    address, more_words, option = LISTENING[scheme]
+    url = address.format(port=_free_port())
+    if scheme == "srt":
+        _skip_without_srt()
+    words = [sys.executable, "-c", LISTENER, url + more_words, *option]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as listener:
         try:
-            sink = publishing_sink(url.partition("?")[0], lambda: showing.timing, "raw")
+            sink = publishing_sink(url, lambda: showing.timing, "raw")
             sink._retry = Retry(0.1, 0.2)
             index = 0
             while listener.poll() is None:
@@ -213,6 +222,17 @@ def test_a_stream_reaches_who_listens_and_its_end_harms_nobody(
         sink.offer(showing(index + more))
     sink.close(20)
     assert sink.counts().written > 21
+
+
+def _skip_without_srt() -> None:
+    """The sink's own refusal, where the listener cannot listen either."""
+    with contextlib.suppress(av.FFmpegError):
+        try:
+            av.open("srt://").close()
+        except av.error.ProtocolNotFoundError:
+            with pytest.raises(MissingComponentError, match="no SRT"):
+                publishing_sink("srt://127.0.0.1:9", lambda: None, "raw")  # type: ignore[arg-type, return-value]
+            pytest.skip("this build of PyAV has no SRT")
 
 
 def test_a_peer_that_takes_nothing_blocks_its_own_sink_alone(
