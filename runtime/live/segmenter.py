@@ -67,7 +67,8 @@ class Segmenter:
         self._next: EnginePool | None = None
         self._next_infer_ms = 0.0
         self._former_restarts = 0
-        self._under_way: dict[int, tuple[LiveFrame, Frame]] = {}
+        self._under_way: dict[int, tuple[LiveFrame, Frame, int]] = {}
+        self._answer_ms = RollingPercentiles()  # from submission to mask: more than the inference alone
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="edgeseg-segmenter", daemon=True)
         self._defect = ""
@@ -134,7 +135,9 @@ class Segmenter:
         waitables = self._pool.waitables()
         connection.wait([self._frames.fileno(), *waitables] if has_room else waitables, _STEP_S)
         for outcome in self._pool.poll():
-            self._hear(*self._under_way.pop(outcome.sequence), outcome)
+            frame, small, submitted_ns = self._under_way.pop(outcome.sequence)
+            self._hear(frame, small, outcome)
+            self._answer_ms.add((time.monotonic_ns() - submitted_ns) / 1e6)
         if self._next is not None and not self._under_way:
             self._go_over(self._next)
         self._note()
@@ -156,7 +159,7 @@ class Segmenter:
         """
         if self._useful_ms is None:
             return False
-        needs_ms = min(self.infer_ms.percentile(90) or 0.0, self._useful_ms / 2)
+        needs_ms = min(self._answer_ms.percentile(90) or 0.0, self._useful_ms / 2)
         return (time.monotonic_ns() - frame.arrived_ns) / 1e6 + needs_ms > self._useful_ms
 
     def _submit(self, frame: LiveFrame) -> None:
@@ -171,7 +174,7 @@ class Segmenter:
         if sequence is None:
             self._lose(frame, "no process could take it")
         else:
-            self._under_way[sequence] = frame, small
+            self._under_way[sequence] = frame, small, time.monotonic_ns()
 
     def _hear(self, frame: LiveFrame, small: Frame, outcome: Outcome) -> None:
         if not isinstance(outcome, Segmented):
@@ -201,6 +204,7 @@ class Segmenter:
     def _go_over(self, pool: EnginePool) -> None:
         former, self._pool, self._next = self._pool, pool, None
         self._former_restarts += former.restarts
+        self._answer_ms.clear()
         self.infer_ms.clear()
         self.infer_ms.add(self._next_infer_ms)
         threading.Thread(target=former.close, name="edgeseg-retired", daemon=True).start()  # it may take its time
