@@ -18,7 +18,8 @@ from edgeseg.runtime.stream.overlay import (
     draw_caption,
     outline_width_px,
 )
-from edgeseg.runtime.stream.picture import Matrix, Picture
+from edgeseg.runtime.planes import Matrix
+from edgeseg.runtime.stream.picture import Picture
 
 LINES = caption("polyp", 0.1234, 0.912, "onnxruntime int8", 3.14159)
 
