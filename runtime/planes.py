@@ -22,7 +22,7 @@ KR_KB: dict[Matrix, tuple[float, float]] = {
     "bt2020": (0.2627, 0.0593),
 }
 ROOM_BYTES = 3840 * 2160 * 3 // 2
-"""Of the largest frame that processes are laid out for: 4K in planes, 1080p in packed pixels twice over."""
+"""Of a 4K frame."""
 
 
 @dataclass(frozen=True)
@@ -61,3 +61,13 @@ def size_of(frame: AnyFrame) -> tuple[int, int]:
     if isinstance(frame, PlanarFrame):
         return frame.form.height, frame.form.width
     return frame.shape[0], frame.shape[1]
+
+
+def taken_apart(frame: AnyFrame) -> tuple[NDArray[np.uint8], PlanarForm | None]:
+    """A frame's samples and, of planes, what they mean: for a way on which the two travel apart."""
+    return (frame.samples, frame.form) if isinstance(frame, PlanarFrame) else (frame, None)
+
+
+def put_together(samples: NDArray[np.uint8], form: PlanarForm | None) -> AnyFrame:
+    """The frame again."""
+    return samples if form is None else PlanarFrame(samples, form)

@@ -10,6 +10,7 @@ from edgeseg.graph.files import load_onnx
 from edgeseg.packages import find_model, onnx_of
 from edgeseg.runtime.loading import open_engine, open_onnx
 from edgeseg.runtime.passports import read_checked, session_info
+from edgeseg.runtime.planes import ROOM_BYTES
 from edgeseg.runtime.session import SessionInfo
 from edgeseg.runtime.worker.loop import SessionFactory
 from edgeseg.runtime.worker.pool import EnginePool, PoolOptions
@@ -41,9 +42,8 @@ def open_pool(path: Path, active: int = 1, spares: int = 1, threads: int = 0) ->
         MismatchError: An engine whose passport does not fit.
     """
     factory, info = _factory(path, threads)
-    frame_bytes = 3 * info.model.height * info.model.width
     supervisor = SupervisorOptions(
-        slots=1, frame_bytes=frame_bytes, answer_deadline_s=ANSWER_DEADLINE_S, restarts=RESTARTS
+        slots=1, frame_bytes=_room_bytes(info), answer_deadline_s=ANSWER_DEADLINE_S, restarts=RESTARTS
     )
     return EnginePool(factory, info, PoolOptions(active, spares, supervisor))
 
@@ -63,7 +63,7 @@ def open_reference(path: Path, live: SessionInfo) -> EnginePool:
     check_reference(live, info)
     supervisor = SupervisorOptions(
         slots=1,
-        frame_bytes=3 * info.model.height * info.model.width,
+        frame_bytes=_room_bytes(info),
         answer_deadline_s=REFERENCE_DEADLINE_S,
         restarts=REFERENCE_RESTARTS,
         niceness=LOWEST_PRIORITY,
@@ -119,4 +119,10 @@ def _factory(path: Path, threads: int) -> tuple[SessionFactory, SessionInfo]:
         return functools.partial(open_engine, path, threads), info
     from edgeseg.runtime.cuda.opening import open_with_room
 
-    return functools.partial(open_with_room, path, 3 * info.model.height * info.model.width), info
+    return functools.partial(open_with_room, path, _room_bytes(info)), info
+
+
+def _room_bytes(info: SessionInfo) -> int:
+    """For one frame: whole planes up to 4K, or the network's input. A larger picture is prepared on the host."""
+    prepared_bytes = 3 * info.model.height * info.model.width
+    return max(ROOM_BYTES, prepared_bytes) if info.takes_planes else prepared_bytes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Protocol
 import cv2
 
 from edgeseg.errors import EdgesegError
-from edgeseg.frames import Frame, Mask, Probability, confidence_of
+from edgeseg.frames import Mask, Probability, confidence_of
 from edgeseg.runtime.live.frames import LiveFrame, LiveMask
 from edgeseg.runtime.live.masks import MaskBoard
 from edgeseg.runtime.live.meters import RollingPercentiles
@@ -20,6 +21,7 @@ from edgeseg.runtime.live.slot import NewestSlot
 from edgeseg.runtime.live.states import EngineState
 from edgeseg.runtime.outcomes import Segmented
 from edgeseg.runtime.session import marked_at_frame, mask_at_frame
+from edgeseg.runtime.stream.engine_input import engine_input, network_input_of
 from edgeseg.runtime.worker.pool import EnginePool
 
 logger = logging.getLogger(__name__)
@@ -62,7 +64,7 @@ class Segmenter:
         self._next: EnginePool | None = None
         self._next_infer_ms = 0.0
         self._former_restarts = 0
-        self._under_way: dict[int, tuple[LiveFrame, Frame]] = {}
+        self._under_way: dict[int, LiveFrame] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="edgeseg-segmenter", daemon=True)
         self._defect = ""
@@ -126,10 +128,10 @@ class Segmenter:
         waitables = self._pool.waitables()
         connection.wait([self._frames.fileno(), *waitables] if has_room else waitables, _STEP_S)
         for outcome in self._pool.poll():
-            frame, small = self._under_way.pop(outcome.sequence)
+            frame = self._under_way.pop(outcome.sequence)
             if isinstance(outcome, Segmented):
                 if self._observe is not None:
-                    self._observe(Sample(frame.index, frame.arrived_ns, small, outcome.probability))
+                    self._observe(self._sample(frame, outcome))
                 self._pin(frame, outcome)
             else:
                 self.lost += 1
@@ -150,11 +152,14 @@ class Segmenter:
             self._stop.wait(_STEP_S)
 
     def _submit(self, frame: LiveFrame) -> None:
-        model, crop = self._pool.info.model, self._pool.info.preprocess.crop
-        small = frame.picture.network_input(model.height, model.width, crop)
-        sequence = self._pool.submit(small, "rgb", prepared=True)
+        given = engine_input(frame.picture, self._pool.info, self._pool.frame_bytes)
+        sequence = self._pool.submit(given, "rgb", prepared=True)
         if sequence is not None:
-            self._under_way[sequence] = frame, small
+            self._under_way[sequence] = frame
+
+    def _sample(self, frame: LiveFrame, outcome: Segmented) -> Sample:
+        look = functools.partial(network_input_of, frame.picture, self._pool.info)
+        return Sample(frame.index, frame.arrived_ns, look, outcome.probability)
 
     def _go_over(self, pool: EnginePool) -> None:
         former, self._pool, self._next = self._pool, pool, None

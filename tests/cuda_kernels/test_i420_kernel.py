@@ -70,7 +70,7 @@ def expected(picture: Picture, network: tuple[int, int], crop: Crop | None = Non
 
 
 def place(guarded: Any, plane: Plane, pitch: int, window: tuple[int, int, int, int], at_end: bool) -> tuple[Any, int]:
-    """Put the window (top, left, rows, columns) of a plane in guarded memory; also the address of its missing byte 0."""
+    """Put a window (top, left, rows, columns) of a plane in guarded memory; also where its missing byte 0 would be."""
     top, left, rows, columns = window
     memory = guarded((rows - 1) * pitch + columns, at_end)
     for row in range(rows):
@@ -176,9 +176,7 @@ def test_video_sizes(kernels: Any, guarded: Any, size: tuple[int, int], network:
 
 @pytest.mark.parametrize("size", [(64, 96), (61, 93), (40, 44)])
 @pytest.mark.parametrize("full_range", [False, True])
-def test_what_the_host_converts_by_swscale(
-    kernels: Any, guarded: Any, size: tuple[int, int], full_range: bool
-) -> None:
+def test_what_the_host_converts_by_swscale(kernels: Any, guarded: Any, size: tuple[int, int], full_range: bool) -> None:
     pytest.importorskip("av")
     for matrix in get_args(Matrix):
         picture = grainy(*size, matrix, full_range)

@@ -19,8 +19,8 @@ from edgeseg.runtime.planes import KR_KB, Matrix
 from edgeseg.specs import Crop
 
 PixelFormat = Literal["bgr24", "bgr0", "rgb24", "nv12", "yuv420p"]
-"""FFmpeg's names: packed B,G,R; packed B,G,R and a fourth byte that is ignored; packed R,G,B; Y plane and UV plane; Y, U
-and V plane (I420)."""
+"""FFmpeg's names: packed B,G,R; packed B,G,R and a fourth byte that is ignored; packed R,G,B; Y and UV plane; Y, U and
+V plane (I420)."""
 ColourRange = Literal["limited", "full"]
 
 PREPROCESS_KERNELS: dict[PixelFormat, str] = {
