@@ -151,7 +151,9 @@ def bgr_from_yuv(matrix: Matrix, full_range: bool) -> NDArray[np.float32]:
 
 
 def _converted(yuv: Any, matrix: Matrix, full_range: bool) -> Frame:
-    return _uint8(cv2.transform(yuv, bgr_from_yuv(matrix, full_range)))
+    """By 16 bits: of 8 OpenCV computes in factors of 1/1024, so that a thirtieth of the values is rounded wrongly."""
+    bgr = cv2.transform(yuv.astype(np.int16), bgr_from_yuv(matrix, full_range))
+    return np.clip(bgr, 0, 255).astype(np.uint8)
 
 
 def _swapped(bgr: Frame) -> Frame:

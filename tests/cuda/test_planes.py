@@ -1,7 +1,7 @@
 """A decoder's planes through lanes and workers; the oracle is the host's preparation and ONNX Runtime.
 
-Kernel and host may differ by one grey level in the network's input, so probabilities may differ a little, and masks
-only where the network is undecided.
+Kernel and host may round a tie in the network's input differently, by one grey level. So nearly all maps are equal to
+the bit, and masks may differ only where the network is undecided.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pytest
 from edgeseg.errors import BadInputError
 from edgeseg.runtime.loading import open_engine, open_onnx
 from edgeseg.runtime.outcomes import Segmented
-from edgeseg.runtime.planes import PlanarForm, PlanarFrame
+from edgeseg.runtime.planes import Matrix, PlanarForm, PlanarFrame
 from edgeseg.runtime.stream.decoded import picture_of
 from edgeseg.runtime.stream.engine_input import network_input_of
 from edgeseg.runtime.stream.picture import Picture
@@ -43,8 +43,9 @@ SETTINGS = {
     "discrete, device pages locked": {"lock": 1},
 }
 NETWORK = (64, 80)
-WORST, UNDECIDED = 0.01, 0.01
-"""How far one grey level moves the small network's probability at most, and how far from 0.5 a pixel may then flip."""
+MATRICES: tuple[Matrix, ...] = ("bt601", "bt709", "bt2020")
+WORST = 0.004
+"""How far one grey level at one place moves the small network's probability, and how far from 0.5 a pixel may flip."""
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +94,7 @@ def expected(reference: Any, picture: Picture) -> Any:
 def check(found: Any, probability: Any) -> None:
     assert np.abs(found - probability).max() <= WORST
     flipped = (found >= 0.5) != (probability >= 0.5)
-    assert (np.abs(probability[flipped] - 0.5) <= UNDECIDED).all()
+    assert (np.abs(probability[flipped] - 0.5) <= WORST).all()
 
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS.keys())
@@ -104,18 +105,17 @@ def test_100_real_frames_in_planes_give_the_masks_of_the_cpu_path(
         double.set(name, value)
     reference = open_onnx(network, threads=1)
     session = standin(network)
-    marked = flipped = same = 0
+    marked = flipped = equal = 0
     for picture in pictures:
         session.submit(planes_of(picture))
         result, probability = session.finish(), expected(reference, picture)
         check(result.probability, probability)
         np.testing.assert_array_equal(result.mask, np.where(result.probability[0] >= 0.5, 255, 0))
         marked += result.area_px
-        different = np.count_nonzero((result.mask > 0) != (probability[0] >= 0.5))
-        flipped, same = flipped + different, same + (different == 0)
-    pixels = 100 * NETWORK[0] * NETWORK[1]
-    assert 0.05 < marked / pixels < 0.95, "masks that are all of one kind would prove little"
-    assert flipped / pixels < 0.002
+        flipped += np.count_nonzero((result.mask > 0) != (probability[0] >= 0.5))
+        equal += np.array_equal(result.probability, probability)
+    assert 0.05 < marked / (100 * NETWORK[0] * NETWORK[1]) < 0.95, "masks that are all of one kind would prove little"
+    assert equal >= 90 and flipped <= 3
     session.close()
     assert double.live() == (0, 0)
 
@@ -128,12 +128,14 @@ def test_matrix_and_range_are_those_of_each_frame(
     reference, session = open_onnx(small_onnx, 1), standin(small_onnx)
     picture = grainy(*size, full_range=full_range)
     found = {}
-    for matrix in ("bt601", "bt709", "bt2020"):
+    for matrix in MATRICES:
         session.submit(planes_of(replace(picture, matrix=matrix)))
         found[matrix] = session.result().copy()
         check(found[matrix], expected(reference, replace(picture, matrix=matrix)))
     session.submit(planes_of(replace(picture, full_range=not full_range)))
-    assert np.abs(session.result() - found["bt2020"]).max() > 2 * WORST, "the range is not heeded"
+    found["other range"] = session.result().copy()
+    check(found["other range"], expected(reference, replace(picture, matrix="bt2020", full_range=not full_range)))
+    assert len({probability.tobytes() for probability in found.values()}) == 4, "matrix or range is not heeded"
     session.close()
 
 

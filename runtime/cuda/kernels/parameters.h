@@ -12,7 +12,7 @@ struct PreprocessParams {
     int left, top;                // window of the frame, pixels
     int width, height;
     int network_width, network_height;
-    int luma_offset;  // Y, U, V to RGB, factors in 1/65536: see yuv.h
+    int luma_offset;  // Y, U, V to RGB, factors in 2^-21: see yuv.h
     int luma_scale;
     int red_from_v, green_from_u, green_from_v, blue_from_u;
 };

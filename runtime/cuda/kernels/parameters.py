@@ -41,6 +41,9 @@ PIXEL_BYTES: dict[PixelFormat, int] = {"bgr24": 3, "bgr0": 4, "rgb24": 3, "nv12"
 MAX_HALVINGS = 6
 """More than 64 source pixels a side for one tap of the bilinear step do not fit the kernel's shared memory."""
 
+FACTOR_ONE = 1 << 21
+"""Of the factors from Y, U, V to RGB: fine enough to round as floating point does, but for ties."""
+
 Extent = tuple[int, int, int]
 Launch = tuple[Extent, Extent]
 """Grid (blocks) and block (threads), each as x, y, z. No kernel needs dynamic shared memory."""
@@ -181,7 +184,7 @@ def halvings(width: int, height: int, network_width: int, network_height: int) -
 
 
 def rgb_from_yuv_factors(matrix: Matrix, colour_range: ColourRange) -> tuple[int, int, int, int, int, int]:
-    """The affine map from Y, U, V to RGB in 1/65536, as the last six fields of `PreprocessParams`.
+    """The affine map from Y, U, V to RGB in 1/`FACTOR_ONE`, as the last six fields of `PreprocessParams`.
 
     Source: ITU-R BT.601-7, BT.709-6 and BT.2020-2, luma weights and the 8-bit quantisation levels.
     """
@@ -191,11 +194,11 @@ def rgb_from_yuv_factors(matrix: Matrix, colour_range: ColourRange) -> tuple[int
     chroma = 255 / chroma_levels
     return (
         offset,
-        round(65536 * 255 / luma_levels),
-        round(65536 * chroma * 2 * (1 - red)),
-        round(65536 * chroma * -2 * (1 - blue) * blue / green),
-        round(65536 * chroma * -2 * (1 - red) * red / green),
-        round(65536 * chroma * 2 * (1 - blue)),
+        round(FACTOR_ONE * 255 / luma_levels),
+        round(FACTOR_ONE * chroma * 2 * (1 - red)),
+        round(FACTOR_ONE * chroma * -2 * (1 - blue) * blue / green),
+        round(FACTOR_ONE * chroma * -2 * (1 - red) * red / green),
+        round(FACTOR_ONE * chroma * 2 * (1 - blue)),
     )
 
 

@@ -2,8 +2,10 @@
 #pragma once
 #include "pixels.h"
 
+constexpr int FRACTION_BITS = 21;  // of the factors: as many as leave room for the largest sum in 32 bits
+
 struct Chroma {
-    int red, green, blue;  // what U and V add, in 1/65536
+    int red, green, blue;  // what U and V add, in 2^-21
 };
 
 static __device__ __forceinline__ Chroma chroma_of(const PreprocessParams& params, int u, int v) {
@@ -11,12 +13,12 @@ static __device__ __forceinline__ Chroma chroma_of(const PreprocessParams& param
     return {params.red_from_v * v, params.green_from_u * u + params.green_from_v * v, params.blue_from_u * u};
 }
 
-// 65536 * scale * (Y - offset), with the half that rounds the sum with `Chroma`.
+// 2^21 * scale * (Y - offset), with the half that rounds the sum with `Chroma`.
 static __device__ __forceinline__ int grey_of(const PreprocessParams& params, int y) {
-    return params.luma_scale * (y - params.luma_offset) + 32768;
+    return params.luma_scale * (y - params.luma_offset) + (1 << FRACTION_BITS >> 1);
 }
 
-static __device__ __forceinline__ int clamped(int sum) { return min(max(sum >> 16, 0), 255); }
+static __device__ __forceinline__ int clamped(int sum) { return min(max(sum >> FRACTION_BITS, 0), 255); }
 
 static __device__ __forceinline__ uint32_t rgb_of(int grey, const Chroma& added) {
     return clamped(grey + added.red) | clamped(grey + added.green) << 8 | clamped(grey + added.blue) << 16;
