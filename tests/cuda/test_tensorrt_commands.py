@@ -20,7 +20,9 @@ import pytest
 from edgeseg.cli import run as edgeseg
 from edgeseg.images import write_png
 from edgeseg.runtime.loading import open_engine, open_onnx
+from edgeseg.runtime.planes import PlanarFrame
 from edgeseg.runtime.session import mask_at_frame, segment
+from edgeseg.runtime.stream.engine_input import engine_input
 from edgeseg.runtime.stream.picture import Picture
 from edgeseg.runtime.stream.pipeline import run_stream
 from edgeseg.runtime.stream.sinks import Sinks
@@ -186,6 +188,36 @@ def test_a_lost_context_in_mid_run_costs_no_frame(
         assert file.read_bytes() == (tmp_path / "torn" / file.name).read_bytes()
     report = json.loads(latency.read_text())
     assert report["restarts"] == 1 and 1 <= report["retries"] <= 4 and report["frames"] == 40
+
+
+def test_edgeseg_run_at_live_pace_hands_planes_over(
+    build: Callable[..., Path],
+    parent: Callable[[], int],
+    small_onnx: Path,
+    numbered_clip: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from edgeseg.runtime.live import opening, segmenter
+
+    engine, initialised, given = build(), parent(), []
+    monkeypatch.setattr(opening, "ANSWER_DEADLINE_S", 60.0)  # the double is no GPU
+    monkeypatch.setattr(segmenter, "engine_input", lambda *words: given.append(engine_input(*words)) or given[-1])
+    masks = tmp_path / "masks"
+    words = ["run", str(engine), str(numbered_clip), "--pace", "live", "--masks", str(masks), "--spares", "0", "--json"]
+    assert edgeseg(words) == 0
+    status = _document(capsys)
+    assert status["inferences"] >= 1 and status["lost"] == status["restarts"] == 0
+    assert given and all(isinstance(frame, PlanarFrame) for frame in given)
+    reference, found = open_onnx(small_onnx, 1), {path.name for path in masks.glob("*.png")}
+    with open_source(numbered_clip) as source:
+        for frame in source.frames():
+            if (name := f"frame_{frame.index:06d}.png") in found:
+                mask = cv2.imread(str(masks / name), cv2.IMREAD_UNCHANGED)
+                np.testing.assert_array_equal(mask, _mask(reference, frame.picture), name)
+    assert found, "no mask was young enough to be shown"
+    assert parent() == initialised, "the parent has initialised CUDA"
 
 
 def test_an_engine_that_gives_nan_fails_the_verdict(
