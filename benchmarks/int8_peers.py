@@ -16,13 +16,13 @@ import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-from edgeseg.calibration.placement import place
-from edgeseg.calibration.quantise import ONNXRUNTIME_STYLE, quantise
 from edgeseg.calibration.ranges import calibrate, choose_images
 from edgeseg.dataset import load_images, load_pairs
 from edgeseg.export.builders.onnxruntime_builder import int8_convolutions
 from edgeseg.frames import resize_to_network
 from edgeseg.graph.files import OnnxArtifact, load_onnx, serialize
+from edgeseg.graph.placement import default_plan
+from edgeseg.graph.quantise import ONNXRUNTIME_STYLE, quantise
 from edgeseg.images import read_rgb
 from edgeseg.packages import find_model, onnx_of
 from edgeseg.runtime.backends.onnxruntime_session import OnnxRuntimeSession
@@ -72,7 +72,7 @@ def main(model: Path, data: Path) -> None:
     spec = artifact.metadata.model
     paths = choose_images(load_images(data, "train"), CALIBRATION_IMAGES)
     frames = [resize_to_network(read_rgb(path), spec.height, spec.width) for path in paths]
-    ends = place(artifact.proto).kept
+    ends = tuple(default_plan(artifact.proto, "int8").layers)
     graphs = {
         "float32": serialize(artifact.proto),
         "edgeseg int8": serialize(quantise(artifact, calibrate(artifact, paths), ONNXRUNTIME_STYLE).proto),

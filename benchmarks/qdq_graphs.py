@@ -10,12 +10,12 @@ import sys
 import time
 from pathlib import Path
 
-from edgeseg.calibration.quantise import ONNXRUNTIME_STYLE, QdqStyle, quantise
 from edgeseg.calibration.ranges import calibrate, choose_images
 from edgeseg.dataset import load_images
 from edgeseg.export.builders.onnxruntime_builder import int8_convolutions
 from edgeseg.frames import resize_to_network
 from edgeseg.graph.files import load_onnx, serialize
+from edgeseg.graph.quantise import ONNXRUNTIME_STYLE, QdqStyle, quantise
 from edgeseg.images import read_rgb
 from edgeseg.packages import find_model, onnx_of
 from edgeseg.runtime.backends.onnxruntime_session import OnnxRuntimeSession

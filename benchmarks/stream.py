@@ -6,8 +6,8 @@ H.264 in, H.264 (libx264 ultrafast) with the mask's outline out. Each runner is 
 turns, and a ratio is the median over the rounds. `bare` is the session alone over frames of the network's size, on all
 cores: no video can be faster with that layout. Without --clip, a synthetic 1280x720 clip is made.
 
-Processor time outside inference is that of the whole process less that of as many inferences, measured in the same
-process by the threads that infer.
+Processor time outside inference is that of the whole process less what the inferences took in the same run: that of
+the thread that infers where a session has one thread, else that of the process while the session runs.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+WARM_FRAMES = 10
 ENCODER = ("libx264", {"preset": "ultrafast"})
 
 
@@ -38,12 +39,12 @@ class Result:
 
     runner: str
     engine: str
-    frames: int
-    inferences: int
     seconds: float
     cpu_seconds: float
-    inference_cpu_seconds: float
     load: float
+    frames: int
+    inferences: int
+    inference_cpu_seconds: float
 
     @property
     def fps(self) -> float:
@@ -54,6 +55,15 @@ class Result:
     def other_cpu_ms(self) -> float:
         """Processor time a frame that is not inference."""
         return 1e3 * (self.cpu_seconds - self.inference_cpu_seconds) / self.frames
+
+
+@dataclass
+class Work:
+    """What a runner got done."""
+
+    frames: int = 0
+    inferences: int = 0
+    inference_cpu_seconds: float = 0.0
 
 
 class Session:
@@ -68,36 +78,40 @@ class Session:
         self._session: Any = onnxruntime.InferenceSession(str(engine), options, providers=["CPUExecutionProvider"])
         source = self._session.get_inputs()[0]
         self._name, (_, self.height, self.width, _) = source.name, source.shape
-        self.count = 0
+        self._clock = time.process_time if threads > 1 else time.thread_time
+        self.work = Work()
 
     def probability(self, frame: Any) -> Any:
         """uint8 [H,W,3] RGB at the network's size -> float32 [H,W]."""
-        self.count += 1
-        return self._session.run(None, {self._name: frame[None]})[0][0, 0]
+        before = self._clock()
+        probability = self._session.run(None, {self._name: frame[None]})[0][0, 0]
+        self.work.inference_cpu_seconds += self._clock() - before
+        self.work.inferences += 1
+        return probability
 
 
-def bare(engine: Path, clip: Path, out: Path, frames: int) -> tuple[int, int]:
+def bare(engine: Path, clip: Path, out: Path, frames: int) -> Work:
     """The session alone."""
     session = Session(engine, len(os.sched_getaffinity(0)))
     frame = np.zeros((session.height, session.width, 3), np.uint8)
     for _ in range(frames):
         session.probability(frame)
-    return frames, session.count
+        session.work.frames += 1
+    return session.work
 
 
-def plain(engine: Path, clip: Path, out: Path, frames: int) -> tuple[int, int]:
+def plain(engine: Path, clip: Path, out: Path, frames: int) -> Work:
     """Read, resize, infer, resize the mask, draw, write: one after another."""
     session = Session(engine, len(os.sched_getaffinity(0)))
     writer = Writer(out)
-    count = 0
     for picture in read(clip, frames):
         writer.write(drawn(picture, session.probability(prepared(picture, session))))
-        count += 1
+        session.work.frames += 1
     writer.close()
-    return count, session.count
+    return session.work
 
 
-def threaded(engine: Path, clip: Path, out: Path, frames: int) -> tuple[int, int]:
+def threaded(engine: Path, clip: Path, out: Path, frames: int) -> Work:
     """A thread that reads, two that infer on a core each, one that draws and writes in order."""
     sessions = [Session(engine, 1) for _ in range(2)]
     todo: queue.Queue[Any] = queue.Queue(4)
@@ -113,7 +127,8 @@ def threaded(engine: Path, clip: Path, out: Path, frames: int) -> tuple[int, int
         todo.put(None)
     for thread in threads:
         thread.join()
-    return len(written), sum(session.count for session in sessions)
+    works = [session.work for session in sessions]
+    return Work(len(written), sum(w.inferences for w in works), sum(w.inference_cpu_seconds for w in works))
 
 
 def _infer(session: Session, todo: queue.Queue[Any], done: queue.Queue[Any]) -> None:
@@ -138,22 +153,34 @@ def _write_in_order(done: queue.Queue[Any], senders: int, out: Path, written: li
     writer.close()
 
 
-def ours(engine: Path, clip: Path, out: Path, frames: int) -> tuple[int, int]:
+def ours(engine: Path, clip: Path, out: Path, frames: int) -> Work:
     """What `edgeseg run ENGINE CLIP --out OUT` runs."""
+    from edgeseg.runtime.backends.onnxruntime_session import OnnxRuntimeSession
     from edgeseg.runtime.loading import open_engine
     from edgeseg.runtime.stream.outputs import Outputs
     from edgeseg.runtime.stream.pipeline import run_stream
     from edgeseg.runtime.stream.sources import open_source
 
+    infer, took_s = OnnxRuntimeSession.infer, []
+
+    def timed(session: Any, batch: Any) -> Any:
+        before = time.thread_time()
+        probability = infer(session, batch)
+        took_s.append(time.thread_time() - before)
+        return probability
+
+    OnnxRuntimeSession.infer = timed  # type: ignore[method-assign]
     session = open_engine(engine, streaming=True)
     outputs = Outputs(out)
     with open_source(clip) as source, outputs.open(source.timing) as sinks:
         result = run_stream(session, source, sinks, frames)
     session.close()
-    return result.frames, result.latency.inferences
+    OnnxRuntimeSession.infer = infer  # type: ignore[method-assign]
+    assert len(took_s) == result.latency.inferences
+    return Work(result.frames, len(took_s), sum(took_s))
 
 
-RUNNERS: dict[str, Callable[[Path, Path, Path, int], tuple[int, int]]] = {
+RUNNERS: dict[str, Callable[[Path, Path, Path, int], Work]] = {
     "bare": bare,
     "plain loop": plain,
     "threaded loop": threaded,
@@ -215,31 +242,19 @@ class Writer:
             self._container.mux(packet)
 
 
-def inference_cpu_s(engine: Path, threads: int, count: int = 60) -> float:
-    """Processor seconds of one inference of a layout, alone in this process."""
-    session = Session(engine, threads)
-    frame = np.zeros((session.height, session.width, 3), np.uint8)
-    for _ in range(5):
-        session.probability(frame)
-    before = time.process_time()
-    for _ in range(count):
-        session.probability(frame)
-    return (time.process_time() - before) / count
-
-
 def child(runner: str, engine: Path, clip: Path, frames: int, answers: Any) -> None:
-    """Run one runner and say how it went; the clip is read once before, so that it is in memory."""
-    clip.read_bytes()
-    threads = len(os.sched_getaffinity(0)) if runner in ("bare", "plain loop") else 1
-    each_s = inference_cpu_s(engine, threads)
+    """Run one runner and say how it went; a few frames go before, so that imports and the clip are in memory."""
     with tempfile.TemporaryDirectory() as folder:
+        RUNNERS[runner](engine, clip, Path(folder, "warm.mp4"), WARM_FRAMES)
         load = os.getloadavg()[0]
         wall, cpu = time.perf_counter(), time.process_time()
-        count, inferences = RUNNERS[runner](engine, clip, Path(folder, "out.mp4"), frames)
+        work = RUNNERS[runner](engine, clip, Path(folder, "out.mp4"), frames)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         if runner != "bare":
-            assert sum(1 for _ in read(Path(folder, "out.mp4"), frames)) == count, "a frame is missing in the file"
-    answers.put(Result(runner, engine.name, count, inferences, wall, cpu, each_s * inferences, load))
+            assert sum(1 for _ in read(Path(folder, "out.mp4"), frames)) == work.frames, (
+                "a frame is missing in the file"
+            )
+    answers.put(Result(runner, engine.name, wall, cpu, load, **asdict(work)))
 
 
 def run(runner: str, engine: Path, clip: Path, frames: int) -> Result:

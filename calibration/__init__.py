@@ -1,1 +1,1 @@
-"""Activation ranges, and Q/DQ graphs made from them. Works on ONNX; imports no torch."""
+"""Activation ranges. Works on ONNX; imports no torch."""

@@ -37,6 +37,11 @@ class CalibrationTable(Value):
     ranges: dict[str, Range]
     """Tensor name -> range, for every convolution's input."""
 
+    @property
+    def sha256(self) -> str:
+        """Names the table, however its file was written."""
+        return sha256_bytes(self.to_json().encode())
+
 
 class PrecisionPlan(Value):
     """Which precision each convolution of a network runs in."""
@@ -120,7 +125,15 @@ class EngineArtifact(Value):
     build: BuildRecord | None = None
     """None in passports from before this was recorded."""
     binding: Binding = Binding()
+    refit_sha256: str | None = None
+    """Of the constants that an engine without its weights was built with, and that it must be given back when it is
+    opened (`edgeseg.graph.weights.constants_sha256`); None for an engine that holds its weights."""
     signature: str | None = None
+
+    @property
+    def stripped(self) -> bool:
+        """Whether the engine was built without its weights."""
+        return bool(self.build_flags.get("strip"))
 
 
 class Percentiles(Part):

@@ -59,6 +59,10 @@ def resize_mask_to_network(mask: Mask, height: int, width: int) -> Mask:
     return _as_uint8(cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT))
 
 
+SCALING_ERROR = 1e-5
+"""More than float32 rounding adds to a probability between its neighbours."""
+
+
 def mask_from_probability(probability: Probability, height: int, width: int, threshold: float = THRESHOLD) -> Mask:
     """Scale a probability map to the frame and decide every pixel.
 
@@ -72,6 +76,8 @@ def mask_from_probability(probability: Probability, height: int, width: int, thr
         uint8 [height,width]: 255 or 0 for one class, else the index of the largest probability.
     """
     if probability.shape[0] == 1:
+        if cv2.minMaxLoc(probability[0])[1] < threshold - SCALING_ERROR:
+            return np.zeros((height, width), np.uint8)  # nothing between two pixels is larger than both
         scaled = scale_plane(probability[0], height, width)
         return (scaled >= threshold).view(np.uint8) * np.uint8(255)
     planes = np.stack([scale_plane(plane, height, width) for plane in probability])

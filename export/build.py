@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeseg.artifacts import BuildRecord, CalibrationTable, EngineArtifact, Precision, PrecisionPlan
-from edgeseg.calibration.placement import assign, default_plan, lowest
-from edgeseg.calibration.quantise import check_table
 from edgeseg.calibration.ranges import calibrate, choose_images
 from edgeseg.dataset import load_images
 from edgeseg.errors import BadInputError, MismatchError, UsageError
@@ -17,6 +15,8 @@ from edgeseg.export.builders.builder import BuildRequest, BuiltEngine, EngineBui
 from edgeseg.export.builders.tensorrt_options import TensorRtOptions
 from edgeseg.files import check_writable, sha256_bytes, write_bytes
 from edgeseg.graph.files import OnnxArtifact, load_onnx
+from edgeseg.graph.placement import assign, default_plan, lowest
+from edgeseg.graph.quantise import check_table
 from edgeseg.packages import ModelFiles, find_model, onnx_of
 from edgeseg.progress import Say, Track, quiet, silent
 from edgeseg.runtime.passports import passport_path
@@ -64,12 +64,12 @@ def build_engine(model: Path, options: BuildOptions, track: Track = silent, say:
         MissingComponentError: The backend, or the GPU that it builds on, is not on this machine.
         UsageError: Options that exclude each other.
     """
-    if options.calibration is not None and options.calibration_data is not None:
-        raise UsageError("--calibration and --calibration-data exclude each other")
+    _check_calibration(options)
     files = find_model(model)
     artifact = load_onnx(onnx_of(files))
     out = options.out or Path(f"{files.name}.{'mixed' if options.plan else options.precision}.engine")
-    check_writable(out)
+    for path in (out, passport_path(out)):
+        check_writable(path, files.onnx, options.calibration or files.calibration)
     former = options.former
     _check_same("network", artifact.sha256, former.onnx_sha256 if former else None, files.path)
     builder, reason = builder_for(options.backend, options.tensorrt)
@@ -77,13 +77,27 @@ def build_engine(model: Path, options: BuildOptions, track: Track = silent, say:
     precision = lowest(assign(artifact.proto, plan))
     table = _table(files, artifact, options, track) if precision == "int8" else None
     named = options.calibration or options.calibration_data
-    _check_same("calibration", _table_sha256(table), former.calibration_sha256 if former else None, named)
+    _check_same("calibration", table.sha256 if table else None, former.calibration_sha256 if former else None, named)
     request = BuildRequest(artifact, precision, table, plan)
     built = builder.build(request, say)
     passport = _passport(request, built, builder, options, files, out)
     write_bytes(out, built.data)
     passport.write(passport_path(out))
     return BuildResult(out, passport, reason)
+
+
+def _check_calibration(options: BuildOptions) -> None:
+    if options.calibration_data is None:
+        return
+    if options.calibration is not None:
+        raise UsageError("--calibration and --calibration-data exclude each other")
+    if options.tensorrt is not None and options.tensorrt.strip:
+        raise UsageError(
+            "an engine without its weights needs its calibration table again when it is opened",
+            found="--calibration-data, which keeps none",
+            expected="--calibration FILE",
+            next_command=f"edgeseg calibrate MODEL --data {options.calibration_data} --out FILE",
+        )
 
 
 def _table(files: ModelFiles, artifact: OnnxArtifact, options: BuildOptions, track: Track) -> CalibrationTable:
@@ -113,10 +127,6 @@ def _check_same(what: str, found: str | None, former: str | None, path: Path | N
         )
 
 
-def _table_sha256(table: CalibrationTable | None) -> str | None:
-    return None if table is None else sha256_bytes(table.to_json().encode())
-
-
 def _passport(
     request: BuildRequest,
     built: BuiltEngine,
@@ -137,7 +147,7 @@ def _passport(
         int8_convolutions=built.int8_convolutions,
         onnx_sha256=artifact.sha256,
         weights_sha256=artifact.weights_sha256,
-        calibration_sha256=_table_sha256(request.table),
+        calibration_sha256=request.table.sha256 if request.table else None,
         precision_plan=plan,
         precision_plan_sha256=None if plan is None else plan.sha256,
         inputs=(frame,),
@@ -153,6 +163,7 @@ def _passport(
             precision_plan=_named(options.plan_path),
         ),
         binding=built.binding,
+        refit_sha256=built.refit_sha256,
     )
 
 

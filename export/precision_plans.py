@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgeseg.artifacts import Precision, PrecisionPlan
-from edgeseg.calibration.placement import assign, default_plan
 from edgeseg.export.backends import BackendName, beside_int8
 from edgeseg.files import check_writable, write_text
 from edgeseg.graph.files import load_onnx
+from edgeseg.graph.placement import assign, default_plan
 from edgeseg.packages import find_model, onnx_of
 from edgeseg.plan_files import plan_to_toml
 
@@ -25,8 +25,9 @@ def write_plan(model: Path, precision: Precision, backend: BackendName, path: Pa
     Raises:
         BadInputError: A model that cannot be read, or a place that cannot be written.
     """
-    proto = load_onnx(onnx_of(find_model(model))).proto
-    check_writable(path)
+    source = onnx_of(find_model(model))
+    proto = load_onnx(source).proto
+    check_writable(path, source)
     plan = default_plan(proto, precision, beside_int8(backend))
     write_text(path, plan.to_json() + "\n" if path.suffix == ".json" else plan_to_toml(plan, assign(proto, plan)))
     return plan

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from pathlib import Path
 
 CPUINFO = Path("/proc/cpuinfo")
+CGROUP = Path("/sys/fs/cgroup")
+"""Where a container sees its own limits."""
 BOARD = Path("/proc/device-tree/model")
 """On Arm boards (Jetson, IGX) the firmware's name of the board; their /proc/cpuinfo names no processor."""
 
 
 def usable_cores() -> int:
-    """Cores that this process may use (a container or taskset may allow fewer than the machine has)."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores that this process may use: a container's processor quota or taskset may allow fewer than there are."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _quota_cores()
+    return cores if quota is None else max(1, min(cores, math.ceil(quota)))
+
+
+def _quota_cores() -> float | None:
+    """What a container may take, in cores; None where nothing limits it.
+
+    Source: cgroup-v2 ``cpu.max`` and v1 ``cpu.cfs_quota_us`` (Linux, Documentation/admin-guide/cgroup-v2.rst).
+    """
+    words = _text(CGROUP / "cpu.max").split() or [
+        _text(CGROUP / "cpu" / "cpu.cfs_quota_us").strip(),
+        _text(CGROUP / "cpu" / "cpu.cfs_period_us").strip(),
+    ]
+    quota, period = [*words, ""][:2]
+    return int(quota) / int(period) if quota.isdecimal() and period.isdecimal() and int(period) else None
 
 
 def describe_machine() -> str:

@@ -39,7 +39,9 @@ class TensorRtModule(Protocol):
     MemoryPoolType: type[tensorrt.MemoryPoolType]
     NetworkDefinitionCreationFlag: type[tensorrt.NetworkDefinitionCreationFlag]
     OnnxParser: type[tensorrt.OnnxParser]
+    OnnxParserRefitter: type[tensorrt.OnnxParserRefitter]
     ProfilingVerbosity: type[tensorrt.ProfilingVerbosity]
+    Refitter: type[tensorrt.Refitter]
     Runtime: type[tensorrt.Runtime]
 
     def __hash__(self) -> int: ...
@@ -111,6 +113,11 @@ def open_plan(trt: TensorRtModule, plan: bytes, *, host_code: bool = False) -> t
     return engine
 
 
+def tells_out_of_memory(said: str) -> bool:
+    """Whether what the library has logged is of memory that it did not get."""
+    return any(words in said.lower() for words in _OUT_OF_MEMORY)
+
+
 def _runtime(trt: TensorRtModule, log: ErrorLog) -> tensorrt.Runtime:
     try:
         return trt.Runtime(log.logger)
@@ -124,7 +131,7 @@ def _runtime(trt: TensorRtModule, log: ErrorLog) -> tensorrt.Runtime:
 
 
 def _refusal(trt: TensorRtModule, said: str) -> BadInputError | DeviceMemoryError:
-    if any(words in said.lower() for words in _OUT_OF_MEMORY):
+    if tells_out_of_memory(said):
         return DeviceMemoryError(
             "the GPU has no memory left for the engine",
             found=said,

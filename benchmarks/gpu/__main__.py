@@ -69,7 +69,7 @@ def _probe_or_error(backend: str, found: dict[str, Any]) -> dict[str, Any]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
-    parser.add_argument("--package", type=Path, default=ROOT / "models" / "kvasir-lite0", help="the network")
+    parser.add_argument("--package", type=Path, default=ROOT / "models" / "kvasir-small", help="the network")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results", help="folder of the results")
     parser.add_argument("--limit-s", type=float, default=LIMIT_S, help="for everything")
     parser.add_argument("--tests", default="", help="what became of the tests, for the page")

@@ -85,7 +85,7 @@ class _Translation:
         return self._call(F.max_pool2d, self._values[inputs[0]], kernel, strides)
 
     def _add(self, inputs: list[str], attributes: Attributes) -> fx.Node:
-        return self._call(torch.add, *(self._values[name] for name in inputs))
+        return self._call(torch.add, *(self._operand(name) for name in inputs))
 
     def _concat(self, inputs: list[str], attributes: Attributes) -> fx.Node:
         return self._call(torch.cat, [self._values[name] for name in inputs], attributes["axis"])
@@ -107,13 +107,19 @@ class _Translation:
         return self._call(F.conv2d, value, weight, bias, strides, padding, dilations, attributes.get("group", 1))
 
     def _resize(self, inputs: list[str], attributes: Attributes) -> fx.Node:
-        scales = self._constants[inputs[-1]].tolist()
-        if attributes.get("mode") != b"nearest" or scales != [1.0, 1.0, 2.0, 2.0]:
-            raise BadInputError("the stand-in knows nearest-neighbour doubling alone", found=f"{attributes}, {scales}")
-        return self._call(F.interpolate, self._values[inputs[0]], scale_factor=2.0, mode="nearest")
+        scales, value = self._constants[inputs[-1]].tolist(), self._values[inputs[0]]
+        if scales == [1.0, 1.0, 2.0, 2.0]:
+            if attributes.get("mode") == b"nearest":
+                return self._call(F.interpolate, value, scale_factor=2.0, mode="nearest")
+            if (attributes.get("mode"), attributes.get("coordinate_transformation_mode")) == (b"linear", b"half_pixel"):
+                return self._call(F.interpolate, value, scale_factor=2.0, mode="bilinear")
+        raise BadInputError("the stand-in knows doubling alone, by nearest or linear", found=f"{attributes}, {scales}")
 
     def _as(self, value: fx.Node, dtype: torch.dtype) -> fx.Node:
         return self._call(torch.Tensor.to, value, dtype)
+
+    def _operand(self, name: str) -> fx.Node:
+        return self._values[name] if name in self._values else self._constant(name, torch.float32)
 
     def _constant(self, name: str, dtype: torch.dtype) -> fx.Node:
         attribute = "w_" + "".join(letter if letter.isalnum() else "_" for letter in name)

@@ -41,8 +41,10 @@ KEPT = (
     "MemoryPoolType",
     "NetworkDefinitionCreationFlag",
     "OnnxParser",
+    "OnnxParserRefitter",
     "ParserError",
     "ProfilingVerbosity",
+    "Refitter",
     "Runtime",
 )
 CORRECTIONS = {

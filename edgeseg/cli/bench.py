@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgeseg.cli.model_argument import WeightsOption
 from edgeseg.cli.output import JsonFlag, emit, say, table
 from edgeseg.errors import ToleranceError
 
@@ -36,6 +37,7 @@ def bench(
     lanes: Annotated[str, typer.Option(metavar="N,...", help="Frames under way, for throughput; or none.")] = "1,2,3,4",
     batch: Annotated[str, typer.Option(metavar="N,...", help="Batches, for throughput; or none.")] = "1,2,4,8",
     threads: Annotated[int, typer.Option(min=0, help="Inside one inference on a CPU; 0: every core.")] = 0,
+    weights: WeightsOption = None,
     seconds: Annotated[float, typer.Option(help="Bound of each measurement.")] = 10.0,
     out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Where the report goes.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="A plot: .png, .svg or .pdf.")] = None,
@@ -56,14 +58,14 @@ def bench(
     from edgeseg.runtime.bench.report import BenchReport
     from edgeseg.runtime.bench.subject import subject_of
 
-    _check_outputs(out, plot)
+    _check_outputs(out, plot, (engine, source, baseline))
     rule, lane_counts, batches = (
         rule_within(seconds),
         parse_counts(lanes, "--lanes", 16),
         parse_counts(batch, "--batch", 64),
     )
     before = None if baseline is None else BenchReport.read(baseline)
-    subject = subject_of(engine)
+    subject = subject_of(engine, weights)
     frames = _frames(source, size)
     if before is not None:
         _refuse_early(before, frames)
@@ -77,7 +79,7 @@ def bench(
         raise typer.Exit(ToleranceError.exit_code)
 
 
-def _check_outputs(out: Path | None, plot: Path | None) -> None:
+def _check_outputs(out: Path | None, plot: Path | None, inputs: tuple[Path | None, ...]) -> None:
     from edgeseg.files import check_writable
     from edgeseg.runtime.bench.plot import check_plot
 
@@ -85,7 +87,7 @@ def _check_outputs(out: Path | None, plot: Path | None) -> None:
         check_plot(plot)
     for path in (out, plot):
         if path is not None:
-            check_writable(path)
+            check_writable(path, *inputs)
 
 
 def _frames(source: Path | None, size: str) -> BenchFrames:

@@ -23,7 +23,9 @@ def doctor(
     context: typer.Context,
     model: Annotated[
         Path | None,
-        typer.Argument(help="With --qualify: an .onnx file or a model package; default: the package kvasir-lite0."),
+        typer.Argument(
+            metavar="MODEL", help="With --qualify: an .onnx file or a model package; default: the package kvasir-small."
+        ),
     ] = None,
     backend: Annotated[
         list[str] | None,
@@ -150,8 +152,8 @@ def _shipped_package() -> Path:
     import edgeseg
     from edgeseg.errors import UsageError
 
-    beside = Path(edgeseg.__file__).parents[1] / "models" / "kvasir-lite0"
-    for path in (Path("models/kvasir-lite0"), beside):
+    beside = Path(edgeseg.__file__).parents[1] / "models" / "kvasir-small"
+    for path in (Path("models/kvasir-small"), beside):
         if path.is_dir():
             return path
     raise UsageError(

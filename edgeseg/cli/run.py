@@ -2,222 +2,91 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from edgeseg.cli.config_file import ConfigFile
+from edgeseg.cli.model_argument import WeightsOption
 from edgeseg.cli.output import JsonFlag
+from edgeseg.cli.run_flags import (
+    DeinterlaceFlag,
+    Deinterlacing,
+    DelayMsFlag,
+    EngineArgument,
+    EventsFlag,
+    FallBackFlag,
+    GateFlag,
+    HardwareFlag,
+    LatencyFlag,
+    LogJsonFlag,
+    LoopFlag,
+    MasksFlag,
+    MaxFramesFlag,
+    MaxMaskAgeMsFlag,
+    OutFlag,
+    OverlayChoice,
+    OverlayFlag,
+    Pace,
+    PaceFlag,
+    RateFlag,
+    RecordFlag,
+    RecordGatedFlag,
+    ReferenceEveryFlag,
+    ReferenceFlag,
+    SecondsFlag,
+    SendToFlag,
+    SizeFlag,
+    SourceArgument,
+    SparesFlag,
+    StabiliseFlag,
+    StatisticsFlag,
+    SyncFlag,
+    ThreadsFlag,
+    TlsCertificateFlag,
+    TlsKeyFlag,
+    TokenFileFlag,
+    WebFlag,
+)
 from edgeseg.errors import UsageError
 
 
-class OverlayChoice(str, Enum):
-    """What is drawn on the pictures; typer wants an Enum."""
-
-    contour = "contour"
-    fill = "fill"
-    heat = "heat"
-    off = "off"
-
-
-class Pace(str, Enum):
-    """How fast frames are taken."""
-
-    fast = "fast"
-    live = "live"
-
-
-class Deinterlacing(str, Enum):
-    """When lines of two fields are joined."""
-
-    auto = "auto"
-    on = "on"
-    off = "off"
-
-
-RECORDING, LIVE, PAGE, WATCH = "What is kept", "Live", "The page", "The drift watch"
-
-
 def run(
-    engine: Annotated[
-        Path, typer.Argument(metavar="ENGINE", help="The .engine file, its passport beside it; or a MODEL.")
-    ],
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="SOURCE",
-            help="A video file or a folder of images; live: rtsp://..., http(s)://..., camera:0, /dev/video0, "
-            "synthetic:1280x720@25, gst:PIPELINE.",
-        ),
-    ],
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE.mp4",
-            rich_help_panel=RECORDING,
-            help="Where the video with the overlay goes; a name without suffix makes a folder.",
-        ),
-    ] = None,
-    masks: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            rich_help_panel=RECORDING,
-            help="Where the masks go, PNG at each frame's size; live also FILE.jsonl, COCO run lengths.",
-        ),
-    ] = None,
-    record: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE.mp4", rich_help_panel=RECORDING, help="Where the video goes as it came, without overlay."
-        ),
-    ] = None,
-    overlay: Annotated[
-        OverlayChoice, typer.Option(help="What is shown of the mask: border, tint, probabilities or nothing.")
-    ] = OverlayChoice.contour,
-    latency: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", rich_help_panel=RECORDING, help="Where the times of every stage go, JSON."),
-    ] = None,
-    max_frames: Annotated[int | None, typer.Option(metavar="N", min=1, help="Stop after N frames.")] = None,
-    pace: Annotated[
-        Pace | None,
-        typer.Option(
-            help="fast: every frame, none lost; live: as frames come. Files default to fast.", show_default=False
-        ),
-    ] = None,
-    sync: Annotated[
-        bool,
-        typer.Option(
-            "--sync/--low-latency",
-            rich_help_panel=LIVE,
-            help="Show each frame a fixed time later with its own mask, or at once with the newest mask.",
-        ),
-    ] = False,
-    delay_ms: Annotated[
-        float | None,
-        typer.Option(metavar="MS", min=1, rich_help_panel=LIVE, help="The delay of --sync; measured if left out."),
-    ] = None,
-    max_mask_age_ms: Annotated[
-        float | None,
-        typer.Option(
-            metavar="MS",
-            min=1,
-            rich_help_panel=LIVE,
-            help="Take a mask down when its frame is older; inference and two frame periods if left out.",
-        ),
-    ] = None,
-    gate: Annotated[
-        bool,
-        typer.Option(
-            "--gate/--no-gate",
-            rich_help_panel=LIVE,
-            help="Hold masks back where no tissue is seen: black, blurred, ...",
-        ),
-    ] = True,
-    record_gated: Annotated[
-        bool,
-        typer.Option(
-            "--record-gated/--no-record-gated",
-            rich_help_panel=LIVE,
-            help="Whether frames that show no tissue (a face, a room) may be recorded.",
-        ),
-    ] = True,
-    stabilise: Annotated[
-        bool, typer.Option("--stabilise", rich_help_panel=LIVE, help="Steady masks along the motion of the picture.")
-    ] = False,
-    events: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE.jsonl",
-            rich_help_panel=LIVE,
-            help="Where it is noted when something appears and leaves, thumbnails beside it.",
-        ),
-    ] = None,
-    send_to: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="URL", rich_help_panel=LIVE, help="Send the picture with its overlay on: rtsp, rtmp, srt, udp, HLS."
-        ),
-    ] = None,
-    spares: Annotated[
-        int,
-        typer.Option(min=0, max=4, rich_help_panel=LIVE, help="Loaded engine processes that stand ready to take over."),
-    ] = 1,
-    threads: Annotated[
-        int, typer.Option(min=0, rich_help_panel=LIVE, help="Of one inference on a CPU; 0 takes every core.")
-    ] = 0,
-    seconds: Annotated[
-        float | None, typer.Option(metavar="S", min=0.1, rich_help_panel=LIVE, help="Stop after so long.")
-    ] = None,
-    size: Annotated[
-        str | None, typer.Option(metavar="WxH", rich_help_panel=LIVE, help="What a camera is asked for.")
-    ] = None,
-    rate: Annotated[
-        float | None, typer.Option(metavar="FPS", min=0.1, rich_help_panel=LIVE, help="What a camera is asked for.")
-    ] = None,
-    loop: Annotated[bool, typer.Option("--loop", rich_help_panel=LIVE, help="Begin a file anew at its end.")] = False,
-    deinterlace: Annotated[
-        Deinterlacing, typer.Option(rich_help_panel=LIVE, help="auto: where the stream says that it is interlaced.")
-    ] = Deinterlacing.auto,
-    hardware: Annotated[
-        str,
-        typer.Option(
-            metavar="DEVICE",
-            rich_help_panel=LIVE,
-            help="Decode with cuda, vaapi, ...; jetson: by GStreamer. Falls back.",
-        ),
-    ] = "off",
-    web: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOST:PORT", rich_help_panel=PAGE, help="Serve the live page there, for example 127.0.0.1:8080."
-        ),
-    ] = None,
-    token_file: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            rich_help_panel=PAGE,
-            help="Holds the token that viewers must show; else EDGESEG_TOKEN. Needed off loopback.",
-        ),
-    ] = None,
-    tls_certificate: Annotated[
-        Path | None, typer.Option(metavar="FILE.pem", rich_help_panel=PAGE, help="For https, with --tls-key.")
-    ] = None,
-    tls_key: Annotated[Path | None, typer.Option(metavar="FILE.pem", rich_help_panel=PAGE, help="Its key.")] = None,
-    reference: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="MODEL",
-            rich_help_panel=WATCH,
-            help="Show some frames to this model too, at low priority: .onnx, package or engine.",
-        ),
-    ] = None,
-    reference_every: Annotated[
-        int, typer.Option(metavar="N", min=1, rich_help_panel=WATCH, help="Every n-th frame that the engine segmented.")
-    ] = 50,
-    statistics: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE.json",
-            rich_help_panel=WATCH,
-            help="How the training pictures looked (edgeseg data statistics); a package has its own.",
-        ),
-    ] = None,
-    fall_back: Annotated[
-        bool,
-        typer.Option(
-            "--fall-back", rich_help_panel=WATCH, help="Go over to --reference when the engine drifts away from it."
-        ),
-    ] = False,
+    engine: EngineArgument,
+    source: SourceArgument,
+    out: OutFlag = None,
+    masks: MasksFlag = None,
+    record: RecordFlag = None,
+    weights: WeightsOption = None,
+    overlay: OverlayFlag = OverlayChoice.contour,
+    latency: LatencyFlag = None,
+    max_frames: MaxFramesFlag = None,
+    pace: PaceFlag = None,
+    sync: SyncFlag = False,
+    delay_ms: DelayMsFlag = None,
+    max_mask_age_ms: MaxMaskAgeMsFlag = None,
+    gate: GateFlag = True,
+    record_gated: RecordGatedFlag = True,
+    stabilise: StabiliseFlag = False,
+    events: EventsFlag = None,
+    send_to: SendToFlag = None,
+    spares: SparesFlag = 1,
+    threads: ThreadsFlag = 0,
+    seconds: SecondsFlag = None,
+    size: SizeFlag = None,
+    rate: RateFlag = None,
+    loop: LoopFlag = False,
+    deinterlace: DeinterlaceFlag = Deinterlacing.auto,
+    hardware: HardwareFlag = "off",
+    web: WebFlag = None,
+    token_file: TokenFileFlag = None,
+    tls_certificate: TlsCertificateFlag = None,
+    tls_key: TlsKeyFlag = None,
+    reference: ReferenceFlag = None,
+    reference_every: ReferenceEveryFlag = 50,
+    statistics: StatisticsFlag = None,
+    fall_back: FallBackFlag = False,
     config: ConfigFile = None,
-    log_json: Annotated[
-        bool, typer.Option("--log-json", rich_help_panel=LIVE, help="Log JSON lines on stderr, for a machine to read.")
-    ] = False,
+    log_json: LogJsonFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Segment video: a file or folder frame by frame, none lost; a live source without ever holding up its picture.
@@ -234,16 +103,24 @@ def run(
 
         if is_live_name(source):
             raise UsageError("a live source has no other pace than its own", found="--pace fast", expected="a file")
-        of_live = {"--web": web, "--events": events, "--send-to": send_to, "--sync": sync}
+        of_live: dict[str, object] = {
+            "--web": web,
+            "--events": events,
+            "--send-to": send_to,
+            "--sync": sync,
+            "--loop": loop,
+        }
         of_live |= {"--reference": reference, "--statistics": statistics, "--fall-back": fall_back}
+        of_live |= {"--no-record-gated": not record_gated, "--no-gate": not gate, "--stabilise": stabilise}
+        of_live |= {"--seconds": seconds, "--token-file": token_file, "--tls-certificate": tls_certificate}
+        of_live |= {"--delay-ms": delay_ms, "--max-mask-age-ms": max_mask_age_ms, "--size": size, "--rate": rate}
         for option, given in of_live.items():
             if given:
                 raise UsageError(
-                    f"{option} is of live video",
-                    found=f"a file at its fastest: {source}",
-                    next_command="add --pace live",
+                    f"{option} is of live video", found=f"a file: {source}", next_command="add --pace live"
                 )
-        run_file(engine, Path(source), Outputs(out, masks, latency, record), max_frames, overlay.value, as_json)
+        kept = Outputs(out, masks, latency, record)
+        run_file(engine, Path(source), kept, max_frames, overlay.value, weights, as_json)
         return
     if latency is not None:
         raise UsageError("--latency is of files", found=source, expected="--web and its /api/state, or --json")
@@ -266,7 +143,7 @@ def run(
             deinterlace=deinterlace.value,
             hardware=hardware,
         ),
-        processes=EngineSettings(spares=spares, threads=threads),
+        processes=EngineSettings(spares=spares, threads=threads, weights=weights),
         outputs=OutputSettings(out, record, masks, events, tuple(send_to or ())),
         page=page,
         watch=WatchSettings(reference, reference_every, statistics, fall_back),

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 
 def run_file(
-    engine: Path, source: Path, outputs: Outputs, max_frames: int | None, overlay: OverlayMode, as_json: bool
+    engine: Path,
+    source: Path,
+    outputs: Outputs,
+    max_frames: int | None,
+    overlay: OverlayMode,
+    weights: Path | None,
+    as_json: bool,
 ) -> None:
     """Segment a file or a folder of images and say what came of it."""
     from edgeseg.cli.model_argument import open_model
@@ -25,7 +31,7 @@ def run_file(
 
     outputs.check([engine, passport_path(engine), source])
     with (
-        contextlib.closing(open_model(engine, streaming=True)) as session,
+        contextlib.closing(open_model(engine, streaming=True, weights=weights)) as session,
         open_source(source) as frames,
         outputs.open(frames.timing) as sinks,
     ):

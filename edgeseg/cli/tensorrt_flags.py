@@ -44,7 +44,7 @@ StripWeights = Annotated[
     bool,
     typer.Option(
         "--strip-weights",
-        help="tensorrt: leave the weights out; whoever runs the engine must put the same ones back (REFIT_IDENTICAL).",
+        help="Leave the weights out (REFIT_IDENTICAL): whoever runs the engine needs the very same MODEL beside it.",
         rich_help_panel=PANEL,
     ),
 ]

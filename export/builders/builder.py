@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from edgeseg.artifacts import Binding, CalibrationTable, Precision, PrecisionPlan, TensorSpec
-from edgeseg.calibration.placement import default_plan
-from edgeseg.calibration.quantise import QuantisedGraph
 from edgeseg.graph.files import OnnxArtifact
+from edgeseg.graph.placement import default_plan
 from edgeseg.progress import Say, quiet
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME, ModelSpec
 
@@ -41,6 +40,8 @@ class BuiltEngine:
     """Convolutions that the finished engine, not the graph handed in, runs on INT8."""
     build_flags: dict[str, Any] = field(default_factory=dict)
     binding: Binding = field(default_factory=Binding)
+    refit_sha256: str | None = None
+    """Of the constants that an engine built without its weights must be given back; None for one that holds them."""
 
     def __repr__(self) -> str:
         return (
@@ -74,12 +75,7 @@ def tensor_specs(model: ModelSpec) -> tuple[TensorSpec, TensorSpec]:
     )
 
 
-def float32_names(assigned: Mapping[str, Precision]) -> list[str]:
-    """The convolutions that stay float32."""
-    return [name for name, precision in assigned.items() if precision == "fp32"]
-
-
-def tell_vanishing(graph: QuantisedGraph, say: Say) -> None:
+def tell_vanishing(names: Iterable[str], say: Say) -> None:
     """Say which convolutions stay float although the plan gives them to INT8."""
-    for name in graph.vanishing:
+    for name in names:
         say(f"{name} stays float: its input is so small on the calibration images that an INT8 scale would vanish")

@@ -8,12 +8,12 @@ from pathlib import Path
 import onnx
 
 from edgeseg.artifacts import Precision
-from edgeseg.calibration.placement import assign
-from edgeseg.calibration.quantise import ONNXRUNTIME_STYLE, quantise
 from edgeseg.errors import BadInputError, UsageError
-from edgeseg.export.builders.builder import BuildRequest, BuiltEngine, float32_names, tell_vanishing
+from edgeseg.export.builders.builder import BuildRequest, BuiltEngine, tell_vanishing
 from edgeseg.graph.files import serialize
+from edgeseg.graph.placement import assign, float32_names
 from edgeseg.graph.precision import CONVOLUTIONS, with_fp16_convolutions
+from edgeseg.graph.quantise import ONNXRUNTIME_STYLE, quantise
 from edgeseg.optional import require
 from edgeseg.progress import Say, quiet
 
@@ -62,7 +62,7 @@ def graph_in_precision(request: BuildRequest, say: Say = quiet) -> onnx.ModelPro
         )
     assert request.table is not None
     quantised = quantise(request.artifact, request.table, ONNXRUNTIME_STYLE, plan)
-    tell_vanishing(quantised, say)
+    tell_vanishing(quantised.vanishing, say)
     return quantised.proto
 
 

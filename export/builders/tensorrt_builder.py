@@ -7,14 +7,14 @@ from typing import cast
 import onnx
 
 from edgeseg.artifacts import Binding, Precision
-from edgeseg.calibration.placement import assign, lowest
-from edgeseg.calibration.quantise import TENSORRT_STYLE, quantise
 from edgeseg.errors import MissingComponentError
-from edgeseg.export.builders.builder import BuildRequest, BuiltEngine, float32_names, tell_vanishing
+from edgeseg.export.builders.builder import BuildRequest, BuiltEngine, tell_vanishing
 from edgeseg.export.builders.tensorrt_options import Flavour, TensorRtOptions, build_flags, check_options
 from edgeseg.export.builders.tensorrt_plan import plan_from_onnx
 from edgeseg.export.builders.timing_cache import timing_cache_path
-from edgeseg.graph.precision import CONVOLUTIONS, with_fp16_convolutions
+from edgeseg.graph.precision import CONVOLUTIONS
+from edgeseg.graph.strongly_typed import strongly_typed
+from edgeseg.graph.weights import constants_sha256
 from edgeseg.optional import INSTALL_COMMANDS, require
 from edgeseg.progress import Say, quiet
 from edgeseg.runtime.bindings import numbers
@@ -68,6 +68,7 @@ class TensorRtBuilder:
             int8_convolutions=self._int8_convolutions(plan, convolutions),
             build_flags=build_flags(self.flavour, self.options),
             binding=self._binding(),
+            refit_sha256=constants_sha256(proto) if self.options.strip else None,
         )
 
     def _int8_convolutions(self, plan: bytes, convolutions: list[str]) -> int:
@@ -84,16 +85,9 @@ class TensorRtBuilder:
 
 def graph_in_precision(request: BuildRequest, say: Say = quiet) -> onnx.ModelProto:
     """The strongly typed graph, mixed as the plan says: INT8 convolutions take FP16 scales, others stay float32."""
-    proto, plan = request.artifact.proto, request.plan_for(TensorRtBuilder.beside_int8)
-    assigned = assign(proto, plan)
-    if lowest(assigned) == "fp32":
-        return proto
-    if lowest(assigned) == "int8":
-        assert request.table is not None
-        quantised = quantise(request.artifact, request.table, TENSORRT_STYLE, plan)
-        tell_vanishing(quantised, say)
-        proto = quantised.proto
-    return with_fp16_convolutions(proto, float32_names(assigned))
+    graph = strongly_typed(request.artifact, request.table, request.plan_for(TensorRtBuilder.beside_int8))
+    tell_vanishing(graph.vanishing, say)
+    return graph.proto
 
 
 def _check_strippable(flavour: Flavour) -> None:

@@ -25,6 +25,7 @@ from edgeseg.runtime.bench.roofline import roofline_of
 from edgeseg.runtime.bench.subject import Subject
 from edgeseg.runtime.bench.targets import BenchTarget, Layout
 from edgeseg.runtime.bench.throughput import cpu_layouts, measure_batch, measure_lanes
+from edgeseg.runtime.cuda.errors import DeviceMemoryError
 from edgeseg.runtime.machine import describe_machine, usable_cores
 from edgeseg.specs import ModelSpec
 
@@ -54,9 +55,10 @@ def bench(
             settings = work.settings(device, pinned=target.pin(frames.block))
             back_to_back, stages = work.back_to_back(target, device.probes)
             paced = work.paced(target, device.probes)
-            batches = work.batches(target, device.probes)
+            batches = work.batches(target, device.probes) if subject.on_cpu else []
             info = target.info
         stages = stages or work.stages(device.probes)
+        batches = batches or work.gpu_batches(device.probes)
         lanes = work.lanes(device.probes)
         roofline, missing = work.roofline(device, stages, info.model)
     report = BenchReport(
@@ -129,6 +131,17 @@ class _Work:
             self.say(f"batch {size}")
             results.append(measure_batch(target, size, self.plan.rule, self.clock, probes, self.threads))
         return results
+
+    def gpu_batches(self, probes: Sequence[Probe]) -> list[Throughput]:
+        """Each batch, by a session that has set memory aside for them, which those before need not."""
+        sizes = self.plan.batches
+        if not sizes:
+            return []
+        try:
+            with self._opened(replace(self.layout, largest_batch=max(sizes))) as target:
+                return self.batches(target, probes)
+        except DeviceMemoryError as error:
+            return [Throughput(kind="batch", batch=size, skipped=error.what) for size in sizes]
 
     def lanes(self, probes: Sequence[Probe]) -> list[Throughput]:
         """Each number of lanes; on a CPU, of sessions that share the cores."""

@@ -16,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.frames import Frame, Probability
-from edgeseg.runtime.backends.parallel_sessions import ParallelSessions
+from edgeseg.runtime.backends.parallel_engine import ParallelEngine
 from edgeseg.runtime.session import FrameBatch, Session, SessionInfo, mask_at_frame, preprocess
 
 ONE_AT_A_TIME = "a lane of the CUDA runtime takes one frame at a time; lanes give the throughput"
+WAIT_S = 60.0
+"""For one frame, before it is asked for again."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Layout:
     """Of the largest frame."""
     stage_times: bool = False
     """Whether a GPU shall time its stages, which costs it some microseconds a frame."""
+    largest_batch: int = 1
+    """That a GPU shall run at once; above 1 it sets memory aside."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ class BenchTarget(Protocol):
         ...
 
     def finish(self) -> None:
-        """Wait until the oldest frame's result is there, at the network's size."""
+        """Wait until one more frame's result is there, at the network's size."""
         ...
 
     def infer(self, batch: FrameBatch) -> None:
@@ -108,7 +112,8 @@ class SessionTarget:
     """
 
     def __init__(self, open_session: Callable[[], Session], lanes: int = 1, largest_batch: int = 8) -> None:
-        self._sessions = ParallelSessions(open_session, lanes)
+        self._sessions = ParallelEngine(open_session, lanes)
+        self._finished = 0
         self._first = self._sessions.first
         self._largest_batch = largest_batch
 
@@ -135,8 +140,10 @@ class SessionTarget:
         self._sessions.submit(frame)
 
     def finish(self) -> None:
-        """Wait for the oldest."""
-        self._sessions.result()
+        """Wait for the next one that is ready."""
+        while not self._finished:
+            self._finished = len(self._sessions.poll(WAIT_S))
+        self._finished -= 1
 
     def infer(self, batch: FrameBatch) -> None:
         """On the caller's thread."""
@@ -202,7 +209,10 @@ class LaneTarget:
 
     def batch_refusal(self, size: int) -> str | None:
         """Beyond what the session runs at once."""
-        return None if size <= getattr(self._session, "largest_batch", 1) else ONE_AT_A_TIME
+        largest = getattr(self._session, "largest_batch", 1)
+        if size <= largest:
+            return None
+        return ONE_AT_A_TIME if largest == 1 else f"the engine was built for batches of at most {largest}"
 
     def pin(self, block: NDArray[np.uint8]) -> bool:
         """So that frames need no copy on the host."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from edgeseg.runtime.cuda.errors import LaunchRefusedError, StickyCudaError, sticky_code
+
 
 class ExecutionContext(Protocol):
     """As TensorRT's IExecutionContext (10 and 11); a call that returns False has refused."""
@@ -31,3 +33,19 @@ class Engine(Protocol):
     def create_execution_context(self) -> ExecutionContext | None:
         """A context with its own activation memory; None where there is none for it."""
         ...
+
+
+def execute(context: ExecutionContext, stream_handle: int) -> None:
+    """Put an inference on a stream.
+
+    Raises:
+        LaunchRefusedError: The engine refused; it may be asked again.
+        StickyCudaError: Nothing will run in this process any more.
+    """
+    if context.execute_async_v3(stream_handle):
+        return
+    if sticky := sticky_code():
+        raise StickyCudaError("the engine found the GPU's context lost", found=f"CUDA error {sticky}")
+    raise LaunchRefusedError(
+        "the engine refused to run", found=context.why_refused() or None, expected="True from execute_async_v3"
+    )

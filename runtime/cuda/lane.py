@@ -19,8 +19,8 @@ from edgeseg.frames import THRESHOLD, Frame, Probability
 from edgeseg.optional import require
 from edgeseg.runtime.cuda.buffers import PinnedFrames
 from edgeseg.runtime.cuda.device_frames import DeviceFrame, device_image
-from edgeseg.runtime.cuda.engine import ExecutionContext
-from edgeseg.runtime.cuda.errors import LaunchRefusedError, StickyCudaError, sticky_code, translated
+from edgeseg.runtime.cuda.engine import ExecutionContext, execute
+from edgeseg.runtime.cuda.errors import translated
 from edgeseg.runtime.cuda.graph import CapturedGraph
 from edgeseg.runtime.cuda.host_frames import HostImage
 from edgeseg.runtime.cuda.kernels.parameters import (
@@ -271,12 +271,7 @@ class Lane:
             alone.close()
 
     def _execute(self) -> None:
-        if self._context.execute_async_v3(self._stream.handle):
-            return
-        if sticky := sticky_code():
-            raise StickyCudaError("the engine found the GPU's context lost", found=f"CUDA error {sticky}")
-        why = self._context.why_refused()
-        raise LaunchRefusedError("the engine refused to run", found=why or None, expected="True from execute_async_v3")
+        execute(self._context, self._stream.handle)
 
     def _let_go(self) -> None:
         """What ends with its last reference must be gone while the GPU's context is current."""

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from edgeseg.errors import BadInputError, EdgesegError
 from edgeseg.frames import Frame, Probability
+from edgeseg.runtime.cuda.batch_lane import BatchLane
 from edgeseg.runtime.cuda.buffers import PinnedFrames, register
 from edgeseg.runtime.cuda.device_frames import DeviceFrame
 from edgeseg.runtime.cuda.driver import CudaDevice, DeviceTraits
-from edgeseg.runtime.cuda.engine import Engine
+from edgeseg.runtime.cuda.engine import Engine, ExecutionContext
 from edgeseg.runtime.cuda.errors import CudaError, DeviceMemoryError, StickyCudaError
 from edgeseg.runtime.cuda.host_frames import host_image
 from edgeseg.runtime.cuda.kernels.compile import compiled_kernels
@@ -44,6 +45,8 @@ class CudaOptions:
     """Whether results are brought to the host, or only left on the device: `finish_device` gives them."""
     stage_times: bool = False
     """Whether the GPU times the stages of each frame (`CudaSession.stage_times_ns`); costs nothing when off."""
+    largest_batch: int = 1
+    """That `infer` hands to the network at once; above 1 a context and memory are set aside for it."""
 
 
 class CudaSession:
@@ -75,6 +78,7 @@ class CudaSession:
             stack.callback(kernels.close)
             engine = open_engine()
             self._idle = deque(self._open_lane(engine, kernels, stack) for _ in range(self._options.lanes))
+            self._batches = self._open_batches(engine, stack) if self._options.largest_batch > 1 else None
             self._resources = stack.pop_all()
 
     @property
@@ -96,6 +100,11 @@ class CudaSession:
     def lanes(self) -> int:
         """Frames that it can work on at once."""
         return self._options.lanes
+
+    @property
+    def largest_batch(self) -> int:
+        """Pictures that `infer` hands to the network at once."""
+        return self._options.largest_batch
 
     @property
     def stage_times_ns(self) -> dict[str, int] | None:
@@ -199,11 +208,15 @@ class CudaSession:
         return self.result().copy()
 
     def infer(self, frames: FrameBatch) -> ProbabilityBatch:
-        """Run the network, frame after frame: uint8 [N,h,w,3] RGB in, float32 [N,C,h,w] out."""
+        """Run the network, `largest_batch` pictures at a time: uint8 [N,h,w,3] RGB in, float32 [N,C,h,w] out."""
         self._device.check_thread()
         expected = self._info.model.input_shape
         if frames.shape[1:] != expected or frames.dtype != np.uint8:
             raise BadInputError("the batch does not fit the network", found=frames.shape, expected=("N", *expected))
+        if self._batches is not None and len(frames) > 1:
+            largest = self._options.largest_batch
+            parts = [self._batches.infer(frames[at : at + largest]) for at in range(0, len(frames), largest)]
+            return parts[0] if len(parts) == 1 else np.concatenate(parts)
         lane = self._free_lane()
         return np.stack([lane.infer(np.ascontiguousarray(frame)) for frame in frames])
 
@@ -225,13 +238,13 @@ class CudaSession:
         self._idle.append(lane)
         return lane
 
+    def _open_batches(self, engine: Engine, stack: contextlib.ExitStack) -> BatchLane:
+        batches = BatchLane(_context_of(engine), self._info.model, self._options.largest_batch)
+        stack.callback(batches.close)
+        return batches
+
     def _open_lane(self, engine: Engine, kernels: Kernels, stack: contextlib.ExitStack) -> Lane:
-        context = engine.create_execution_context()
-        if context is None:
-            raise DeviceMemoryError(
-                "the GPU has no memory left for the engine's activations", expected="fewer lanes or a smaller network"
-            )
-        options = self._options
+        context, options = _context_of(engine), self._options
         spec = LaneSpec(
             self._info.model,
             options.frame_bytes,
@@ -242,6 +255,15 @@ class CudaSession:
         lane = (TimedLane if options.stage_times else Lane)(context, kernels, spec)
         stack.callback(lane.close)
         return lane
+
+
+def _context_of(engine: Engine) -> ExecutionContext:
+    context = engine.create_execution_context()
+    if context is None:
+        raise DeviceMemoryError(
+            "the GPU has no memory left for the engine's activations", expected="fewer lanes or a smaller network"
+        )
+    return context
 
 
 def _forget_locals(kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -6,6 +6,8 @@ passport.
 
 from __future__ import annotations
 
+import logging
+import time
 from typing import TYPE_CHECKING, Any, cast
 
 from edgeseg.artifacts import EngineArtifact
@@ -14,6 +16,8 @@ from edgeseg.optional import require
 from edgeseg.runtime.bindings import PACKAGES
 from edgeseg.runtime.cuda.engine import ExecutionContext
 from edgeseg.runtime.cuda.errors import DeviceMemoryError
+from edgeseg.runtime.cuda.refit import refit
+from edgeseg.runtime.engine_weights import EngineWeights
 from edgeseg.runtime.tensorrt_module import TensorRtModule, error_log, open_plan
 
 if TYPE_CHECKING:
@@ -28,15 +32,17 @@ class TensorRtEngine:
     Args:
         plan: The engine file's bytes, as the passport's hash names them.
         passport: Its passport.
+        weights: What a plan without weights is given back (`edgeseg.runtime.engine_weights`); None for any other.
 
     Raises:
         MissingComponentError: The backend's package is not there, or does not start.
-        MismatchError: The plan cannot be loaded, is not what its passport says, or came without its weights.
+        MismatchError: The plan cannot be loaded, is not what its passport says, came without its weights and none were
+            given, or does not take them.
         DeviceMemoryError: The GPU has too little memory for it.
     """
 
-    def __init__(self, plan: bytes, passport: EngineArtifact) -> None:
-        _refuse_stripped(passport)
+    def __init__(self, plan: bytes, passport: EngineArtifact, weights: EngineWeights | None = None) -> None:
+        _refuse_without_weights(passport, weights)
         self._trt = cast(TensorRtModule, require(PACKAGES[passport.backend]))
         host_code = bool(passport.build_flags.get("version_compatible"))
         try:
@@ -49,6 +55,8 @@ class TensorRtEngine:
                 next_command=passport.rebuild,
             ) from error
         _check_tensors(self._engine, passport)
+        if weights is not None:
+            _put_back(self._trt, self._engine, weights, passport)
 
     def create_execution_context(self) -> ExecutionContext:
         """A context with its own activation memory, for one lane.
@@ -104,14 +112,29 @@ class _Context:
         return self._engine.last_errors()
 
 
-def _refuse_stripped(passport: EngineArtifact) -> None:
-    if passport.build_flags.get("strip"):
+def _refuse_without_weights(passport: EngineArtifact, weights: EngineWeights | None) -> None:
+    if passport.stripped and weights is None:
         raise MismatchError(
-            "this engine was built without its weights, and this edgeseg does not put them back",
+            "this engine was built without its weights, and none were given",
             found="build flag strip",
-            expected="an engine with its weights",
+            expected=f"the network of sha256 {passport.onnx_sha256}",
             next_command=passport.rebuild,
         )
+
+
+def _put_back(
+    trt: TensorRtModule, engine: tensorrt.ICudaEngine, weights: EngineWeights, passport: EngineArtifact
+) -> None:
+    started_s = time.perf_counter()
+    count = refit(trt, engine, weights.onnx, passport)
+    # As a warning, which alone comes through where nobody has configured logging, as in a worker process.
+    logging.getLogger(__name__).warning(
+        "the engine came without its weights: %s of them put back from %s, made in %.0f ms and handed over in %.0f ms",
+        count,
+        weights.origin,
+        weights.made_in_ms,
+        1000 * (time.perf_counter() - started_s),
+    )
 
 
 def _check_tensors(engine: tensorrt.ICudaEngine, passport: EngineArtifact) -> None:

@@ -13,6 +13,8 @@ from edgeseg.artifacts import EngineArtifact
 from edgeseg.errors import MismatchError, MissingComponentError
 from edgeseg.optional import require
 from edgeseg.runtime.bindings import PACKAGES, check_binding, read_machine
+from edgeseg.runtime.cuda.refit import refit
+from edgeseg.runtime.engine_weights import EngineWeights, engine_weights
 from edgeseg.runtime.gpu import find_gpu
 from edgeseg.runtime.layers.engine_inspector import engine_information, inspected_layers
 from edgeseg.runtime.layers.layer_times import measured_ms
@@ -49,16 +51,17 @@ def layer_report(path: Path) -> LayerReport:
         if passport.backend != "tensorrt-rtx":
             raise
         return report_of(passport, plan_layers(data), None, f"not executed: {error.what}")
-    return _executed(data, passport)
+    return _executed(path, data, passport)
 
 
-def _executed(data: bytes, passport: EngineArtifact) -> LayerReport:
+def _executed(path: Path, data: bytes, passport: EngineArtifact) -> LayerReport:
     """Open the engine on the GPU, ask its inspector, and time it where the packages for that are here."""
     trt = cast(TensorRtModule, require(PACKAGES[passport.backend]))
     batch = int(passport.build_flags.get("batch", (1, 1, 1))[1])
     try:
-        times_ms, information = _timed(trt, data, passport, batch)
-    except MissingComponentError as error:
+        weights = engine_weights(path, passport)
+        times_ms, information = _timed(trt, data, passport, batch, weights)
+    except (MissingComponentError, MismatchError) as error:
         layers = inspected_layers(engine_information(trt, _opened(trt, data, passport)))
         return report_of(passport, layers, None, f"not executed: {error.what}")
     source = f"IProfiler of {passport.backend} {passport.backend_version}, median of {INFERENCES} inferences"
@@ -66,7 +69,9 @@ def _executed(data: bytes, passport: EngineArtifact) -> LayerReport:
     return report_of(passport, layers, f"{source}, {find_gpu().name}", frames_per_inference=batch)
 
 
-def _timed(trt: TensorRtModule, data: bytes, passport: EngineArtifact, batch: int) -> tuple[dict[str, float], str]:
+def _timed(
+    trt: TensorRtModule, data: bytes, passport: EngineArtifact, batch: int, weights: EngineWeights | None
+) -> tuple[dict[str, float], str]:
     """The time of each layer, and what the inspector tells."""
     from edgeseg.runtime.cuda.buffers import device_buffer
     from edgeseg.runtime.cuda.driver import CudaDevice
@@ -83,6 +88,8 @@ def _timed(trt: TensorRtModule, data: bytes, passport: EngineArtifact, batch: in
             for name, shape in shapes.items()
         }
         engine = _opened(trt, data, passport)
+        if weights is not None:
+            refit(trt, engine, weights.onnx, passport)
         times_ms = measured_ms(trt, engine, inputs, addresses.__getitem__, INFERENCES)
         return times_ms, engine_information(trt, engine)
 

@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from edgeseg.packages import find_model
 from edgeseg.progress import Say
@@ -55,8 +55,9 @@ def live_stream(settings: LiveSettings, say: Say) -> Iterator[LiveStream]:
     check_outputs(settings)
     with contextlib.ExitStack() as stack:
         page = None if settings.page is None else stack.enter_context(open_page(settings.page))
+        processes = settings.processes
         pool = open_pool(
-            settings.engine, settings.processes.active, settings.processes.spares, settings.processes.threads
+            settings.engine, processes.active, processes.spares, processes.threads, weights=processes.weights
         )
         stack.callback(pool.close)
         source = open_live_source(settings.source, settings.source_options)
@@ -136,15 +137,16 @@ def tell(change: StateChange) -> None:
 
 
 def alive() -> None:
-    """Say that frames are shown; a service manager that does not hear it for long starts the stream anew."""
+    """Say that frames can be shown; a service manager that does not hear it for long starts the stream anew."""
     notify("WATCHDOG=1")
 
 
 @dataclass(frozen=True)
 class PageCounts:
-    """The page takes what it can show."""
+    """The page takes what it can show, as long as it is served."""
 
-    state: str = "ok"
+    state: Literal["ok", "failed"] = "ok"
+    last_error: str = ""
 
 
 class PageSink:
@@ -164,8 +166,9 @@ class PageSink:
         self._page.offer(presented)
 
     def counts(self) -> PageCounts:
-        """Nothing to count."""
-        return PageCounts()
+        """Whether it is served."""
+        failure = self._page.failure
+        return PageCounts() if failure is None else PageCounts("failed", f"{type(failure).__name__}: {failure}")
 
     def close(self, deadline_s: float) -> None:
         """The server ends with the stream's context."""

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from edgeseg.runtime.live.presenter import PresenterOptions
 
 
+MOST_LETTERS = 64
+"""Of a reason on the picture. A line is written as small as it must be to fit, and where it would be too small nothing
+is written at all: a long list of complaints would take "NO OVERLAY" off the picture. Page and log have the whole."""
+
+
 def draw_live(picture: Picture, mask: LiveMask | None, lines: Sequence[str], mode: OverlayMode) -> Picture:
     """The picture with mask and lines; what the stream says of itself stays on it whatever is drawn of the mask."""
     if mask is None or mode == "off":
@@ -41,11 +46,11 @@ def caption_lines(
         now_ns: Of the monotonic clock.
         engine: Backend and precision.
     """
-    state = change.state if not change.reason else f"{change.state}: {change.reason}"
+    state = change.state if not change.reason else f"{change.state}: {shortened(change.reason)}"
     if options.sync_ms is not None:
         state += f", picture delayed {options.sync_ms:.0f} ms"
     if gate is not None:
-        return f"no overlay: {gate}", state
+        return f"no overlay: {shortened(gate)}", state
     if mode == "off":
         return "overlay off", state
     if mask is None:
@@ -53,3 +58,8 @@ def caption_lines(
     age_ms = (now_ns - mask.arrived_ns) / 1e6
     state += f", mask {age_ms:.0f} ms old" if options.sync_ms is None else ""
     return caption(options.structure, mask.area_fraction, mask.confidence, engine, mask.infer_ms, state)
+
+
+def shortened(reason: str) -> str:
+    """A reason as it fits on a picture."""
+    return reason if len(reason) <= MOST_LETTERS else reason[: MOST_LETTERS - 3].rstrip() + "..."

@@ -7,14 +7,15 @@ from collections import OrderedDict
 
 from edgeseg.runtime.live.frames import LiveMask
 
-KEPT = 64
-"""Masks that wait for their own frame at most, in synchronous mode."""
-
 
 class MaskBoard:
-    """The newest mask and the last few by frame. One thread pins masks up, another looks."""
+    """The newest mask and the last few by frame. One thread pins masks up, another looks.
 
-    def __init__(self, kept: int = KEPT) -> None:
+    Args:
+        kept: How many: those whose frames may still be shown. Each is as large as a picture.
+    """
+
+    def __init__(self, kept: int = 16) -> None:
         self._kept = kept
         self._masks: OrderedDict[int, LiveMask] = OrderedDict()
         self._newest: LiveMask | None = None

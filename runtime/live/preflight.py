@@ -13,11 +13,13 @@ from edgeseg.errors import UsageError
 from edgeseg.files import UnwritableError, check_writable
 from edgeseg.progress import Say
 from edgeseg.runtime.live.drawing import draw_live
-from edgeseg.runtime.live.settings import LiveSettings
+from edgeseg.runtime.live.settings import LiveSettings, OutputSettings
+from edgeseg.runtime.live.sources.opening import is_live_name
 from edgeseg.runtime.outcomes import Segmented
 from edgeseg.runtime.planes import AnyFrame, PlanarForm, PlanarFrame
 from edgeseg.runtime.session import SessionInfo
 from edgeseg.runtime.stream.picture import Picture
+from edgeseg.runtime.worker.failures import EngineDownError
 from edgeseg.runtime.worker.pool import EnginePool
 
 MIN_FREE_BYTES = 256 * 2**20
@@ -27,18 +29,21 @@ READY_S = 120.0
 SYNC_MARGIN = 1.5
 """Of the slowest warm-up inference: the delay that masks may take in synchronous mode."""
 _ANSWER_S = 10.0
+_DOCTOR = "edgeseg doctor"
 
 
 def check_outputs(settings: LiveSettings) -> None:
     """Refuse outputs that cannot be written, are inputs, or lie on a full disk; nothing is created.
 
     Raises:
-        UsageError: An output is an input or another output.
+        UsageError: An output is an input or another output, or of a kind that live video is not kept as.
         UnwritableError: It cannot be written, or there is no room.
     """
     watch = settings.watch
-    inputs = (settings.engine, Path(settings.source), watch.reference, watch.statistics)
+    source = None if is_live_name(settings.source) else Path(settings.source)  # a pipeline may be too long for a name
+    inputs = (settings.engine, source, watch.reference, watch.statistics)
     taken = {path.resolve() for path in inputs if path is not None and path.exists()}
+    _check_kinds(settings.outputs)
     for path in settings.outputs.files():
         resolved = path.resolve()
         if resolved in taken:
@@ -56,6 +61,16 @@ def check_outputs(settings: LiveSettings) -> None:
             )
 
 
+def _check_kinds(outputs: OutputSettings) -> None:
+    for option, path, suffix in (
+        ("--out", outputs.overlay, ".mp4"),
+        ("--record", outputs.raw, ".mp4"),
+        ("--events", outputs.events, ".jsonl"),
+    ):
+        if path is not None and path.suffix.lower() != suffix:
+            raise UsageError(f"{option} of live video is another kind of file", found=path, expected=f"FILE{suffix}")
+
+
 def warm_up(pool: EnginePool, say: Say) -> float:
     """Wait for the engine and time it on a few frames; what the first drawing sets up is set up beside it.
 
@@ -70,7 +85,9 @@ def warm_up(pool: EnginePool, say: Say) -> float:
     pool.wait_ready(READY_S)
     model = pool.info.model
     times_ms = list(_inferences_ms(pool, _typical_frame(pool.info)))
-    slowest_ms = max(times_ms[1:], default=0.0)
+    if not times_ms:
+        raise pool.failure or EngineDownError("the engine answered none of its first frames", next_command=_DOCTOR)
+    slowest_ms = max(times_ms[1:], default=times_ms[0])
     say(
         f"engine ready after {time.monotonic() - started_s:.1f} s: {pool.info.backend} {pool.info.precision}, "
         f"{model.width}x{model.height}, {np.median(times_ms):.1f} ms a frame"

@@ -202,15 +202,12 @@ class Presenter:
         started_ns = time.monotonic_ns()
         self.fault = ""
         gate = self._gate_reason(frame)
-        mask = self._mask_for(frame, started_ns)
+        mask = self._mask_for(frame)
         self._note_mask(mask, gate, started_ns)
         if gate is not None:
             mask = None
         change = self._state()
-        lines = caption_lines(mask, change, gate, self._options, self.mode, started_ns, self.engine)
-        overlay = self._overlay(frame, mask, lines)
-        if overlay is None:
-            overlay, mask = frame.picture, None
+        overlay, mask = self._overlay(frame, mask, change, gate)
         presented = Presented(
             frame,
             time.monotonic_ns(),
@@ -238,21 +235,34 @@ class Presenter:
             self._note_fault(UNJUDGED, error)
             return UNJUDGED
 
-    def _overlay(self, frame: LiveFrame, mask: LiveMask | None, lines: Sequence[str]) -> Picture | None:
+    def _overlay(
+        self, frame: LiveFrame, mask: LiveMask | None, change: StateChange, gate: str | None
+    ) -> tuple[Picture, LiveMask | None]:
+        """The picture as it is shown, and what is shown on it: a mask may grow too old while it is drawn."""
+        now_ns = time.monotonic_ns()
+        lines = caption_lines(mask, change, gate, self._options, self.mode, now_ns, self.engine)
         try:
-            return self._draw(frame.picture, mask, lines, self.mode)
+            overlay = self._draw(frame.picture, mask, lines, self.mode)
         except Exception as error:
             self._note_fault("the overlay cannot be drawn", error)
-            return None
+            return frame.picture, None
+        if mask is not None and not self._is_young(mask):
+            return self._overlay(frame, None, change, gate)
+        return overlay, mask
+
+    def _is_young(self, mask: LiveMask) -> bool:
+        """Whether it may be shown now; in synchronous mode every frame has its own mask, however old both are."""
+        age_ms = (time.monotonic_ns() - mask.arrived_ns) / 1e6
+        return self._options.sync_ms is not None or age_ms <= self.mask_limit_ms
 
     def _note_fault(self, what: str, error: Exception) -> None:
         self.fault = f"{what} ({type(error).__name__}: {error})"
 
-    def _mask_for(self, frame: LiveFrame, now_ns: int) -> LiveMask | None:
+    def _mask_for(self, frame: LiveFrame) -> LiveMask | None:
         if self._options.sync_ms is not None:
             mask = self._board.of_frame(frame.index)
         else:
-            mask = self._board.newest(now_ns, self.mask_limit_ms, frame.index)
+            mask = self._board.newest(time.monotonic_ns(), self.mask_limit_ms, frame.index)
         size = (frame.picture.height, frame.picture.width)
         return mask if mask is not None and mask.mask.shape == size else None
 

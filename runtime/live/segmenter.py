@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import logging
 import threading
+import time
 from collections.abc import Callable
 from multiprocessing import connection
 from typing import Protocol
 
 import cv2
+import numpy as np
 
-from edgeseg.errors import EdgesegError
 from edgeseg.frames import Mask, Probability, confidence_of
 from edgeseg.runtime.live.frames import LiveFrame, LiveMask
 from edgeseg.runtime.live.masks import MaskBoard
@@ -19,13 +20,15 @@ from edgeseg.runtime.live.meters import RollingPercentiles
 from edgeseg.runtime.live.scene.sampling import Sample
 from edgeseg.runtime.live.slot import NewestSlot
 from edgeseg.runtime.live.states import EngineState
-from edgeseg.runtime.outcomes import Segmented
+from edgeseg.runtime.outcomes import Outcome, Segmented
 from edgeseg.runtime.session import marked_at_frame, mask_at_frame
 from edgeseg.runtime.stream.engine_input import engine_input, network_input_of
 from edgeseg.runtime.worker.pool import EnginePool
 
 logger = logging.getLogger(__name__)
 _STEP_S = 0.05
+_SAME_LOSS_S = 10.0
+"""From one line of the log to the next while frame after frame is lost for the same reason."""
 
 
 class Refine(Protocol):
@@ -49,6 +52,7 @@ class Segmenter:
         board: Where masks go.
         refine: Has a say in them.
         observe: Sees every segmented frame before anything is refined; it is to return at once.
+        useful_ms: An answer is of no use when its frame is older; None where the newest frame alone waits.
     """
 
     def __init__(
@@ -58,18 +62,23 @@ class Segmenter:
         board: MaskBoard,
         refine: Refine | None = None,
         observe: Callable[[Sample], None] | None = None,
+        useful_ms: float | None = None,
     ) -> None:
         self._pool, self._frames, self._board, self._refine = pool, frames, board, refine
-        self._observe = observe
+        self._observe, self._useful_ms = observe, useful_ms
         self._next: EnginePool | None = None
         self._next_infer_ms = 0.0
         self._former_restarts = 0
-        self._under_way: dict[int, LiveFrame] = {}
+        self._under_way: dict[int, tuple[LiveFrame, int]] = {}
+        self._answer_ms = RollingPercentiles()  # from submission to mask: more than the inference alone
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="edgeseg-segmenter", daemon=True)
         self._defect = ""
+        self._logged: tuple[str, float] = ("", 0.0)
+        self.fault = ""
+        """Why the newest frame has no mask though the engine runs; such a reason mostly holds for the next one too."""
         self.infer_ms = RollingPercentiles()
-        self.inferences = self.lost = 0
+        self.inferences = self.lost = self.passed_over = 0
         self.was_ready = False
         self.engine: EngineState = "starting"
         self.restarts = 0
@@ -128,14 +137,9 @@ class Segmenter:
         waitables = self._pool.waitables()
         connection.wait([self._frames.fileno(), *waitables] if has_room else waitables, _STEP_S)
         for outcome in self._pool.poll():
-            frame = self._under_way.pop(outcome.sequence)
-            if isinstance(outcome, Segmented):
-                if self._observe is not None:
-                    self._observe(self._sample(frame, outcome))
-                self._pin(frame, outcome)
-            else:
-                self.lost += 1
-                logger.warning("frame %d is lost: %s %s", frame.index, outcome.loss, outcome.reason)
+            frame, submitted_ns = self._under_way.pop(outcome.sequence)
+            self._hear(frame, outcome)
+            self._answer_ms.add((time.monotonic_ns() - submitted_ns) / 1e6)
         if self._next is not None and not self._under_way:
             self._go_over(self._next)
         self._note()
@@ -143,33 +147,70 @@ class Segmenter:
             newest = self._frames.take()
             if newest is None:
                 break
-            try:
+            if self._is_too_late_for(newest):
+                self.passed_over += 1
+            else:
                 self._submit(newest)
-            except EdgesegError as error:  # this frame does not fit; the next may
-                self.lost += 1
-                logger.warning("frame %d is lost: %s", newest.index, error)
         if self._frames.closed and not self._under_way:
             self._stop.wait(_STEP_S)
 
-    def _submit(self, frame: LiveFrame) -> None:
-        given = engine_input(frame.picture, self._pool.info, self._pool.frame_bytes)
-        sequence = self._pool.submit(given, "rgb", prepared=True)
-        if sequence is not None:
-            self._under_way[sequence] = frame
+    def _is_too_late_for(self, frame: LiveFrame) -> bool:
+        """Whether its answer would come too late: then the next frame's is in time, where otherwise all would be late.
 
-    def _sample(self, frame: LiveFrame, outcome: Segmented) -> Sample:
-        look = functools.partial(network_input_of, frame.picture, self._pool.info)
-        return Sample(frame.index, frame.arrived_ns, look, outcome.probability)
+        Half of the time is always the engine's, so that one that was slow is seen to have become fast again.
+        """
+        if self._useful_ms is None:
+            return False
+        needs_ms = min(self._answer_ms.percentile(90) or 0.0, self._useful_ms / 2)
+        return (time.monotonic_ns() - frame.arrived_ns) / 1e6 + needs_ms > self._useful_ms
+
+    def _submit(self, frame: LiveFrame) -> None:
+        try:
+            given = engine_input(frame.picture, self._pool.info, self._pool.frame_bytes)
+            sequence = self._pool.submit(given, "rgb", prepared=True)
+        except Exception as error:  # this frame does not fit; the next may
+            self._give_up(frame, str(error).splitlines()[0])
+            return
+        if sequence is None:
+            self._lose(frame, "no process could take it")
+        else:
+            self._under_way[sequence] = frame, time.monotonic_ns()
+
+    def _hear(self, frame: LiveFrame, outcome: Outcome) -> None:
+        if not isinstance(outcome, Segmented):
+            self._lose(frame, f"{outcome.loss} {outcome.reason}")
+            return
+        if not np.isfinite(outcome.probability).all():  # no comparison holds for NaN: it would pass for "nothing there"
+            self._give_up(frame, "the engine's answer is not a number")
+            return
+        if self._observe is not None:
+            look = functools.partial(network_input_of, frame.picture, self._pool.info)
+            self._observe(Sample(frame.index, frame.arrived_ns, look, outcome.probability))
+        try:
+            self._pin(frame, outcome)
+        except Exception as error:  # one frame without a mask, not all that follow
+            self._give_up(frame, f"{type(error).__name__}: {error}".splitlines()[0])
+
+    def _give_up(self, frame: LiveFrame, reason: str) -> None:
+        self.fault = f"a frame cannot be segmented: {reason}"
+        self._lose(frame, reason)
+
+    def _lose(self, frame: LiveFrame, reason: str) -> None:
+        self.lost += 1
+        now_s, (former, at_s) = time.monotonic(), self._logged
+        if reason != former or now_s - at_s > _SAME_LOSS_S:
+            self._logged = reason, now_s
+            logger.warning("frame %d is lost: %s", frame.index, reason)
 
     def _go_over(self, pool: EnginePool) -> None:
         former, self._pool, self._next = self._pool, pool, None
         self._former_restarts += former.restarts
+        self._answer_ms.clear()
         self.infer_ms.clear()
         self.infer_ms.add(self._next_infer_ms)
         threading.Thread(target=former.close, name="edgeseg-retired", daemon=True).start()  # it may take its time
 
     def _pin(self, frame: LiveFrame, outcome: Segmented) -> None:
-        self.inferences += 1
         self.infer_ms.add(outcome.infer_ms)
         height, width = frame.picture.height, frame.picture.width
         probability = outcome.probability
@@ -189,6 +230,8 @@ class Segmenter:
                 marked_at_frame(self._pool, probability, height, width),
             )
         )
+        self.inferences += 1
+        self.fault = ""
 
     def _note(self) -> None:
         self.restarts = self._former_restarts + self._pool.restarts

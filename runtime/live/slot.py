@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import weakref
 from collections import deque
 from typing import Generic, TypeVar
 
@@ -24,6 +25,7 @@ class NewestSlot(Generic[T]):
         self._changed = threading.Condition()
         self._closed = False
         self._reader, self._writer = os.pipe()
+        weakref.finalize(self, _close_both, self._reader, self._writer)  # no thread can use it any more then
         os.set_blocking(self._reader, False)
         os.set_blocking(self._writer, False)
         self.drops = 0
@@ -69,14 +71,12 @@ class NewestSlot(Generic[T]):
             self._closed = True
             self._wake()
 
-    def release(self) -> None:
-        """Give the descriptors back, once no thread uses the slot; twice is fine."""
-        for descriptor in (self._reader, self._writer):
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
-        self._reader = self._writer = -1
-
     def _wake(self) -> None:
         with contextlib.suppress(BlockingIOError):  # full of wake-ups that nobody has read: awake enough
             os.write(self._writer, b"\0")
         self._changed.notify_all()
+
+
+def _close_both(reader: int, writer: int) -> None:
+    os.close(reader)
+    os.close(writer)

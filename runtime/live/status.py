@@ -32,7 +32,8 @@ class LiveStatus:
     """Presented."""
     inferences: int
     drops: int
-    """Frames that the engine did not see because a newer one came; they are shown all the same."""
+    """Frames that the engine did not see because a newer one came, or because in synchronous mode its answer would have
+    come too late; they are shown all the same."""
     skipped: int
     """Frames that were never shown because the machine was too slow to show them."""
     lost: int

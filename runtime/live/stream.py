@@ -7,11 +7,10 @@ with its source, on request, or when the presenter itself fails, for then nothin
 
 from __future__ import annotations
 
-import logging
+import math
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,19 +23,18 @@ from edgeseg.runtime.live.masks import MaskBoard
 from edgeseg.runtime.live.presenter import Draw, Gate, Presenter, PresenterOptions
 from edgeseg.runtime.live.segmenter import Refine, Segmenter
 from edgeseg.runtime.live.slot import NewestSlot
-from edgeseg.runtime.live.states import Signs, StateChange, StateKeeper, StateLimits
+from edgeseg.runtime.live.states import StateChange, StateKeeper, StateLimits
 from edgeseg.runtime.live.status import LiveStatus
+from edgeseg.runtime.live.vigil import Vigil
 from edgeseg.runtime.worker.pool import EnginePool
 
-logger = logging.getLogger(__name__)
 _WATCH_S = 0.1
 _STUCK_S = 5.0
 _END_S = 5.0
-KEPT_CHANGES = 200
 SHOWN_FRAMES = 16
 """Frames that may wait for the presenter while the machine has a hitch; see `presenter.BACKLOG_S`."""
-SYNC_FRAMES = 32
-"""Frames that may wait for the engine in synchronous mode."""
+SYNC_RATE_HZ = 120
+"""The fastest source whose frames all find room while they wait for their own mask in synchronous mode."""
 
 
 @dataclass(frozen=True)
@@ -86,31 +84,31 @@ class LiveStream:
     ) -> None:
         self._source, self._sinks, self._drift = source, tuple(sinks), drift
         self._options = options or LiveOptions()
-        self._on_change, self._on_tick = on_change, on_tick
-        self._changes: deque[tuple[float, StateChange]] = deque(maxlen=KEPT_CHANGES)
-        self._board = MaskBoard()
-        sync = self._options.presenter.sync_ms is not None
-        self._to_engine: NewestSlot[LiveFrame] = NewestSlot(SYNC_FRAMES if sync else 1)
+        self._on_tick = on_tick
+        sync_ms = self._options.presenter.sync_ms
+        waiting = 0 if sync_ms is None else math.ceil(sync_ms / 1e3 * SYNC_RATE_HZ)
+        self._board = MaskBoard(waiting + SHOWN_FRAMES)
+        self._to_engine: NewestSlot[LiveFrame] = NewestSlot(waiting + 1)
         self._to_presenter: NewestSlot[LiveFrame] = NewestSlot(SHOWN_FRAMES)
-        self._segmenter = Segmenter(pool, self._to_engine, self._board, refine, None if drift is None else drift.see)
-        self._started_ns = time.monotonic_ns()
-        self._keeper = StateKeeper(self._started_ns, self._options.limits)
+        observe = None if drift is None else drift.see
+        self._segmenter = Segmenter(pool, self._to_engine, self._board, refine, observe, sync_ms)
+        self._started_ns = self._last_arrival_ns = time.monotonic_ns()
+        keeper = StateKeeper(self._started_ns, self._options.limits)
         self._presenter = Presenter(
             self._to_presenter,
             self._board,
             self._segmenter.infer_ms,
-            lambda: self._keeper.current,
+            lambda: keeper.current,
             draw,
             self._sinks,
             self._options.presenter,
             gate,
         )
         self._presenter.mode = self._options.overlay
+        self._vigil = Vigil(keeper, self._presenter, self._segmenter, self._sinks, drift, on_change)
         self._reader = threading.Thread(target=self._read, name="edgeseg-source", daemon=True)
-        self._end = threading.Event()
+        self._is_ending = False  # no Event: a signal handler that sets one may wait for itself
         self._source_failure: BaseException | None = None
-        self._last_arrival_ns = self._started_ns
-        self._complained: tuple[str, ...] = ()
 
     @property
     def newest(self) -> Presented | None:
@@ -120,7 +118,7 @@ class LiveStream:
     @property
     def state(self) -> StateChange:
         """The state now."""
-        return self._keeper.current
+        return self._vigil.state
 
     @property
     def worker_pids(self) -> list[int]:
@@ -129,7 +127,7 @@ class LiveStream:
 
     def changes(self) -> list[tuple[float, StateChange]]:
         """The newest changes of state, oldest first, with the time of day in seconds since 1970."""
-        return list(self._changes)
+        return self._vigil.changes()
 
     def set_overlay(self, mode: OverlayMode) -> None:
         """Change what is drawn, from any thread."""
@@ -144,7 +142,7 @@ class LiveStream:
 
     def stop(self) -> None:
         """Ask for the end, from any thread or a signal handler; `run` then returns."""
-        self._end.set()
+        self._is_ending = True
 
     def run(self) -> LiveStatus:
         """Run until the end.
@@ -172,7 +170,7 @@ class LiveStream:
     def status(self) -> LiveStatus:
         """This moment, from any thread."""
         presenter, segmenter, info = self._presenter, self._segmenter, self._segmenter.pool.info
-        change, newest, now_ns = self._keeper.current, self._presenter.newest, time.monotonic_ns()
+        change, newest, now_ns = self._vigil.state, self._presenter.newest, time.monotonic_ns()
         picture = None if newest is None else newest.frame.picture
         mask = None if newest is None else newest.mask
         source_status: Any = self._source.status()
@@ -190,7 +188,7 @@ class LiveStream:
             fps=presenter.presentations.per_second(),
             frames=presenter.presented,
             inferences=segmenter.inferences,
-            drops=self._to_engine.drops,
+            drops=self._to_engine.drops + segmenter.passed_over,
             skipped=self._to_presenter.drops + presenter.skipped,
             lost=segmenter.lost,
             gated=presenter.gated,
@@ -218,7 +216,7 @@ class LiveStream:
                 self._to_engine.put(frame)
                 self._to_presenter.put(frame)
                 count += 1
-                if self._end.is_set() or count == self._options.max_frames:
+                if self._is_ending or count == self._options.max_frames:
                     break
         except BaseException as error:
             self._source_failure = error
@@ -227,9 +225,10 @@ class LiveStream:
 
     def _watch(self) -> None:
         until_s = None if self._options.seconds is None else time.monotonic() + self._options.seconds
-        while self._presenter.is_alive and not self._end.wait(_WATCH_S):
+        while self._presenter.is_alive and not self._is_ending:
+            time.sleep(_WATCH_S)
             now_ns = time.monotonic_ns()
-            self._judge(now_ns)
+            self._vigil.look(now_ns, self._last_arrival_ns)
             if (now_ns - self._presenter.last_alive_ns) / 1e9 > _STUCK_S:
                 raise PresenterStuckError(
                     "no frame was shown for too long", found=f"{_STUCK_S:.0f} s", next_command="edgeseg doctor"
@@ -239,69 +238,27 @@ class LiveStream:
             if until_s is not None and time.monotonic() >= until_s:
                 return
 
-    def _judge(self, now_ns: int, stopped: bool = False) -> None:
-        presenter, segmenter = self._presenter, self._segmenter
-        self._tell_presenter()
-        silent_ms = (now_ns - self._last_arrival_ns) / 1e6
-        signs = Signs(
-            engine=segmenter.engine,
-            engine_reason=segmenter.reason,
-            was_ready=segmenter.was_ready,
-            has_picture=presenter.presented > 0,
-            source_silent_ms=silent_ms,
-            without_mask_ms=presenter.maskless_ms,
-            late_share=presenter.late.share(0.0),
-            mask_share=presenter.with_mask.share(1.0),
-            complaints=self._new_complaints(),
-            stopped=stopped,
-        )
-        change = self._keeper.update(signs, now_ns)
-        if change is not None:
-            self._changes.append((time.time(), change))
-            if self._on_change is not None:
-                self._on_change(change)
-
-    def _new_complaints(self) -> tuple[str, ...]:
-        """All complaints; one that was not there the last time is logged, whatever the state is called."""
-        complaints = tuple(self._complaints())
-        for complaint in complaints:
-            if complaint not in self._complained:
-                logger.warning("%s", complaint)
-        self._complained = complaints
-        return complaints
-
-    def _complaints(self) -> Iterator[str]:
-        if fault := self._presenter.fault:
-            yield fault
-        for sink in self._sinks:
-            state = getattr(sink.counts(), "state", "ok")
-            if state not in ("ok", "closed"):
-                yield f"{sink.name} {'is slow' if state == 'slow' else 'has failed'}"
-
-        if self._drift is not None:
-            yield from self._drift.complaints()
-
-    def _tell_presenter(self) -> None:
-        if self._drift is None:
-            return
-        self._presenter.alarms = self._drift.alarms
-        if self._drift.fall_back == "done":
-            info = self._segmenter.pool.info
-            self._presenter.engine = f"{info.backend} {info.precision}"
-
     def _finish(self) -> None:
-        self._end.set()
+        """Files first: whoever has no patience left may kill us while an engine takes its time to end."""
+        self._is_ending = True
         with suppress(Exception):
             self._source.close()
         self._to_presenter.close()
         self._presenter.join(_END_S)
-        self._judge(time.monotonic_ns(), stopped=True)
+        self._vigil.look(time.monotonic_ns(), self._last_arrival_ns, stopped=True)
+        self._close_sinks()
         if self._drift is not None:
             self._drift.stop(_END_S)
         self._segmenter.stop(_END_S)
-        for sink in self._sinks:
-            sink.close(_END_S)
         self._reader.join(_END_S)
+
+    def _close_sinks(self) -> None:
+        """All at once: several that hang cost no more time than one."""
+        closing = [threading.Thread(target=sink.close, args=(_END_S,), daemon=True) for sink in self._sinks]
+        for thread in closing:
+            thread.start()
+        for thread in closing:
+            thread.join(_END_S + 1.0)
 
 
 def vars_of(value: Any) -> dict[str, Any]:

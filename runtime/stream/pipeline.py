@@ -195,11 +195,11 @@ class _Stages:
         self._recorder.add("end_to_end", frame.source.decode_ns + waited_ns)
 
     def _drawn(self, frame: SegmentedFrame) -> Picture:
-        picture, info = frame.source.picture, self._session.info
-        probability = None
+        picture, lines = frame.source.picture, _caption_of(self._session.info, frame)
         if self._overlay == "heat":
             probability = marked_at_frame(self._session, frame.probability, picture.height, picture.width)
-        return draw(picture, frame.mask, _caption_of(info, frame), self._overlay, probability)
+            return draw(picture, frame.mask, lines, "heat", probability)
+        return draw(picture, frame.mask if frame.area_fraction else None, lines, self._overlay)
 
     def result(self) -> StreamResult:
         latency = self._recorder.report(

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeseg.calibration.quantise import ONNXRUNTIME_STYLE, quantise
 from edgeseg.calibration.ranges import calibrate
 from edgeseg.graph.cost import ConvolutionCost, convolution_costs
 from edgeseg.graph.files import OnnxArtifact
 from edgeseg.graph.precision import with_fp16_convolutions
+from edgeseg.graph.quantise import ONNXRUNTIME_STYLE, quantise
 from edgeseg.runtime.bench.cpu_peaks import best_seconds, cpu_peaks
 from edgeseg.runtime.bench.gpu_peaks import GpuAttributes, compute_peaks, gpu_peaks, memory_peak
 from edgeseg.runtime.bench.report import Peaks

@@ -13,7 +13,7 @@ from benchmarks.gpu.real_driver import RealGpu
 from edgeseg.errors import MissingComponentError
 from edgeseg.runtime.bench.report import Conditions
 
-PACKAGE = Path(__file__).parents[2] / "models" / "kvasir-lite0"
+PACKAGE = Path(__file__).parents[2] / "models" / "kvasir-small"
 
 
 class Sections:

@@ -11,7 +11,7 @@ from edgeseg.graph.files import OnnxArtifact, load_onnx
 from edgeseg.runtime.loading import open_onnx
 
 torch = pytest.importorskip("torch")
-PACKAGE = Path(__file__).parents[2] / "models" / "kvasir-lite0"
+PACKAGE = Path(__file__).parents[2] / "models" / "kvasir-small"
 
 
 def frames(height: int, width: int) -> np.ndarray:
@@ -26,8 +26,9 @@ def worst_difference(path: Path, size: int) -> float:
     return float(np.abs(found - open_onnx(path, 1).infer(batch)).max())
 
 
-def test_the_shipped_network_is_onnxruntimes() -> None:
-    assert worst_difference(PACKAGE / "model.onnx", 224) < 1e-5
+def test_the_shipped_networks_are_onnxruntimes() -> None:
+    for package, size in (("kvasir-small", 288), ("kvasir-best", 352)):
+        assert worst_difference(PACKAGE.parent / package / "model.onnx", size) < 1e-5
 
 
 def test_pooling_adding_and_joining_are_onnxruntimes(small_onnx: Path) -> None:

@@ -108,6 +108,16 @@ def test_a_half_is_foreground() -> None:
     assert mask_from_probability(plane, 1, 2).tolist() == [[255, 0]]
 
 
+@settings(max_examples=60, deadline=None)
+@given(SIDE, SIDE, st.integers(1, 70), SIDE, st.floats(0.49, 0.51), st.integers(0, 99))
+def test_no_pixel_is_lost_where_none_of_the_map_is_much_above_the_threshold(
+    height, width, to_height, to_width, largest, seed
+) -> None:
+    plane = np.float32(largest) - np.random.default_rng(seed).random((height, width), np.float32) * np.float32(0.02)
+    expected = np.where(scale_plane(plane, to_height, to_width) >= 0.5, 255, 0)
+    np.testing.assert_array_equal(mask_from_probability(plane[None], to_height, to_width), expected)
+
+
 def test_several_classes_take_the_largest_after_scaling() -> None:
     planes = np.random.default_rng(3).random((3, 9, 7), np.float32)
     scaled = bilinear(planes.transpose(1, 2, 0).astype(np.float64), 31, 40)

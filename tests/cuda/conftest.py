@@ -117,10 +117,10 @@ def library(double: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ite
 def build(library: Path, small_onnx: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Path]:
     """`edgeseg build-engine` of the small network; a passport may be changed afterwards."""
 
-    def command(backend: str = "tensorrt", **changes: Any) -> Path:
+    def command(backend: str = "tensorrt", *flags: str, **changes: Any) -> Path:
         out = tmp_path / "engines" / f"{backend}.engine"
         words = ["build-engine", str(small_onnx), "--precision", "fp32", "--backend", backend, "--out", str(out)]
-        assert edgeseg(words) == 0
+        assert edgeseg([*words, *flags]) == 0
         capsys.readouterr()
         passport = EngineArtifact.read(passport_path(out))
         assert passport.backend_version.endswith("+standin")

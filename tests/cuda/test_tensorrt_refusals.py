@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from edgeseg.cli import run as edgeseg
-from edgeseg.errors import MismatchError, MissingComponentError
+from edgeseg.errors import BadInputError, MismatchError, MissingComponentError
 from edgeseg.runtime.cuda.errors import DeviceMemoryError
 from edgeseg.runtime.loading import open_engine
 
@@ -111,6 +111,18 @@ def test_tensorrt_rtx_compiles_at_once_and_leaves_the_capture_to_us(build: Calla
     engine = build("tensorrt-rtx")
     open_cuda_session(engine).close()
     assert "context EAGER DISABLED" in library.read_text()
+
+
+def test_an_engine_that_takes_no_single_frame_is_refused_unloaded(build: Callable[..., Path], library: Path) -> None:
+    from edgeseg.runtime.cuda.opening import open_cuda_session
+
+    engine = build("tensorrt", "--min-batch", "2", "--max-batch", "4")
+    library.unlink()
+    with pytest.raises(BadInputError, match="no single frame") as raised:
+        open_cuda_session(engine)
+    assert raised.value.found == "an engine for batches of 2 to 4"
+    assert "--min-batch 2" in str(raised.value.next_command)
+    assert not library.exists()
 
 
 def test_an_engine_without_its_weights_is_refused_unloaded(build: Callable[..., Path], library: Path) -> None:

@@ -40,7 +40,9 @@ CLASSES = (
     "IProgressMonitor",
     "ITimingCache",
     "OnnxParser",
+    "OnnxParserRefitter",
     "ParserError",
+    "Refitter",
     "Runtime",
 )
 

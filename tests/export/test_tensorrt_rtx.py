@@ -6,17 +6,20 @@ from pathlib import Path
 import onnx
 import pytest
 
-from edgeseg.artifacts import PrecisionPlan
+from edgeseg.artifacts import CalibrationTable, Precision, PrecisionPlan
 from edgeseg.calibration.ranges import calibrate
 from edgeseg.errors import BadInputError, MissingComponentError
 from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.export.builders.tensorrt_options import TensorRtOptions
 from edgeseg.export.rebuild import rebuild_engine
 from edgeseg.graph.files import load_onnx, serialize, with_metadata
+from edgeseg.graph.placement import default_plan
+from edgeseg.graph.strongly_typed import strongly_typed
 from edgeseg.images import list_images
 from edgeseg.runtime.layers.plan_text import CONVOLUTIONS, convolution_types, plan_layers
 from edgeseg.runtime.loading import open_engine
 from edgeseg.runtime.passports import passport_path
+from edgeseg.runtime.tensorrt_module import error_log
 
 pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed (extra `rtx`, Linux x86-64)")
 
@@ -142,3 +145,27 @@ def test_shipped_models_build_in_every_precision(package: Path, tmp_path: Path, 
     assert built == expected
     assert passport.convolutions == len(names)
     assert passport.int8_convolutions == list(expected.values()).count("int8")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_the_parser_calls_an_engines_weights_as_the_graph_that_it_was_given(
+    precision: Precision, small_onnx: Path, small_table: Path
+) -> None:
+    """So weights that were left out can only be put back from that graph; the network's own names are others."""
+    import tensorrt_rtx as trt
+
+    artifact = load_onnx(small_onnx)
+    plan = default_plan(artifact.proto, precision)
+    proto = strongly_typed(artifact, CalibrationTable.read(small_table), plan).proto
+    logger, typed = error_log(trt).logger, trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED
+    network = trt.Builder(logger).create_network(1 << int(typed))
+    assert trt.OnnxParser(network, logger).parse(serialize(proto))
+    constants = {tensor.name for tensor in proto.graph.initializer}
+    read = {name for node in proto.graph.node if node.op_type == "Conv" for name in node.input[1:]}
+    read |= {node.input[0] for node in proto.graph.node if node.output[0] in read}  # the levels of an INT8 weight
+    wanted = constants & read
+    assert len(wanted) == 10
+    assert {name for name in wanted if network.mark_weights_refittable(name)} == wanted
+    own = {tensor.name for tensor in artifact.proto.graph.initializer} - constants
+    assert len(own) == (0 if precision == "fp32" else 10)
+    assert not any(network.mark_weights_refittable(name) for name in own)

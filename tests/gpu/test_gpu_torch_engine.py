@@ -13,7 +13,7 @@ from test_gpu_lanes import noise
 from edgeseg.runtime.loading import open_onnx
 from edgeseg.runtime.session import probability_of
 
-PACKAGE = Path(__file__).parents[2] / "models" / "kvasir-lite0"
+PACKAGE = Path(__file__).parents[2] / "models" / "kvasir-small"
 FP16_TOLERANCE = 0.05
 REPEATED_TOLERANCE = 1e-3
 """Of the same frame: what torch's kernels add up in another order, and no more."""

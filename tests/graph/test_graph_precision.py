@@ -3,8 +3,8 @@ import onnx
 from onnx import TensorProto
 from onnx.reference import ReferenceEvaluator
 
-from edgeseg.calibration.placement import activations
 from edgeseg.graph.files import OnnxArtifact
+from edgeseg.graph.placement import activations
 from edgeseg.graph.precision import with_fp16_convolutions
 
 FRAMES = np.random.default_rng(3).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)

@@ -114,7 +114,7 @@ def test_the_dice_of_two_engines_is_the_one_counted_by_hand(
     source = _source(script, [live] * 3000)
     told = engine(masks.open_told, masks.TOLD)
     monitor = _monitor(masks, engine(functools.partial(masks.open_band, reference), masks.BAND))
-    _until(source, lambda: monitor.checks >= 6)
+    _until(source, lambda: monitor.checks >= 6 and ("dice" in monitor.alarms) == bad)
     run = Run(source, told, monitor)
     run.run()
     assert run.drift["dice"] == pytest.approx(2 * min(live, reference) / (live + reference))

@@ -29,7 +29,7 @@ from tests.live.conftest import RememberingSink
 MODEL = ModelSpec(architecture="unet", height=224, width=224)
 LIVE = SessionInfo(MODEL, PreprocessSpec(), "onnxruntime", "int8", "1" * 64)
 REFERENCE = replace(LIVE, precision="fp32", sha256="2" * 64)
-PACKAGE = Path(__file__).parents[2] / "models" / "kvasir-lite0"
+PACKAGE = Path(__file__).parents[2] / "models" / "kvasir-small"
 TWO: dict[str, Any] = {"architecture": "u", "height": 224, "width": 224, "classes": ("a", "b"), "output": "softmax"}
 CROP = Crop(top=0, left=0, height=100, width=100)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -102,6 +103,15 @@ def test_synchronous_mode_shows_each_frame_with_its_own_mask_after_one_fixed_tim
     ages_ms = np.array([shown.picture_age_ms for shown in run.shown[:-10]])  # the end does not wait
     assert ages_ms.min() >= 150.0
     assert float(np.median(ages_ms)) < 175.0
+
+
+def test_a_long_delay_in_synchronous_mode_has_room_for_all_frames_and_masks(pool: Open, script: Any) -> None:
+    options = LiveOptions(PresenterOptions(sync_ms=2500.0))
+    run = Run(_source(script, [script.ANSWER] * 260), pool(), options).run()
+    assert [shown.frame.index for shown in run.shown] == list(range(260))
+    waited = [shown for shown in run.shown if shown.picture_age_ms >= 2500.0]
+    assert len(waited) > 100
+    assert sum(shown.mask is not None for shown in waited) > 0.9 * len(waited)
 
 
 def test_a_mask_that_is_late_in_synchronous_mode_leaves_its_frame_raw(pool: Open, script: Any) -> None:
@@ -256,3 +266,55 @@ def test_a_clock_that_is_set_back_changes_nothing(pool: Open, script: Any, monke
     run = Run(_source(script, [script.ANSWER] * 60), pool()).run()
     assert len(run.shown) == 60
     assert all(0 <= shown.picture_age_ms < 5000 for shown in run.shown)
+
+
+def test_a_signal_can_ask_for_the_end_wherever_it_finds_the_watching_thread(pool: Open, script: Any) -> None:
+    """A handler runs in the watching thread, between any two of its steps: it must not need what that thread holds."""
+    run = Run(_source(script, [script.ANSWER] * 100_000), pool())
+    blocked: list[str] = []
+    threading.Timer(1.0, run.stream.stop).start()
+
+    def ask(frame: Any, event: str, argument: object) -> Any:
+        if "threading" in frame.f_code.co_filename and frame.f_code.co_name == "wait" and event == "line":
+            asker = threading.Thread(target=run.stream.stop)
+            asker.start()
+            asker.join(2.0)
+            if asker.is_alive():
+                blocked.append(f"{frame.f_code.co_name}, line {frame.f_lineno}")
+                sys.settrace(None)
+        return ask
+
+    watch = run.stream._watch
+
+    def watched() -> None:
+        sys.settrace(ask)
+        try:
+            watch()
+        finally:
+            sys.settrace(None)
+
+    run.stream._watch = watched  # type: ignore[method-assign]
+    run.run()
+    assert not blocked
+
+
+def test_sinks_that_hang_at_the_end_cost_the_time_of_one_and_files_come_before_the_engine(
+    pool: Open, script: Any
+) -> None:
+    ended: list[str] = []
+
+    class Hangs(RememberingSink):
+        def close(self, deadline_s: float) -> None:
+            time.sleep(1.0)
+            ended.append("sink")
+
+    engine = pool()
+    close, engine.close = engine.close, lambda: (ended.append("engine"), close())[0]  # type: ignore[assignment, func-returns-value, method-assign]
+    run = Run(_source(script, [script.ANSWER] * 5), engine)
+    run.stream._sinks = tuple(Hangs() for _ in range(6))
+    started_s = time.monotonic()
+    run.stream._close_sinks()
+    assert time.monotonic() - started_s < 3.0
+    run.run()
+    assert ended[:12] == ["sink"] * 12
+    assert ended[12] == "engine"

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import gc
 import threading
 from multiprocessing import connection
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,7 +26,6 @@ def test_keeps_the_newest_in_order_and_counts_the_rest(capacity: int, steps: lis
             assert slot.take() == (model.pop(0) if model else None)
         assert bool(connection.wait([slot], 0)) == bool(model)
     assert slot.drops == drops
-    slot.release()
 
 
 def test_a_taker_wakes_for_an_item_and_for_the_end() -> None:
@@ -41,5 +42,13 @@ def test_a_taker_wakes_for_an_item_and_for_the_end() -> None:
     slot.put("late")
     assert len(slot) == 0
     assert connection.wait([slot], 0), "the end wakes those who wait on the descriptor"
-    slot.release()
-    slot.release()
+
+
+def test_a_slot_that_nobody_holds_gives_its_descriptors_back() -> None:
+    gc.collect()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    slots = [NewestSlot[int]() for _ in range(20)]
+    assert len(list(Path("/proc/self/fd").iterdir())) == before + 40
+    del slots
+    gc.collect()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

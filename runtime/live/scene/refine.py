@@ -10,6 +10,9 @@ from edgeseg.runtime.live.scene.small import reduce_picture
 from edgeseg.runtime.live.scene.stabilise import ProbabilityStabiliser
 from edgeseg.runtime.live.scene.watch import LiveGate, keep_counted
 
+FORGET_S = 0.5
+"""After a gap so long (an engine or a source that was away) nothing of what was marked before lives on."""
+
 
 class SceneRefiner:
     """Refines what the engine says of frames; for the segmenter's thread.
@@ -21,13 +24,15 @@ class SceneRefiner:
 
     def __init__(self, gate: LiveGate | None, stabiliser: ProbabilityStabiliser | None) -> None:
         self._gate, self._stabiliser = gate, stabiliser
+        self._seen_ns = 0
 
     def probability(self, frame: LiveFrame, probability: Probability) -> Probability:
         """The map of one frame, steadied: float32 [C,h,w]."""
         if self._stabiliser is None:
             return probability
         view = self._gate.view if self._gate is not None else None
-        if view is not None and view.gate.reason is not None:
+        before_ns, self._seen_ns = self._seen_ns, frame.arrived_ns
+        if frame.arrived_ns - before_ns > FORGET_S * 1e9 or (view is not None and view.gate.reason is not None):
             self._stabiliser.reset()
         return self._stabiliser.update(probability, reduce_picture(frame.picture).luma)
 

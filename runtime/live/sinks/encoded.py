@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
 import os
+import stat
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from edgeseg.errors import UsageError
+from edgeseg.errors import MissingComponentError, UsageError
 from edgeseg.optional import require
+from edgeseg.runtime.live.credentials import without_credentials
 from edgeseg.runtime.live.frames import Presented
 from edgeseg.runtime.stream.encoder import ENCODER_OPTIONS, PictureEncoder
 from edgeseg.runtime.stream.picture import Picture
@@ -46,7 +49,7 @@ class Target(Protocol):
         ...
 
     def close(self) -> None:
-        """The container has ended; `open` may be asked again."""
+        """The container has ended, or none was opened; `open` may be asked again."""
         ...
 
 
@@ -90,15 +93,14 @@ class EncodedWriter:
         container, encoder = self._container, self._encoder
         self._container = self._encoder = None
         self._kind = ()
-        if container is None:
-            return
-        try:
+        with contextlib.ExitStack() as last:  # each is done whatever fails before it: a full disk fails them all
+            last.callback(self._target.close)
+            if container is None:
+                return
+            last.callback(self._target.settle)
+            last.callback(container.close)
             if encoder is not None:
                 encoder.flush()
-        finally:
-            container.close()
-            self._target.settle()
-            self._target.close()
 
     def _start(self, presented: Presented, picture: Picture) -> None:
         timing = self._timing()
@@ -121,33 +123,38 @@ class Recording:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._descriptor: int | None = None
+        self._file: _WholeWrites | None = None
 
     def open(self, timing: ClipTiming) -> OutputContainer:
         """Start the next file."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        current = self._free_name()
         self.close()
-        self._descriptor = os.open(current, os.O_RDWR)
+        self._file = _WholeWrites(self._free_name(), "wb")
         options = {
             "movflags": FRAGMENTS,
             "flush_packets": "1",
             "movie_timescale": str(timing.time_base.denominator),
         }
-        container: OutputContainer = require("av").open(f"file:{current}", "w", format="mp4", options=options)
+        # Not by name: where not even the header can be written, PyAV never closes what it opened itself.
+        container: OutputContainer = require("av").open(self._file, "w", format="mp4", options=options)
         container.metadata["creation_time"] = datetime.now(timezone.utc).isoformat()
         return container
 
     def settle(self) -> None:
         """Bring the file's bytes to the disk: a power cut takes what lies in the page cache."""
-        if self._descriptor is not None:
-            os.fdatasync(self._descriptor)
+        if self._file is not None:
+            os.fdatasync(self._file.fileno())
 
     def close(self) -> None:
-        """Let go of the file."""
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
-            os.close(descriptor)
+        """Let go of the file; one that holds nothing is taken away: a full disk would leave one at every try."""
+        file, self._file = self._file, None
+        if file is None:
+            return
+        with file, contextlib.suppress(OSError):  # moved away meanwhile
+            state, path = os.fstat(file.fileno()), Path(file.name)
+            is_empty = stat.S_ISREG(state.st_mode) and not state.st_size
+            if is_empty and os.path.samestat(state, path.stat()):
+                path.unlink()
 
     def _free_name(self) -> Path:
         for number in itertools.count():
@@ -159,6 +166,16 @@ class Recording:
         raise AssertionError("there is always a next number")
 
 
+class _WholeWrites(io.FileIO):
+    """A file that takes all that it is given or raises; a disk that is nearly full takes a part and says so."""
+
+    def write(self, data: Any, /) -> int:
+        rest = memoryview(data).cast("B")
+        while rest:
+            rest = rest[super().write(rest) :]
+        return len(data)
+
+
 class Publication:
     """A stream to an address, or an HLS playlist in a folder. A `Target`.
 
@@ -167,6 +184,7 @@ class Publication:
 
     Raises:
         UsageError: No such kind of address.
+        MissingComponentError: SRT, and this build of PyAV has none.
     """
 
     def __init__(self, url: str) -> None:
@@ -175,9 +193,11 @@ class Publication:
         self._is_hls = not scheme and url.endswith(".m3u8")
         if scheme not in FORMAT_OF and not self._is_hls:
             raise UsageError(
-                f"edgeseg cannot stream to {url}",
+                f"edgeseg cannot stream to {without_credentials(url)}",
                 expected="rtsp://, rtmp://, srt://, udp://, tcp://, or FOLDER/NAME.m3u8",
             )
+        if scheme == "srt":
+            _refuse_missing_srt()
         self._format = "hls" if self._is_hls else FORMAT_OF[scheme]
 
     def open(self, timing: ClipTiming) -> OutputContainer:
@@ -196,3 +216,18 @@ class Publication:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def _refuse_missing_srt() -> None:
+    """PyAV's wheels leave libsrt out; an address without a host fails at once either way."""
+    av = require("av")
+    try:
+        av.open("srt://").close()
+    except av.error.ProtocolNotFoundError as error:
+        raise MissingComponentError(
+            "this build of PyAV has no SRT",
+            found=error.strerror,
+            next_command="send by rtsp://, rtmp:// or udp://, or build PyAV over an FFmpeg with libsrt",
+        ) from error
+    except (av.FFmpegError, OSError):
+        return

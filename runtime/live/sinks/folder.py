@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 from pathlib import Path
 
@@ -30,6 +31,16 @@ class HeldFolder:
             with contextlib.suppress(OSError):
                 os.unlink(part, dir_fd=self._descriptor)
             raise
+
+    def free_name(self, stem: str, suffix: str) -> str:
+        """A name that no file here has: an earlier run counted its frames from 0, too."""
+        for number in itertools.count():
+            name = f"{stem}{suffix}" if not number else f"{stem}-{number:03d}{suffix}"
+            try:
+                os.stat(name, dir_fd=self._descriptor)
+            except FileNotFoundError:
+                return name
+        raise AssertionError("there is always a next number")
 
     def close(self) -> None:
         """Let go of it; once."""

@@ -43,7 +43,8 @@ class MaskPictures:
     """A PNG for each mask, and its times as a line of ``masks.jsonl``. A `Writer`.
 
     Args:
-        folder: ``frame_000000.png`` on, by the frame that the engine saw.
+        folder: ``frame_000000.png`` on, by the frame that the engine saw; ``frame_000000-001.png`` where an earlier run
+            left one of that name.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -56,7 +57,7 @@ class MaskPictures:
         mask = presented.mask
         if mask is None or mask.index == self._last:
             return
-        name = f"frame_{mask.index:06d}.png"
+        name = self._folder.free_name(f"frame_{mask.index:06d}", ".png")
         self._folder.write(name, cv2.imencode(".png", mask.mask, MASK_PARAMETERS)[1].tobytes())
         self._lines.add({**_described(presented, mask), "file": name})
         self._last = mask.index

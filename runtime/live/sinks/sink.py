@@ -225,13 +225,10 @@ class QueuedSink(Generic[Item]):
             return
         writer: Writer[Item] | None = None
         try:
-            with self._changed:
-                self._busy_since_s = time.monotonic()  # a connection may hang as well
+            self._note_busy(generation)  # a connection may hang as well
             writer = self._open_writer()
             while item is not None:
-                with self._changed:
-                    if generation == self._generation:
-                        self._busy_since_s = time.monotonic()
+                self._note_busy(generation)
                 writer.write(item)
                 with self._changed:
                     if generation == self._generation:
@@ -247,7 +244,18 @@ class QueuedSink(Generic[Item]):
                     self._busy_since_s = None
                     self._drop(1)
             raise
-        writer.close()
+        self._note_busy(generation)  # and so may the end of a file
+        try:
+            writer.close()
+        finally:
+            with self._changed:
+                if generation == self._generation:
+                    self._busy_since_s = None
+
+    def _note_busy(self, generation: int) -> None:
+        with self._changed:
+            if generation == self._generation:
+                self._busy_since_s = time.monotonic()
 
     def _next(self, generation: int, is_open: bool) -> Item | None:
         """What to write; None at the end, where an open file is to end, and where another thread has taken over."""

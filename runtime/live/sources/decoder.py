@@ -114,7 +114,8 @@ class PacketDecoder:
         self._arrivals: dict[int, int] = {}
         self._suspect = self._started = False
         self.timing: ClipTiming | None = None
-        """Of the stream; set with the first picture."""
+        """Of the stream; set with the first picture, and anew where size or colours change."""
+        self._form: tuple[int, ...] = ()
         self.corrupt = 0
         """Packets that could not be decoded, or that the stream itself calls corrupt."""
 
@@ -166,17 +167,20 @@ class PacketDecoder:
         base = frame.time_base or self._facts.time_base
         pts = frame.pts if frame.pts is not None else frame.dts
         time_s = None if pts is None else pts * base
-        self.timing = self.timing or self._timing_by(frame)
+        form = (frame.width, frame.height, int(frame.colorspace))
+        if form != self._form:
+            self._form, self.timing = form, self._timing_by(frame)
         return Decoded(picture_of(picture).planar(), time_s, pts, note.arrived_ns, time.monotonic_ns(), note.damaged)
 
     def _timing_by(self, frame: av.VideoFrame) -> ClipTiming:
         """What a decoder knows with its first frame only."""
         facts = self._facts
+        aspect = facts.aspect if self.timing is None else self._codec.sample_aspect_ratio or Fraction(1)
         return ClipTiming(
             facts.time_base,
             facts.rate,
             states_matrix=int(frame.colorspace) != UNSPECIFIED,
-            sample_aspect_ratio=1 / facts.aspect if turn_of(frame) in QUARTER_TURNS else facts.aspect,
+            sample_aspect_ratio=1 / aspect if turn_of(frame) in QUARTER_TURNS else aspect,
             primaries=int(getattr(frame, "color_primaries", UNSPECIFIED)),  # PyAV before 16 does not tell
             transfer=int(getattr(frame, "color_trc", UNSPECIFIED)),
         )

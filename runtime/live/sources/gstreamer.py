@@ -164,7 +164,8 @@ class GstConnection:
         self._expect(header["bytes"])
 
     def _decoded(self, header: dict[str, Any], data: Plane) -> Decoded:
-        self.timing = self.timing or _timing(header)
+        timing = _timing(header)
+        self.timing = self.timing if self.timing == timing else timing
         self.decoder_name = header["decoder"] or "GStreamer"
         matrix, full_range = colour_of(header["colorimetry"])
         picture = Picture(header["height"], header["width"], _i420(header, data), matrix, full_range)
@@ -195,7 +196,11 @@ def _timing(header: dict[str, Any]) -> ClipTiming:
 
 
 def _i420(header: dict[str, Any], data: Plane) -> Plane:
-    """The planes without the lines' padding, at even sides."""
+    """The planes without the lines' padding, at even sides.
+
+    Raises:
+        SourceFault: They would reach beyond the bytes: the process that wrote them is no better than its plug-ins.
+    """
     height, width = header["height"], header["width"]
     rows, columns = height + height % 2, width + width % 2
     i420 = np.empty((rows * 3 // 2, columns), np.uint8)
@@ -204,6 +209,8 @@ def _i420(header: dict[str, Any], data: Plane) -> Plane:
     for place, (offset, stride, (lines, samples)) in enumerate(
         zip(header["offsets"], header["strides"], sizes, strict=True)
     ):
+        if offset < 0 or stride < samples or offset + stride * (lines - 1) + samples > len(data):
+            raise SourceFault("a picture whose planes do not lie inside its bytes")
         starts = data[offset : offset + stride * lines]
         plane = np.lib.stride_tricks.as_strided(starts, (lines, samples), (stride, 1), writeable=False)
         (i420[:height, :width] if place == 0 else chroma[place - 1])[:] = plane

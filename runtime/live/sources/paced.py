@@ -105,7 +105,7 @@ class PacedSource:
 
     def _paced(self) -> Iterator[LiveFrame]:
         index, start_ns, timeline = 0, 0, None
-        for frame in self._passes():
+        for begins, frame in self._passes():
             timing = self._feed.timing
             if timeline is None:
                 self._timing = timing
@@ -113,6 +113,8 @@ class PacedSource:
                 first = pts = timeline.place(frame.pts)
                 start_ns = time.monotonic_ns()
             else:
+                if begins and timeline.last is not None:  # a step after the last frame, however short the pass was
+                    timeline.offset = timeline.last + timeline.step - (frame.pts or 0)
                 pts = timeline.place(frame.pts)
             due_ns = start_ns + round((pts - first) * timing.time_base * 10**9)
             late_ns = time.monotonic_ns() - due_ns
@@ -126,12 +128,13 @@ class PacedSource:
             yield self._frame(index, frame, pts, timing)
             index += 1
 
-    def _passes(self) -> Iterator[FeedFrame]:
+    def _passes(self) -> Iterator[tuple[bool, FeedFrame]]:
+        """Every frame, and whether a pass begins with it."""
         while not self._closed.is_set():
-            for frame in self._feed.frames():
+            for count, frame in enumerate(self._feed.frames()):
                 if self._closed.is_set():
                     return
-                yield frame
+                yield count == 0, frame
             if not self._loop:
                 return
 

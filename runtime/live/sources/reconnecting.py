@@ -83,11 +83,12 @@ class ReconnectingSource:
         self._index = self._connections = self._failures = 0
         self._lock = threading.Lock()
         self._status = SourceStatus("connecting")
+        self._stated: ClipTiming | None = None
         self._timing: ClipTiming | None = None
 
     @property
     def timing(self) -> ClipTiming:
-        """Of the first connection."""
+        """Of the newest connection: a scope that was exchanged may have other colours and another shape of pixels."""
         if self._timing is None:
             raise ValueError("no frame came yet")
         return self._timing
@@ -107,7 +108,8 @@ class ReconnectingSource:
             while not self._closed.is_set():
                 try:
                     yield from self._connected()
-                except SourceFault as fault:
+                except Exception as error:  # whatever a decoder trips over, the next connection may be without it
+                    fault = error if isinstance(error, SourceFault) else SourceFault(f"{type(error).__name__}: {error}")
                     self._closed.wait(self._pause_s(fault))
         finally:
             self._closed.set()
@@ -128,6 +130,7 @@ class ReconnectingSource:
                     self._begin(connection)
                 elif decoded.arrived_ns - first_ns > _STEADY_NS:
                     self._backoff.reset()
+                self._note_timing(connection.timing)
                 yield self._frame(decoded)
         finally:
             connection.close()
@@ -137,9 +140,11 @@ class ReconnectingSource:
         self._connections += 1
         self._failures = 0
         self._timeline.reconnect()
-        if self._timing is None and connection.timing is not None:
-            self._timing = replace(connection.timing, time_base=LIVE_TIME_BASE)
         self._note(state="connected", reconnects=self._connections - 1, decoder=connection.decoder_name)
+
+    def _note_timing(self, stated: ClipTiming | None) -> None:
+        if stated is not None and stated is not self._stated:
+            self._stated, self._timing = stated, replace(stated, time_base=LIVE_TIME_BASE)
 
     def _frame(self, decoded: Decoded) -> LiveFrame:
         picture = decoded.picture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import ipaddress
 import os
@@ -140,12 +141,16 @@ def is_own_host(host: str, address: Address) -> bool:
     """
     if not address.is_loopback:
         return True
-    return urlsplit(f"//{host}").hostname in (*LOCAL_NAMES, address.host)
+    with contextlib.suppress(ValueError):  # no address at all
+        return urlsplit(f"//{host}").hostname in (*LOCAL_NAMES, address.host)
+    return False
 
 
 def is_own_origin(origin: str | None, host: str) -> bool:
     """Whether a browser's request comes from this page; programs send no origin."""
-    return origin is None or urlsplit(origin).netloc == host
+    with contextlib.suppress(ValueError):
+        return origin is None or urlsplit(origin).netloc == host
+    return False
 
 
 class RateLimit:

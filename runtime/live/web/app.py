@@ -2,7 +2,9 @@
 
 # No `from __future__ import annotations`: FastAPI reads the annotations of nested functions.
 import asyncio
+import contextlib
 import json
+import logging
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, get_args
@@ -32,10 +34,16 @@ STATIC = {
 OPEN_PATHS = ("/healthz", "/readyz")
 """For probes that hold no token; they tell a state and no picture."""
 STATUS_S = 0.25
+MAX_BODY_BYTES = 1024
 ACK_S = 10.0
 """A browser that does not answer for so long is gone."""
 TOO_MANY, NOT_ALLOWED = 1013, 4401
 """WebSocket close codes: try again later; no token."""
+
+
+_GONE = (WebSocketDisconnect, asyncio.TimeoutError, RuntimeError)
+"""How a viewer who leaves, or whose network does, ends what is sent to him."""
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -56,17 +64,16 @@ def make_app(view: View, feed: PictureFeed, options: PageOptions) -> FastAPI:
         options: Who may look.
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    _add_guard(app, options)
+    limit = RateLimit()
+    _add_guard(app, options, limit)
     _add_static(app)
     _add_figures(app, view)
     _add_actions(app, view)
-    _add_stream(app, view, feed, options)
+    _add_stream(app, view, feed, options, limit)
     return app
 
 
-def _add_guard(app: FastAPI, options: PageOptions) -> None:
-    limit = RateLimit()
-
+def _add_guard(app: FastAPI, options: PageOptions, limit: RateLimit) -> None:
     @app.middleware("http")
     async def guard(request: Request, call_next: Any) -> Response:
         response = _refusal(request, options, limit) or await call_next(request)
@@ -156,7 +163,7 @@ def _add_actions(app: FastAPI, view: View) -> None:
         if request.headers.get("content-type", "").partition(";")[0] != "application/json":
             return _json({"error": "expected application/json"}, 415)
         try:
-            mode = json.loads((await request.body())[:1024]).get("mode")
+            mode = json.loads(await _short_body(request)).get("mode")
         except (ValueError, AttributeError):
             mode = None
         if mode not in get_args(OverlayMode):
@@ -176,7 +183,17 @@ def _add_actions(app: FastAPI, view: View) -> None:
         return Response(png, media_type="image/png", headers=headers)
 
 
-def _add_stream(app: FastAPI, view: View, feed: PictureFeed, options: PageOptions) -> None:
+async def _short_body(request: Request) -> bytes:
+    """The beginning of a body; what goes on without end is not read."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_BODY_BYTES:
+            break
+    return body[:MAX_BODY_BYTES]
+
+
+def _add_stream(app: FastAPI, view: View, feed: PictureFeed, options: PageOptions, limit: RateLimit) -> None:
     viewers = 0
 
     @app.websocket("/api/live")
@@ -184,6 +201,9 @@ def _add_stream(app: FastAPI, view: View, feed: PictureFeed, options: PageOption
         nonlocal viewers
         host = socket.headers.get("host", "")
         await socket.accept()
+        if not limit.allows(socket.client.host if socket.client else ""):
+            await socket.close(TOO_MANY, "too many requests")
+            return
         own = is_own_host(host, options.address) and is_own_origin(socket.headers.get("origin"), host)
         if not own or not is_token(_shown(socket), options.token):
             await socket.close(NOT_ALLOWED, "a token is needed")
@@ -192,14 +212,30 @@ def _add_stream(app: FastAPI, view: View, feed: PictureFeed, options: PageOption
             await socket.close(TOO_MANY, "too many viewers")
             return
         viewers += 1
-        figures = asyncio.create_task(_send_figures(socket, view))
         try:
-            await _send_pictures(socket, feed)
-        except (WebSocketDisconnect, asyncio.TimeoutError, RuntimeError):
-            pass
+            await _show(socket, view, feed)
         finally:
             viewers -= 1
-            figures.cancel()
+
+
+async def _show(socket: WebSocket, view: View, feed: PictureFeed) -> None:
+    """Pictures and figures side by side; where one ends both do, for pictures beside an old state would lie."""
+    both = [asyncio.create_task(_send_pictures(socket, feed)), asyncio.create_task(_send_figures(socket, view))]
+    for task in both:
+        task.add_done_callback(_note_defect)
+    try:
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in both:  # not waited for: wait_for may swallow it, and then ends at the closed socket
+            task.cancel()
+    with contextlib.suppress(RuntimeError):  # it has closed already
+        await socket.close(TOO_MANY, "trying again")
+
+
+def _note_defect(task: asyncio.Task[None]) -> None:
+    error = None if task.cancelled() else task.exception()
+    if error is not None and not isinstance(error, _GONE):
+        logger.error("the page lost a viewer by a defect: %r", error)
 
 
 async def _send_pictures(socket: WebSocket, feed: PictureFeed) -> None:

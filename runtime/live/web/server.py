@@ -48,12 +48,18 @@ class PageServer:
         self._server: Any = None
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
+        self._closing = False
         self._up = threading.Event()
 
     @property
     def url(self) -> str:
         """What to open, without the token."""
         return f"{'https' if self._tls else 'http'}://{self.address.url_host}:{self.address.port}/"
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended the server, which is to end with `close` alone; None while it serves."""
+        return self._failure
 
     def start(self, view: View) -> None:
         """Serve a stream.
@@ -74,6 +80,7 @@ class PageServer:
 
     def close(self) -> None:
         """End the server; twice is fine."""
+        self._closing = True
         self._feed = None
         if self._server is not None:
             self._server.should_exit = True
@@ -92,6 +99,8 @@ class PageServer:
     def _serve(self, view: View) -> None:
         try:
             asyncio.run(self._run(view))
+            if not self._closing:
+                raise RuntimeError("the server ended by itself")
         except BaseException as error:
             self._failure = error
         self._up.set()

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import gc
 import itertools
 import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ import av
 import numpy as np
 import pytest
 
-from edgeseg.errors import UsageError
+from edgeseg.errors import MissingComponentError, UsageError
 from edgeseg.runtime.live.frames import Presented
 from edgeseg.runtime.live.sinks import sink as sink_module
 from edgeseg.runtime.live.sinks.encoded import EncodedWriter, Publication, Recording
@@ -154,6 +157,37 @@ def test_a_full_disk_fails_this_sink_and_no_other(tmp_path: Path, showing: Any, 
     assert [number(frame) for frame in decoded(tmp_path / "good.mp4")] == list(range(120))
 
 
+@contextlib.contextmanager
+def no_room() -> Iterator[None]:
+    """No file of this process may grow: the kernel then answers as on a full disk, with another word."""
+    former = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, former[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, former)
+        signal.signal(signal.SIGXFSZ, ignored)
+
+
+def test_every_try_on_a_full_disk_gives_back_what_it_opened(tmp_path: Path, showing: Any) -> None:
+    frames = [showing(index) for index in range(60)]
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(5):
+        writer = EncodedWriter(Recording(tmp_path / "full.mp4"), lambda: showing.timing, "raw")
+        with no_room():
+            with pytest.raises(OSError, match="too large"):
+                for frame in frames:
+                    writer.write(frame)
+                writer.close()
+            with contextlib.suppress(OSError):
+                writer.close()
+    del writer
+    gc.collect()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert not list(tmp_path.iterdir()), "and leaves no empty files"
+
+
 def test_hls_is_a_playlist_that_plays(tmp_path: Path, showing: Any) -> None:
     path = tmp_path / "live" / "a.m3u8"
     writer = EncodedWriter(Publication(str(path)), lambda: showing.timing, "raw")
@@ -180,20 +214,28 @@ except av.FFmpegError as error:
 """
 
 
-@pytest.mark.parametrize("scheme", ["tcp", "rtsp"])
+LISTENING = {
+    "tcp": ("tcp://127.0.0.1:{port}", "?listen=1", ("listen", "1")),
+    "rtsp": ("rtsp://127.0.0.1:{port}/a", "", ("rtsp_flags", "listen", "listen_timeout", "20")),
+    "rtmp": ("rtmp://127.0.0.1:{port}/live/a", "", ("listen", "1")),
+    "srt": ("srt://127.0.0.1:{port}", "?mode=listener", ()),
+    "udp": ("udp://127.0.0.1:{port}", "?timeout=20000000", ()),
+}
+"""Where a sink sends, what the listener's address has beside it, and the listener's options."""
+
+
+@pytest.mark.parametrize("scheme", LISTENING)
 def test_a_stream_reaches_who_listens_and_its_end_harms_nobody(
     scheme: str, showing: Any, until: Until, tmp_path: Path
 ) -> None:
-    port = _free_port()
-    url, option = (
-        (f"tcp://127.0.0.1:{port}?listen=1", ("listen", "1"))
-        if scheme == "tcp"
-        else (f"rtsp://127.0.0.1:{port}/a", ("rtsp_flags", "listen", "listen_timeout", "20"))
-    )
-    words = [sys.executable, "-c", LISTENER, url, *option]
+    address, more_words, option = LISTENING[scheme]
+    url = address.format(port=_free_port())
+    if scheme == "srt":
+        _skip_without_srt()
+    words = [sys.executable, "-c", LISTENER, url + more_words, *option]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as listener:
         try:
-            sink = publishing_sink(url.partition("?")[0], lambda: showing.timing, "raw")
+            sink = publishing_sink(url, lambda: showing.timing, "raw")
             sink._retry = Retry(0.1, 0.2)
             index = 0
             while listener.poll() is None:
@@ -213,6 +255,17 @@ def test_a_stream_reaches_who_listens_and_its_end_harms_nobody(
         sink.offer(showing(index + more))
     sink.close(20)
     assert sink.counts().written > 21
+
+
+def _skip_without_srt() -> None:
+    """The sink's own refusal, where the listener cannot listen either."""
+    with contextlib.suppress(av.FFmpegError):
+        try:
+            av.open("srt://").close()
+        except av.error.ProtocolNotFoundError:
+            with pytest.raises(MissingComponentError, match="no SRT"):
+                publishing_sink("srt://127.0.0.1:9", lambda: None, "raw")  # type: ignore[arg-type, return-value]
+            pytest.skip("this build of PyAV has no SRT")
 
 
 def test_a_peer_that_takes_nothing_blocks_its_own_sink_alone(
@@ -264,3 +317,9 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def test_an_address_that_is_refused_shows_no_password() -> None:
+    with pytest.raises(UsageError) as refused:
+        Publication("https://doctor:secret@host/live")
+    assert "secret" not in str(refused.value)

@@ -67,6 +67,16 @@ def test_each_mask_is_written_once_with_its_times(tmp_path: Path, showing: Any) 
     assert [line["file"] for line in lines_of(tmp_path / "masks" / "masks.jsonl")][1] == "frame_000002.png"
 
 
+def test_masks_of_an_earlier_run_are_not_written_over(tmp_path: Path, showing: Any) -> None:
+    for area in (0.25, 0.5):
+        writer = MaskPictures(tmp_path / "masks")
+        writer.write(showing(0, area=area))
+        writer.close()
+    files = [line["file"] for line in lines_of(tmp_path / "masks" / "masks.jsonl")]
+    shares = [cv2.imread(str(tmp_path / "masks" / file), cv2.IMREAD_UNCHANGED).mean() / 255 for file in files]
+    assert shares == [0.25, 0.5]
+
+
 def test_lines_go_on_after_a_torn_one(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"a": 1}\n{"a": ')

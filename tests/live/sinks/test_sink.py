@@ -108,6 +108,36 @@ def test_another_writer_takes_over_from_one_that_hangs_and_not_for_ever(
     assert sink.counts().written == len(writers[1].indices)
 
 
+def test_a_file_whose_end_hangs_is_left_behind_too(
+    showing: Any, until: Until, blocked: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sink_module, "STALLED_S", 1.0)
+    writers: list[Kept] = []
+
+    class HangsAtItsEnd(Kept):
+        def close(self) -> None:
+            if self is writers[0]:
+                blocked.wait()
+
+    def open_writer() -> Kept:
+        writers.append(HangsAtItsEnd())
+        return writers[-1]
+
+    sink = QueuedSink("hanging", open_writer)
+    sink.offer(showing(0))
+    until(lambda: sink.counts().written == 1)
+    sink.reopen()
+
+    def is_written() -> bool:
+        sink.offer(showing(1))
+        return sink.counts().written > 1
+
+    until(is_written)
+    assert sink.counts().failures == 1
+    blocked.set()
+    sink.close(20)
+
+
 def test_a_sink_leaves_no_more_than_a_few_threads_behind(
     showing: Any, until: Until, blocked: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,8 +13,8 @@ import pytest
 from edgeseg.errors import MissingComponentError
 from edgeseg.runtime.live.sources import gstreamer as gstreamer_module
 from edgeseg.runtime.live.sources.contract import SourceOptions
-from edgeseg.runtime.live.sources.faults import SourceLostError
-from edgeseg.runtime.live.sources.gstreamer import GstConnection, colour_of, gst_python, jetson_pipeline
+from edgeseg.runtime.live.sources.faults import SourceFault, SourceLostError
+from edgeseg.runtime.live.sources.gstreamer import GstConnection, _i420, colour_of, gst_python, jetson_pipeline
 from edgeseg.runtime.live.sources.opening import open_live_source
 
 QUICK = SourceOptions(stall_s=2.0, first_pause_s=0.05, longest_pause_s=0.2, first_attempts=2)
@@ -113,6 +113,16 @@ def test_no_process_list_shows_the_pipeline(gstreamer: None) -> None:
 )
 def test_colorimetry(text: str, matrix: str, full_range: bool) -> None:
     assert colour_of(text) == (matrix, full_range)
+
+
+@pytest.mark.parametrize(
+    ("offsets", "strides"),
+    [([0, 64, 10_000], [8, 4, 4]), ([0, 64, 80], [8, 4, 400]), ([-8, 64, 80], [8, 4, 4]), ([0, 64, 80], [2, 4, 4])],
+)
+def test_planes_beyond_their_bytes_are_a_fault_and_never_read(offsets: list[int], strides: list[int]) -> None:
+    header = {"width": 8, "height": 8, "offsets": offsets, "strides": strides}
+    with pytest.raises(SourceFault, match="inside"):
+        _i420(header, np.zeros(96, np.uint8))
 
 
 def test_without_gstreamer_the_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,17 @@ def test_a_looped_file_goes_on_growing(tmp_path: Path, numbered: Any, videos: An
     assert all(before.pts < after.pts for before, after in itertools.pairwise(frames))
 
 
+def test_every_pass_of_a_short_file_takes_its_time(tmp_path: Path, numbered: Any, videos: Any, collect: Any) -> None:
+    images = [numbered.draw(number) for number in range(4)]
+    path = videos.write(tmp_path / "a.mp4", images, pts=[0, 5, 10, 15], time_base=Fraction(1, 100))
+    frames = collect(open_live_source(str(path), SourceOptions(loop=True))).wait_for(13)
+    assert frames[12].arrived_ns - frames[0].arrived_ns >= 0.5e9, "three passes of 0.2 s"
+    times_s = [float(frame.pts * frame.time_base) for frame in frames[:13]]
+    assert np.diff(times_s) == pytest.approx(
+        [0.05] * 3 + [np.diff(times_s)[3], *[0.05] * 3] * 2 + [np.diff(times_s)[3]]
+    )
+
+
 def test_a_damaged_file_goes_on(numbered_clip: Path, numbered: Any, collect: Any) -> None:
     data = bytearray(numbered_clip.read_bytes())
     begin = data.index(b"mdat")

@@ -88,6 +88,12 @@ def test_another_pages_script_does_not_get_in() -> None:
     assert not is_own_origin("null", "box:80")
 
 
+@pytest.mark.parametrize("nonsense", ["http://[", "[::1", "http://[::1", "//["])
+def test_what_is_no_address_is_not_ours_and_no_defect(nonsense: str) -> None:
+    assert not is_own_origin(nonsense, "127.0.0.1:8080")
+    assert not is_own_host(nonsense, Address("127.0.0.1", 8080))
+
+
 def test_a_client_that_asks_too_often_waits_and_another_does_not() -> None:
     limit = RateLimit(burst=3, per_s=2.0)
     assert [limit.allows("a", 0.0) for _ in range(4)] == [True, True, True, False]

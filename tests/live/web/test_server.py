@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +19,13 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import UsageError
+from edgeseg.runtime.live.assembly import PageSink
+from edgeseg.runtime.live.web import app as app_module
+from edgeseg.runtime.live.web.access import RateLimit
 from tests.live.web.conftest import STATUS, ScriptedView, presented
 
 httpx = pytest.importorskip("httpx")
+ConnectionClosed = pytest.importorskip("websockets").ConnectionClosed
 Serve = Callable[..., Any]
 TOKEN = "0123456789abcdef"
 
@@ -208,6 +214,53 @@ def test_too_many_requests_are_refused(serve: Serve) -> None:
         codes = list(pool.map(lambda _: client.get(url).status_code, range(400)))
     assert codes[0] == 200
     assert 429 in codes
+
+
+def test_guesses_over_the_live_connection_are_limited_too(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app_module, "RateLimit", lambda: RateLimit(burst=2, per_s=0.0))
+    server, reasons = serve(token=TOKEN), []
+    for _ in range(3):
+        with _live(server, Authorization="Bearer wrong") as socket:
+            with pytest.raises(ConnectionClosed) as end:
+                socket.recv(timeout=10)
+            reasons.append(end.value.rcvd.reason)
+    assert reasons == ["a token is needed", "a token is needed", "too many requests"]
+
+
+def test_a_body_without_end_is_not_read_to_its_end() -> None:
+    class Endless:
+        async def stream(self) -> AsyncIterator[bytes]:
+            while True:
+                yield b" " * 100
+
+    read = app_module._short_body(Endless())  # type: ignore[arg-type]
+    assert len(asyncio.run(asyncio.wait_for(read, 20))) == app_module.MAX_BODY_BYTES
+
+
+def test_a_viewer_whose_figures_fail_is_not_shown_pictures_beside_an_old_state(
+    serve: Serve, view: ScriptedView
+) -> None:
+    server = serve()
+    with _live(server) as socket:
+        assert json.loads(socket.recv(timeout=10))["state"] == "live"
+        view.status = lambda: 1 / 0  # type: ignore[assignment, method-assign, return-value]
+        with pytest.raises(ConnectionClosed):
+            until_s = time.monotonic() + 60
+            while time.monotonic() < until_s:
+                server.offer(presented(time.monotonic_ns() % 2**31))
+                with contextlib.suppress(TimeoutError):
+                    if isinstance(socket.recv(timeout=0.05), bytes):
+                        socket.send("drawn")
+
+
+def test_a_server_that_ends_by_itself_is_a_failed_sink(serve: Serve) -> None:
+    server = serve()
+    sink = PageSink(server)
+    assert sink.counts().state == "ok"
+    server._server.should_exit = True
+    server._thread.join(20)
+    assert sink.counts().state == "failed"
+    assert "by itself" in sink.counts().last_error
 
 
 def test_a_taken_port_is_said_before_anything_starts(serve: Serve) -> None:

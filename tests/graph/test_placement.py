@@ -2,9 +2,9 @@ import onnx
 import pytest
 
 from edgeseg.artifacts import PrecisionPlan
-from edgeseg.calibration.placement import assign, default_plan, lowest
 from edgeseg.errors import BadInputError
 from edgeseg.graph.files import OnnxArtifact
+from edgeseg.graph.placement import assign, default_plan, lowest
 
 NAMES = ["stem", "down", "residual", "up", "head"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from difflib import get_close_matches
 
 import onnx
@@ -60,6 +61,11 @@ def lowest(assigned: dict[str, Precision]) -> Precision:
     """The precision that an engine is called by."""
     found = set(assigned.values())
     return "int8" if "int8" in found else "fp16" if "fp16" in found else "fp32"
+
+
+def float32_names(assigned: Mapping[str, Precision]) -> list[str]:
+    """The convolutions that stay float32."""
+    return [name for name, precision in assigned.items() if precision == "fp32"]
 
 
 def convolutions(proto: onnx.ModelProto) -> list[onnx.NodeProto]:

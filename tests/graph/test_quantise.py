@@ -10,7 +10,12 @@ from onnx import TensorProto, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from edgeseg.artifacts import CalibrationTable, Range
-from edgeseg.calibration.quantise import (
+from edgeseg.calibration.ranges import calibrate
+from edgeseg.errors import BadInputError, MismatchError
+from edgeseg.export.builders.onnxruntime_builder import int8_convolutions, optimised_graph
+from edgeseg.graph.files import OnnxArtifact, serialize
+from edgeseg.graph.precision import with_fp16_convolutions
+from edgeseg.graph.quantise import (
     ONNXRUNTIME_STYLE,
     SMALLEST_NORMAL_FP16,
     TENSORRT_STYLE,
@@ -18,11 +23,6 @@ from edgeseg.calibration.quantise import (
     quantise,
     quantise_weight,
 )
-from edgeseg.calibration.ranges import calibrate
-from edgeseg.errors import BadInputError, MismatchError
-from edgeseg.export.builders.onnxruntime_builder import int8_convolutions, optimised_graph
-from edgeseg.graph.files import OnnxArtifact, serialize
-from edgeseg.graph.precision import with_fp16_convolutions
 from edgeseg.images import list_images
 
 FRAMES = np.random.default_rng(4).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)

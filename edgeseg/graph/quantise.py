@@ -10,9 +10,9 @@ import onnx
 from numpy.typing import DTypeLike, NDArray
 
 from edgeseg.artifacts import CalibrationTable, PrecisionPlan, Range
-from edgeseg.calibration.placement import activations, assign, conv_outputs, default_plan
 from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.graph.files import OnnxArtifact
+from edgeseg.graph.placement import activations, assign, conv_outputs, default_plan
 from edgeseg.graph.precision import CONVOLUTIONS
 from edgeseg.graph.weights import copy_of
 

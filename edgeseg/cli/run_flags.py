@@ -1,0 +1,213 @@
+"""The flags of `edgeseg run`: their types, and what its help says of each."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class OverlayChoice(str, Enum):
+    """What is drawn on the pictures; typer wants an Enum."""
+
+    contour = "contour"
+    fill = "fill"
+    heat = "heat"
+    off = "off"
+
+
+class Pace(str, Enum):
+    """How fast frames are taken."""
+
+    fast = "fast"
+    live = "live"
+
+
+class Deinterlacing(str, Enum):
+    """When lines of two fields are joined."""
+
+    auto = "auto"
+    on = "on"
+    off = "off"
+
+
+RECORDING, LIVE, PAGE, WATCH = "What is kept", "Live", "The page", "The drift watch"
+LONGEST_MS = 5000
+"""Of a delay, for pictures wait in memory; and of a mask's age, for tissue moves."""
+
+EngineArgument = Annotated[
+    Path, typer.Argument(metavar="ENGINE", help="The .engine file, its passport beside it; or a MODEL.")
+]
+SourceArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE",
+        help="A video file or a folder of images; live: rtsp://..., http(s)://..., camera:0, /dev/video0, "
+        "synthetic:1280x720@25, gst:PIPELINE.",
+    ),
+]
+OutFlag = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.mp4",
+        rich_help_panel=RECORDING,
+        help="Where the video with the overlay goes; a name without suffix makes a folder.",
+    ),
+]
+MasksFlag = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        rich_help_panel=RECORDING,
+        help="Where the masks go, PNG at each frame's size; live also FILE.jsonl, COCO run lengths.",
+    ),
+]
+RecordFlag = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.mp4", rich_help_panel=RECORDING, help="Where the video goes as it came, without overlay."
+    ),
+]
+OverlayFlag = Annotated[
+    OverlayChoice, typer.Option(help="What is shown of the mask: border, tint, probabilities or nothing.")
+]
+LatencyFlag = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", rich_help_panel=RECORDING, help="Where the times of every stage go, JSON."),
+]
+MaxFramesFlag = Annotated[int | None, typer.Option(metavar="N", min=1, help="Stop after N frames.")]
+PaceFlag = Annotated[
+    Pace | None,
+    typer.Option(help="fast: every frame, none lost; live: as frames come. Files default to fast.", show_default=False),
+]
+SyncFlag = Annotated[
+    bool,
+    typer.Option(
+        "--sync/--low-latency",
+        rich_help_panel=LIVE,
+        help="Show each frame a fixed time later with its own mask, or at once with the newest mask.",
+    ),
+]
+DelayMsFlag = Annotated[
+    float | None,
+    typer.Option(
+        metavar="MS", min=1, max=LONGEST_MS, rich_help_panel=LIVE, help="The delay of --sync; measured if left out."
+    ),
+]
+MaxMaskAgeMsFlag = Annotated[
+    float | None,
+    typer.Option(
+        metavar="MS",
+        min=1,
+        max=LONGEST_MS,
+        rich_help_panel=LIVE,
+        help="Take a mask down when its frame is older; inference and two frame periods if left out.",
+    ),
+]
+GateFlag = Annotated[
+    bool,
+    typer.Option(
+        "--gate/--no-gate",
+        rich_help_panel=LIVE,
+        help="Hold masks back where no tissue is seen: black, blurred, ...",
+    ),
+]
+RecordGatedFlag = Annotated[
+    bool,
+    typer.Option(
+        "--record-gated/--no-record-gated",
+        rich_help_panel=LIVE,
+        help="Whether frames that show no tissue (a face, a room) may be recorded.",
+    ),
+]
+StabiliseFlag = Annotated[
+    bool, typer.Option("--stabilise", rich_help_panel=LIVE, help="Steady masks along the motion of the picture.")
+]
+EventsFlag = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.jsonl",
+        rich_help_panel=LIVE,
+        help="Where it is noted when something appears and leaves, thumbnails beside it.",
+    ),
+]
+SendToFlag = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="URL", rich_help_panel=LIVE, help="Send the picture with its overlay on: rtsp, rtmp, udp, tcp, HLS."
+    ),
+]
+SparesFlag = Annotated[
+    int,
+    typer.Option(min=0, max=4, rich_help_panel=LIVE, help="Loaded engine processes that stand ready to take over."),
+]
+ThreadsFlag = Annotated[
+    int, typer.Option(min=0, rich_help_panel=LIVE, help="Of one inference on a CPU; 0 takes every core.")
+]
+SecondsFlag = Annotated[
+    float | None, typer.Option(metavar="S", min=0.1, rich_help_panel=LIVE, help="Stop after so long.")
+]
+SizeFlag = Annotated[str | None, typer.Option(metavar="WxH", rich_help_panel=LIVE, help="What a camera is asked for.")]
+RateFlag = Annotated[
+    float | None, typer.Option(metavar="FPS", min=0.1, rich_help_panel=LIVE, help="What a camera is asked for.")
+]
+LoopFlag = Annotated[bool, typer.Option("--loop", rich_help_panel=LIVE, help="Begin a file anew at its end.")]
+DeinterlaceFlag = Annotated[
+    Deinterlacing, typer.Option(rich_help_panel=LIVE, help="auto: where the stream says that it is interlaced.")
+]
+HardwareFlag = Annotated[
+    str,
+    typer.Option(
+        metavar="DEVICE",
+        rich_help_panel=LIVE,
+        help="Decode with cuda, vaapi, ...; jetson: by GStreamer. Falls back.",
+    ),
+]
+WebFlag = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT", rich_help_panel=PAGE, help="Serve the live page there, for example 127.0.0.1:8080."
+    ),
+]
+TokenFileFlag = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        rich_help_panel=PAGE,
+        help="Holds the token that viewers must show; else EDGESEG_TOKEN. Needed off loopback.",
+    ),
+]
+TlsCertificateFlag = Annotated[
+    Path | None, typer.Option(metavar="FILE.pem", rich_help_panel=PAGE, help="For https, with --tls-key.")
+]
+TlsKeyFlag = Annotated[Path | None, typer.Option(metavar="FILE.pem", rich_help_panel=PAGE, help="Its key.")]
+ReferenceFlag = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="MODEL",
+        rich_help_panel=WATCH,
+        help="Show some frames to this model too, at low priority: .onnx, package or engine.",
+    ),
+]
+ReferenceEveryFlag = Annotated[
+    int, typer.Option(metavar="N", min=1, rich_help_panel=WATCH, help="Every n-th frame that the engine segmented.")
+]
+StatisticsFlag = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.json",
+        rich_help_panel=WATCH,
+        help="How the training pictures looked (edgeseg data statistics); a package has its own.",
+    ),
+]
+FallBackFlag = Annotated[
+    bool,
+    typer.Option(
+        "--fall-back", rich_help_panel=WATCH, help="Go over to --reference when the engine drifts away from it."
+    ),
+]
+LogJsonFlag = Annotated[
+    bool, typer.Option("--log-json", rich_help_panel=LIVE, help="Log JSON lines on stderr, for a machine to read.")
+]

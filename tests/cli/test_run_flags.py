@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+import pytest
+
+from edgeseg import cli
+
+
+@pytest.mark.parametrize("flag", [["--no-record-gated"], ["--no-gate"], ["--seconds", "3"], ["--token-file", "token"]])
+def test_a_flag_of_live_video_is_not_passed_over_on_a_file(flag: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["run", "a.engine", "clip.mp4", *flag]) == 2
+    assert f"{flag[0]} is of live video" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", ["--delay-ms", "--max-mask-age-ms"])
+def test_a_delay_and_a_masks_age_are_bounded(flag: str) -> None:
+    assert cli.run(["run", "a.engine", "synthetic:", flag, "5001"]) == 2
+    assert cli.run(["run", "a.engine", "synthetic:", flag, "inf"]) == 2
