@@ -1,14 +1,13 @@
 """One picture of a video as the decoder gives it: planar YUV 4:2:0 with its matrix and range, or BGR.
 
-Planes stay planes from decoder to encoder: the network's small input is all that becomes RGB. Numbers of the matrices
-are those of ITU-T H.273, table 4 (Kr, Kb); limited range is 16..235 for luma and 16..240 for chroma.
+Planes stay planes from decoder to encoder: the network's small input is all that becomes RGB, here or on the GPU.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -16,19 +15,12 @@ from numpy.typing import NDArray
 
 from edgeseg.frames import Frame, resize_to_network
 from edgeseg.optional import require
+from edgeseg.runtime.planes import KR_KB, Matrix, PlanarForm, PlanarFrame, Plane
 from edgeseg.specs import Crop
 
 if TYPE_CHECKING:
     from av import VideoFrame
 
-Matrix = Literal["bt601", "bt709", "bt2020"]
-Plane = NDArray[np.uint8]
-"""uint8 [h,w]."""
-KR_KB: dict[Matrix, tuple[float, float]] = {
-    "bt601": (0.299, 0.114),
-    "bt709": (0.2126, 0.0722),
-    "bt2020": (0.2627, 0.0593),
-}
 AVCOL_SPC: dict[Matrix, int] = {"bt601": 6, "bt709": 1, "bt2020": 9}
 """FFmpeg's numbers, which are those of H.273."""
 LIMITED, FULL = 1, 2
@@ -79,6 +71,12 @@ class Picture:
         rows, columns = self.i420.shape[0] * 2 // 3, self.i420.shape[1]
         chroma = self.i420[rows:].reshape(2, rows // 2, columns // 2)
         return self.i420[:rows], chroma[0], chroma[1]
+
+    def planar_frame(self) -> PlanarFrame | None:
+        """The planes as an engine takes them, not copied; None where the picture is BGR."""
+        if self.i420 is None:
+            return None
+        return PlanarFrame(self.i420, PlanarForm(self.height, self.width, self.matrix, self.full_range))
 
     def planar(self) -> Picture:
         """The same picture as planes: itself, or BT.601 limited range made of its BGR."""
@@ -153,7 +151,9 @@ def bgr_from_yuv(matrix: Matrix, full_range: bool) -> NDArray[np.float32]:
 
 
 def _converted(yuv: Any, matrix: Matrix, full_range: bool) -> Frame:
-    return _uint8(cv2.transform(yuv, bgr_from_yuv(matrix, full_range)))
+    """By 16 bits: of 8 OpenCV computes in factors of 1/1024, so that a thirtieth of the values is rounded wrongly."""
+    bgr = cv2.transform(yuv.astype(np.int16), bgr_from_yuv(matrix, full_range))
+    return np.clip(bgr, 0, 255).astype(np.uint8)
 
 
 def _swapped(bgr: Frame) -> Frame:

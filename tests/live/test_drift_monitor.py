@@ -240,7 +240,7 @@ def test_frames_without_tissue_are_not_looked_at_again(engine: Open, masks: Any,
 
 
 def test_every_nth_frame_is_looked_at_with_a_neighbour_that_came_shortly_before() -> None:
-    empty = (np.zeros((8, 8, 3), np.uint8), np.zeros((1, 8, 8), np.float32))
+    empty = (lambda: np.zeros((8, 8, 3), np.uint8), np.zeros((1, 8, 8), np.float32))
     sampler = Sampler(every=3)
     times_ms = [0, 40, 80, 120, 160, 1000, 1040, 1080, 1060]  # the last one came back late
     samples = [Sample(index, int(1e6 * time_ms), *empty) for index, time_ms in enumerate(times_ms)]

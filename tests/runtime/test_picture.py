@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edgeseg.frames import resize_to_network
+from edgeseg.runtime.planes import Matrix
 from edgeseg.runtime.stream.decoded import picture_of
-from edgeseg.runtime.stream.picture import Matrix, Picture
+from edgeseg.runtime.stream.picture import Picture
 from edgeseg.specs import Crop
 
 MATRICES: list[Matrix] = ["bt601", "bt709", "bt2020"]
