@@ -53,7 +53,7 @@ struct Packed {
     }
 
     // What the interpolated pixel is in RGB order of bytes: itself, see RED.
-    __device__ static __forceinline__ uint32_t finished(const PreprocessParams&, int, uint32_t pixel) { return pixel; }
+    __device__ static __forceinline__ uint32_t finished(const PreprocessParams&, uint32_t pixel) { return pixel; }
 };
 
 using Bgr = Packed<3, 2>;

@@ -160,7 +160,7 @@ static __device__ __forceinline__ void preprocess(const PreprocessParams& params
     uint32_t pixel = 0;
     for (int byte = 0; byte < 3; ++byte)
         pixel |= interpolated(quad, byte, columns.taps[threadIdx.x].weight, rows.taps[threadIdx.y].weight) << 8 * byte;
-    pixel = Format::finished(params, halvings, pixel);
+    pixel = Format::finished(params, pixel);
     unsigned char* target = params.target + 3 * (int64_t(y) * params.network_width + x);
     for (int colour = 0; colour < 3; ++colour) target[colour] = pixel >> 8 * (Format::RED == 0 ? colour : 2 - colour);
 }

@@ -116,12 +116,11 @@ struct Nv12 {
                mean_of_clamped(grey, added.blue) << 16;
     }
 
-    __device__ static __forceinline__ uint32_t finished(const PreprocessParams&, int, uint32_t pixel) { return pixel; }
+    __device__ static __forceinline__ uint32_t finished(const PreprocessParams&, uint32_t pixel) { return pixel; }
 };
 
-// A plane of Y, a plane of U and a plane of V, by the rule of edgeseg.runtime.stream.picture.Picture.network_input: what
-// is halved is halved as Y, U, V, where its chroma lies already, and only the network's own pixels become RGB. What is
-// not halved, or lies across U, V pairs, becomes RGB first, as NV12 does.
+// A plane of Y, a plane of U and a plane of V, by the rule of edgeseg.runtime.stream.picture.Picture.network_input:
+// halved and interpolated as Y, U, V, bytes 0 to 2 of a word; only the network's own pixels become RGB.
 struct I420 {
     static constexpr int RED = 0;
     static constexpr int CHROMA_CAPACITY = 33 * staged_stride(33);
@@ -156,7 +155,7 @@ struct I420 {
     }
 
     __device__ __forceinline__ uint32_t pixel(int row, int column) const {
-        return rgb_of(luma.grey_at(row, column), chroma_of(*luma.params, u_at(row, column), v_at(row, column)));
+        return luma.at(row, column) | u_at(row, column) << 8 | v_at(row, column) << 16;
     }
 
     __device__ __forceinline__ uint32_t mean_of_quad(int row, int column) const {
@@ -168,8 +167,7 @@ struct I420 {
         return (sum + 2) >> 2 | u_at(row, column) << 8 | v_at(row, column) << 16;
     }
 
-    __device__ static __forceinline__ uint32_t finished(const PreprocessParams& params, int halvings, uint32_t pixel) {
-        if (halvings == 0 || ((params.left | params.top) & 1)) return pixel;
+    __device__ static __forceinline__ uint32_t finished(const PreprocessParams& params, uint32_t pixel) {
         return rgb_of(grey_of(params, pixel & 255), chroma_of(params, pixel >> 8 & 255, pixel >> 16));
     }
 };
