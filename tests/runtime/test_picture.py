@@ -51,6 +51,12 @@ def test_colours_are_those_of_the_standard(matrix: Matrix, full_range: bool) -> 
         assert np.abs(picture.bgr[:, :, ::-1] - rgb_by_definition(picture)).max() <= 0.6
 
 
+def test_colours_that_no_screen_has_are_cut_off() -> None:
+    samples = np.random.default_rng(5).integers(0, 256, (72, 64), np.uint8)
+    picture = Picture(48, 64, samples, "bt709", full_range=False)
+    assert np.abs(picture.bgr[:, :, ::-1] - rgb_by_definition(picture).clip(0, 255)).max() <= 0.6
+
+
 @pytest.mark.parametrize(("matrix", "code"), [("bt601", 6), ("bt709", 1)])
 @pytest.mark.parametrize("full_range", [False, True])
 def test_colours_are_those_that_ffmpeg_gives(matrix: Matrix, code: int, full_range: bool) -> None:
