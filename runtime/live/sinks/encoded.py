@@ -29,6 +29,8 @@ Timing = Callable[[], ClipTiming]
 KEY_FRAME_S = 1.0
 """A viewer who joins waits so long, and a power cut costs so much of a recording. By timestamps or by the clock,
 whichever comes first: a rate that a source states is a rumour."""
+SHORTEST_S = 0.001
+"""Between two frames; RTMP counts in milliseconds."""
 NEVER_BY_COUNT = str(2**30)
 """libx264's infinity: no key frame after so many frames."""
 FRAGMENTS = "frag_keyframe+empty_moov+default_base_moof"
@@ -72,7 +74,7 @@ class EncodedWriter:
         self._container: OutputContainer | None = None
         self._encoder: PictureEncoder | None = None
         self._kind: tuple[object, ...] = ()
-        self._shift = self._last_pts = self._last_ns = self._key_pts = self._key_ns = 0
+        self._first_pts = self._last_pts = self._last_ns = self._key_pts = self._key_ns = 0
         self._frames = 0
 
     def write(self, presented: Presented) -> None:
@@ -95,16 +97,19 @@ class EncodedWriter:
         self._frames += 1
 
     def _continued(self, presented: Presented) -> int:
-        """Its time in the container; one that goes back goes on from the last as the clock did, and so do all later."""
+        """Its time in the container; one that is not after the last is put where the clock is.
+
+        A cover may be ahead of what the source gives next: of frames that come late and at once, and are soon through,
+        or of a source whose own time stood still, which the clock has to lead from then on.
+        """
+        frame = presented.frame
         if not self._frames:
-            self._shift = -presented.frame.pts
-        pts = presented.frame.pts + self._shift
-        if self._frames and pts <= self._last_pts:
-            passed = round((presented.presented_ns - self._last_ns) / 1e9 / presented.frame.time_base)
-            later = self._last_pts + max(1, passed)
-            self._shift += later - pts
-            pts = later
-        return pts
+            self._first_pts = frame.pts
+        pts = frame.pts - self._first_pts
+        if not self._frames or pts > self._last_pts:
+            return pts
+        passed_s = (presented.presented_ns - self._last_ns) / 1e9
+        return self._last_pts + max(1, round(max(passed_s, SHORTEST_S) / frame.time_base))
 
     def _is_key_frame_due(self, pts: int, presented: Presented) -> bool:
         stated_s = (pts - self._key_pts) * presented.frame.time_base

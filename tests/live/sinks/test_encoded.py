@@ -166,6 +166,17 @@ def test_timestamps_that_fall_behind_go_on_as_the_clock_does_and_keep_their_dist
     assert times_ms == [40 * index for index in [*range(10), *range(15, 30)]]
 
 
+def test_frames_that_come_late_and_at_once_do_not_put_a_stream_ahead_of_the_clock(tmp_path: Path, showing: Any) -> None:
+    """A cover stands at 2 s; then comes what was held back, from 1.2 s on, and from 2.2 s on all is in time."""
+    cover = showing(50)
+    late = [dataclasses.replace(showing(index), presented_ns=cover.presented_ns) for index in range(30, 55)]
+    record(tmp_path / "a.mp4", [showing(0), cover, *late, *map(showing, range(55, 60))], showing)
+    times_ms = [round(frame.pts * frame.time_base * 1000) for frame in decoded(tmp_path / "a.mp4")]
+    assert times_ms[:2] == [0, 2000]
+    assert times_ms[2:23] == [2000 + number for number in range(1, 22)]
+    assert times_ms[-8:] == [40 * index for index in range(52, 60)]
+
+
 def at_pts(presented: Presented, pts: int) -> Presented:
     return dataclasses.replace(presented, frame=dataclasses.replace(presented.frame, pts=pts))
 
