@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from edgeseg.errors import BadInputError
+from edgeseg.errors import BadInputError, UsageError
 
 
 class UnwritableError(BadInputError):
@@ -36,12 +36,23 @@ def sha256_of_hashes(hashes: Iterable[str]) -> str:
     return sha256_bytes("\n".join(sorted(hashes)).encode())
 
 
-def check_writable(path: Path) -> None:
-    """Refuse an output that could not be written, before any work is done.
+def check_writable(path: Path, *inputs: Path | None) -> None:
+    """Refuse an output that could not be written or would replace what is read, before any work is done.
+
+    Args:
+        path: The output.
+        inputs: Files that are read; None stands for one that was not named.
 
     Raises:
         UnwritableError: The nearest existing parent is no folder or not writable.
+        UsageError: The output is one of `inputs`.
     """
+    if any(other is not None and other.exists() and path.exists() and path.samefile(other) for other in inputs):
+        raise UsageError(
+            f"{path} is read and would be replaced",
+            found="an output that is an input",
+            expected="another file, so that the original stays",
+        )
     parent = path.absolute().parent
     while not parent.exists():
         parent = parent.parent

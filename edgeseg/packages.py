@@ -95,7 +95,7 @@ def onnx_of(files: ModelFiles) -> Path:
         command = f"edgeseg export {files.path} --out model.onnx" if files.kind == "run" else None
         raise BadInputError(
             f"{files.path} holds no ONNX graph",
-            found=f"a {files.kind}",
+            found="an engine" if files.kind == "engine" else "a RUN folder",
             expected="an .onnx file or a model package",
             next_command=command,
         )

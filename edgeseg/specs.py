@@ -15,6 +15,9 @@ INPUT_NAME = "frame"
 OUTPUT_NAME = "probability"
 """The graph's output: float32 [N,C,H,W]."""
 
+LARGEST_SIDE = 8192
+"""Of a network's input, in pixels."""
+
 IMAGENET_MEAN: Fraction = (0.485, 0.456, 0.406)
 IMAGENET_STD: Fraction = (0.229, 0.224, 0.225)
 
@@ -28,9 +31,9 @@ class ModelSpec(Value):
     """Pretrained encoder, where there is one."""
     classes: tuple[str, ...] = ("polyp",)
     """One name for a sigmoid network; background first for a softmax network."""
-    height: int = pydantic.Field(gt=0, le=8192)
+    height: int = pydantic.Field(gt=0, le=LARGEST_SIDE)
     """Network input height in pixels."""
-    width: int = pydantic.Field(gt=0, le=8192)
+    width: int = pydantic.Field(gt=0, le=LARGEST_SIDE)
     """Network input width in pixels."""
     output: Literal["sigmoid", "softmax"] = "sigmoid"
     """Which function gives the probabilities; it is inside the graph."""
@@ -103,5 +106,5 @@ class ModelMetadata(Value):
             "architecture": self.model.architecture,
             "encoder": self.model.encoder,
             "classes": ", ".join(self.model.classes),
-            "input": f"{self.model.height}x{self.model.width}",
+            "input": f"{self.model.width}x{self.model.height}",
         }

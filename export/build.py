@@ -68,7 +68,8 @@ def build_engine(model: Path, options: BuildOptions, track: Track = silent, say:
     files = find_model(model)
     artifact = load_onnx(onnx_of(files))
     out = options.out or Path(f"{files.name}.{'mixed' if options.plan else options.precision}.engine")
-    check_writable(out)
+    for path in (out, passport_path(out)):
+        check_writable(path, files.onnx, options.calibration or files.calibration)
     former = options.former
     _check_same("network", artifact.sha256, former.onnx_sha256 if former else None, files.path)
     builder, reason = builder_for(options.backend, options.tensorrt)

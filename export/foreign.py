@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 
 import edgeseg
-from edgeseg.errors import BadInputError, EdgesegError, UsageError
+from edgeseg.errors import BadInputError, EdgesegError
 from edgeseg.export.foreign_graph import PreparedNetwork, prepare
 from edgeseg.export.foreign_options import ImportOptions
 from edgeseg.export.foreign_output import check_meaning, output_size
@@ -58,9 +58,7 @@ def import_onnx(source: Path, out: Path, options: ImportOptions, data: Path | No
         ToleranceError: The graph differs from the foreign network; the worst input is saved beside `out`.
         UsageError: Options that contradict the network.
     """
-    check_writable(out)
-    if out.exists() and source.exists() and out.samefile(source):
-        raise UsageError("--out is the file that is read", expected="another file, so that the original stays")
+    check_writable(out, source)
     content, origin = read_onnx_bytes(source), str(source)
     network = prepare(parse_onnx(content, origin), origin, options)
     bare = BareNetwork(content, network.shape, network.output, options)
@@ -72,9 +70,9 @@ def import_onnx(source: Path, out: Path, options: ImportOptions, data: Path | No
         serialize(proto), SessionInfo(model, options.preprocess, "onnxruntime", "fp32", sha256_bytes(content))
     )
     real = parity_inputs(data, model) if data is not None else []
-    _check_batches(session, origin)
     inputs = [*real, *_noise(model)]
     warnings = check_meaning([bare.raw(frames) for frames in inputs], options, origin)
+    _check_batches(session, origin)
     limit = MAX_DIFFERENCE_FROM_FP16 if network.half else MAX_PROBABILITY_DIFFERENCE
     difference = check_parity(bare, session, inputs, out, of=f"{source.name} itself", limit=limit)
     metrics = {"max_probability_difference": difference, "parity_inputs": float(len(real))}

@@ -25,8 +25,9 @@ def write_plan(model: Path, precision: Precision, backend: BackendName, path: Pa
     Raises:
         BadInputError: A model that cannot be read, or a place that cannot be written.
     """
-    proto = load_onnx(onnx_of(find_model(model))).proto
-    check_writable(path)
+    source = onnx_of(find_model(model))
+    proto = load_onnx(source).proto
+    check_writable(path, source)
     plan = default_plan(proto, precision, beside_int8(backend))
     write_text(path, plan.to_json() + "\n" if path.suffix == ".json" else plan_to_toml(plan, assign(proto, plan)))
     return plan

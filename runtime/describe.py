@@ -15,7 +15,9 @@ from edgeseg.packages import PACKAGE_CARD, find_model
 from edgeseg.plan_files import read_plan
 from edgeseg.runtime.bench.report import BenchReport
 from edgeseg.runtime.layers.report import LayerReport
+from edgeseg.runtime.live.scene.statistics import TrainingStatistics
 from edgeseg.runtime.passports import read_checked
+from edgeseg.threshold import ThresholdChoice
 from edgeseg.values import Value
 
 JSON_KINDS: tuple[type[Value], ...] = (
@@ -26,10 +28,13 @@ JSON_KINDS: tuple[type[Value], ...] = (
     LayerReport,
     PrecisionPlan,
     Verdict,
+    ThresholdChoice,
+    TrainingStatistics,
 )
 
 
 SHOWN_NAMES = 4
+MOST_FIGURES = 5
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,7 @@ def _engine(path: Path) -> Description:
         "precision": passport.precision,
         "int8 convolutions": f"{passport.int8_convolutions} of {passport.convolutions}",
         **({} if passport.precision_plan is None else {"precision plan": _plan_in_words(passport.precision_plan)}),
-        "network": f"{passport.model.architecture}, {passport.model.height}x{passport.model.width}",
+        "network": f"{passport.model.architecture}, {passport.model.width}x{passport.model.height}",
         "file": f"{passport.engine_bytes / 1e6:.2f} MB",
         **({"weights": f"left out; those of the network {passport.onnx_sha256[:12]}"} if passport.stripped else {}),
         "bound to": ", ".join(passport.binding.compute_capabilities or ()) or passport.binding.gpu or "nothing",
@@ -136,11 +141,25 @@ def _json_file(path: Path) -> Description:
         except BadInputError:
             continue
         document = value.to_dict()
-        facts = {
-            key: item if not isinstance(item, dict | list) else f"{len(item)} entries" for key, item in document.items()
-        }
+        facts = {key: _short(item) for key, item in document.items()}
         return Description(kind.__name__, {**facts, "sha256": sha256_file(path)}, document)
     raise BadInputError(
         f"{path} is no document of edgeseg",
-        expected="a calibration table, a passport, a precision plan, a latency, bench or layer report, or a verdict",
+        expected="a calibration table, a passport, a precision plan, a latency, bench or layer report, a verdict, "
+        "a choice of a threshold, or statistics of training pictures",
     )
+
+
+def _short(item: Any) -> Any:
+    """A value for one line: sentences and a few figures as they are, what is longer as its number of entries."""
+    if isinstance(item, list) and len(item) <= SHOWN_NAMES and all(isinstance(part, str) for part in item):
+        return "; ".join(item)
+    if (
+        isinstance(item, dict)
+        and len(item) <= MOST_FIGURES
+        and not any(isinstance(v, dict | list) for v in item.values())
+    ):
+        return ", ".join(f"{key} {_short(value)}" for key, value in item.items())
+    if isinstance(item, float):
+        return f"{item:.6g}"
+    return f"{len(item)} entries" if isinstance(item, dict | list) else item

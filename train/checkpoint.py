@@ -6,6 +6,8 @@ All are read with weights_only=True: a checkpoint from a stranger cannot run cod
 from __future__ import annotations
 
 import os
+import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -74,8 +76,16 @@ def load(path: Path) -> dict[str, Any]:
             next_command=f"edgeseg train DATA --out {path.parent}",
         )
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises pickle, zip and runtime errors alike
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a foreign pickle, which is refused in words below
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise BadInputError(
+            f"{path} is no checkpoint that can be read",
+            found="a pickle that is damaged or would run code; nothing of it was run",
+            expected="tensors and plain values alone",
+        ) from error
+    except Exception as error:  # torch raises zip and runtime errors alike
         raise BadInputError(
             f"{path} is no checkpoint that can be read", found=f"{type(error).__name__} {error}".splitlines()[0][:200]
         ) from error
@@ -155,6 +165,12 @@ def load_best(run: Path) -> tuple[Recipe, dict[str, Tensor]]:
         BadInputError: Something is missing.
         MismatchError: The checkpoint was trained with another recipe.
     """
+    if not (run / RUN_RECIPE).is_file():
+        raise BadInputError(
+            f"{run} is no RUN folder",
+            found="a file" if run.is_file() else f"no {RUN_RECIPE} in it",
+            expected="the folder that edgeseg train --out made",
+        )
     recipe = read_recipe(run / RUN_RECIPE)
     content = load(run / RUN_CHECKPOINT)
     check_recipe(run / RUN_CHECKPOINT, content, recipe)

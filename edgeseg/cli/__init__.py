@@ -12,7 +12,7 @@ import typer
 
 from edgeseg.cli import commands
 from edgeseg.cli.output import say
-from edgeseg.errors import EdgesegError
+from edgeseg.errors import EdgesegError, MissingComponentError, UsageError
 
 INTERRUPTED = 130
 TERMINATED = 143
@@ -42,13 +42,15 @@ def run(arguments: list[str], debug: bool = False) -> int:
         The exit code.
     """
     command = typer.main.get_command(commands.app)
+    as_json = "--json" in arguments
     try:
         result = command.main(arguments, prog_name="edgeseg", standalone_mode=False)
-    except EdgesegError as error:
+    except (EdgesegError, MemoryError) as error:
         if debug:
             traceback.print_exc()
-        _report(error, as_json="--json" in arguments)
-        return error.exit_code
+        ours = error if isinstance(error, EdgesegError) else _lacks_memory(error)
+        say(f"error: {ours}")
+        return _documented(ours, as_json)
     except Terminated:
         say("terminated")
         return TERMINATED
@@ -56,7 +58,9 @@ def run(arguments: list[str], debug: bool = False) -> int:
         say("stopped")
         return INTERRUPTED
     except Exception as error:
-        return _usage_or_defect(error, debug)
+        return _usage_or_defect(error, debug, as_json)
+    if result == INTERRUPTED:  # where typer has taken the KeyboardInterrupt itself
+        say("stopped")
     return result if isinstance(result, int) else 0
 
 
@@ -64,18 +68,24 @@ def _terminate(number: int, frame: object) -> NoReturn:
     raise Terminated
 
 
-def _usage_or_defect(error: Exception, debug: bool) -> int:
-    show, code = getattr(error, "show", None), getattr(error, "exit_code", None)
-    if show is not None and code is not None:  # click's usage errors, whichever click typer brings
+def _usage_or_defect(error: Exception, debug: bool, as_json: bool) -> int:
+    show, words = getattr(error, "show", None), getattr(error, "format_message", None)
+    if show is not None and words is not None:  # click's usage errors, whichever click typer brings
         show()
-        return int(code)
+        return _documented(UsageError(words()), as_json)
     if debug:
         traceback.print_exc()
-    say(f"a defect of edgeseg: {type(error).__name__}: {error}\n  next:     run it again with --debug and report it")
-    return 1
+    what = f"a defect of edgeseg: {type(error).__name__}: {error}"
+    defect = EdgesegError(what, next_command="run it again with --debug and report it")
+    say(str(defect))
+    return _documented(defect, as_json)
 
 
-def _report(error: EdgesegError, as_json: bool) -> None:
-    say(f"error: {error}")
+def _lacks_memory(error: MemoryError) -> MissingComponentError:
+    return MissingComponentError("this machine has not the memory for it", found=str(error) or None)
+
+
+def _documented(error: EdgesegError, as_json: bool) -> int:
     if as_json:
         print(json.dumps(error.to_dict(), indent=2))
+    return error.exit_code

@@ -58,7 +58,7 @@ def bench(
     from edgeseg.runtime.bench.report import BenchReport
     from edgeseg.runtime.bench.subject import subject_of
 
-    _check_outputs(out, plot)
+    _check_outputs(out, plot, (engine, source, baseline))
     rule, lane_counts, batches = (
         rule_within(seconds),
         parse_counts(lanes, "--lanes", 16),
@@ -79,7 +79,7 @@ def bench(
         raise typer.Exit(ToleranceError.exit_code)
 
 
-def _check_outputs(out: Path | None, plot: Path | None) -> None:
+def _check_outputs(out: Path | None, plot: Path | None, inputs: tuple[Path | None, ...]) -> None:
     from edgeseg.files import check_writable
     from edgeseg.runtime.bench.plot import check_plot
 
@@ -87,7 +87,7 @@ def _check_outputs(out: Path | None, plot: Path | None) -> None:
         check_plot(plot)
     for path in (out, plot):
         if path is not None:
-            check_writable(path)
+            check_writable(path, *inputs)
 
 
 def _frames(source: Path | None, size: str) -> BenchFrames:

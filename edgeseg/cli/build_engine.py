@@ -40,7 +40,7 @@ NOT_OF_A_PLAN = ("calibration", "calibration_data", "out", "report", *NAMES)
 
 def build_engine(
     context: typer.Context,
-    model: Annotated[Path | None, typer.Argument(help="An .onnx file or a model package.")] = None,
+    model: Annotated[Path | None, typer.Argument(metavar="MODEL", help="An .onnx file or a model package.")] = None,
     precision: Annotated[Literal["fp16", "fp32", "int8"], typer.Option(help="Of the convolutions.")] = "fp16",
     precision_plan: Annotated[
         Path | None,

@@ -11,7 +11,7 @@ from edgeseg.cli.output import JsonFlag, emit, track
 
 
 def calibrate(
-    model: Annotated[Path, typer.Argument(help="An .onnx file or a model package.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="An .onnx file or a model package.")],
     data: Annotated[Path, typer.Option(help="Data set, or a folder of images; masks are not needed.")],
     out: Annotated[Path, typer.Option(help="Calibration table to write.")],
     split: Annotated[str, typer.Option(help="Split to take, where the data set has splits.")] = "train",
@@ -27,9 +27,10 @@ def calibrate(
     from edgeseg.graph.files import load_onnx
     from edgeseg.packages import find_model, onnx_of
 
-    artifact = load_onnx(onnx_of(find_model(model)))
+    source = onnx_of(find_model(model))
+    artifact = load_onnx(source)
     chosen = choose_images(load_images(data, split), images)
-    check_writable(out)
+    check_writable(out, source)
     table = measure(artifact, chosen, track)
     table.write(out)
     text = (

@@ -23,7 +23,9 @@ def doctor(
     context: typer.Context,
     model: Annotated[
         Path | None,
-        typer.Argument(help="With --qualify: an .onnx file or a model package; default: the package kvasir-small."),
+        typer.Argument(
+            metavar="MODEL", help="With --qualify: an .onnx file or a model package; default: the package kvasir-small."
+        ),
     ] = None,
     backend: Annotated[
         list[str] | None,

@@ -47,7 +47,7 @@ def evaluate(
     model: Annotated[
         Path, typer.Argument(metavar="MODEL", help="RUN folder, .onnx file, model package or .engine file.")
     ],
-    data: Annotated[Path | None, typer.Argument(metavar="[DATA]", help="Data set with masks.")] = None,
+    data: Annotated[Path | None, typer.Argument(metavar="DATA", help="Data set with masks.")] = None,
     split: Annotated[
         str | None, typer.Option(help="test unless told; a data set without splits is taken whole.")
     ] = None,

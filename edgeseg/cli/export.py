@@ -12,7 +12,7 @@ from edgeseg.cli.output import JsonFlag, emit
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="RUN folder of a training.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="RUN folder of a training.")],
     out: Annotated[Path, typer.Option(help="ONNX file to write.")],
     data: Annotated[
         Path | None, typer.Option(help="Images for the parity check against PyTorch; noise is checked in any case.")

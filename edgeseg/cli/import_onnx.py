@@ -11,7 +11,9 @@ from edgeseg.cli.output import JsonFlag, emit, say
 
 
 def import_onnx(
-    file: Annotated[Path, typer.Argument(help="A float network of others: NCHW pictures in, ONNX opset 11 to 21.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A float network of others: NCHW pictures in, ONNX opset 11 to 21.")
+    ],
     out: Annotated[Path, typer.Option(help="ONNX file to write.")],
     mean: Annotated[str, typer.Option(help="R,G,B of the pictures divided by --scale.")] = "0,0,0",
     std: Annotated[str, typer.Option(help="R,G,B; input = (x / scale - mean) / std.")] = "1,1,1",
@@ -21,7 +23,8 @@ def import_onnx(
         Literal["logits", "probability"], typer.Option(help="Whether sigmoid or softmax is still to come.")
     ] = "logits",
     class_name: Annotated[
-        list[str] | None, typer.Option(help="Repeat for each class, the background's first where there is one.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Repeat for each class, the background's first where there is one."),
     ] = None,
     output_name: Annotated[str | None, typer.Option(help="Which output, where there are several.")] = None,
     height: Annotated[int | None, typer.Option(min=1, max=8192, help="Where the file leaves it open.")] = None,

@@ -17,7 +17,9 @@ LONGEST_NAME = 46
 
 
 def inspect(
-    file: Annotated[Path, typer.Argument(help="An engine, .onnx, package, RUN, or one of the JSON documents.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="An engine, .onnx, package, RUN, or one of the JSON documents.")
+    ],
     layers: Annotated[
         bool, typer.Option("--layers", help="Of an engine: its layers, with their times where it can be executed here.")
     ] = False,

@@ -37,7 +37,7 @@ def _text(packages: list[ListedPackage], folder: Path | None) -> str:
         where = "./models, and this installation brings none" if folder is None else str(folder)
         source = "they come with the source tree (models/ of a clone); edgeseg package makes one"
         return f"no model packages in {where}\n{source}"
-    columns = ["package", "network", "input", "parameters", "multiply-adds", "file", "Dice / IoU on its test split"]
+    columns = ["package", "network", "input", "weights", "multiply adds", "file MB", "Dice / IoU on its test split"]
     rows = [_row(package) for package in packages]
     lines = [table("Model packages", columns, rows)]
     lines += [f"{package.name}: cannot be read: {package.problem}" for package in packages if package.problem]
@@ -58,9 +58,9 @@ def _row(package: ListedPackage) -> list[str]:
     return [
         package.name,
         str(package.architecture),
-        f"{package.height}x{package.width}",
+        f"{package.width}x{package.height}",
         f"{package.parameters / 1e6:.2f} M",
         f"{package.multiply_adds / 1e9:.2f} G",
-        f"{package.file_bytes / 1e6:.2f} MB",
+        f"{package.file_bytes / 1e6:.2f}",
         measured or "not measured",
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from edgeseg.values import Value
 
 T = TypeVar("T")
@@ -55,42 +58,58 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_interactive) as progress:
         yield from progress.track(items, description=description, total=total)
 
 
 def table(title: str, columns: list[str], rows: list[list[str]]) -> str:
-    """A table as text, as wide as it needs to be."""
-    from io import StringIO
+    """A table of figures, the first column to the left, the others to the right.
 
-    from rich.console import Console
-    from rich.table import Table
-
-    grid = Table(title=title, title_justify="left")
-    for index, column in enumerate(columns):
-        grid.add_column(column, justify="left" if index == 0 else "right")
+    Where the terminal is too narrow for it, headers are wrapped; figures never are.
+    """
+    lines = [[line for row in rows for line in row[index].splitlines()] for index in range(len(columns))]
+    whole = [max(map(len, [column, *cells])) for column, cells in zip(columns, lines, strict=True)]
+    tight = [max(map(len, [*column.split(), *cells])) for column, cells in zip(columns, lines, strict=True)]
+    widths = whole if sum(whole) + _GAP * (len(columns) - 1) <= _terminal_width() else tight
+    grid = _empty_table()
+    for index, (column, width) in enumerate(zip(columns, widths, strict=True)):
+        grid.add_column(column, justify="right" if index else "left", width=width)
     for row in rows:
         grid.add_row(*row)
-    stream = StringIO()
-    Console(file=stream, width=160).print(grid)
-    return stream.getvalue().rstrip()
+    return _drawn(title, grid, sum(widths) + _GAP * len(columns))
 
 
-def grid(title: str, columns: list[str], rows: list[list[str]], width: int | None = None) -> str:
-    """A table of words: every column to the left, long cells folded to the width of the terminal (at least 100)."""
-    import shutil
-    from io import StringIO
-
-    from rich.console import Console
-    from rich.table import Table
-
-    lines = Table(title=title, title_justify="left")
+def grid(title: str, columns: list[str], rows: list[list[str]]) -> str:
+    """A table of words: every column to the left, long cells folded to the width of the terminal."""
+    lines = _empty_table()
     for column in columns:
         lines.add_column(column, overflow="fold")
     for row in rows:
         lines.add_row(*row)
+    return _drawn(title, lines, _terminal_width())
+
+
+_GAP = 2
+"""Blanks between two columns."""
+
+
+def _terminal_width() -> int:
+    return max(80, shutil.get_terminal_size((160, 40)).columns)
+
+
+def _empty_table() -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    return Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+
+
+def _drawn(title: str, lines: Table, width: int) -> str:
+    from io import StringIO
+
+    from rich.console import Console
+
     stream = StringIO()
-    Console(file=stream, width=width or max(100, shutil.get_terminal_size((160, 40)).columns)).print(
-        lines, markup=False
-    )
-    return stream.getvalue().rstrip()
+    Console(file=stream, width=width).print(lines, markup=False)
+    return "\n".join([title, *(line.rstrip() for line in stream.getvalue().rstrip().splitlines())])

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def package(
-    run: Annotated[Path, typer.Argument(help="RUN folder of a training.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="RUN folder of a training.")],
     data: Annotated[Path, typer.Option(help="Data set with the splits train, validation and test.")],
     out: Annotated[Path, typer.Option(help="Package folder to make; its name is the model's name.")],
     terms: Annotated[str, typer.Option(help="Terms of use, given those of the training data; kept in the card.")],

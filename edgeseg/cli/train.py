@@ -20,20 +20,26 @@ if TYPE_CHECKING:
 
 
 def train(
-    data: Annotated[Path, typer.Argument(help="Data set with the splits train and validation.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Data set with the splits train and validation.")],
     out: Annotated[Path, typer.Option(help="RUN folder to make; with --find-lr a folder for picture and table.")],
     recipe: Annotated[Path | None, typer.Option(help="Recipe (TOML); the default is a plain U-Net.")] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one value of the recipe.")
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change one value of the recipe, for example training.epochs=3. Repeatable.",
+        ),
     ] = None,
     negatives: Annotated[
         Path | None, typer.Option(help="Folder of pictures that show nothing to find; they join every batch.")
     ] = None,
     start: Annotated[
-        Path | None, typer.Option(help="Another RUN whose weights to start from, wherever they fit.")
+        Path | None, typer.Option(metavar="RUN", help="Another RUN whose weights to start from, wherever they fit.")
     ] = None,
     teacher: Annotated[
-        list[Path] | None, typer.Option(help="Another RUN that teaches this one; several teach by their mean.")
+        list[Path] | None,
+        typer.Option(metavar="RUN", help="Another RUN that teaches this one; several teach by their mean."),
     ] = None,
     trust: TrustOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in RUN.")] = False,

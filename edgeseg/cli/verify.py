@@ -48,7 +48,7 @@ def verify(
     from edgeseg.runtime.verify.page import check_report_folder
 
     if report is not None:
-        check_report_folder(report)
+        check_report_folder(report, baseline)
     pairs = load_pairs(data, split)
     former = None if baseline is None else Verdict.read(baseline)
     with (

@@ -11,6 +11,7 @@ import onnx.inliner
 from edgeseg.errors import BadInputError
 from edgeseg.graph.opset import DEFAULT_DOMAINS, READABLE_OPSETS, opset_of
 from edgeseg.graph.weights import copy_of
+from edgeseg.specs import LARGEST_SIDE
 
 FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
 QUANTISED = frozenset(
@@ -180,6 +181,10 @@ def _length(side: str, there: int | None, said: int | None, origin: str) -> int:
         raise BadInputError(f"{origin} has another {side} than was said", found=there, expected=said)
     chosen = there if there is not None else said
     assert chosen is not None
+    if chosen > LARGEST_SIDE:
+        raise BadInputError(
+            f"{origin} takes too large a picture", found=f"{side} {chosen}", expected=f"at most {LARGEST_SIDE}"
+        )
     return chosen
 
 

@@ -18,13 +18,18 @@ HTML_NAME = "verdict.html"
 _TEMPLATE = "verify/verdict.html.j2"
 
 
-def check_report_folder(folder: Path) -> None:
+def check_report_folder(folder: Path, baseline: Path | None = None) -> None:
     """Refuse a place for the report that could not be written, before hours of inference.
+
+    Args:
+        folder: The place.
+        baseline: A former verdict that must stay: an engine that failed would be the next one's baseline.
 
     Raises:
         UnwritableError: Not a folder, or not writable.
+        UsageError: The former verdict lies there.
     """
-    check_writable(folder / JSON_NAME)
+    check_writable(folder / JSON_NAME, baseline)
 
 
 def write_report(folder: Path, verdict: Verdict, engine: Session, reference: Session, pairs: Sequence[Pair]) -> None:

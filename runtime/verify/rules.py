@@ -80,7 +80,8 @@ def judge_dice(comparison: Comparison, interval: ConfidenceInterval, limits: Ver
     """The mean Dice drop against its limit; the interval informs, the mean decides."""
     drop, limit = comparison.mean_dice_drop, limits.max_dice_drop
     passed = drop <= limit
-    figures = f"95 % interval {interval.low:+.4f} to {interval.high:+.4f}, {len(comparison.rows)} images"
+    low, high = (-interval.high, -interval.low) if limit < 0 else (interval.low, interval.high)
+    figures = f"95 % interval {low:+.4f} to {high:+.4f}, {len(comparison.rows)} images"
     if limit < 0:
         relation = "reaches" if passed else "falls short of"
         sentence = f"mean Dice gain {-drop:+.4f} {relation} the demanded gain of {-limit:.4f} ({figures})"

@@ -113,6 +113,7 @@ def test_what_cannot_be_is_refused_before_anything_is_measured(
     assert bench("--seconds", "0") == 2
     assert bench("--plot", place / "plot.txt") == 2
     assert bench("--out", tiny_engine / "bench.json") == 5
+    assert bench("--out", tiny_engine) == 2
     assert bench("--baseline", tiny_engine) == 5
     assert bench("--source", tmp_path / "none.mp4", "--out", place / "bench.json") == 5
     assert bench(engine=tmp_path / "none.engine") == 5

@@ -75,6 +75,9 @@ def test_usage_errors_are_exit_code_2(
     assert "Usage" in captured.err
     assert captured.out == ""
     assert list(tmp_path.iterdir()) == []
+    assert run([*arguments, "--json"]) == 2
+    document = json.loads(capsys.readouterr().out)
+    assert (document["error"], document["exit_code"]) == ("UsageError", 2)
 
 
 def test_an_error_is_a_document_with_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,8 +99,21 @@ def test_a_defect_of_ours_is_one_line_unless_debug(
     assert run(["inspect", "x"]) == 1
     assert "Traceback" not in (quiet := capsys.readouterr().err)
     assert "ZeroDivisionError: inside" in quiet
+    assert run(["inspect", "x", "--json"]) == 1
+    assert "ZeroDivisionError: inside" in json.loads(capsys.readouterr().out)["what"]
     assert run(["inspect", "x"], debug=True) == 1
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_too_little_memory_is_no_defect_of_ours(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> None:
+        raise MemoryError("Unable to allocate 96.0 GiB")
+
+    monkeypatch.setattr("edgeseg.packages.model_folders", full)
+    assert run(["models", "--json"]) == 4
+    assert json.loads(capsys.readouterr().out)["found"] == "Unable to allocate 96.0 GiB"
 
 
 def test_ctrl_c_is_130(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,6 +122,7 @@ def test_ctrl_c_is_130(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.M
 
     monkeypatch.setattr("edgeseg.runtime.describe.describe", interrupted)
     assert run(["inspect", "x"]) == 130
+    assert capsys.readouterr().err.strip() == "stopped"
 
 
 def test_the_installed_program_takes_debug_anywhere() -> None:

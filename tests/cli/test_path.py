@@ -42,6 +42,25 @@ def test_inspect_is_readable_without_json(small_onnx: Path, capsys: pytest.Captu
     assert "16x16" in text
 
 
+def test_inspect_shows_what_a_choice_of_a_threshold_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from edgeseg.threshold import ThresholdChoice, ThresholdPoint
+
+    points = (ThresholdPoint(threshold=0.7, mean_dice=0.123456789, false_alarm_share=None),)
+    ThresholdChoice(
+        threshold=0.7,
+        meets_limit=True,
+        max_false_alarms=None,
+        false_mask_share=None,
+        points=points,
+        model_sha256="a" * 64,
+        data_sha256="b" * 64,
+        negatives_sha256=None,
+    ).write(tmp_path / "threshold.json")
+    assert run(["inspect", str(tmp_path / "threshold.json")]) == 0
+    text = capsys.readouterr().out
+    assert "ThresholdChoice" in text and " 0.7\n" in text
+
+
 def test_train_export_and_evaluate_through_the_commands(
     blob_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -148,6 +167,21 @@ def test_an_output_that_cannot_be_written(small_onnx: Path, tmp_path: Path, caps
     (tmp_path / "file").write_text("x")
     code, _ = typed(capsys, "build-engine", small_onnx, "--precision", "fp32", "--out", tmp_path / "file" / "x.engine")
     assert code == 5
+
+
+@pytest.mark.parametrize(
+    "command", [("calibrate",), ("build-engine",), ("build-engine", "--write-plan"), ("import-onnx",)]
+)
+def test_a_model_is_never_replaced_by_what_is_made_from_it(
+    small_onnx: Path, small_images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    model = tmp_path / "model.onnx"
+    model.write_bytes(small_onnx.read_bytes())
+    name, flag = command[0], command[-1] if len(command) > 1 else "--out"
+    data = ("--data", small_images) if name == "calibrate" else ()
+    code, document = typed(capsys, name, model, *data, flag, tmp_path / "." / "model.onnx")
+    assert (code, document["found"]) == (2, "an output that is an input")
+    assert model.read_bytes() == small_onnx.read_bytes()
 
 
 def test_an_engine_that_was_tampered_with(small_onnx: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

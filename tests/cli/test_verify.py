@@ -108,9 +108,20 @@ def test_the_report_and_its_verdict_as_baseline(call: Call, tiny_engine: Path, t
     assert call("--report", str(report), "--json") == 0
     assert json.loads(capsys.readouterr().out) == json.loads((report / "verdict.json").read_text())
     assert "✓ passed" in " ".join((report / "verdict.html").read_text().split())
+    assert run(["inspect", str(report / "verdict.json")]) == 0
+    assert "mean Dice drop 0.0000 is within" in capsys.readouterr().out
     shift_bias(tiny_engine, -20)
     assert call("--baseline", str(report / "verdict.json"), "--max-dice-drop", "0.1") == 3
     assert "against the baseline's 1.0000" in capsys.readouterr().out
+
+
+def test_a_failed_engine_never_becomes_the_baseline(call: Call, tiny_engine: Path, tmp_path: Path, capsys) -> None:
+    report = tmp_path / "report"
+    assert call("--report", str(report)) == 0
+    before = (report / "verdict.json").read_bytes()
+    shift_bias(tiny_engine, -20)
+    assert call("--baseline", str(report / "verdict.json"), "--report", str(report)) == 2
+    assert (report / "verdict.json").read_bytes() == before
 
 
 def test_a_baseline_of_other_data(call: Call, labelled: Path, tmp_path: Path, capsys) -> None:

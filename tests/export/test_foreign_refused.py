@@ -135,6 +135,25 @@ REFUSED = {
         "one batch size alone",
         "another result",
     ),
+    "NaN in the weights": (
+        simple(
+            [helper.make_node("Conv", ["x", "w"], ["y"])],
+            PICTURE,
+            [value("y", [1, 1, 16, 16])],
+            [numpy_helper.from_array(np.full((1, 3, 1, 1), np.nan, np.float32), "w")],
+        ),
+        "not finite",
+        "nan",
+    ),
+    "a picture of 50 GB": (
+        simple(
+            [helper.make_node("Relu", ["x"], ["y"])],
+            [value("x", [1, 3, 65536, 65536])],
+            [value("y", [1, 3, 65536, 65536])],
+        ),
+        "too large a picture",
+        "height 65536",
+    ),
     "not finite": (
         simple([helper.make_node("Log", ["x"], ["y"])], PICTURE, [value("y", [1, 3, 16, 16])]),
         "not finite",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import resource
 import shutil
 import signal
@@ -15,6 +16,7 @@ import torch
 
 from edgeseg import cli
 from edgeseg.cli import train as train_command
+from edgeseg.errors import BadInputError
 from edgeseg.images import write_png
 from edgeseg.train import checkpoint, loop
 from edgeseg.train.record import RunRecord
@@ -74,6 +76,36 @@ def test_a_checkpoint_of_another_architecture(blobs: Path, tmp_path: Path, capsy
         checkpoint.save(run / name, {**checkpoint.load(run / name), "recipe_sha256": sha256})
     assert "another architecture" in str(error_of(capsys, 6, *arguments(blobs, run, "--resume"))["what"])
     assert "another architecture" in str(error_of(capsys, 6, "evaluate", str(run), str(blobs))["what"])
+
+
+class _Harmful:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> object:
+        return Path.touch, (self.path,)
+
+
+def test_a_checkpoint_that_would_run_code(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    harmful = {"network": _Harmful(tmp_path / "ran")}
+    for name, write in (
+        ("pickled.pt", lambda path: path.write_bytes(pickle.dumps(harmful, 4))),
+        ("saved.pt", lambda path: torch.save(harmful, path)),
+    ):
+        write(tmp_path / name)
+        with pytest.raises(BadInputError) as caught:
+            checkpoint.load(tmp_path / name)
+        assert "would run code" in str(caught.value.found)
+    assert not (tmp_path / "ran").exists()
+    assert capfd.readouterr().err == ""
+
+
+def test_what_is_no_run_folder(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"x")
+    for path, found in ((tmp_path / "model.onnx", "a file"), (tmp_path, "no recipe.toml in it")):
+        with pytest.raises(BadInputError, match="is no RUN folder") as caught:
+            checkpoint.load_best(path)
+        assert caught.value.found == found
 
 
 def test_a_loss_that_is_not_a_number(

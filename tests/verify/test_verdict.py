@@ -46,6 +46,7 @@ def test_a_negative_limit_demands_a_gain(make_pairs, threshold_session, verdict_
     verdict = verdict_of(pairs, threshold_session(75), reference=threshold_session(150), max_dice_drop=limit)
     assert verdict.passed is passed
     assert "gain +0.2000" in verdict.reasons[0]
+    assert "interval +0.2000 to +0.2000" in verdict.reasons[0]
 
 
 def test_no_gain_is_not_enough_for_a_negative_limit(make_pairs, threshold_session, verdict_of) -> None:
