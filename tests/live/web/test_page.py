@@ -240,8 +240,9 @@ def test_killed_engine_processes_are_told_and_their_return_too(
 
 
 def test_a_picture_that_stands_still_is_covered(stream: RunningStream, visit: Callable[..., Visit]) -> None:
-    page = visit(stream.url).page
-    expect(page.locator("#state")).to_have_text(re.compile("live|degraded"))
+    opened = visit(stream.url)
+    page = opened.page
+    opened.shown_frame()
     os.kill(stream.process.pid, signal.SIGSTOP)
     try:
         expect(page.locator("#lost")).to_contain_text(re.compile(r"NO PICTURE for [2-9] s"))
