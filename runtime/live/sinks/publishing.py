@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from edgeseg.runtime.live.cover import cover_of
 from edgeseg.runtime.live.frames import Presented
-from edgeseg.runtime.live.sinks.sink import QueuedSink, Retry, SinkCounts, Writer
+from edgeseg.runtime.live.sinks.sink import QueuedSink, SinkCounts, Writer
 from edgeseg.runtime.live.states import StateChange
 
 SILENT_S = 1.0
@@ -21,15 +21,14 @@ class PublishingSink(QueuedSink[Presented]):
     Args:
         name: For messages and metrics.
         open_writer: Connects; see `QueuedSink`.
-        retry: When it connects again.
     """
 
-    def __init__(self, name: str, open_writer: Callable[[], Writer[Presented]], retry: Retry = Retry()) -> None:
+    def __init__(self, name: str, open_writer: Callable[[], Writer[Presented]]) -> None:
         self._newest: Presented | None = None
         self._hidden_since_ns: int | None = None
         self._cover_ns: int | None = None
         self._covers = 0
-        super().__init__(name, open_writer, retry=retry, reopens=False)
+        super().__init__(name, open_writer, reopens=False)
 
     def offer(self, presented: Presented) -> None:
         """Take a frame, or cover it where viewers may not see it; never blocks and never raises."""
