@@ -31,7 +31,11 @@ class Frames(Protocol):
 
 
 class Sink(Offered, Protocol):
-    """Where presented frames go; see `edgeseg.runtime.live.sinks`."""
+    """Where presented frames go; see `edgeseg.runtime.live.sinks`.
+
+    One may also have ``reopen()``, for new files, and ``cover(now_ns, change)``, asked ten times a second, for viewers
+    who have no picture to see.
+    """
 
     @property
     def name(self) -> str:

@@ -229,6 +229,7 @@ class LiveStream:
             time.sleep(_WATCH_S)
             now_ns = time.monotonic_ns()
             self._vigil.look(now_ns, self._last_arrival_ns)
+            self._cover(now_ns)
             if (now_ns - self._presenter.last_alive_ns) / 1e9 > _STUCK_S:
                 raise PresenterStuckError(
                     "no frame was shown for too long", found=f"{_STUCK_S:.0f} s", next_command="edgeseg doctor"
@@ -237,6 +238,12 @@ class LiveStream:
                 self._on_tick()
             if until_s is not None and time.monotonic() >= until_s:
                 return
+
+    def _cover(self, now_ns: int) -> None:
+        for sink in self._sinks:
+            cover = getattr(sink, "cover", None)
+            if cover is not None:
+                cover(now_ns, self._vigil.state)
 
     def _finish(self) -> None:
         """Files first: whoever has no patience left may kill us while an engine takes its time to end."""

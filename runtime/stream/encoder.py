@@ -64,14 +64,22 @@ class PictureEncoder:
         self._container = container
         self._stream: VideoStream = stream
 
-    def encode(self, picture: Picture, pts: int, time_base: Fraction) -> None:
+    def encode(self, picture: Picture, pts: int, time_base: Fraction, key_frame: bool = False) -> None:
         """Encode one picture of the first one's size.
+
+        Args:
+            picture: What is shown.
+            pts: When, in units of `time_base`.
+            time_base: Seconds.
+            key_frame: Make it one, wherever the encoder would have put its next.
 
         Raises:
             OSError: The container takes no more data.
         """
         frame = picture.planar().video_frame()
         frame.pts, frame.time_base = pts, time_base
+        if key_frame:
+            frame.pict_type = require("av").video.frame.PictureType.I
         self._mux(frame)
 
     def flush(self) -> None:

@@ -214,6 +214,27 @@ def test_a_silent_source_is_said_and_its_return_too(pool: Open, script: Any) -> 
     assert run.states[run.changes.index(degraded[0]) + 1] in ("live", "stopped")
 
 
+def test_sinks_with_viewers_are_asked_for_covers_with_the_state_of_the_moment(pool: Open, script: Any) -> None:
+    class Viewed(RememberingSink):
+        asked: list[tuple[int, StateChange]] = []  # noqa: RUF012
+
+        def cover(self, now_ns: int, change: StateChange) -> None:
+            self.asked.append((now_ns, change))
+
+    def pause(index: int) -> None:
+        if index == 60:
+            time.sleep(1.5)
+
+    run = Run(_source(script, [script.ANSWER] * 100, before=pause), pool())
+    viewed = Viewed()
+    run.stream._sinks = (*run.stream._sinks, viewed)
+    run.run()
+    silent_ns = [now_ns for now_ns, change in viewed.asked if "no frame from the source" in change.reason]
+    last_ns = max(shown.presented_ns for shown in run.shown if shown.frame.index < 60)
+    assert silent_ns[0] - last_ns > 0.4e9
+    assert len(silent_ns) >= 5, "several times a second"
+
+
 def test_a_change_of_size_never_puts_a_mask_of_another_size_on_a_picture(pool: Open, script: Any) -> None:
     from edgeseg.runtime.stream.picture import Picture
 

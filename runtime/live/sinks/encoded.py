@@ -27,7 +27,12 @@ View = Literal["raw", "overlay"]
 Timing = Callable[[], ClipTiming]
 """Asked once the first frame is there: a live source does not know earlier."""
 KEY_FRAME_S = 1.0
-"""A viewer who joins waits so long, and a power cut costs so much of a recording."""
+"""A viewer who joins waits so long, and a power cut costs so much of a recording. By timestamps or by the clock,
+whichever comes first: a rate that a source states is a rumour."""
+SHORTEST_S = 0.001
+"""Between two frames; RTMP counts in milliseconds."""
+NEVER_BY_COUNT = str(2**30)
+"""libx264's infinity: no key frame after so many frames."""
 FRAGMENTS = "frag_keyframe+empty_moov+default_base_moof"
 FORMAT_OF = {"rtsp": "rtsp", "rtmp": "flv", "rtmps": "flv", "srt": "mpegts", "udp": "mpegts", "tcp": "mpegts"}
 HLS_OPTIONS = {
@@ -69,8 +74,8 @@ class EncodedWriter:
         self._container: OutputContainer | None = None
         self._encoder: PictureEncoder | None = None
         self._kind: tuple[object, ...] = ()
-        self._first_pts = self._last_pts = self._frames = 0
-        self._frames_per_group = 1
+        self._first_pts = self._last_pts = self._last_ns = self._key_pts = self._key_ns = 0
+        self._frames = 0
 
     def write(self, presented: Presented) -> None:
         """Encode a frame."""
@@ -78,15 +83,38 @@ class EncodedWriter:
         kind = (picture.height, picture.width, picture.matrix, picture.full_range, presented.frame.time_base)
         if kind != self._kind:
             self.close()
-            self._start(presented, picture)
+            self._start(picture)
             self._kind = kind
         assert self._encoder is not None
-        pts = max(presented.frame.pts - self._first_pts, self._last_pts + 1)
-        self._encoder.encode(picture, pts, presented.frame.time_base)
-        self._last_pts = pts
-        if self._frames and self._frames % self._frames_per_group == 0:  # its key frame brought the group before it out
+        pts = self._continued(presented)
+        is_key = self._is_key_frame_due(pts, presented)
+        self._encoder.encode(picture, pts, presented.frame.time_base, is_key)
+        if self._frames and is_key:  # it brought the group before it out
             self._target.settle()
+        if is_key:
+            self._key_pts, self._key_ns = pts, presented.presented_ns
+        self._last_pts, self._last_ns = pts, presented.presented_ns
         self._frames += 1
+
+    def _continued(self, presented: Presented) -> int:
+        """Its time in the container; one that is not after the last is put where the clock is.
+
+        A cover may be ahead of what the source gives next: of frames that come late and at once, and are soon through,
+        or of a source whose own time stood still, which the clock has to lead from then on.
+        """
+        frame = presented.frame
+        if not self._frames:
+            self._first_pts = frame.pts
+        pts = frame.pts - self._first_pts
+        if not self._frames or pts > self._last_pts:
+            return pts
+        passed_s = (presented.presented_ns - self._last_ns) / 1e9
+        return self._last_pts + max(1, round(max(passed_s, SHORTEST_S) / frame.time_base))
+
+    def _is_key_frame_due(self, pts: int, presented: Presented) -> bool:
+        stated_s = (pts - self._key_pts) * presented.frame.time_base
+        passed_s = (presented.presented_ns - self._key_ns) / 1e9
+        return not self._frames or stated_s >= KEY_FRAME_S or passed_s >= KEY_FRAME_S
 
     def close(self) -> None:
         """End the container."""
@@ -102,13 +130,12 @@ class EncodedWriter:
             if encoder is not None:
                 encoder.flush()
 
-    def _start(self, presented: Presented, picture: Picture) -> None:
+    def _start(self, picture: Picture) -> None:
         timing = self._timing()
-        self._frames_per_group = max(1, round(timing.rate * KEY_FRAME_S))
         self._container = self._target.open(timing)
-        options = {**ENCODER_OPTIONS, "tune": "zerolatency", "g": str(self._frames_per_group)}
+        options = {**ENCODER_OPTIONS, "tune": "zerolatency", "g": NEVER_BY_COUNT}
         self._encoder = PictureEncoder(self._container, timing, picture, options)
-        self._first_pts, self._last_pts, self._frames = presented.frame.pts, -1, 0
+        self._frames = 0
 
 
 class Recording:

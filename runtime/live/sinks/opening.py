@@ -9,6 +9,7 @@ from edgeseg.runtime.live.frames import Presented
 from edgeseg.runtime.live.sinks.encoded import EncodedWriter, Publication, Recording, Timing, View
 from edgeseg.runtime.live.sinks.events import AlarmEvent, Event, EventLines, EventSink
 from edgeseg.runtime.live.sinks.masks import MaskLines, MaskPictures
+from edgeseg.runtime.live.sinks.publishing import PublishingSink
 from edgeseg.runtime.live.sinks.sink import QueuedSink
 
 EVENTS_THAT_WAIT = 64
@@ -20,14 +21,14 @@ def recording_sink(path: Path, timing: Timing, view: View) -> QueuedSink[Present
     return QueuedSink(f"{view} {path}", lambda: EncodedWriter(Recording(path), timing, view))
 
 
-def publishing_sink(url: str, timing: Timing, view: View = "overlay") -> QueuedSink[Presented]:
-    """A stream by RTSP, RTMP, SRT, UDP or HLS; `reopen` leaves it to its viewers.
+def publishing_sink(url: str, timing: Timing, view: View = "overlay") -> PublishingSink:
+    """A stream by RTSP, RTMP, SRT, UDP or HLS.
 
     Raises:
         UsageError: An address of no kind that edgeseg streams to.
     """
     target = Publication(url)
-    return QueuedSink(f"{view} {without_credentials(url)}", lambda: EncodedWriter(target, timing, view), reopens=False)
+    return PublishingSink(f"{view} {without_credentials(url)}", lambda: EncodedWriter(target, timing, view))
 
 
 def mask_sink(path: Path) -> QueuedSink[Presented]:

@@ -29,6 +29,7 @@ class SinkCounts:
     """What has become of the frames that a sink was offered."""
 
     written: int
+    """Covers too."""
     dropped: int
     """Came faster than they could be written, or while nothing could be."""
     withheld: int
@@ -36,6 +37,8 @@ class SinkCounts:
     failures: int
     state: SinkState
     last_error: str = ""
+    covers: int = 0
+    """Went out where viewers had no picture to see; see `PublishingSink`."""
 
 
 class Recordable(Protocol):

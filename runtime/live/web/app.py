@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import time
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, get_args
@@ -22,7 +23,7 @@ from edgeseg.runtime.live.web.access import (
     is_token,
 )
 from edgeseg.runtime.live.web.metrics import exposition
-from edgeseg.runtime.live.web.pictures import PictureFeed, encode_png
+from edgeseg.runtime.live.web.pictures import PictureFeed, encode_png, header_of
 from edgeseg.runtime.live.web.view import View
 
 STATIC = {
@@ -240,14 +241,16 @@ def _note_defect(task: asyncio.Task[None]) -> None:
 
 async def _send_pictures(socket: WebSocket, feed: PictureFeed) -> None:
     """One picture at a time: the next one is sent when the browser has drawn the last."""
-    index = -1
+    index, heard_ns = -1, time.monotonic_ns()
     while True:
-        message = await feed.after(index, timeout_s=1.0)
-        if message is None:
+        found = await feed.after(index, timeout_s=1.0)
+        if found is None:
             continue
-        index, data = message
-        await socket.send_bytes(data)
+        presented, jpeg = found
+        index = presented.frame.index
+        await socket.send_bytes(header_of(presented, heard_ns, time.monotonic_ns()) + jpeg)
         await asyncio.wait_for(socket.receive_text(), ACK_S)
+        heard_ns = time.monotonic_ns()
 
 
 async def _send_figures(socket: WebSocket, view: View) -> None:

@@ -106,6 +106,7 @@ class StatusCollector:
         for figure, text in (
             ("written", "Frames that a sink took."),
             ("dropped", "Frames that a sink had no time for."),
+            ("covers", "Covers that a sink sent where its viewers had no picture to see."),
         ):
             family = core.CounterMetricFamily(f"edgeseg_sink_{figure}", text, labels=["sink"])
             for sink in status.sinks:

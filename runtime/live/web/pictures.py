@@ -12,8 +12,8 @@ from edgeseg.runtime.stream.picture import Picture
 
 JPEG_QUALITY = 80
 MAX_WIDTH = 1280
-HEADER = struct.Struct(">IIf")
-"""Before the JPEG: frame index, frame width in pixels, age of the picture when it was shown in milliseconds."""
+HEADER = struct.Struct(">IIff")
+"""Before the JPEG: frame index, frame width in pixels, and two times in milliseconds; see `header_of`."""
 
 
 class PictureFeed:
@@ -30,6 +30,7 @@ class PictureFeed:
         self._arrived = asyncio.Event()
         self._newest: Presented | None = None
         self._encoded: tuple[int, bytes] = (-1, b"")
+        """Frame index and JPEG."""
         self._encoding = asyncio.Lock()
 
     def offer(self, presented: Presented) -> None:
@@ -38,29 +39,41 @@ class PictureFeed:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._arrived.set)
 
-    async def after(self, index: int, timeout_s: float) -> tuple[int, bytes] | None:
-        """The newest picture as a message, once it is not frame `index`; None where none came in time."""
+    async def after(self, index: int, timeout_s: float) -> tuple[Presented, bytes] | None:
+        """The newest picture and its JPEG, once it is not frame `index`; None where none came in time."""
         try:
             await asyncio.wait_for(self._another(index), timeout_s)
         except asyncio.TimeoutError:
             return None
         assert self._newest is not None
-        return await self._message(self._newest)
+        newest = self._newest
+        return newest, await self._jpeg(newest)
 
     async def _another(self, index: int) -> None:
         while self._newest is None or self._newest.frame.index == index:
             self._arrived.clear()
             await self._arrived.wait()
 
-    async def _message(self, presented: Presented) -> tuple[int, bytes]:
+    async def _jpeg(self, presented: Presented) -> bytes:
         async with self._encoding:
             if self._encoded[0] != presented.frame.index:
-                jpeg = await asyncio.to_thread(encode_jpeg, presented.overlay)
-                header = HEADER.pack(
-                    presented.frame.index & 0xFFFFFFFF, presented.overlay.width, presented.picture_age_ms
-                )
-                self._encoded = (presented.frame.index, header + jpeg)
-            return self._encoded
+                self._encoded = (presented.frame.index, await asyncio.to_thread(encode_jpeg, presented.overlay))
+            return self._encoded[1]
+
+
+def header_of(presented: Presented, heard_ns: int, now_ns: int) -> bytes:
+    """What stands before the JPEG, so that a browser knows how late it draws: its clock and ours are strangers.
+
+    The first time is how long ago the picture was shown. The second is how long ago the browser was last heard: what it
+    waited beyond that was the way there and back, which is the most that the picture can have taken.
+
+    Args:
+        presented: The picture.
+        heard_ns: When the browser's last word came. Of `time.monotonic_ns`.
+        now_ns: The moment of sending.
+    """
+    held_ms, quiet_ms = (now_ns - presented.presented_ns) / 1e6, (now_ns - heard_ns) / 1e6
+    return HEADER.pack(presented.frame.index & 0xFFFFFFFF, presented.overlay.width, held_ms, quiet_ms)
 
 
 def encode_jpeg(picture: Picture, max_width: int = MAX_WIDTH, quality: int = JPEG_QUALITY) -> bytes:

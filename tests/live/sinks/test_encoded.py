@@ -27,6 +27,7 @@ from edgeseg.runtime.live.sinks.encoded import EncodedWriter, Publication, Recor
 from edgeseg.runtime.live.sinks.opening import publishing_sink, recording_sink
 from edgeseg.runtime.live.sinks.sink import QueuedSink, Retry
 from edgeseg.runtime.stream.picture import Picture
+from edgeseg.runtime.stream.sources import ClipTiming
 
 Until = Callable[[Callable[[], bool]], None]
 HERE = Path(__file__).parent
@@ -126,6 +127,58 @@ def test_a_recording_that_is_killed_plays_up_to_the_last_second(tmp_path: Path) 
     assert len(frames) >= 75
     assert [number(frame) for frame in frames[:75]] == list(range(75))
     assert frames[25].key_frame
+
+
+@pytest.mark.parametrize("stated_rate", [1, 1000])
+@pytest.mark.parametrize("pts_step_ms", [1, 40], ids=["timestamps that crawl", "true timestamps"])
+def test_a_second_has_a_key_frame_and_a_safe_fragment_whatever_rate_the_source_states(
+    tmp_path: Path, showing: Any, stated_rate: int, pts_step_ms: int
+) -> None:
+    """25 frames a second come, by the clock; what stands in the file then is what a power cut leaves."""
+    path = tmp_path / "a.mp4"
+    timing = ClipTiming(Fraction(1, 1000), Fraction(stated_rate), states_matrix=True)
+    writer = EncodedWriter(Recording(path), lambda: timing, "raw")
+    for index in range(110):
+        writer.write(at_pts(showing(index), 5000 + index * pts_step_ms))
+    left = tmp_path / "left.mp4"
+    left.write_bytes(path.read_bytes())
+    writer.close()
+    assert [frame.key_frame for frame in decoded(path)] == [index % 25 == 0 for index in range(110)]
+    assert len(decoded(left)) == 100
+
+
+def test_timestamps_without_a_clock_still_give_a_key_frame_a_second(tmp_path: Path, showing: Any) -> None:
+    """As frames that waited come out at once: no time passes, but the video's."""
+    path = tmp_path / "a.mp4"
+    at_once = [dataclasses.replace(showing(index), presented_ns=showing.started_ns) for index in range(60)]
+    record(path, at_once, showing)
+    assert [index for index, frame in enumerate(decoded(path)) if frame.key_frame] == [0, 25, 50]
+
+
+def test_timestamps_that_fall_behind_go_on_as_the_clock_does_and_keep_their_distances(
+    tmp_path: Path, showing: Any
+) -> None:
+    """Ten frames' time is missing in the middle: as after a cover, when the source's own clock stood still."""
+    frames = [showing(index) for index in range(10)]
+    frames += [at_pts(showing(index), 5000 + (index - 10) * 40) for index in range(15, 30)]
+    record(tmp_path / "a.mp4", frames, showing)
+    times_ms = [round(frame.pts * frame.time_base * 1000) for frame in decoded(tmp_path / "a.mp4")]
+    assert times_ms == [40 * index for index in [*range(10), *range(15, 30)]]
+
+
+def test_frames_that_come_late_and_at_once_do_not_put_a_stream_ahead_of_the_clock(tmp_path: Path, showing: Any) -> None:
+    """A cover stands at 2 s; then comes what was held back, from 1.2 s on, and from 2.2 s on all is in time."""
+    cover = showing(50)
+    late = [dataclasses.replace(showing(index), presented_ns=cover.presented_ns) for index in range(30, 55)]
+    record(tmp_path / "a.mp4", [showing(0), cover, *late, *map(showing, range(55, 60))], showing)
+    times_ms = [round(frame.pts * frame.time_base * 1000) for frame in decoded(tmp_path / "a.mp4")]
+    assert times_ms[:2] == [0, 2000]
+    assert times_ms[2:23] == [2000 + number for number in range(1, 22)]
+    assert times_ms[-8:] == [40 * index for index in range(52, 60)]
+
+
+def at_pts(presented: Presented, pts: int) -> Presented:
+    return dataclasses.replace(presented, frame=dataclasses.replace(presented.frame, pts=pts))
 
 
 def test_ffprobe_finds_nothing_wrong_with_a_recording(tmp_path: Path, showing: Any, system_program: Any) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,9 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.live.web.conftest import presented
 from tests.live.web.running import RunningStream, write_engine
+from tests.live.web.slow_way import SlowWay
 
 httpx = pytest.importorskip("httpx")
 playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
@@ -124,6 +129,7 @@ def test_the_picture_changes_and_the_counters_move(stream: RunningStream, visit:
     opened = visit(stream.url)
     expect(opened.page.locator("#state")).to_have_text(re.compile("live|degraded"))
     expect(opened.page.locator("#lost")).to_be_hidden()
+    expect(opened.page.locator("#late")).to_be_hidden()
     before = picture_of(opened.page)
     assert before.std() > 5, "a picture, no plain surface"
     opened.moves_on()
@@ -234,8 +240,9 @@ def test_killed_engine_processes_are_told_and_their_return_too(
 
 
 def test_a_picture_that_stands_still_is_covered(stream: RunningStream, visit: Callable[..., Visit]) -> None:
-    page = visit(stream.url).page
-    expect(page.locator("#state")).to_have_text(re.compile("live|degraded"))
+    opened = visit(stream.url)
+    page = opened.page
+    opened.shown_frame()
     os.kill(stream.process.pid, signal.SIGSTOP)
     try:
         expect(page.locator("#lost")).to_contain_text(re.compile(r"NO PICTURE for [2-9] s"))
@@ -243,6 +250,67 @@ def test_a_picture_that_stands_still_is_covered(stream: RunningStream, visit: Ca
     finally:
         os.kill(stream.process.pid, signal.SIGCONT)
     expect(page.locator("#lost")).to_be_hidden()
+
+
+def test_who_comes_while_the_source_is_silent_never_sees_its_last_picture_as_live(
+    serve: Callable[..., Any], visit: Callable[..., Visit]
+) -> None:
+    """The page's connection is fine and its first picture comes at once, but it is a minute old."""
+    server = serve()
+    old = presented(3)
+    server.offer(replace(old, presented_ns=old.presented_ns - 60_000_000_000))
+    opened = visit(server.url)
+    page = opened.page
+    assert opened.shown_frame() == 3
+    assert page.locator("#lost").is_visible(), "as soon as it is drawn"
+    expect(page.locator("#lost")).to_contain_text(re.compile(r"NO PICTURE for (6[0-9]|[7-9][0-9]|1\d\d) s"))
+    expect(page.locator("#meaning")).to_have_text("NO PICTURE comes.")
+    expect(page.locator("#state")).to_have_text("live")
+    with showing_on(server, 4):
+        expect(page.locator("#lost")).to_be_hidden()
+        expect(page.locator("#meaning")).to_contain_text("The picture is live")
+    expect(page.locator("#lost")).to_be_visible()
+    assert opened.complaints == []
+
+
+def test_pictures_that_a_network_holds_up_are_marked_as_late(
+    serve: Callable[..., Any], visit: Callable[..., Visit]
+) -> None:
+    server = serve()
+    with showing_on(server, 0), SlowWay(server.address.port) as way:
+        opened = visit(way.url)
+        page = opened.page
+        figure = page.locator("#figures dt", has_text="Way to this page").locator("xpath=following-sibling::dd[1]")
+        expect(figure).to_have_text(re.compile(r"\d+ ms"))
+        expect(page.locator("#late")).to_be_hidden()
+        way.delay_s = 0.8
+        expect(page.locator("#late")).to_have_text(re.compile(r"LATE: up to (0\.[89]|[1-9]\.\d) s behind"))
+        expect(page.locator("#late")).to_be_visible()
+        expect(figure).to_have_text(re.compile(r"([89]\d\d|\d{4}) ms"))
+        way.delay_s = 0.0
+        expect(page.locator("#late")).to_be_hidden()
+        expect(page.locator("#lost")).to_be_hidden()
+        assert opened.complaints == []
+
+
+@contextlib.contextmanager
+def showing_on(server: Any, first: int) -> Iterator[None]:
+    """A page that is shown 25 pictures a second."""
+    stop = threading.Event()
+
+    def show() -> None:
+        index = first
+        while not stop.wait(0.04):
+            server.offer(presented(index))
+            index += 1
+
+    shower = threading.Thread(target=show)
+    shower.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        shower.join()
 
 
 def test_off_loopback_a_token_is_needed_https_serves_pictures_and_the_end_is_told(

@@ -22,6 +22,7 @@ from edgeseg.errors import UsageError
 from edgeseg.runtime.live.assembly import PageSink
 from edgeseg.runtime.live.web import app as app_module
 from edgeseg.runtime.live.web.access import RateLimit
+from edgeseg.runtime.live.web.pictures import HEADER
 from tests.live.web.conftest import STATUS, ScriptedView, presented
 
 httpx = pytest.importorskip("httpx")
@@ -39,11 +40,16 @@ def _live(server: Any, **headers: str) -> Any:
 
 def _picture(socket: Any) -> tuple[int, Any]:
     """The next picture: frame index and BGR."""
-    while True:
-        message = socket.recv(timeout=5)
-        if isinstance(message, bytes):
-            jpeg = np.frombuffer(message[12:], np.uint8)
-            return int.from_bytes(message[:4], "big"), cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
+    message = _message(socket)
+    jpeg = np.frombuffer(message[HEADER.size :], np.uint8)
+    return int.from_bytes(message[:4], "big"), cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
+
+
+def _message(socket: Any) -> bytes:
+    """The next picture as it is sent."""
+    while not isinstance(message := socket.recv(timeout=5), bytes):
+        pass
+    return message
 
 
 def test_state_passport_events_and_probes(serve: Serve, view: ScriptedView) -> None:
@@ -235,6 +241,25 @@ def test_a_body_without_end_is_not_read_to_its_end() -> None:
 
     read = app_module._short_body(Endless())  # type: ignore[arg-type]
     assert len(asyncio.run(asyncio.wait_for(read, 20))) == app_module.MAX_BODY_BYTES
+
+
+def test_a_picture_says_how_long_ago_it_was_shown_and_its_browser_heard(serve: Serve) -> None:
+    server = serve()
+    with _live(server) as socket:
+        old = presented(1)
+        server.offer(replace(old, presented_ns=old.presented_ns - 5_000_000_000))
+        index, width, held_ms, _ = HEADER.unpack(_message(socket)[: HEADER.size])
+        assert (index, width) == (1, 64)
+        assert held_ms >= 4990
+        socket.send("drawn")
+        time.sleep(0.3)
+        sent_s = time.monotonic()
+        server.offer(presented(2))
+        index, _, held_ms, quiet_ms = HEADER.unpack(_message(socket)[: HEADER.size])
+        passed_ms = (time.monotonic() - sent_s) * 1e3
+        assert index == 2
+        assert held_ms <= passed_ms + 5
+        assert quiet_ms >= 290
 
 
 def test_a_viewer_whose_figures_fail_is_not_shown_pictures_beside_an_old_state(

@@ -4,9 +4,15 @@ const element = (id) => document.getElementById(id);
 const picture = element("picture");
 const drawing = picture.getContext("2d", { alpha: false });
 const LOST_MS = 1000;
+const LATE_MS = 500;
+const LATE_STAYS_MS = 2000;
 const CHART_S = 60;
+const HEADER_BYTES = 16;
 
-let lastPictureMs = 0;
+let shownMs = null; // when the drawn picture was shown, but for its way to here
+let drawnMs = null; // when "drawn" was last said on this connection
+let wayMs = null; // the most that the drawn picture took from being shown to here
+let lastLateMs = -Infinity;
 let retryMs = 500;
 const ages = [];
 
@@ -15,6 +21,7 @@ const MEANING = {
   live: "The picture is live, and marks come in time.",
   degraded: "The picture is live; marks may be missing or late.",
   "pass-through": "The picture is live; NOTHING IS MARKED.",
+  silent: "NO PICTURE comes.",
   stopped: "The stream has ended.",
   unreachable: "This page has no connection; trying again.",
 };
@@ -23,12 +30,13 @@ function connect() {
   const scheme = location.protocol === "https:" ? "wss" : "ws";
   const socket = new WebSocket(`${scheme}://${location.host}/api/live`);
   socket.binaryType = "arraybuffer";
-  socket.onopen = () => { retryMs = 500; };
+  socket.onopen = () => { retryMs = 500; drawnMs = null; };
   socket.onmessage = async (event) => {
     if (typeof event.data === "string") { showStatus(JSON.parse(event.data)); return; }
     try {
       await showPicture(event.data);
     } finally { // a picture that cannot be drawn is followed by the next one, too
+      drawnMs = performance.now();
       if (socket.readyState === WebSocket.OPEN) socket.send("drawn");
     }
   };
@@ -39,17 +47,27 @@ function connect() {
   };
 }
 
-// Before the JPEG: frame index, frame width, age of the picture (see pictures.py).
+// Before the JPEG: frame index, frame width, how long ago it was shown and this page heard (see pictures.py).
 async function showPicture(data) {
-  const bitmap = await createImageBitmap(new Blob([new Uint8Array(data, 12)], { type: "image/jpeg" }));
+  const header = new DataView(data);
+  const bitmap = await createImageBitmap(new Blob([new Uint8Array(data, HEADER_BYTES)], { type: "image/jpeg" }));
+  noteTimes(header.getFloat32(8), header.getFloat32(12));
   if (picture.width !== bitmap.width || picture.height !== bitmap.height) {
     picture.width = bitmap.width;
     picture.height = bitmap.height;
   }
   drawing.drawImage(bitmap, 0, 0);
   bitmap.close();
-  picture.dataset.frame = new DataView(data).getUint32(0);
-  lastPictureMs = performance.now();
+  picture.dataset.frame = header.getUint32(0);
+}
+
+// The two clocks are never compared: there and back, less what the server waited, is more than the way here.
+function noteTimes(heldMs, quietMs) {
+  const nowMs = performance.now();
+  shownMs = nowMs - heldMs;
+  wayMs = drawnMs === null ? null : heldMs + Math.max(0, nowMs - drawnMs - quietMs);
+  if (wayMs > LATE_MS) lastLateMs = nowMs;
+  watch(); // before it is drawn: one that was shown long ago is covered from the beginning
 }
 
 function showState(state, reason) {
@@ -57,11 +75,18 @@ function showState(state, reason) {
   if (badge.textContent !== state) {
     badge.textContent = state;
     badge.className = `state ${state}`;
-    element("meaning").textContent = MEANING[state] ?? "";
     document.title = `${state} – edgeseg`;
     document.body.classList.toggle("gone", state === "unreachable");
   }
   element("reason").textContent = reason;
+  showMeaning();
+}
+
+function showMeaning() {
+  const state = element("state").textContent;
+  const isSilent = shownMs !== null && !element("lost").hidden && !["stopped", "unreachable"].includes(state);
+  const text = MEANING[isSilent ? "silent" : state] ?? "";
+  if (element("meaning").textContent !== text) element("meaning").textContent = text; // it is read aloud
 }
 
 const milliseconds = (value) => (value === null || value === undefined ? "–" : `${value.toFixed(0)} ms`);
@@ -94,6 +119,7 @@ function showFigures(now) {
     ["Engine restarts", now.restarts],
     ["Inference", spread(now.infer_ms)],
     ["Drawing", spread(now.compose_ms)],
+    ["Way to this page, at most", milliseconds(wayMs)],
     ["Engine", `${now.backend} ${now.precision}`],
   ];
   for (const sink of now.sinks) {
@@ -207,14 +233,19 @@ function showFull() {
   element("frame").requestFullscreen?.().catch(() => {});
 }
 
-// A picture that does not come is never shown as if it were now.
+// A picture that does not come, or comes late, is never shown as if it were now.
 function watch() {
-  const silentMs = performance.now() - lastPictureMs;
+  const nowMs = performance.now();
+  const silentMs = nowMs - (shownMs ?? -Infinity);
   const lost = element("lost");
   lost.hidden = silentMs < LOST_MS;
   if (!lost.hidden) {
-    lost.textContent = lastPictureMs ? `NO PICTURE for ${(silentMs / 1000).toFixed(0)} s` : "waiting for a picture";
+    lost.textContent = shownMs === null ? "waiting for a picture" : `NO PICTURE for ${(silentMs / 1000).toFixed(0)} s`;
   }
+  const late = element("late");
+  late.hidden = !lost.hidden || nowMs - lastLateMs > LATE_STAYS_MS;
+  if (!late.hidden && wayMs > LATE_MS) late.textContent = `LATE: up to ${(wayMs / 1000).toFixed(1)} s behind`;
+  showMeaning();
 }
 
 element("overlay").addEventListener("click", (event) => {
