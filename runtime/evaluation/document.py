@@ -94,8 +94,8 @@ def _alarms(alarms: FalseAlarms) -> str:
 
 def _clip(clip: PolypClip) -> str:
     return (
-        f"masks of at least {_percent(clip.false_mask_share)} on {_percent(clip.counting_share)} of {clip.frame_count} frames, "
-        f"any mask on {_percent(clip.any_mask_share)}"
+        f"masks of at least {_percent(clip.false_mask_share)} on {_percent(clip.counting_share)} "
+        f"of {clip.frame_count} frames, any mask on {_percent(clip.any_mask_share)}"
     )
 
 
