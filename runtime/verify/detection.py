@@ -43,9 +43,9 @@ class SizeGroup(Part):
 
     name: str
     above: float
-    """The share that the polyp reaches or passes; more than 0 for the smallest group."""
+    """The polyp's share is more than this in the smallest and the largest group, at least this in the one between."""
     below: float
-    """The share that it stays under; the largest group has all that is left."""
+    """It is less than this in the smallest group, at most this in the others."""
     image_count: int
     mean_dice: float | None
     """None where there is no image; likewise the next."""
