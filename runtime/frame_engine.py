@@ -6,9 +6,9 @@ import time
 from collections import deque
 from typing import Protocol, runtime_checkable
 
-from edgeseg.frames import Frame
 from edgeseg.runtime.frame_session import FrameSession, HostFrames
 from edgeseg.runtime.outcomes import Lost, Outcome, Segmented
+from edgeseg.runtime.planes import AnyFrame
 from edgeseg.runtime.session import ColourOrder, Session, SessionInfo
 from edgeseg.runtime.worker.failures import ProcessLostError, TransientError
 
@@ -48,13 +48,13 @@ class FrameEngine(Protocol):
         """
         ...
 
-    def submit(self, frame: Frame, colour_order: ColourOrder = "bgr", prepared: bool = False) -> int | None:
-        """Hand a frame over, uint8 [H,W,3]; it must stay as it is until its outcome is there.
+    def submit(self, frame: AnyFrame, colour_order: ColourOrder = "bgr", prepared: bool = False) -> int | None:
+        """Hand a frame over; it must stay as it is until its outcome is there.
 
         Args:
-            frame: Of any size.
-            colour_order: Of `frame`.
-            prepared: It is the network's input already: RGB at the network's size, no crop to take.
+            frame: Packed pixels, uint8 [H,W,3], of any size; or planes, where `info` says that they are taken.
+            colour_order: Of packed pixels; planes name their own matrix and range.
+            prepared: Packed pixels are the network's input already: RGB at the network's size, no crop to take.
 
         Returns:
             Its sequence number; None where it cannot be taken now.
@@ -118,7 +118,7 @@ class InProcessEngine:
     def wait_ready(self, timeout_s: float) -> None:
         """It is."""
 
-    def submit(self, frame: Frame, colour_order: ColourOrder = "bgr", prepared: bool = False) -> int | None:
+    def submit(self, frame: AnyFrame, colour_order: ColourOrder = "bgr", prepared: bool = False) -> int | None:
         """Start on a frame, or say None: every lane has one."""
         if len(self._under_way) >= self.capacity:
             return None

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.errors import EdgesegError
-from edgeseg.frames import Frame, Probability
+from edgeseg.frames import Probability
+from edgeseg.runtime.planes import AnyFrame, PlanarFrame
 from edgeseg.runtime.session import ColourOrder, FrameBatch, Session, SessionInfo, preprocess
 
 
@@ -35,12 +36,12 @@ class FrameSession(Protocol):
         """Prepare host memory that frames will lie in, for as long as the session lives; whether that helps."""
         ...
 
-    def submit(self, frame: Frame, colour_order: ColourOrder = "bgr", prepared: bool = False) -> None:
-        """Start on a frame, uint8 [H,W,3]; it must stay as it is until its result is there.
+    def submit(self, frame: AnyFrame, colour_order: ColourOrder = "bgr", prepared: bool = False) -> None:
+        """Start on a frame; it must stay as it is until its result is there.
 
         Args:
-            frame: Of any size.
-            colour_order: Of `frame`.
+            frame: Packed pixels, uint8 [H,W,3], of any size; or planes, where `info` says that they are taken.
+            colour_order: Of packed pixels.
             prepared: It is the network's input already: RGB at the network's size, no crop to take.
         """
         ...
@@ -77,8 +78,10 @@ class HostFrames:
         """Host memory needs no preparation here."""
         return False
 
-    def submit(self, frame: Frame, colour_order: ColourOrder = "bgr", prepared: bool = False) -> None:
+    def submit(self, frame: AnyFrame, colour_order: ColourOrder = "bgr", prepared: bool = False) -> None:
         """Bring the frame to the network's size."""
+        if isinstance(frame, PlanarFrame):
+            raise EdgesegError("planes were handed to a session that takes none", expected="the network's input")
         self._batch = frame[np.newaxis] if prepared else preprocess(self._session, frame, colour_order)
 
     def result(self) -> Probability:

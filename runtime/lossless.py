@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from edgeseg.errors import EdgesegError
-from edgeseg.frames import Frame
 from edgeseg.runtime.frame_engine import FrameEngine
 from edgeseg.runtime.outcomes import Lost, Segmented
+from edgeseg.runtime.planes import AnyFrame
 from edgeseg.runtime.session import ColourOrder
 from edgeseg.runtime.worker.failures import TransientError
 
@@ -24,7 +24,7 @@ READY_S = 600.0
 @dataclass(eq=False)
 class _Flight(Generic[T]):
     item: T
-    frame: Frame
+    frame: AnyFrame
     sequence: int | None = None
     """None where it is to be handed over, for the first time or again."""
     losses: int = 0
@@ -36,8 +36,8 @@ class LosslessFrames(Generic[T]):
 
     Args:
         engine: Stays the caller's to close.
-        colour_order: Of all frames.
-        prepared: They are the network's input already.
+        colour_order: Of all packed pixels.
+        prepared: Packed pixels are the network's input already.
     """
 
     def __init__(self, engine: FrameEngine, colour_order: ColourOrder = "bgr", prepared: bool = False) -> None:
@@ -56,8 +56,8 @@ class LosslessFrames(Generic[T]):
         """Whether a result must be taken before the next frame."""
         return len(self._flights) >= self._engine.capacity
 
-    def add(self, item: T, frame: Frame) -> None:
-        """Hand a frame over, uint8 [H,W,3]; `take` gives `item` back with its result.
+    def add(self, item: T, frame: AnyFrame) -> None:
+        """Hand a frame over, packed pixels or planes; `take` gives `item` back with its result.
 
         Raises:
             BadInputError: No engine of this network can take it.

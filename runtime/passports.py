@@ -18,7 +18,12 @@ def passport_path(engine: Path) -> Path:
 def session_info(passport: EngineArtifact) -> SessionInfo:
     """What a session of the engine says of itself; nothing is loaded for it."""
     return SessionInfo(
-        passport.model, passport.preprocess, passport.backend, passport.precision, passport.engine_sha256
+        passport.model,
+        passport.preprocess,
+        passport.backend,
+        passport.precision,
+        passport.engine_sha256,
+        takes_planes=passport.backend != "onnxruntime",
     )
 
 

@@ -30,6 +30,9 @@ class SessionInfo:
     precision: Precision
     sha256: str
     """Of the file that was loaded."""
+    takes_planes: bool = False
+    """Whether a decoder's planes (`PlanarFrame`) are best handed over whole: the device brings them to the network's
+    size itself. Elsewhere the host makes the network's input, which is cheaper there, and planes are refused."""
 
 
 class Session(Protocol):

@@ -52,7 +52,7 @@ def bandwidth_figures(plan: BandwidthPlan) -> dict[str, Any]:
     with CudaDevice() as device:
         copies = _copy_bandwidth(plan)
         kernels = Kernels(compiled_kernels((device.traits.architecture,)), plan.network[1], plan.network[0])
-        found = {kind: _preprocess(kernels, kind, plan) for kind in ("bgr24", "bgr0", "nv12")}
+        found = {kind: _preprocess(kernels, kind, plan) for kind in ("bgr24", "bgr0", "nv12", "yuv420p")}
         kernels.close()
         mask_kernels = Kernels(compiled_kernels((device.traits.architecture,)), plan.width, plan.height)
         found["mask"] = _mask(mask_kernels, plan)
@@ -87,8 +87,9 @@ def _copy_bandwidth(plan: BandwidthPlan) -> float:
 def _preprocess(kernels: Kernels, kind: PixelFormat, plan: BandwidthPlan) -> dict[str, Any]:
     height, width, network = plan.height, plan.width, plan.network
     pitch = width * PIXEL_BYTES[kind]
-    luma_bytes, chroma_bytes = height * pitch, height // 2 * width if kind == "nv12" else 0
-    layout = FrameLayout(kind, width, height, pitch, width if kind == "nv12" else 0)
+    chroma_pitch = {"nv12": width, "yuv420p": width // 2}.get(kind, 0)
+    luma_bytes, chroma_bytes = height * pitch, height // 2 * width if chroma_pitch else 0
+    layout = FrameLayout(kind, width, height, pitch, chroma_pitch)
     data = np.random.default_rng(0).integers(0, 256, luma_bytes + chroma_bytes, dtype=np.uint8)
     with contextlib.ExitStack() as stack:
         sources = [on_device(stack, data, "a frame") for _ in range(plan.frames)]
@@ -96,9 +97,15 @@ def _preprocess(kernels: Kernels, kind: PixelFormat, plan: BandwidthPlan) -> dic
 
         def work(stream: Any, index: int) -> None:
             source = sources[index]
-            chroma = source + luma_bytes if kind == "nv12" else 0
+            chroma = source + luma_bytes
             params = preprocess_params(
-                layout, network[1], network[0], source=source, chroma=chroma, target=targets[index]
+                layout,
+                network[1],
+                network[0],
+                source=source,
+                chroma=chroma,
+                chroma_v=chroma + chroma_bytes // 2,
+                target=targets[index],
             )
             kernels.preprocess(kind, params, stream)
 

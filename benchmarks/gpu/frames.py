@@ -12,6 +12,7 @@ from edgeseg.optional import require
 from edgeseg.runtime.bench.frames import BenchFrames, synthetic_frames
 from edgeseg.runtime.cuda.buffers import device_buffer
 from edgeseg.runtime.cuda.session import CudaSession
+from edgeseg.runtime.planes import PlanarForm, PlanarFrame
 
 
 def pinned_frames(session: CudaSession, height: int, width: int) -> tuple[BenchFrames, bool]:
@@ -26,6 +27,13 @@ def pinned_frames(session: CudaSession, height: int, width: int) -> tuple[BenchF
 def some_frames(height: int, width: int, count: int) -> list[Frame]:
     """The first of the same frames, where their memory does not matter."""
     return list(synthetic_frames(height, width).images[:count])
+
+
+def planes_in(frame: Frame) -> PlanarFrame:
+    """The memory of packed pixels read as planes of the same size, both sides even; what they show does not matter."""
+    height, width, _ = frame.shape
+    samples = frame.reshape(-1)[: height * width * 3 // 2].reshape(height * 3 // 2, width)
+    return PlanarFrame(samples, PlanarForm(height, width, "bt709", full_range=False))
 
 
 class ArrayOnDevice:

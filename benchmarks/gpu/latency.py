@@ -1,4 +1,4 @@
-"""One frame's way: the bare engine's graph, a lane from pinned memory to mask, frames that are on the GPU already."""
+"""One frame's way: the bare engine's graph, a lane from pinned pixels or planes to mask, frames on the GPU already."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.gpu.alternation import RULE, alternated
-from benchmarks.gpu.frames import ArrayOnDevice, on_device, pinned_frames, some_frames
+from benchmarks.gpu.frames import ArrayOnDevice, on_device, pinned_frames, planes_in, some_frames
 from benchmarks.gpu.gpu_clock import GpuClock, RecordedGraph
 from benchmarks.gpu.lane_access import LaneAccess
 from benchmarks.gpu.opening import Opening
@@ -77,6 +77,10 @@ def _samplers(
         session.submit(next(frames), "bgr")
         session.finish()
 
+    def planes_from_pinned() -> None:
+        session.submit(planes_in(next(frames)))
+        session.finish()
+
     def from_device() -> None:
         session.submit_device(next(there))
         session.finish()
@@ -93,6 +97,7 @@ def _samplers(
     return {
         "engine": lambda: engine_clock.mean_ms(engine[0].launch, repetitions),
         "lane": lambda: _host_ms(from_pinned),
+        "lane_planes": lambda: _host_ms(planes_from_pinned),
         "device_frame": lambda: _host_ms(from_device),
         "h2d": lambda: clock.mean_ms(frame_there, repetitions),
         "d2h": lambda: clock.mean_ms(results_back, repetitions),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgeseg.errors import EdgesegError
 from edgeseg.frames import THRESHOLD, Frame, Probability
@@ -21,6 +22,7 @@ from edgeseg.runtime.cuda.device_frames import DeviceFrame, device_image
 from edgeseg.runtime.cuda.engine import ExecutionContext, execute
 from edgeseg.runtime.cuda.errors import translated
 from edgeseg.runtime.cuda.graph import CapturedGraph
+from edgeseg.runtime.cuda.host_frames import HostImage
 from edgeseg.runtime.cuda.kernels.parameters import (
     PREPROCESS_KERNELS,
     FrameLayout,
@@ -32,11 +34,11 @@ from edgeseg.runtime.cuda.lane_buffers import allocate
 from edgeseg.runtime.cuda.launches import Kernels
 from edgeseg.runtime.cuda.results import DeviceOutput, DeviceResult, LaneResult
 from edgeseg.runtime.cuda.streams import StreamOrder
-from edgeseg.runtime.session import ColourOrder
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME, Crop, ModelSpec
 
 _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: not ordered with the legacy stream
-PIXEL_FORMATS: dict[ColourOrder, PixelFormat] = {"bgr": "bgr24", "rgb": "rgb24"}
+_CHROMA_PITCHES: dict[PixelFormat, int] = {"nv12": 2, "yuv420p": 1}
+"""Of a frame of one pixel."""
 
 
 @dataclass(frozen=True)
@@ -87,23 +89,20 @@ class Lane:
         self._unread = False
         self._kept: object = None
 
-    def submit(self, frame: Frame, pixel_format: PixelFormat, pinned: PinnedFrames, crop: Crop | None) -> None:
+    def submit(self, image: HostImage, pinned: PinnedFrames) -> None:
         """Start on a frame; it must stay as it is until `result`.
 
         Args:
-            frame: uint8 [H,W,3].
-            pixel_format: Its colour order.
+            image: The frame.
             pinned: Where frames lie that need not be copied to pinned memory first.
-            crop: Window of the frame that the network sees.
 
         Raises:
             BadInputError: It does not fit the lane or the network.
             CudaError: The driver refused; the lane takes the next frame.
         """
         self._settle()
-        height, width = frame.shape[:2]
-        layout = FrameLayout(pixel_format, width, height, 3 * width, crop=crop)
-        self._launch(layout, self._place(np.ascontiguousarray(frame), pinned))
+        source = self._place(image.samples, pinned)
+        self._launch(image.layout, source, *(source + offset for offset in image.chroma_offsets))
 
     def submit_device(self, frame: DeviceFrame, crop: Crop | None) -> None:
         """Start on a frame that is on the GPU already; it must stay as it is until the result is there.
@@ -169,7 +168,7 @@ class Lane:
             self._unread = False
         self._kept = None
 
-    def _launch(self, layout: FrameLayout, source: int, chroma: int = 0) -> None:
+    def _launch(self, layout: FrameLayout, source: int, chroma: int = 0, chroma_v: int = 0) -> None:
         model, buffers = self._spec.model, self._buffers
         params = preprocess_params(
             layout,
@@ -177,6 +176,7 @@ class Lane:
             model.height,
             source=source,
             chroma=chroma,
+            chroma_v=chroma_v,
             target=buffers.network_input,
             area=buffers.area,
         )
@@ -185,7 +185,7 @@ class Lane:
             self._done.record(self._stream)
         self.busy = True
 
-    def _place(self, frame: Frame, pinned: PinnedFrames) -> int:
+    def _place(self, frame: NDArray[np.uint8], pinned: PinnedFrames) -> int:
         """Bring a contiguous frame where the preprocess kernel can read it, and give the address."""
         buffers, size = self._buffers, frame.nbytes
         address = pinned.device_address(frame)
@@ -249,13 +249,14 @@ class Lane:
     def _launch_preprocess(self, pixel_format: PixelFormat) -> None:
         buffers, model = self._buffers, self._spec.model
         source = buffers.frame or buffers.pinned.device_address(buffers.staging) or 0
-        layout = FrameLayout(pixel_format, 1, 1, 4, 2 if pixel_format == "nv12" else 0)
+        layout = FrameLayout(pixel_format, 1, 1, 4, _CHROMA_PITCHES.get(pixel_format, 0))
         params = preprocess_params(
             layout,
             model.width,
             model.height,
             source=source,
             chroma=source,
+            chroma_v=source,
             target=buffers.network_input,
             area=buffers.area,
         )

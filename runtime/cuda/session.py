@@ -6,7 +6,7 @@ import contextlib
 import traceback
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Literal
 
@@ -21,11 +21,13 @@ from edgeseg.runtime.cuda.device_frames import DeviceFrame
 from edgeseg.runtime.cuda.driver import CudaDevice, DeviceTraits
 from edgeseg.runtime.cuda.engine import Engine, ExecutionContext
 from edgeseg.runtime.cuda.errors import CudaError, DeviceMemoryError, StickyCudaError
+from edgeseg.runtime.cuda.host_frames import host_image
 from edgeseg.runtime.cuda.kernels.compile import compiled_kernels
-from edgeseg.runtime.cuda.lane import PIXEL_FORMATS, Lane, LaneSpec
+from edgeseg.runtime.cuda.lane import Lane, LaneSpec
 from edgeseg.runtime.cuda.launches import Kernels
 from edgeseg.runtime.cuda.results import DeviceResult, LaneResult
 from edgeseg.runtime.cuda.timed_lane import TimedLane
+from edgeseg.runtime.planes import AnyFrame
 from edgeseg.runtime.session import ColourOrder, FrameBatch, ProbabilityBatch, SessionInfo
 
 
@@ -63,7 +65,7 @@ class CudaSession:
     def __init__(
         self, open_engine: Callable[[], Engine], info: SessionInfo, options: CudaOptions | None = None
     ) -> None:
-        self._info = info
+        self._info = replace(info, takes_planes=True)
         self._options = options or CudaOptions()
         self._pinned = PinnedFrames()
         self._under_way: deque[Lane] = deque()
@@ -136,28 +138,28 @@ class CudaSession:
             return False
         return True
 
-    def submit(self, frame: Frame, colour_order: ColourOrder = "bgr", prepared: bool = False) -> None:
-        """Start on a frame of any size, uint8 [H,W,3]; it must stay as it is until its result is there.
+    def submit(self, frame: AnyFrame, colour_order: ColourOrder = "bgr", prepared: bool = False) -> None:
+        """Start on a frame of any size; it must stay as it is until its result is there.
 
         Args:
-            frame: The frame.
-            colour_order: Of `frame`.
+            frame: Packed pixels, uint8 [H,W,3], or a decoder's planes.
+            colour_order: Of packed pixels.
             prepared: It is the network's input already: no crop to take.
 
         Raises:
-            BadInputError: It is larger than `frame_bytes`, or the network's crop leaves it.
+            BadInputError: It is larger than `frame_bytes` or of another shape, or the network's crop leaves it.
             CudaError: The driver refused this frame.
             StickyCudaError: Nothing will run in this process any more.
         """
         self._device.check_thread()
-        if frame.ndim != 3 or frame.shape[2] != 3 or frame.nbytes > self._options.frame_bytes:
+        image = host_image(frame, colour_order, None if prepared else self._info.preprocess.crop)
+        if image.samples.nbytes > self._options.frame_bytes:
             raise BadInputError(
                 "the frame does not fit what was set aside for one",
-                found=f"uint8 {list(frame.shape)}",
-                expected=f"uint8 [H,W,3], at most {self._options.frame_bytes} bytes",
+                found=f"{image.samples.nbytes} bytes",
+                expected=f"at most {self._options.frame_bytes} bytes",
             )
-        crop = None if prepared else self._info.preprocess.crop
-        self._free_lane().submit(frame, PIXEL_FORMATS[colour_order], self._pinned, crop)
+        self._free_lane().submit(image, self._pinned)
         self._under_way.append(self._idle.popleft())
 
     def submit_device(self, frame: DeviceFrame) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgeseg.frames import Frame
+import numpy as np
+from numpy.typing import NDArray
+
 from edgeseg.optional import require
 from edgeseg.runtime.cuda.buffers import PinnedFrames
 from edgeseg.runtime.cuda.device_frames import DeviceFrame
@@ -68,7 +70,7 @@ class TimedLane(Lane):
         super().close()
         self._destroy_events()
 
-    def _place(self, frame: Frame, pinned: PinnedFrames) -> int:
+    def _place(self, frame: NDArray[np.uint8], pinned: PinnedFrames) -> int:
         self._record(_START)
         source = super()._place(frame, pinned)
         self._record("copy")

@@ -282,7 +282,7 @@ def _name(info: SessionInfo) -> str:
 
 
 def _mask(sample: Sample) -> Mask:
-    return mask_from_probability(sample.probability, *sample.frame.shape[:2])
+    return mask_from_probability(sample.probability, *sample.probability.shape[1:])
 
 
 def _marked(mask: Mask) -> Mask:

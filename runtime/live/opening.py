@@ -11,6 +11,7 @@ from edgeseg.packages import find_model, onnx_of
 from edgeseg.runtime.engine_weights import refuse_named
 from edgeseg.runtime.loading import open_engine, open_onnx
 from edgeseg.runtime.passports import read_checked, session_info
+from edgeseg.runtime.planes import ROOM_BYTES
 from edgeseg.runtime.session import SessionInfo
 from edgeseg.runtime.worker.loop import SessionFactory
 from edgeseg.runtime.worker.pool import EnginePool, PoolOptions
@@ -47,9 +48,8 @@ def open_pool(
         UsageError: `weights` for what holds its own.
     """
     factory, info = _factory(path, threads, weights)
-    frame_bytes = 3 * info.model.height * info.model.width
     supervisor = SupervisorOptions(
-        slots=1, frame_bytes=frame_bytes, answer_deadline_s=ANSWER_DEADLINE_S, restarts=RESTARTS
+        slots=1, frame_bytes=_room_bytes(info), answer_deadline_s=ANSWER_DEADLINE_S, restarts=RESTARTS
     )
     return EnginePool(factory, info, PoolOptions(active, spares, supervisor))
 
@@ -69,7 +69,7 @@ def open_reference(path: Path, live: SessionInfo) -> EnginePool:
     check_reference(live, info)
     supervisor = SupervisorOptions(
         slots=1,
-        frame_bytes=3 * info.model.height * info.model.width,
+        frame_bytes=_room_bytes(info),
         answer_deadline_s=REFERENCE_DEADLINE_S,
         restarts=REFERENCE_RESTARTS,
         niceness=LOWEST_PRIORITY,
@@ -127,5 +127,10 @@ def _factory(path: Path, threads: int, weights: Path | None) -> tuple[SessionFac
         return functools.partial(open_engine, path, threads), info
     from edgeseg.runtime.cuda.opening import open_with_room
 
-    frame_bytes = 3 * info.model.height * info.model.width
-    return functools.partial(open_with_room, path, frame_bytes, weights=weights), info
+    return functools.partial(open_with_room, path, _room_bytes(info), weights=weights), info
+
+
+def _room_bytes(info: SessionInfo) -> int:
+    """For one frame: whole planes up to 4K, or the network's input. A larger picture is prepared on the host."""
+    prepared_bytes = 3 * info.model.height * info.model.width
+    return max(ROOM_BYTES, prepared_bytes) if info.takes_planes else prepared_bytes

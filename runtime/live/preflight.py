@@ -11,12 +11,13 @@ import numpy as np
 
 from edgeseg.errors import UsageError
 from edgeseg.files import UnwritableError, check_writable
-from edgeseg.frames import Frame
 from edgeseg.progress import Say
 from edgeseg.runtime.live.drawing import draw_live
 from edgeseg.runtime.live.settings import LiveSettings, OutputSettings
 from edgeseg.runtime.live.sources.opening import is_live_name
 from edgeseg.runtime.outcomes import Segmented
+from edgeseg.runtime.planes import AnyFrame, PlanarForm, PlanarFrame
+from edgeseg.runtime.session import SessionInfo
 from edgeseg.runtime.stream.picture import Picture
 from edgeseg.runtime.worker.failures import EngineDownError
 from edgeseg.runtime.worker.pool import EnginePool
@@ -83,8 +84,7 @@ def warm_up(pool: EnginePool, say: Say) -> float:
     draw_live(Picture.of_bgr(np.zeros((64, 64, 3), np.uint8)).planar(), None, ("edgeseg",), "contour")
     pool.wait_ready(READY_S)
     model = pool.info.model
-    frame = np.zeros((model.height, model.width, 3), np.uint8)
-    times_ms = list(_inferences_ms(pool, frame))
+    times_ms = list(_inferences_ms(pool, _typical_frame(pool.info)))
     if not times_ms:
         raise pool.failure or EngineDownError("the engine answered none of its first frames", next_command=_DOCTOR)
     slowest_ms = max(times_ms[1:], default=times_ms[0])
@@ -95,7 +95,16 @@ def warm_up(pool: EnginePool, say: Say) -> float:
     return slowest_ms
 
 
-def _inferences_ms(pool: EnginePool, frame: Frame) -> Iterator[float]:
+def _typical_frame(info: SessionInfo) -> AnyFrame:
+    """1080p where whole planes are taken, so that their way to the GPU is timed, too; else the network's input."""
+    height, width = 1080, 1920
+    crop = info.preprocess.crop
+    if info.takes_planes and (crop is None or (crop.top + crop.height <= height and crop.left + crop.width <= width)):
+        return PlanarFrame(np.full((height * 3 // 2, width), 128, np.uint8), PlanarForm(height, width, "bt709", False))
+    return np.zeros((info.model.height, info.model.width, 3), np.uint8)
+
+
+def _inferences_ms(pool: EnginePool, frame: AnyFrame) -> Iterator[float]:
     for _ in range(WARM_FRAMES):
         if pool.submit(frame, "rgb", prepared=True) is not None:
             for outcome in pool.poll(_ANSWER_S):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import time
@@ -12,7 +13,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from edgeseg.frames import Frame, Mask, Probability, confidence_of
+from edgeseg.frames import Mask, Probability, confidence_of
 from edgeseg.runtime.live.frames import LiveFrame, LiveMask
 from edgeseg.runtime.live.masks import MaskBoard
 from edgeseg.runtime.live.meters import RollingPercentiles
@@ -20,7 +21,8 @@ from edgeseg.runtime.live.scene.sampling import Sample
 from edgeseg.runtime.live.slot import NewestSlot
 from edgeseg.runtime.live.states import EngineState
 from edgeseg.runtime.outcomes import Outcome, Segmented
-from edgeseg.runtime.session import check_crop, marked_at_frame, mask_at_frame
+from edgeseg.runtime.session import marked_at_frame, mask_at_frame
+from edgeseg.runtime.stream.engine_input import engine_input, network_input_of
 from edgeseg.runtime.worker.pool import EnginePool
 
 logger = logging.getLogger(__name__)
@@ -67,7 +69,8 @@ class Segmenter:
         self._next: EnginePool | None = None
         self._next_infer_ms = 0.0
         self._former_restarts = 0
-        self._under_way: dict[int, tuple[LiveFrame, Frame]] = {}
+        self._under_way: dict[int, tuple[LiveFrame, int]] = {}
+        self._answer_ms = RollingPercentiles()  # from submission to mask: more than the inference alone
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="edgeseg-segmenter", daemon=True)
         self._defect = ""
@@ -134,7 +137,9 @@ class Segmenter:
         waitables = self._pool.waitables()
         connection.wait([self._frames.fileno(), *waitables] if has_room else waitables, _STEP_S)
         for outcome in self._pool.poll():
-            self._hear(*self._under_way.pop(outcome.sequence), outcome)
+            frame, submitted_ns = self._under_way.pop(outcome.sequence)
+            self._hear(frame, outcome)
+            self._answer_ms.add((time.monotonic_ns() - submitted_ns) / 1e6)
         if self._next is not None and not self._under_way:
             self._go_over(self._next)
         self._note()
@@ -156,24 +161,22 @@ class Segmenter:
         """
         if self._useful_ms is None:
             return False
-        needs_ms = min(self.infer_ms.percentile(90) or 0.0, self._useful_ms / 2)
+        needs_ms = min(self._answer_ms.percentile(90) or 0.0, self._useful_ms / 2)
         return (time.monotonic_ns() - frame.arrived_ns) / 1e6 + needs_ms > self._useful_ms
 
     def _submit(self, frame: LiveFrame) -> None:
-        model, crop = self._pool.info.model, self._pool.info.preprocess.crop
         try:
-            check_crop(crop, frame.picture.height, frame.picture.width)
-            small = frame.picture.network_input(model.height, model.width, crop)
-            sequence = self._pool.submit(small, "rgb", prepared=True)
+            given = engine_input(frame.picture, self._pool.info, self._pool.frame_bytes)
+            sequence = self._pool.submit(given, "rgb", prepared=True)
         except Exception as error:  # this frame does not fit; the next may
             self._give_up(frame, str(error).splitlines()[0])
             return
         if sequence is None:
             self._lose(frame, "no process could take it")
         else:
-            self._under_way[sequence] = frame, small
+            self._under_way[sequence] = frame, time.monotonic_ns()
 
-    def _hear(self, frame: LiveFrame, small: Frame, outcome: Outcome) -> None:
+    def _hear(self, frame: LiveFrame, outcome: Outcome) -> None:
         if not isinstance(outcome, Segmented):
             self._lose(frame, f"{outcome.loss} {outcome.reason}")
             return
@@ -181,7 +184,8 @@ class Segmenter:
             self._give_up(frame, "the engine's answer is not a number")
             return
         if self._observe is not None:
-            self._observe(Sample(frame.index, frame.arrived_ns, small, outcome.probability))
+            look = functools.partial(network_input_of, frame.picture, self._pool.info)
+            self._observe(Sample(frame.index, frame.arrived_ns, look, outcome.probability))
         try:
             self._pin(frame, outcome)
         except Exception as error:  # one frame without a mask, not all that follow
@@ -201,6 +205,7 @@ class Segmenter:
     def _go_over(self, pool: EnginePool) -> None:
         former, self._pool, self._next = self._pool, pool, None
         self._former_restarts += former.restarts
+        self._answer_ms.clear()
         self.infer_ms.clear()
         self.infer_ms.add(self._next_infer_ms)
         threading.Thread(target=former.close, name="edgeseg-retired", daemon=True).start()  # it may take its time

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.frames import Mask
-from edgeseg.runtime.stream.picture import Matrix, Picture, bgr_from_yuv
+from edgeseg.runtime.planes import Matrix
+from edgeseg.runtime.stream.picture import Picture, bgr_from_yuv
 
 Colour = tuple[int, int, int]
 """R, G, B in 0..255."""

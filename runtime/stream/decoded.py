@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from edgeseg.runtime.stream.picture import FULL, Matrix, Picture, Plane
+from edgeseg.runtime.planes import Matrix, Plane
+from edgeseg.runtime.stream.picture import FULL, Picture
 
 if TYPE_CHECKING:
     from av import VideoFrame

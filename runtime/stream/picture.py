@@ -1,14 +1,13 @@
 """One picture of a video as the decoder gives it: planar YUV 4:2:0 with its matrix and range, or BGR.
 
-Planes stay planes from decoder to encoder: the network's small input is all that becomes RGB. Numbers of the matrices
-are those of ITU-T H.273, table 4 (Kr, Kb); limited range is 16..235 for luma and 16..240 for chroma.
+Planes stay planes from decoder to encoder: the network's small input is all that becomes RGB, here or on the GPU.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -16,26 +15,16 @@ from numpy.typing import NDArray
 
 from edgeseg.frames import Frame, resize_to_network
 from edgeseg.optional import require
+from edgeseg.runtime.planes import KR_KB, Matrix, PlanarForm, PlanarFrame, Plane
 from edgeseg.specs import Crop
 
 if TYPE_CHECKING:
     from av import VideoFrame
 
-Matrix = Literal["bt601", "bt709", "bt2020"]
-Plane = NDArray[np.uint8]
-"""uint8 [h,w]."""
-KR_KB: dict[Matrix, tuple[float, float]] = {
-    "bt601": (0.299, 0.114),
-    "bt709": (0.2126, 0.0722),
-    "bt2020": (0.2627, 0.0593),
-}
 AVCOL_SPC: dict[Matrix, int] = {"bt601": 6, "bt709": 1, "bt2020": 9}
 """FFmpeg's numbers, which are those of H.273."""
 LIMITED, FULL = 1, 2
 """AVCOL_RANGE_MPEG and AVCOL_RANGE_JPEG."""
-EXACT = 0x10 | 0x40000
-"""SWS_POINT | SWS_ACCURATE_RND: each chroma sample serves its four pixels, as in FFmpeg's own fast path, but rounded
-where that one cuts off (which darkens a picture by a whole level)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,12 +50,11 @@ class Picture:
 
     @cached_property
     def bgr(self) -> Frame:
-        """uint8 [H,W,3]; converted once."""
+        """uint8 [H,W,3]; converted once, each chroma sample for its four pixels."""
         if self._bgr is not None:
             return self._bgr
-        frame = self.video_frame()
-        rgb = frame.to_ndarray(format="gbrp", dst_colorspace="DEFAULT", interpolation=EXACT)
-        return _uint8(cv2.cvtColor(rgb[: self.height, : self.width], cv2.COLOR_RGB2BGR))
+        whole = _pixels(self.planes(), Crop(top=0, left=0, height=self.height, width=self.width))
+        return _converted(whole, self.matrix, self.full_range)
 
     def planes(self) -> tuple[Plane, Plane, Plane]:
         """Views of luma [H',W'], U and V [H'/2,W'/2].
@@ -79,6 +67,12 @@ class Picture:
         rows, columns = self.i420.shape[0] * 2 // 3, self.i420.shape[1]
         chroma = self.i420[rows:].reshape(2, rows // 2, columns // 2)
         return self.i420[:rows], chroma[0], chroma[1]
+
+    def planar_frame(self) -> PlanarFrame | None:
+        """The planes as an engine takes them, not copied; None where the picture is BGR."""
+        if self.i420 is None:
+            return None
+        return PlanarFrame(self.i420, PlanarForm(self.height, self.width, self.matrix, self.full_range))
 
     def planar(self) -> Picture:
         """The same picture as planes: itself, or BT.601 limited range made of its BGR."""
@@ -113,25 +107,44 @@ class Picture:
     def network_input(self, height: int, width: int, crop: Crop | None = None) -> Frame:
         """The whole picture, or a crop of it, at the network's size: uint8 [height,width,3] RGB.
 
-        A picture at least twice as large in both directions is halved first, as `resize_to_network` does, where its
-        chroma lies already, and only the network's own pixels become RGB. Averaging and the matrix are both linear, so
-        this differs from converting first by rounding, and where a conversion would cut colours off that no screen has.
+        Planes are resized as Y, U, V, each chroma sample standing for its four pixels, and only the network's own
+        pixels become RGB. Resizing and the matrix are both linear, so this differs from converting first by rounding,
+        and where a conversion would cut colours off that no screen has.
         """
-        whole = crop is None or (crop.top % 2 == 0 and crop.left % 2 == 0)
-        window = crop or Crop(top=0, left=0, height=self.height, width=self.width)
-        if self.i420 is None or not whole or window.height < 2 * height or window.width < 2 * width:
+        if self.i420 is None:
             return _swapped(resize_to_network(self.bgr, height, width, crop))
-        luma, blue, red = _cut(self.planes(), window)
-        rows, columns = window.height // 2, window.width // 2
-        half = cv2.resize(luma[: 2 * rows, : 2 * columns], (columns, rows), interpolation=cv2.INTER_AREA)
-        small = resize_to_network(_uint8(cv2.merge([half, blue[:rows, :columns], red[:rows, :columns]])), height, width)
-        return _swapped(_converted(small, self.matrix, self.full_range))
+        window = crop or Crop(top=0, left=0, height=self.height, width=self.width)
+        halved = window.height >= 2 * height and window.width >= 2 * width
+        in_pairs = window.top % 2 == window.left % 2 == 0
+        yuv = _halved_pixels(self.planes(), window) if halved and in_pairs else _pixels(self.planes(), window)
+        return _swapped(_converted(resize_to_network(yuv, height, width), self.matrix, self.full_range))
+
+
+def _pixels(planes: tuple[Plane, Plane, Plane], window: Crop) -> Frame:
+    """Y, U, V of every pixel of a window, uint8 [H,W,3]."""
+    odd_top, odd_left = window.top % 2, window.left % 2
+    rows, columns = window.height + odd_top, window.width + odd_left
+    luma, *chroma = _cut(planes, window)
+    size = (columns + columns % 2, rows + rows % 2)
+    pairs = (slice(size[1] // 2), slice(size[0] // 2))
+    blue, red = (cv2.resize(plane[pairs], size, interpolation=cv2.INTER_NEAREST)[:rows, :columns] for plane in chroma)
+    return _uint8(cv2.merge([luma[:rows, :columns], blue, red])[odd_top:, odd_left:])
+
+
+def _halved_pixels(planes: tuple[Plane, Plane, Plane], window: Crop) -> Frame:
+    """What halving those of a window gives that lies on whole chroma samples: these are means of four already."""
+    luma, blue, red = _cut(planes, window)
+    rows, columns = window.height // 2, window.width // 2
+    half = cv2.resize(luma[: 2 * rows, : 2 * columns], (columns, rows), interpolation=cv2.INTER_AREA)
+    return _uint8(cv2.merge([half, blue[:rows, :columns], red[:rows, :columns]]))
 
 
 def _cut(planes: tuple[Plane, Plane, Plane], window: Crop) -> tuple[Plane, Plane, Plane]:
+    """Planes from the window's first chroma sample on."""
     luma, *chroma = planes
-    blue, red = (plane[window.top // 2 :, window.left // 2 :] for plane in chroma)
-    return luma[window.top :, window.left :], blue, red
+    top, left = window.top // 2, window.left // 2
+    blue, red = (plane[top:, left:] for plane in chroma)
+    return luma[2 * top :, 2 * left :], blue, red
 
 
 @lru_cache(maxsize=8)
@@ -153,7 +166,9 @@ def bgr_from_yuv(matrix: Matrix, full_range: bool) -> NDArray[np.float32]:
 
 
 def _converted(yuv: Any, matrix: Matrix, full_range: bool) -> Frame:
-    return _uint8(cv2.transform(yuv, bgr_from_yuv(matrix, full_range)))
+    """By 16 bits: of 8 OpenCV computes in factors of 1/1024, so that a thirtieth of the values is rounded wrongly."""
+    bgr = cv2.transform(yuv.astype(np.int16), bgr_from_yuv(matrix, full_range))
+    return np.clip(bgr, 0, 255).astype(np.uint8)
 
 
 def _swapped(bgr: Frame) -> Frame:

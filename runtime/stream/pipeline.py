@@ -1,9 +1,9 @@
 """Frames through a session: decoding, inference and writing each have a thread, joined by short queues.
 
 Every frame gets its own mask, in order; one whose engine process dies is handed to the next. The decoding thread makes
-the network's small input as well, so that the engine gets it ready. The main thread infers; `QUEUED_FRAMES` at most
-wait on either side of it and the engine's capacity between, which bounds memory. The first failure stops all threads
-and is raised.
+the network's small input as well, unless the engine takes the decoder's planes. The main thread infers;
+`QUEUED_FRAMES` at most wait on either side of it and the engine's capacity between, which bounds memory. The first
+failure stops all threads and is raised.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ from itertools import islice
 import cv2
 
 from edgeseg.artifacts import LatencyReport
-from edgeseg.frames import Frame, Mask, Probability, confidence_of
+from edgeseg.frames import Mask, Probability, confidence_of
 from edgeseg.progress import Track, silent
 from edgeseg.runtime.frame_engine import FrameEngine, frame_engine
 from edgeseg.runtime.latency import LatencyRecorder
 from edgeseg.runtime.lossless import LosslessFrames
 from edgeseg.runtime.outcomes import Segmented
-from edgeseg.runtime.session import Session, SessionInfo, check_crop, marked_at_frame, mask_at_frame
+from edgeseg.runtime.planes import AnyFrame
+from edgeseg.runtime.session import Session, SessionInfo, marked_at_frame, mask_at_frame
 from edgeseg.runtime.stream.channel import Channel
+from edgeseg.runtime.stream.engine_input import network_input_of, planes_for
 from edgeseg.runtime.stream.one_thread import opencv_on_one_thread
 from edgeseg.runtime.stream.overlay import OverlayMode, caption, draw
 from edgeseg.runtime.stream.picture import Picture
@@ -53,8 +55,8 @@ class ArrivedFrame:
 
     source: SourceFrame
     arrived_ns: int
-    network_input: Frame
-    """uint8 [h,w,3], RGB."""
+    engine_input: AnyFrame
+    """Its planes, or the network's input, uint8 [h,w,3] RGB."""
 
 
 @dataclass(frozen=True)
@@ -135,22 +137,22 @@ class _Stages:
             for frame in frames:
                 arrived_ns = time.perf_counter_ns()
                 self._recorder.add("decode", frame.decode_ns)
-                with self._recorder.measure("pre"):
-                    network_input = self._network_input(frame.picture)
-                if not decoded.put(ArrivedFrame(frame, arrived_ns, network_input)):
+                if not decoded.put(ArrivedFrame(frame, arrived_ns, self._engine_input(frame.picture))):
                     return
         finally:
             decoded.close()
 
-    def _network_input(self, picture: Picture) -> Frame:
-        model, crop = self._session.info.model, self._session.info.preprocess.crop
-        check_crop(crop, picture.height, picture.width)
-        return picture.network_input(model.height, model.width, crop)
+    def _engine_input(self, picture: Picture) -> AnyFrame:
+        planes = planes_for(picture, self._session.info)
+        if planes is not None:
+            return planes
+        with self._recorder.measure("pre"):
+            return network_input_of(picture, self._session.info)
 
     def segment(self, frames: Iterable[ArrivedFrame]) -> Iterator[SegmentedFrame]:
         under_way = self._under_way
         for frame in frames:
-            under_way.add(frame, frame.network_input)
+            under_way.add(frame, frame.engine_input)
             while under_way.is_full:
                 yield self._mask(*under_way.take())
         while under_way:

@@ -21,6 +21,7 @@ import numpy as np
 
 from edgeseg.errors import EdgesegError
 from edgeseg.runtime.frame_session import FrameSession, HostFrames
+from edgeseg.runtime.planes import put_together
 from edgeseg.runtime.session import Session
 from edgeseg.runtime.worker.failures import FAILED_EXIT_CODE, LOST_EXIT_CODE, ProcessLostError, TransientError
 from edgeseg.runtime.worker.messages import Answered, Failed, Ready, Refused, Stop, Submitted
@@ -96,7 +97,7 @@ class _Worker:
     def _submit(self, message: Submitted) -> None:
         started_ns = time.monotonic_ns()
         try:
-            frame = self._ring.frame(message.slot, message.height, message.width)
+            frame = put_together(self._ring.frame(message.slot, message.shape), message.form)
             self._frames.submit(frame, message.colour_order, message.prepared)
         except EdgesegError as error:
             self._refuse(message, error)

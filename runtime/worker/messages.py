@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgeseg.errors import EdgesegError
+from edgeseg.runtime.planes import PlanarForm
 from edgeseg.runtime.session import ColourOrder, SessionInfo
 
 
@@ -23,11 +24,13 @@ class Submitted:
 
     sequence: int
     slot: int
-    height: int
-    width: int
+    shape: tuple[int, ...]
+    """Of its samples."""
+    form: PlanarForm | None
+    """What they mean; None where they are packed pixels."""
     colour_order: ColourOrder
     prepared: bool
-    """Whether it is the network's input already."""
+    """Whether packed pixels are the network's input already."""
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from multiprocessing import connection
 from typing import Any
 
 from edgeseg.errors import EdgesegError
-from edgeseg.frames import Frame
 from edgeseg.runtime.outcomes import Outcome
+from edgeseg.runtime.planes import AnyFrame
 from edgeseg.runtime.session import ColourOrder, SessionInfo
 from edgeseg.runtime.worker.failures import EngineDownError
 from edgeseg.runtime.worker.loop import SessionFactory
@@ -61,6 +61,11 @@ class EnginePool:
     def capacity(self) -> int:
         """Frames that may be under way at once."""
         return self._options.active * self._options.supervisor.slots
+
+    @property
+    def frame_bytes(self) -> int:
+        """Room for one frame."""
+        return self._options.supervisor.frame_bytes
 
     @property
     def under_way(self) -> int:
@@ -117,7 +122,7 @@ class EnginePool:
             for session in self._sessions:
                 session.advance()
 
-    def submit(self, frame: Frame, colour_order: ColourOrder = "bgr", prepared: bool = False) -> int | None:
+    def submit(self, frame: AnyFrame, colour_order: ColourOrder = "bgr", prepared: bool = False) -> int | None:
         """Hand a frame to the process with the least to do; see `FrameEngine`."""
         self._sort()
         ready = [session for session in self._sessions if session.state == "ready"][: self._options.active]

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.errors import BadInputError, MissingComponentError
-from edgeseg.frames import Frame, Probability
+from edgeseg.frames import Probability
 
 PAGE_BYTES = 4096
 """Slots begin on pages: memory is pinned by the page."""
@@ -97,19 +97,23 @@ class FrameRing:
         """All frames' memory, uint8 [frames_bytes], to be pinned."""
         return np.ndarray((self.layout.frames_bytes,), np.uint8, self._memory.buf)
 
-    def frame(self, slot: int, height: int, width: int) -> Frame:
-        """The frame of a slot as uint8 [height,width,3].
+    def frame(self, slot: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """The samples of a slot's frame as uint8 of a shape that has room; see `check_room`."""
+        self.check_room(shape)
+        return np.ndarray(shape, np.uint8, self._memory.buf, slot * self.layout.frame_stride_bytes)
+
+    def check_room(self, shape: tuple[int, ...]) -> None:
+        """Refuse a frame that is larger than a slot.
 
         Raises:
-            BadInputError: It has no room there.
+            BadInputError: It is.
         """
-        if 3 * height * width > self.layout.frame_bytes:
+        if math.prod(shape) > self.layout.frame_bytes:
             raise BadInputError(
                 "the frame is larger than the memory that was set aside for one",
-                found=f"{width}x{height}, {3 * height * width} bytes",
+                found=f"{list(shape)}, {math.prod(shape)} bytes",
                 expected=f"at most {self.layout.frame_bytes} bytes",
             )
-        return np.ndarray((height, width, 3), np.uint8, self._memory.buf, slot * self.layout.frame_stride_bytes)
 
     def write_result(self, slot: int, sequence: int, probability: Probability) -> None:
         """Put a result into its slot, between two stamps that name its frame."""

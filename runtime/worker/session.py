@@ -12,6 +12,7 @@ from edgeseg.errors import BadInputError
 from edgeseg.frames import Frame, Probability
 from edgeseg.runtime.lossless import LosslessFrames
 from edgeseg.runtime.outcomes import Outcome
+from edgeseg.runtime.planes import AnyFrame, size_of
 from edgeseg.runtime.session import ColourOrder, FrameBatch, ProbabilityBatch, Session, SessionInfo, check_crop
 from edgeseg.runtime.worker.restarts import RestartLimit
 from edgeseg.runtime.worker.supervisor import SupervisedSession, SupervisorOptions
@@ -102,14 +103,14 @@ class WorkerSession:
         """
         self._engine.wait_ready(timeout_s)
 
-    def submit(self, frame: Frame, colour_order: ColourOrder = "bgr", prepared: bool = False) -> int | None:
-        """Hand a frame over, uint8 [H,W,3]; it is copied. None: not now; see `FrameEngine`.
+    def submit(self, frame: AnyFrame, colour_order: ColourOrder = "bgr", prepared: bool = False) -> int | None:
+        """Hand a frame over; it is copied. None: not now; see `FrameEngine`.
 
         Raises:
             BadInputError: The network's crop does not lie inside it.
         """
         if not prepared:
-            check_crop(self._info.preprocess.crop, *frame.shape[:2])
+            check_crop(self._info.preprocess.crop, *size_of(frame))
         if frame.nbytes > self._room_bytes:
             if self._engine.any_under_way:
                 return None

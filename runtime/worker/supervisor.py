@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
-from edgeseg.errors import BadInputError, EdgesegError, MismatchError
-from edgeseg.frames import Frame
+from edgeseg.errors import EdgesegError, MismatchError
 from edgeseg.runtime.outcomes import Loss, Outcome
+from edgeseg.runtime.planes import AnyFrame, taken_apart
 from edgeseg.runtime.session import ColourOrder, SessionInfo
 from edgeseg.runtime.worker.counts import SupervisorCounts, WorkerState
 from edgeseg.runtime.worker.failures import LOST_EXIT_CODE, EngineDownError, ProcessLostError
@@ -139,13 +139,13 @@ class SupervisedSession:
                 raise _never_ready(f"the engine was not ready within {timeout_s} s")
             self._advance(0.05)
 
-    def submit(self, frame: Frame, colour_order: ColourOrder = "bgr", prepared: bool = False) -> int | None:
-        """Hand a frame over, uint8 [H,W,3]; it is copied.
+    def submit(self, frame: AnyFrame, colour_order: ColourOrder = "bgr", prepared: bool = False) -> int | None:
+        """Hand a frame over; it is copied into its slot.
 
         Args:
-            frame: Of any size that has room.
-            colour_order: Of `frame`.
-            prepared: It is the network's input already.
+            frame: Packed pixels, uint8 [H,W,3], or planes, of any size that has room.
+            colour_order: Of packed pixels.
+            prepared: Packed pixels are the network's input already.
 
         Returns:
             Its sequence number, or None where no worker can take it now: show it as it is.
@@ -153,8 +153,8 @@ class SupervisedSession:
         Raises:
             BadInputError: It is larger than the room for one.
         """
-        height, width = frame.shape[:2]
-        self._check_room(height, width)
+        samples, form = taken_apart(frame)
+        self._ring.check_room(samples.shape)
         self._advance(0.0)
         if self._state != "ready" or not self._flights.has_room:
             self.counts.passed += 1
@@ -162,8 +162,8 @@ class SupervisedSession:
         if not self._flights.any_under_way:
             self._progress_s = time.monotonic()
         sequence, slot = self._flights.begin()
-        self._ring.frame(slot, height, width)[...] = frame
-        self._worker.send(Submitted(sequence, slot, height, width, colour_order, prepared))
+        self._ring.frame(slot, samples.shape)[...] = samples
+        self._worker.send(Submitted(sequence, slot, samples.shape, form, colour_order, prepared))
         return sequence
 
     def poll(self, timeout_s: float = 0.0) -> list[Outcome]:
@@ -280,14 +280,6 @@ class SupervisedSession:
         except OSError as error:  # no process can be had; the picture goes on without one
             self.failure = EdgesegError("the engine's process cannot be started again", found=error)
             self._state = without
-
-    def _check_room(self, height: int, width: int) -> None:
-        if 3 * height * width > self._options.frame_bytes:
-            raise BadInputError(
-                "the frame is larger than the memory that was set aside for one",
-                found=f"{width}x{height}",
-                expected=f"at most {self._options.frame_bytes} bytes",
-            )
 
 
 def _never_ready(what: str) -> EngineDownError:

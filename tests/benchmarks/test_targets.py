@@ -13,6 +13,7 @@ def measured(p50: float) -> dict[str, Any]:
 
 def latency(lane: float, device_frame: float) -> dict[str, Any]:
     p50 = {"engine": 0.5, "h2d": 0.1, "d2h": 0.02, "lane": lane, "device_frame": device_frame, "whole_graph": 0.6}
+    p50["lane_planes"] = 0.6
     parity = {"frames": 8, "worst": 0.01, "mean": 0.001, "mask_flips": 0.0001}
     ms = {name: measured(value) for name, value in p50.items()}
     return {"ms": ms, "frames_pinned": True, "parity": parity}
@@ -29,7 +30,8 @@ def test_latency_is_held_against_the_engine_the_copies_and_60_microseconds(
     assert [line.verdict for line in lines[1:3]] == verdicts
     assert "frame in pinned memory" in lines[1].name
     assert "0.680 ms" in lines[1].limit and "0.560 ms" in lines[2].limit
-    assert [line.verdict for line in lines[4:]] == ["not measured"] * 5
+    assert (lines[4].figure, lines[4].verdict) == ("0.600 ms", "-") and "planes" in lines[4].name
+    assert [line.verdict for line in lines[5:]] == ["not measured"] * 5
 
 
 def test_throughput_is_the_best_of_the_lanes_against_the_slower_of_graph_and_copies() -> None:

@@ -68,15 +68,18 @@ def short_figures(opening: Opening) -> dict[str, Any]:
 
 def test_each_section_gives_what_the_page_shows(current: None, opening: Opening, double: Any, tmp_path: Path) -> None:
     figures = short_figures(opening)
-    assert set(figures["latency"]["ms"]) == {"engine", "lane", "device_frame", "h2d", "d2h", "whole_graph"}
+    assert set(figures["latency"]["ms"]) == {
+        *("engine", "lane", "lane_planes", "device_frame", "h2d", "d2h", "whole_graph")
+    }
     assert figures["latency"]["parity"] == {"frames": 2, "worst": 0.0, "mean": 0.0, "mask_flips": 0.0}
     assert [paced["rate_hz"] for paced in figures["bench"]["paced"]] == [50.0]
     assert set(figures["bench"]["stages"]) == {"copy", "pre", "infer", "post", "launch", "scale"}
     assert {layer["precision"] for layer in figures["bench"]["roofline"]["layers"]} == {"fp16"}
     assert figures["soak"]["frames"] == 200 and figures["soak"]["device_growth_bytes"] == 0
-    assert set(figures["bandwidth"]["kernels"]) == {"bgr24", "bgr0", "nv12", "mask"}
-    kernel = figures["bandwidth"]["kernels"]["nv12"]
-    assert kernel["all_frames_bytes"] == 3 * (90 * 120 * 3 // 2 + 3 * 32 * 32)
+    assert set(figures["bandwidth"]["kernels"]) == {"bgr24", "bgr0", "nv12", "yuv420p", "mask"}
+    for kind in ("nv12", "yuv420p"):
+        kernel = figures["bandwidth"]["kernels"][kind]
+        assert kernel["all_frames_bytes"] == 3 * (90 * 120 * 3 // 2 + 3 * 32 * 32)
     engine = {"name": opening.name, "stand_in": True}
     measured = {
         name: {"figures": section, "engine": engine, "conditions": Conditions().model_dump(mode="json")}

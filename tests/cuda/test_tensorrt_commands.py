@@ -20,7 +20,9 @@ import pytest
 from edgeseg.cli import run as edgeseg
 from edgeseg.images import write_png
 from edgeseg.runtime.loading import open_engine, open_onnx
+from edgeseg.runtime.planes import PlanarFrame
 from edgeseg.runtime.session import mask_at_frame, segment
+from edgeseg.runtime.stream.engine_input import engine_input
 from edgeseg.runtime.stream.picture import Picture
 from edgeseg.runtime.stream.pipeline import run_stream
 from edgeseg.runtime.stream.sinks import Sinks
@@ -65,7 +67,7 @@ def test_edgeseg_run_gives_the_masks_of_the_cpu_path(
         latency = _document(capsys)["latency"]
         assert (latency["backend"], latency["frames"]) == (backend if name == "gpu" else "onnxruntime", 40)
         assert (DEVICE in latency["machine"]) == (name == "gpu")
-        assert latency["pre"] is not None, "video is brought to the network's size in planes, on the host"
+        assert (latency["pre"] is None) == (name == "gpu"), "a GPU is handed the decoder's planes"
         assert (latency["restarts"], latency["retries"]) == (0, 0)
     names = sorted(path.name for path in folders["cpu"].iterdir())
     assert names == sorted(path.name for path in folders["gpu"].iterdir())
@@ -88,9 +90,12 @@ def test_real_frames_through_edgeseg_run(
         assert edgeseg(words) == 0
     files = sorted((tmp_path / "cpu").iterdir())
     assert len(files) == 100
+    shares = []
     for file in files:
         mask, other = (cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in (file, tmp_path / "gpu" / file.name))
-        np.testing.assert_array_equal(mask, other, file.name)
+        shares.append(float(np.mean(mask != other)))
+    assert sum(share == 0 for share in shares) >= 95, "a tie may be rounded differently; see test_planes.py"
+    assert max(shares) <= 0.002
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -183,6 +188,37 @@ def test_a_lost_context_in_mid_run_costs_no_frame(
         assert file.read_bytes() == (tmp_path / "torn" / file.name).read_bytes()
     report = json.loads(latency.read_text())
     assert report["restarts"] == 1 and 1 <= report["retries"] <= 4 and report["frames"] == 40
+
+
+def test_edgeseg_run_at_live_pace_hands_planes_over(
+    build: Callable[..., Path],
+    parent: Callable[[], int],
+    small_onnx: Path,
+    numbered_clip: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from edgeseg.runtime.live import opening, segmenter
+
+    engine, initialised, given = build(), parent(), []
+    monkeypatch.setattr(opening, "ANSWER_DEADLINE_S", 60.0)  # the double is no GPU
+    monkeypatch.setattr(segmenter, "engine_input", lambda *words: given.append(engine_input(*words)) or given[-1])
+    masks = tmp_path / "masks"
+    words = ["run", str(engine), str(numbered_clip), "--pace", "live", "--masks", str(masks), "--spares", "0"]
+    words += ["--no-gate", "--json"]  # the gate has a say in masks
+    assert edgeseg(words) == 0
+    status = _document(capsys)
+    assert status["inferences"] >= 1 and status["lost"] == status["restarts"] == 0
+    assert given and all(isinstance(frame, PlanarFrame) for frame in given)
+    reference, found = open_onnx(small_onnx, 1), {path.name for path in masks.glob("*.png")}
+    with open_source(numbered_clip) as source:
+        for frame in source.frames():
+            if (name := f"frame_{frame.index:06d}.png") in found:
+                mask = cv2.imread(str(masks / name), cv2.IMREAD_UNCHANGED)
+                np.testing.assert_array_equal(mask, _mask(reference, frame.picture), name)
+    assert found, "no mask was young enough to be shown"
+    assert parent() == initialised, "the parent has initialised CUDA"
 
 
 def test_an_engine_that_gives_nan_fails_the_verdict(

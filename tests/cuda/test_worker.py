@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 import signal
@@ -46,7 +47,8 @@ def opened(
         options = SupervisorOptions(
             slots=4, frame_bytes=frame_bytes, answer_deadline_s=1.0, restarts=RestartLimit(restarts, 600.0)
         )
-        sessions.append(SupervisedSession(factory, reference.info, options))
+        info = dataclasses.replace(reference.info, takes_planes=True)
+        sessions.append(SupervisedSession(factory, info, options))
         return sessions[-1]
 
     before = double.count("cuInit")

@@ -3,4 +3,4 @@
 
 #include "kernels.cu"
 CUDADOUBLE_KERNELS(SYNC(edgeseg_preprocess_bgr), SYNC(edgeseg_preprocess_bgrx), SYNC(edgeseg_preprocess_rgb),
-                   SYNC(edgeseg_preprocess_nv12), SYNC(edgeseg_mask), PLAIN(edgeseg_map))
+                   SYNC(edgeseg_preprocess_nv12), SYNC(edgeseg_preprocess_i420), SYNC(edgeseg_mask), PLAIN(edgeseg_map))

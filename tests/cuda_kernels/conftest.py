@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edgeseg.runtime.cuda.kernels.parameters import Launch
 
 HERE = Path(__file__).parent
-COUNT = 6
+COUNT = 7
 Bytes = NDArray[np.uint8]
 Extent = ctypes.c_uint * 3
 

@@ -61,10 +61,10 @@ int main() {
         std::vector<unsigned char> source(pitch * height + 1), chroma(2 * width * height + 3);
         std::vector<unsigned char> target(3 * network_width * network_height);
         unsigned area = 1;
-        const PreprocessParams params = {source.data() + 1, chroma.data() + 3, target.data(), &area, pitch, 2 * width,
-                                         0, 0, width, height, network_width, network_height, 16, 65536, 1, 1, 1, 1};
+        const PreprocessParams params = {source.data() + 1, chroma.data() + 3, chroma.data() + 1, target.data(), &area,
+                                         pitch, 2 * width, 0, 0, width, height, network_width, network_height, 16, 1 << 21, 1, 1, 1, 1};
         const Extent grid = {(network_width + 15u) / 16, (network_height + 15u) / 16, 1}, block = {16, 16, 1};
-        for (auto kernel : {edgeseg_preprocess_bgr, edgeseg_preprocess_bgrx, edgeseg_preprocess_nv12})
+        for (auto kernel : {edgeseg_preprocess_bgr, edgeseg_preprocess_bgrx, edgeseg_preprocess_nv12, edgeseg_preprocess_i420})
             launch(grid, block, kernel, params);
     }
     std::vector<float> probability(3 * 3000, 0.7f);

@@ -38,14 +38,14 @@ def test_launch_covers_every_pixel_once() -> None:
 
 def test_factors_are_those_of_the_standards() -> None:
     # BT.709 limited range as commonly printed: 1.164, 1.793, -0.213, -0.533, 2.112.
-    offset, *factors = parameters.rgb_from_nv12_factors("bt709", "limited")
+    offset, *factors = parameters.rgb_from_yuv_factors("bt709", "limited")
     assert offset == 16
-    assert [round(factor / 65536, 3) for factor in factors] == [1.164, 1.793, -0.213, -0.533, 2.112]
+    assert [round(factor / parameters.FACTOR_ONE, 3) for factor in factors] == [1.164, 1.793, -0.213, -0.533, 2.112]
     # BT.601 full range (JFIF): 1, 1.402, -0.344136, -0.714136, 1.772.
-    offset, *factors = parameters.rgb_from_nv12_factors("bt601", "full")
+    offset, *factors = parameters.rgb_from_yuv_factors("bt601", "full")
     assert offset == 0
     expected = [1, 1.402, -0.344136, -0.714136, 1.772]
-    assert [factor / 65536 for factor in factors] == pytest.approx(expected, abs=1e-5)
+    assert [factor / parameters.FACTOR_ONE for factor in factors] == pytest.approx(expected, abs=1e-5)
 
 
 def layout(**changes: object) -> FrameLayout:

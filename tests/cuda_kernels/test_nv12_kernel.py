@@ -23,11 +23,11 @@ from edgeseg.runtime.cuda.kernels.parameters import (
     PREPROCESS_KERNELS,
     ColourRange,
     FrameLayout,
-    Matrix,
     halvings,
     preprocess_launch,
     preprocess_params,
 )
+from edgeseg.runtime.planes import Matrix
 from edgeseg.specs import Crop
 
 Plane = NDArray[np.uint8]
@@ -52,7 +52,9 @@ class Nv12:
         """RGB uint8 [H,W,3], by the definition, in float64."""
         height, width = self.y.shape
         pairs = self.uv.reshape(self.uv.shape[0], -1, 2).repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
-        red_weight, blue_weight = (0.299, 0.114) if self.matrix == "bt601" else (0.2126, 0.0722)
+        red_weight, blue_weight = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}[
+            self.matrix
+        ]
         limited = self.colour_range == "limited"
         y = (self.y.astype(float) - 16) / 219 if limited else self.y / 255
         cb, cr = np.moveaxis((pairs.astype(float) - 128) / (224 if limited else 255), 2, 0)

@@ -32,6 +32,8 @@ from edgeseg.runtime.cuda.session import CudaOptions
 
 SIZES = ((1, 1), (7, 9), (63, 65), (480, 640), (271, 299))
 NETWORKS = ((32, 32), (17, 33))
+CHROMA_PLANES: dict[PixelFormat, tuple[str, ...]] = {"nv12": ("chroma",), "yuv420p": ("chroma", "chroma_v")}
+"""Which keep two bytes a pair of pixels, or one."""
 FRAMES = 6
 
 
@@ -39,13 +41,15 @@ def preprocess(
     kernels: GpuKernels, kind: PixelFormat, size: tuple[int, int], network: tuple[int, int], more: int
 ) -> None:
     """One preprocess kernel on memory that ends with the frame; `more` rows are promised and not there."""
-    (height, width), nv12 = size, kind == "nv12"
-    pitch, chroma_pitch = width * PIXEL_BYTES[kind] + 5, 2 * ((width + 1) // 2) + 3 if nv12 else 0
+    height, width = size
+    names = CHROMA_PLANES.get(kind, ())
+    pitch, chroma_pitch = width * PIXEL_BYTES[kind] + 5, (width + 1) // 2 * (3 - len(names)) + 3 if names else 0
     source = GuardedOnDevice(height * pitch - 5)
-    chroma = GuardedOnDevice((height + 1) // 2 * chroma_pitch - 3) if nv12 else None
+    chroma = {name: GuardedOnDevice((height + 1) // 2 * chroma_pitch - 3) for name in names}
     target, area = GuardedOnDevice(3 * network[0] * network[1]), GuardedOnDevice(4)
     layout = FrameLayout(kind, width, height + more, pitch, chroma_pitch)
-    addresses = {"source": source.address, "target": target.address, "chroma": chroma.address if chroma else 0}
+    addresses = {name: plane.address for name, plane in chroma.items()}
+    addresses |= {"source": source.address, "target": target.address}
     params = preprocess_params(layout, network[1], network[0], area=area.address, **addresses)
     kernels.launch(PREPROCESS_KERNELS[kind], preprocess_launch(network[1], network[0]), params)
 

@@ -22,10 +22,11 @@ def _tests_of(name: str) -> dict[str, FunctionType]:
     return {f"{key}_{name.removeprefix('test_')}": value for key, value in tests.items()}
 
 
-TESTS = [_tests_of(name) for name in ("test_preprocess_kernel", "test_nv12_kernel", "test_mask_kernel")]
+MODULES = ("test_preprocess_kernel", "test_nv12_kernel", "test_i420_kernel", "test_mask_kernel")
+TESTS = [_tests_of(name) for name in MODULES]
 for found in TESTS:
     globals().update(found)
 
 
 def test_every_kernel_test_is_here() -> None:
-    assert [len(found) for found in TESTS] == [5, 7, 5]
+    assert [len(found) for found in TESTS] == [5, 7, 6, 5]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import time
@@ -36,7 +37,7 @@ def opened(standin: Callable[..., Any]) -> Iterator[Open]:
         options = SupervisorOptions(
             slots=4, frame_bytes=frame_bytes, answer_deadline_s=2.0, restarts=RestartLimit(restarts, 600.0)
         )
-        sessions.append(SupervisedSession(factory, NETWORK.info(), options))
+        sessions.append(SupervisedSession(factory, dataclasses.replace(NETWORK.info(), takes_planes=True), options))
         return sessions[-1]
 
     yield start

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edgeseg.frames import confidence_of
+from edgeseg.runtime.planes import Matrix
 from edgeseg.runtime.stream.canvas import Canvas, yuv_of
 from edgeseg.runtime.stream.overlay import (
     OVERLAY_MODES,
@@ -18,7 +19,7 @@ from edgeseg.runtime.stream.overlay import (
     draw_caption,
     outline_width_px,
 )
-from edgeseg.runtime.stream.picture import Matrix, Picture
+from edgeseg.runtime.stream.picture import Picture
 
 LINES = caption("polyp", 0.1234, 0.912, "onnxruntime int8", 3.14159)
 

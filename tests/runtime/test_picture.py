@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edgeseg.frames import resize_to_network
+from edgeseg.runtime.planes import Matrix
 from edgeseg.runtime.stream.decoded import picture_of
-from edgeseg.runtime.stream.picture import Matrix, Picture
+from edgeseg.runtime.stream.picture import Picture
 from edgeseg.specs import Crop
 
 MATRICES: list[Matrix] = ["bt601", "bt709", "bt2020"]
@@ -48,6 +49,12 @@ def test_colours_are_those_of_the_standard(matrix: Matrix, full_range: bool) -> 
         picture = noise(height, width, 1, matrix, full_range)
         assert picture.bgr.shape == (height, width, 3)
         assert np.abs(picture.bgr[:, :, ::-1] - rgb_by_definition(picture)).max() <= 0.6
+
+
+def test_colours_that_no_screen_has_are_cut_off() -> None:
+    samples = np.random.default_rng(5).integers(0, 256, (72, 64), np.uint8)
+    picture = Picture(48, 64, samples, "bt709", full_range=False)
+    assert np.abs(picture.bgr[:, :, ::-1] - rgb_by_definition(picture).clip(0, 255)).max() <= 0.6
 
 
 @pytest.mark.parametrize(("matrix", "code"), [("bt601", 6), ("bt709", 1)])

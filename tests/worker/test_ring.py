@@ -27,11 +27,11 @@ def test_slots_do_not_overlap_and_both_sides_see_the_same(layout: RingLayout, da
     try:
         assert owner.frames().ctypes.data % PAGE_BYTES == 0
         for slot in range(layout.slots):
-            owner.frame(slot, 1, width)[...] = slot + 1
+            owner.frame(slot, (1, width, 3))[...] = slot + 1
             other.write_result(slot, 100 + slot, np.full(layout.result_shape, slot + 0.5, np.float32))
         for slot in range(layout.slots):
-            assert (other.frame(slot, 1, width) == slot + 1).all()
-            assert owner.frame(slot, 1, width).ctypes.data % PAGE_BYTES == 0
+            assert (other.frame(slot, (1, width, 3)) == slot + 1).all()
+            assert owner.frame(slot, (1, width, 3)).ctypes.data % PAGE_BYTES == 0
             result = owner.read_result(slot, 100 + slot)
             assert result is not None and (result == slot + 0.5).all() and result.flags.owndata
             assert owner.read_result(slot, 101 + slot) is None
@@ -46,7 +46,7 @@ def test_slots_do_not_overlap_and_both_sides_see_the_same(layout: RingLayout, da
 def test_a_frame_without_room_is_refused() -> None:
     ring = FrameRing.create(RingLayout(1, 30, (1, 1, 1)))
     with pytest.raises(BadInputError):
-        ring.frame(0, 1, 11)
+        ring.frame(0, (1, 11, 3))
     ring.close()
 
 

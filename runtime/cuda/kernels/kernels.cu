@@ -18,6 +18,10 @@ extern "C" __global__ void __launch_bounds__(256, 4) edgeseg_preprocess_nv12(Pre
     preprocess<Nv12>(params);
 }
 
+extern "C" __global__ void __launch_bounds__(256, 4) edgeseg_preprocess_i420(PreprocessParams params) {
+    preprocess<I420>(params);
+}
+
 extern "C" __global__ void __launch_bounds__(256, 4) edgeseg_mask(MaskParams params) {
     mask_and_area(params);
 }

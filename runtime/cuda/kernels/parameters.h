@@ -2,20 +2,21 @@
 #pragma once
 
 struct PreprocessParams {
-    const unsigned char* source;  // first byte of the frame: packed pixels, or the Y plane of NV12
-    const unsigned char* chroma;  // first byte of NV12's UV plane; unused for packed pixels
-    unsigned char* target;        // uint8 [network_height,network_width,3] RGB, contiguous
-    unsigned int* area;           // set to 0 for the mask kernel that follows; may be null
-    int pitch_bytes;              // from one row of `source` to the next
-    int chroma_pitch_bytes;       // from one row of `chroma` to the next
+    const unsigned char* source;    // first byte of the frame: packed pixels, or the Y plane
+    const unsigned char* chroma;    // first byte of NV12's UV plane or I420's U plane; unused for packed pixels
+    const unsigned char* chroma_v;  // first byte of I420's V plane; unused for all else
+    unsigned char* target;          // uint8 [network_height,network_width,3] RGB, contiguous
+    unsigned int* area;             // set to 0 for the mask kernel that follows; may be null
+    int pitch_bytes;                // from one row of `source` to the next
+    int chroma_pitch_bytes;         // from one row of `chroma` (and of `chroma_v`) to the next
     int left, top;                // window of the frame, pixels
     int width, height;
     int network_width, network_height;
-    int luma_offset;  // NV12 to RGB, factors in 1/65536: see rgb_from_nv12 in pixels.h
+    int luma_offset;  // Y, U, V to RGB, factors in 2^-21: see yuv.h
     int luma_scale;
     int red_from_v, green_from_u, green_from_v, blue_from_u;
 };
-static_assert(sizeof(PreprocessParams) == 88, "mirrored by parameters.py");
+static_assert(sizeof(PreprocessParams) == 96, "mirrored by parameters.py");
 
 struct MaskParams {
     const float* probability;  // float32 [channels,pixels]

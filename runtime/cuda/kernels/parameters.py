@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgeseg.errors import BadInputError, UsageError
+from edgeseg.runtime.planes import KR_KB, Matrix
 from edgeseg.specs import Crop
 
-PixelFormat = Literal["bgr24", "bgr0", "rgb24", "nv12"]
-"""FFmpeg's names: packed B,G,R; packed B,G,R and a fourth byte that is ignored; packed R,G,B; Y plane and UV plane."""
-Matrix = Literal["bt601", "bt709"]
+PixelFormat = Literal["bgr24", "bgr0", "rgb24", "nv12", "yuv420p"]
+"""FFmpeg's names: packed B,G,R; packed B,G,R and a fourth byte that is ignored; packed R,G,B; Y and UV plane; Y, U and
+V plane (I420)."""
 ColourRange = Literal["limited", "full"]
 
 PREPROCESS_KERNELS: dict[PixelFormat, str] = {
@@ -27,6 +28,7 @@ PREPROCESS_KERNELS: dict[PixelFormat, str] = {
     "bgr0": "edgeseg_preprocess_bgrx",
     "rgb24": "edgeseg_preprocess_rgb",
     "nv12": "edgeseg_preprocess_nv12",
+    "yuv420p": "edgeseg_preprocess_i420",
 }
 """void kernel(PreprocessParams), launched with `preprocess_launch`."""
 MASK_KERNEL = "edgeseg_mask"
@@ -34,10 +36,13 @@ MASK_KERNEL = "edgeseg_mask"
 MAP_KERNEL = "edgeseg_map"
 """void kernel(MapParams), launched with `map_launch`."""
 
-PIXEL_BYTES: dict[PixelFormat, int] = {"bgr24": 3, "bgr0": 4, "rgb24": 3, "nv12": 1}
+PIXEL_BYTES: dict[PixelFormat, int] = {"bgr24": 3, "bgr0": 4, "rgb24": 3, "nv12": 1, "yuv420p": 1}
 """Bytes of one pixel in the first plane."""
 MAX_HALVINGS = 6
 """More than 64 source pixels a side for one tap of the bilinear step do not fit the kernel's shared memory."""
+
+FACTOR_ONE = 1 << 21
+"""Of the factors from Y, U, V to RGB: fine enough to round as floating point does, but for ties."""
 
 Extent = tuple[int, int, int]
 Launch = tuple[Extent, Extent]
@@ -53,6 +58,7 @@ class PreprocessParams(ctypes.Structure):
     _fields_ = (
         ("source", ctypes.c_uint64),
         ("chroma", ctypes.c_uint64),
+        ("chroma_v", ctypes.c_uint64),
         ("target", ctypes.c_uint64),
         ("area", ctypes.c_uint64),
         ("pitch_bytes", ctypes.c_int32),
@@ -108,11 +114,11 @@ class FrameLayout:
     pitch_bytes: int
     """From one row of the first plane to the next."""
     chroma_pitch_bytes: int = 0
-    """From one row of NV12's UV plane to the next; 0 for packed pixels."""
+    """From one row of NV12's UV plane, or of I420's U and V plane, to the next; 0 for packed pixels."""
     matrix: Matrix = "bt709"
-    """For NV12 alone."""
+    """For planes alone."""
     colour_range: ColourRange = "limited"
-    """For NV12 alone."""
+    """For planes alone."""
     crop: Crop | None = None
     """Window to take first; None takes the whole frame."""
 
@@ -129,6 +135,7 @@ def preprocess_params(
     source: int,
     target: int,
     chroma: int = 0,
+    chroma_v: int = 0,
     area: int = 0,
 ) -> PreprocessParams:
     """Parameters of a preprocess kernel.
@@ -137,21 +144,23 @@ def preprocess_params(
         layout: How the frame lies in memory.
         network_width: Network width in pixels.
         network_height: Network height in pixels.
-        source: Device address of the frame's first byte (of the Y plane for NV12); any alignment.
+        source: Device address of the frame's first byte (of the Y plane where there are planes); any alignment.
         target: Device address of uint8 [network_height,network_width,3].
-        chroma: Device address of NV12's UV plane; any alignment.
+        chroma: Device address of NV12's UV plane or I420's U plane; any alignment.
+        chroma_v: Device address of I420's V plane; any alignment.
         area: Device address of the uint32 that the mask kernel will add to, 4-byte aligned; 0 where there is none.
 
     Raises:
-        UsageError: A pitch is too small, or NV12 lacks its UV plane.
+        UsageError: A pitch is too small, or NV12 or I420 lacks a plane.
         BadInputError: The crop leaves the frame, or the frame is too large for the network.
     """
-    _check_planes(layout, chroma)
+    _check_planes(layout, chroma, chroma_v)
     window = layout.window()
     _check_window(layout, window, network_width, network_height)
     return PreprocessParams(
         source,
         chroma,
+        chroma_v,
         target,
         area,
         layout.pitch_bytes,
@@ -162,7 +171,7 @@ def preprocess_params(
         window.height,
         network_width,
         network_height,
-        *rgb_from_nv12_factors(layout.matrix, layout.colour_range),
+        *rgb_from_yuv_factors(layout.matrix, layout.colour_range),
     )
 
 
@@ -174,22 +183,22 @@ def halvings(width: int, height: int, network_width: int, network_height: int) -
     return count
 
 
-def rgb_from_nv12_factors(matrix: Matrix, colour_range: ColourRange) -> tuple[int, int, int, int, int, int]:
-    """The affine map from Y, U, V to RGB in 1/65536, as the last six fields of `PreprocessParams`.
+def rgb_from_yuv_factors(matrix: Matrix, colour_range: ColourRange) -> tuple[int, int, int, int, int, int]:
+    """The affine map from Y, U, V to RGB in 1/`FACTOR_ONE`, as the last six fields of `PreprocessParams`.
 
-    Source: ITU-R BT.601-7 and BT.709-6, luma weights and the 8-bit quantisation levels.
+    Source: ITU-R BT.601-7, BT.709-6 and BT.2020-2, luma weights and the 8-bit quantisation levels.
     """
-    red, blue = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722)}[matrix]
+    red, blue = KR_KB[matrix]
     green = 1 - red - blue
     offset, luma_levels, chroma_levels = {"limited": (16, 219, 224), "full": (0, 255, 255)}[colour_range]
     chroma = 255 / chroma_levels
     return (
         offset,
-        round(65536 * 255 / luma_levels),
-        round(65536 * chroma * 2 * (1 - red)),
-        round(65536 * chroma * -2 * (1 - blue) * blue / green),
-        round(65536 * chroma * -2 * (1 - red) * red / green),
-        round(65536 * chroma * 2 * (1 - blue)),
+        round(FACTOR_ONE * 255 / luma_levels),
+        round(FACTOR_ONE * chroma * 2 * (1 - red)),
+        round(FACTOR_ONE * chroma * -2 * (1 - blue) * blue / green),
+        round(FACTOR_ONE * chroma * -2 * (1 - red) * red / green),
+        round(FACTOR_ONE * chroma * 2 * (1 - blue)),
     )
 
 
@@ -212,18 +221,22 @@ def _blocks(extent: int, block: int) -> int:
     return -(-extent // block)
 
 
-def _check_planes(layout: FrameLayout, chroma: int) -> None:
+def _check_planes(layout: FrameLayout, chroma: int, chroma_v: int) -> None:
     row_bytes = layout.width * PIXEL_BYTES[layout.pixel_format]
     if layout.pitch_bytes < row_bytes:
         raise UsageError("the pitch is smaller than a row", found=layout.pitch_bytes, expected=f">= {row_bytes}")
-    if layout.pixel_format != "nv12":
-        return
-    chroma_row_bytes = 2 * _blocks(layout.width, 2)
-    if not chroma or layout.chroma_pitch_bytes < chroma_row_bytes:
+    pairs = _blocks(layout.width, 2)
+    if layout.pixel_format == "nv12" and not (chroma and layout.chroma_pitch_bytes >= 2 * pairs):
         raise UsageError(
             "an NV12 frame needs its UV plane",
             found=f"address {chroma}, pitch {layout.chroma_pitch_bytes}",
-            expected=f"an address, pitch >= {chroma_row_bytes}",
+            expected=f"an address, pitch >= {2 * pairs}",
+        )
+    if layout.pixel_format == "yuv420p" and not (chroma and chroma_v and layout.chroma_pitch_bytes >= pairs):
+        raise UsageError(
+            "an I420 frame needs its U and its V plane",
+            found=f"addresses {chroma} and {chroma_v}, pitch {layout.chroma_pitch_bytes}",
+            expected=f"two addresses, pitch >= {pairs}",
         )
 
 

@@ -14,7 +14,10 @@
 // Occupancy: 21 KB (NV12) to 31 KB (BGRx) of shared memory and at most 64 registers a thread: four blocks of 256 threads
 // where a multiprocessor has 128 KB, two where it has 64 KB.
 #pragma once
+#include <math.h>
+
 #include "pixels.h"
+#include "yuv.h"
 
 constexpr int TILE = 16;
 constexpr int CONTIGUOUS_RATIO = 4;  // above it, a tile keeps only the two level pixels that each network pixel needs
@@ -54,16 +57,14 @@ struct Workspace {
     Tap columns[TILE], rows[TILE];
 };
 
-// Half-pixel centres: pixel p lies at (p + 0.5) * level / network - 0.5. Weights round half to even, as in OpenCV.
+// Half-pixel centres: pixel p lies at (p + 0.5) * level / network - 0.5. OpenCV rounds that to float, and the weight in it
+// half to even; the quotient of two integers below 2^24 is the same float, so the weights are the same, too.
 static __device__ __forceinline__ Tap tap_of(int pixel, int level, int network) {
     pixel = min(pixel, network - 1);
-    const int unit = 2 * network;
-    const int position = (2 * pixel + 1) * level + network;  // one level pixel more than it is: never negative
-    const int near = position / unit - 1;
-    const int doubled = 2 * WEIGHT_ONE * (position % unit);
-    int weight = (doubled + unit) / (2 * unit);
-    if (doubled + unit == 2 * unit * weight) weight &= ~1;
-    return {max(near, 0), min(near + 1, level - 1), weight};
+    const float position = float((2 * pixel + 1) * level - network) / float(2 * network);
+    const float below = floorf(position);
+    const int near = int(below);
+    return {max(near, 0), min(near + 1, level - 1), int(rintf(WEIGHT_ONE * (position - below)))};
 }
 
 // `down` x `across` pixels, each the mean of 2x2 of `from`, to `to` with `stride` pixels from row to row.
@@ -126,7 +127,7 @@ static __device__ __forceinline__ void fill_level(const PreprocessParams& params
 }
 
 // Bilinear in OpenCV's fixed point: the vertical step truncates each product, then rounds.
-static __device__ __forceinline__ unsigned char interpolated(const uint32_t (&quad)[4], int byte, int right, int below) {
+static __device__ __forceinline__ uint32_t interpolated(const uint32_t (&quad)[4], int byte, int right, int below) {
     int value[4];
     for (int corner = 0; corner < 4; ++corner) value[corner] = quad[corner] >> 8 * byte & 255;
     const int upper = value[0] * (WEIGHT_ONE - right) + value[1] * right;
@@ -156,9 +157,10 @@ static __device__ __forceinline__ void preprocess(const PreprocessParams& params
     const uint32_t* lower = workspace.level + rows.kept_far(threadIdx.y) * columns.count;
     const int left = columns.kept_near(threadIdx.x), right = columns.kept_far(threadIdx.x);
     const uint32_t quad[4] = {upper[left], upper[right], lower[left], lower[right]};
+    uint32_t pixel = 0;
+    for (int byte = 0; byte < 3; ++byte)
+        pixel |= interpolated(quad, byte, columns.taps[threadIdx.x].weight, rows.taps[threadIdx.y].weight) << 8 * byte;
+    pixel = Format::finished(params, pixel);
     unsigned char* target = params.target + 3 * (int64_t(y) * params.network_width + x);
-    for (int colour = 0; colour < 3; ++colour) {
-        const int byte = Format::RED == 0 ? colour : 2 - colour;
-        target[colour] = interpolated(quad, byte, columns.taps[threadIdx.x].weight, rows.taps[threadIdx.y].weight);
-    }
+    for (int colour = 0; colour < 3; ++colour) target[colour] = pixel >> 8 * (Format::RED == 0 ? colour : 2 - colour);
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from edgeseg.frames import Frame, Probability
 
@@ -17,10 +19,15 @@ class Sample:
     index: int
     arrived_ns: int
     """Of `time.monotonic_ns`."""
-    frame: Frame
-    """uint8 [h,w,3] RGB, the network's own input."""
+    look: Callable[[], Frame]
+    """Makes `frame`; called for the few frames that are looked at again, by whoever looks."""
     probability: Probability
     """float32 [C,h,w], as the engine gave it: nothing is steadied or cut out."""
+
+    @cached_property
+    def frame(self) -> Frame:
+        """uint8 [h,w,3] RGB, the network's input as the host makes it."""
+        return self.look()
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,8 @@ from edgeseg.runtime.live.sources import gst_reader
 from edgeseg.runtime.live.sources.contract import LIVE_TIME_BASE, SourceOptions
 from edgeseg.runtime.live.sources.decoder import FALLBACK_RATE, Decoded
 from edgeseg.runtime.live.sources.faults import SourceFault
-from edgeseg.runtime.stream.picture import Matrix, Picture, Plane
+from edgeseg.runtime.planes import Matrix, Plane
+from edgeseg.runtime.stream.picture import Picture
 from edgeseg.runtime.stream.sources import ClipTiming
 
 INSTALL = (

@@ -18,7 +18,8 @@ from edgeseg.errors import UsageError
 from edgeseg.frames import Mask
 from edgeseg.runtime.live.sources.contract import SourceOptions
 from edgeseg.runtime.live.sources.paced import FeedFrame
-from edgeseg.runtime.stream.picture import Picture, Plane
+from edgeseg.runtime.planes import Plane
+from edgeseg.runtime.stream.picture import Picture
 from edgeseg.runtime.stream.sources import ClipTiming
 
 DEFAULT_SIZE = (1280, 720)

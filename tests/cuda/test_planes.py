@@ -1,0 +1,287 @@
+"""A decoder's planes through lanes and workers; the oracle is the host's preparation and ONNX Runtime.
+
+Kernel and host may round a tie in the network's input differently, by one grey level. So nearly all maps are equal to
+the bit, and masks may differ only where the network is undecided.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from edgeseg.errors import BadInputError
+from edgeseg.runtime.loading import open_engine, open_onnx
+from edgeseg.runtime.outcomes import Segmented
+from edgeseg.runtime.planes import Matrix, PlanarForm, PlanarFrame
+from edgeseg.runtime.stream.decoded import picture_of
+from edgeseg.runtime.stream.engine_input import network_input_of
+from edgeseg.runtime.stream.picture import Picture
+from edgeseg.runtime.worker.pool import EnginePool, PoolOptions
+from edgeseg.runtime.worker.session import WorkerSession
+from edgeseg.runtime.worker.supervisor import SupervisorOptions
+from edgeseg.specs import Crop
+
+DATA = Path(os.environ.get("EDGESEG_DATA", Path(__file__).parents[3] / "shared" / "data"))
+CLIPS = {
+    "colon_polyp_560x480_25fps.mp4": 40,
+    "colon_normal_420x288_25fps.mp4": 40,
+    "laparoscopy_1280x720_25fps.mp4": 20,
+}
+SETTINGS = {
+    "discrete": {},
+    "integrated": {"integrated": 1},
+    "discrete, operations late at random": {"delay_us": 3000, "seed": 7},
+    "integrated, operations late at random": {"integrated": 1, "delay_us": 3000, "seed": 8},
+    "discrete, device pages locked": {"lock": 1},
+}
+NETWORK = (64, 80)
+MATRICES: tuple[Matrix, ...] = ("bt601", "bt709", "bt2020")
+WORST = 0.004
+"""How far one grey level at one place moves the small network's probability, and how far from 0.5 a pixel may flip."""
+
+
+@pytest.fixture(scope="module")
+def pictures() -> list[Picture]:
+    """100 real frames in planes, of three sizes, every third one."""
+    folder = DATA / "video"
+    if not folder.is_dir():
+        pytest.skip(f"no clips in {folder}; set EDGESEG_DATA")
+    found = []
+    for name, count in CLIPS.items():
+        with av.open(str(folder / name)) as container:
+            for index, frame in enumerate(container.decode(video=0)):
+                if index >= 3 * count:
+                    break
+                if index % 3 == 0:
+                    found.append(picture_of(frame))
+    assert len(found) == 100
+    return found
+
+
+@pytest.fixture
+def network(pictures: list[Picture], small_onnx: Path, tmp_path: Path) -> Path:
+    from networks import resized_network
+
+    return resized_network(small_onnx, tmp_path / "net" / "net.onnx", *NETWORK, pictures[0].bgr[:, :, ::-1])
+
+
+def grainy(height: int, width: int, seed: int = 0, full_range: bool = False) -> Picture:
+    """Colours that all lie inside RGB."""
+    rng = np.random.default_rng(seed)
+    rows, columns = height + height % 2, width + width % 2
+    luma, chroma = rng.integers(90, 160, (rows, columns)), rng.integers(110, 146, (rows // 2, columns))
+    return Picture(height, width, np.vstack([luma, chroma]).astype(np.uint8), "bt709", full_range)
+
+
+def planes_of(picture: Picture) -> PlanarFrame:
+    planes = picture.planar_frame()
+    assert planes is not None
+    return planes
+
+
+def expected(reference: Any, picture: Picture) -> Any:
+    return reference.infer(network_input_of(picture, reference.info)[np.newaxis])[0]
+
+
+def check(found: Any, probability: Any) -> None:
+    assert np.abs(found - probability).max() <= WORST
+    flipped = (found >= 0.5) != (probability >= 0.5)
+    assert (np.abs(probability[flipped] - 0.5) <= WORST).all()
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS.keys())
+def test_100_real_frames_in_planes_give_the_masks_of_the_cpu_path(
+    double: Any, standin: Callable[..., Any], pictures: list[Picture], network: Path, settings: dict[str, int]
+) -> None:
+    for name, value in settings.items():
+        double.set(name, value)
+    reference = open_onnx(network, threads=1)
+    session = standin(network)
+    marked = flipped = equal = 0
+    for picture in pictures:
+        session.submit(planes_of(picture))
+        result, probability = session.finish(), expected(reference, picture)
+        check(result.probability, probability)
+        np.testing.assert_array_equal(result.mask, np.where(result.probability[0] >= 0.5, 255, 0))
+        marked += result.area_px
+        flipped += np.count_nonzero((result.mask > 0) != (probability[0] >= 0.5))
+        equal += np.array_equal(result.probability, probability)
+    assert 0.05 < marked / (100 * NETWORK[0] * NETWORK[1]) < 0.95, "masks that are all of one kind would prove little"
+    assert equal >= 90 and flipped <= 3
+    session.close()
+    assert double.live() == (0, 0)
+
+
+@pytest.mark.parametrize("size", [(720, 1280), (121, 161), (66, 83), (40, 40)])
+@pytest.mark.parametrize("full_range", [False, True])
+def test_matrix_and_range_are_those_of_each_frame(
+    double: Any, standin: Callable[..., Any], small_onnx: Path, size: tuple[int, int], full_range: bool
+) -> None:
+    reference, session = open_onnx(small_onnx, 1), standin(small_onnx)
+    picture = grainy(*size, full_range=full_range)
+    found = {}
+    for matrix in MATRICES:
+        session.submit(planes_of(replace(picture, matrix=matrix)))
+        found[matrix] = session.result().copy()
+        check(found[matrix], expected(reference, replace(picture, matrix=matrix)))
+    other = replace(picture, full_range=not full_range)
+    session.submit(planes_of(other))
+    found["other range"] = session.result().copy()
+    check(found["other range"], expected(reference, other))
+    assert len({probability.tobytes() for probability in found.values()}) == 4, "matrix or range is not heeded"
+    session.close()
+
+
+@pytest.mark.parametrize("crop", [(4, 10, 40, 50), (3, 5, 40, 50), (2, 3, 16, 16)])
+def test_the_crop_is_taken_of_planes(
+    double: Any, standin: Callable[..., Any], small_onnx: Path, tmp_path: Path, crop: tuple[int, ...]
+) -> None:
+    from networks import resized_network
+
+    picture = grainy(61, 71)
+    window = Crop(**dict(zip(("top", "left", "height", "width"), crop, strict=True)))
+    path = resized_network(small_onnx, tmp_path / "crop.onnx", 16, 16, picture.bgr[:, :, ::-1], window)
+    session = standin(path)
+    session.submit(planes_of(picture))
+    check(session.result(), expected(open_onnx(path, 1), picture))
+    with pytest.raises(BadInputError, match="crop leaves"):
+        session.submit(planes_of(grainy(18, 18)))
+    session.close()
+
+
+def test_planes_pixels_and_prepared_frames_of_any_size_follow_each_other(
+    double: Any, standin: Callable[..., Any], small_onnx: Path
+) -> None:
+    from edgeseg.runtime.cuda.session import CudaOptions
+
+    double.set("delay_us", 2000)
+    double.set("seed", 3)
+    reference, session = open_onnx(small_onnx, 1), standin(small_onnx, CudaOptions(lanes=3))
+    pictures = [grainy(40 + 31 * index, 300 - 23 * index, seed=index) for index in range(9)]
+    found = []
+    for index, picture in enumerate(pictures):
+        if index >= 3:
+            found.append(session.result().copy())
+        if index % 3 == 0:
+            session.submit(planes_of(picture))
+        elif index % 3 == 1:
+            session.submit(picture.bgr, "bgr")
+        else:
+            session.submit(network_input_of(picture, session.info), "rgb", prepared=True)
+    found += [session.result().copy() for _ in range(3)]
+    for picture, probability in zip(pictures, found, strict=True):
+        assert np.abs(probability - expected(reference, picture)).max() <= 3 * WORST  # BGR is halved as BGR
+    session.close()
+
+
+def test_planes_that_are_not_what_they_say_are_refused(
+    double: Any, standin: Callable[..., Any], small_onnx: Path
+) -> None:
+    from edgeseg.runtime.cuda.session import CudaOptions
+
+    session = standin(small_onnx, CudaOptions(frame_bytes=40 * 40 * 3 // 2))
+    samples = planes_of(grainy(40, 40)).samples
+    for height, width in ((41, 40), (40, 42), (38, 40)):
+        with pytest.raises(BadInputError, match="another shape"):
+            session.submit(PlanarFrame(samples, PlanarForm(height, width, "bt709", False)))
+    with pytest.raises(BadInputError, match="does not fit"):
+        session.submit(planes_of(grainy(40, 42)))
+    session.submit(PlanarFrame(samples, PlanarForm(39, 39, "bt709", False)))
+    session.result()
+    session.close()
+
+
+@pytest.mark.parametrize("integrated", [0, 1], ids=["discrete", "integrated"])
+def test_planes_in_pinned_memory_are_read_where_they_lie_and_1000_allocate_nothing(
+    double: Any, standin: Callable[..., Any], small_onnx: Path, integrated: int
+) -> None:
+    from test_steady_state import ALLOCATIONS, WAITS
+
+    double.set("integrated", integrated)
+    session = standin(small_onnx)
+    memory = np.zeros(3 * 4096, np.uint8)
+    start = -memory.ctypes.data % 4096
+    page = memory[start : start + 4096]
+    assert session.pin(page)
+    picture = grainy(30, 40)
+    planes = planes_of(picture)
+    session.submit(planes)
+    first = session.result().copy()
+    session._idle[0]._buffers.staging[...] = 77
+    lain = PlanarFrame(page[: planes.nbytes].reshape(planes.samples.shape), planes.form)
+    lain.samples[...] = planes.samples
+    calls = (*ALLOCATIONS, *WAITS, "cuEventSynchronize", "cuGraphLaunch", "cuLaunchKernel", "cuMemcpyHtoDAsync")
+    before, live = {call: double.count(call) for call in calls}, double.live()
+    for _ in range(1000):
+        session.submit(lain)
+        np.testing.assert_array_equal(session.result(), first)
+    spent = {call: double.count(call) - before[call] for call in calls}
+    assert spent == dict.fromkeys(calls, 0) | {
+        "cuEventSynchronize": 1000,
+        "cuGraphLaunch": 1000,
+        "cuMemcpyHtoDAsync": 0 if integrated else 1000,
+    }
+    assert double.live() == live
+    assert (session._idle[0]._buffers.staging == 77).all(), "the planes took the way over the staging memory"
+    session.close()
+    assert double.live() == (0, 0)
+
+
+@pytest.fixture
+def pool(
+    double: Any, standin: Callable[..., Any], small_onnx: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[EnginePool]:
+    from edgeseg.runtime.cuda.session import CudaOptions
+
+    for name, value in {"DELAY_US": "2000", "SEED": "5", "LOCK": "1"}.items():
+        monkeypatch.setenv(f"CUDADOUBLE_{name}", value)
+    room = 200 * 300 * 3 // 2
+    info = replace(open_onnx(small_onnx, 1).info, takes_planes=True)
+    supervisor = SupervisorOptions(slots=3, frame_bytes=room)
+    factory = partial(standin, small_onnx, CudaOptions(lanes=2, frame_bytes=room))
+    opened = EnginePool(factory, info, PoolOptions(active=1, spares=0, supervisor=supervisor))
+    opened.wait_ready(60.0)
+    yield opened
+    opened.close()
+
+
+def test_planes_through_shared_memory_give_the_cpu_paths_maps(pool: EnginePool, small_onnx: Path) -> None:
+    reference = open_onnx(small_onnx, 1)
+    pictures = [grainy(50 + 7 * (index % 20), 300 - 9 * (index % 20), seed=index) for index in range(30)]
+    under_way: dict[int, Picture] = {}
+    done = 0
+    while done < len(pictures):
+        if done + len(under_way) < len(pictures) and len(under_way) < 3:
+            picture = pictures[done + len(under_way)]
+            sequence = pool.submit(planes_of(picture))
+            assert sequence is not None
+            under_way[sequence] = picture
+            continue
+        for outcome in pool.poll(5.0):
+            assert isinstance(outcome, Segmented)
+            check(outcome.probability, expected(reference, under_way.pop(outcome.sequence)))
+            done += 1
+    with pytest.raises(BadInputError, match="larger than the memory"):
+        pool.submit(planes_of(grainy(200, 302)))
+
+
+def test_larger_planes_get_a_process_with_more_room(build: Callable[..., Path], small_onnx: Path) -> None:
+    session, reference = open_engine(build()), open_onnx(small_onnx, 1)
+    assert isinstance(session, WorkerSession) and session.info.takes_planes
+    for picture in (grainy(90, 160), grainy(2160, 2000), grainy(90, 160)):
+        assert session.submit(planes_of(picture)) is not None or picture.height == 2160
+        session.wait_ready(60.0)
+        if picture.height == 2160:
+            assert session.submit(planes_of(picture)) is not None
+        (outcome,) = session.poll(60.0)
+        assert isinstance(outcome, Segmented)
+        check(outcome.probability, expected(reference, picture))
+    session.close()
