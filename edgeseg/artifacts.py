@@ -231,7 +231,10 @@ class PolypChange(Part):
 
 
 class FoundPolyps(Part):
-    """What a mean hides: on which images each network finds the polyp; the mask of an image counts as one thing."""
+    """What a mean hides: on which images each network finds the polyp.
+
+    The mask of an image counts as one thing, so that what it marks elsewhere counts against it, too.
+    """
 
     found_iou: float
     """From this overlap with ground truth on a polyp counts as found."""
