@@ -185,10 +185,12 @@ class VerdictLimits(Part):
     """Of the mean over the images; a negative limit demands a gain."""
     max_p99_ms: float | None = None
     """End to end for one image; None demands nothing."""
+    max_lost_polyps: int | None = pydantic.Field(default=None, ge=0)
+    """Images whose polyp the reference finds and the engine does not; None demands nothing."""
 
 
 class ConfidenceInterval(Part):
-    """A bootstrap interval for a mean over images."""
+    """For a mean over images by the bootstrap, for a share of them after Clopper and Pearson."""
 
     low: float
     high: float
@@ -208,10 +210,41 @@ class VerdictRow(Part):
     """Dice of the engine's mask against the reference's mask."""
     iou: float
     """Of the engine against ground truth."""
+    reference_iou: float | None = None
+    """Of the reference against ground truth; None in a verdict from before it was kept."""
     foreground: float = pydantic.Field(ge=0, le=1)
     """Share of the image that ground truth marks; 0 where there is nothing to find."""
     finite: bool = True
     """Whether every probability of the engine was a number; one image without fails the engine."""
+
+
+class PolypChange(Part):
+    """The images whose polyp one of the two networks finds and the other does not."""
+
+    count: int
+    of: int
+    """Images on which it could have happened."""
+    names: tuple[str, ...]
+    """The largest change of the IoU first."""
+    interval: ConfidenceInterval | None
+    """Of the share `count / of`; None where `of` is 0."""
+
+
+class FoundPolyps(Part):
+    """What a mean hides: on which images each network finds the polyp.
+
+    The mask of an image counts as one thing, so that what it marks elsewhere counts against it, too.
+    """
+
+    found_iou: float
+    """From this overlap with ground truth on a polyp counts as found."""
+    images_with_polyp: int
+    reference_found: int
+    engine_found: int
+    lost: PolypChange
+    """Found by the reference, not by the engine."""
+    gained: PolypChange
+    """Found by the engine, not by the reference."""
 
 
 class Verdict(Value):
@@ -232,11 +265,16 @@ class Verdict(Value):
     mean_dice: float
     mean_iou: float
     reference_mean_dice: float
+    reference_mean_iou: float | None = None
+    """None in a verdict from before it was kept."""
     mean_dice_drop: float
     """Mean over the images of reference minus engine; positive is worse."""
     mean_agreement: float
     """Mean Dice of the engine's masks against the reference's masks."""
     confidence_interval: ConfidenceInterval
+    """Of the mean Dice drop."""
+    polyps: FoundPolyps | None = None
+    """None in a verdict from before they were counted."""
     limits: VerdictLimits
     latency: LatencyReport
     latency_samples_ms: tuple[float, ...]

@@ -13,6 +13,7 @@ from edgeseg.errors import BadInputError
 from edgeseg.files import sha256_file, sha256_of_hashes
 from edgeseg.frames import Frame, Mask
 from edgeseg.images import list_images, read_mask, read_rgb
+from edgeseg.shell import quoted
 
 SPLITS = ("train", "validation", "test")
 LAYOUT = "DIR/{train,validation,test}/{images,masks}, or DIR/{images,masks}"
@@ -38,7 +39,7 @@ class Pair:
                 f"{self.image.name} and its mask have different sizes",
                 found=f"image {_size(frame)}, mask {_size(mask)}",
                 expected="the same width and height",
-                next_command=f"edgeseg data inspect {self.image.parent.parent}",
+                next_command=f"edgeseg data inspect {quoted(self.image.parent.parent)}",
             )
         return frame, mask
 
@@ -58,12 +59,14 @@ def load_pairs(root: Path, split: str | None = None) -> list[Pair]:
     for path, what in ((images, "images"), (masks, "masks")):
         if not path.is_dir():
             raise BadInputError(
-                f"{folder} has no folder {what}", expected=LAYOUT, next_command=f"edgeseg data inspect {root}"
+                f"{folder} has no folder {what}", expected=LAYOUT, next_command=f"edgeseg data inspect {quoted(root)}"
             )
     image_of, mask_of = _by_stem(images), _by_stem(masks)
     _refuse_unpaired(folder, image_of, mask_of)
     if not image_of:
-        raise BadInputError(f"{folder} holds no images", expected=LAYOUT, next_command=f"edgeseg data inspect {root}")
+        raise BadInputError(
+            f"{folder} holds no images", expected=LAYOUT, next_command=f"edgeseg data inspect {quoted(root)}"
+        )
     return [Pair(stem, image_of[stem], mask_of[stem]) for stem in sorted(image_of)]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from edgeseg.errors import BadInputError
+from edgeseg.shell import quoted
 
 PACKAGE_ONNX = "model.onnx"
 PACKAGE_CALIBRATION = "model.calibration.json"
@@ -92,7 +93,7 @@ def onnx_of(files: ModelFiles) -> Path:
         BadInputError: The argument is a RUN or an engine, which hold none.
     """
     if files.onnx is None:
-        command = f"edgeseg export {files.path} --out model.onnx" if files.kind == "run" else None
+        command = f"edgeseg export {quoted(files.path)} --out model.onnx" if files.kind == "run" else None
         raise BadInputError(
             f"{files.path} holds no ONNX graph",
             found="an engine" if files.kind == "engine" else "a RUN folder",

@@ -13,6 +13,7 @@ from edgeseg.errors import BadInputError, UsageError
 from edgeseg.files import atomic_folder, check_writable, sha256_bytes
 from edgeseg.images import hash_pixels
 from edgeseg.progress import Track, silent
+from edgeseg.shell import quoted
 from edgeseg.values import Value
 
 
@@ -77,7 +78,7 @@ def _refuse_splits(source: Path) -> None:
             f"{source} is split already",
             found=", ".join(present),
             expected="DIR/{images,masks}",
-            next_command=f"edgeseg data inspect {source}",
+            next_command=f"edgeseg data inspect {quoted(source)}",
         )
 
 

@@ -20,6 +20,7 @@ from edgeseg.graph.quantise import check_table
 from edgeseg.packages import ModelFiles, find_model, onnx_of
 from edgeseg.progress import Say, Track, quiet, silent
 from edgeseg.runtime.passports import passport_path
+from edgeseg.shell import quoted
 
 CALIBRATION_IMAGES = 256
 
@@ -96,7 +97,7 @@ def _check_calibration(options: BuildOptions) -> None:
             "an engine without its weights needs its calibration table again when it is opened",
             found="--calibration-data, which keeps none",
             expected="--calibration FILE",
-            next_command=f"edgeseg calibrate MODEL --data {options.calibration_data} --out FILE",
+            next_command=f"edgeseg calibrate MODEL --data {quoted(options.calibration_data)} --out FILE",
         )
 
 
@@ -110,7 +111,8 @@ def _table(files: ModelFiles, artifact: OnnxArtifact, options: BuildOptions, tra
             "INT8 needs the ranges of the activations, and there are none",
             found=f"no calibration table beside {files.path}",
             expected="--calibration FILE or --calibration-data DIR",
-            next_command=f"edgeseg calibrate {files.path} --data DIR --out {files.name}.calibration.json",
+            next_command=f"edgeseg calibrate {quoted(files.path)} --data DIR "
+            f"--out {quoted(f'{files.name}.calibration.json')}",
         )
     table = CalibrationTable.read(path)
     check_table(artifact, table)

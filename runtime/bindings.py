@@ -9,6 +9,7 @@ from edgeseg.artifacts import EngineArtifact
 from edgeseg.errors import MismatchError, MissingComponentError
 from edgeseg.optional import INSTALL_COMMANDS, require
 from edgeseg.runtime.gpu import Gpu, find_gpu
+from edgeseg.shell import quoted
 
 PACKAGES = {"onnxruntime": "onnxruntime", "tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
 """Backend -> import name."""
@@ -88,7 +89,7 @@ def _present(passport: EngineArtifact, machine: MachineFacts) -> tuple[Gpu, str]
             f"a {passport.backend} engine runs on an NVIDIA GPU only, and none can be used here",
             found=machine.gpu_missing,
             expected=passport.binding.gpu or ", ".join(passport.binding.compute_capabilities or ("a GPU",)),
-            next_command=f"edgeseg build-engine MODEL --backend onnxruntime --precision {passport.precision}",
+            next_command=f"edgeseg build-engine MODEL --backend onnxruntime --precision {quoted(passport.precision)}",
         )
     if machine.backend_version is None:
         raise MissingComponentError(

@@ -14,6 +14,7 @@ from edgeseg.graph.files import load_onnx
 from edgeseg.packages import PACKAGE_CARD, find_model
 from edgeseg.plan_files import read_plan
 from edgeseg.runtime.bench.report import BenchReport
+from edgeseg.runtime.evaluation.document import EvaluationDocument
 from edgeseg.runtime.layers.report import LayerReport
 from edgeseg.runtime.live.scene.statistics import TrainingStatistics
 from edgeseg.runtime.passports import read_checked
@@ -143,11 +144,15 @@ def _json_file(path: Path) -> Description:
         document = value.to_dict()
         facts = {key: _short(item) for key, item in document.items()}
         return Description(kind.__name__, {**facts, "sha256": sha256_file(path)}, document)
-    raise BadInputError(
-        f"{path} is no document of edgeseg",
-        expected="a calibration table, a passport, a precision plan, a latency, bench or layer report, a verdict, "
-        "a choice of a threshold, or statistics of training pictures",
-    )
+    try:
+        facts = EvaluationDocument.from_json(text, str(path)).facts()
+    except BadInputError as error:
+        raise BadInputError(
+            f"{path} is no document of edgeseg",
+            expected="a calibration table, a passport, a precision plan, a latency, bench or layer report, a verdict, "
+            "an evaluation, a choice of a threshold, or statistics of training pictures",
+        ) from error
+    return Description("Evaluation", {**facts, "sha256": sha256_file(path)}, json.loads(text))
 
 
 def _short(item: Any) -> Any:

@@ -34,7 +34,7 @@ def read_checked(engine: Path) -> tuple[bytes, EngineArtifact]:
         The engine's bytes and its passport.
 
     Raises:
-        BadInputError: No such engine.
+        BadInputError: No such engine, or one of onnxruntime that is no ONNX file or refers to other files.
         MismatchError: No passport, or the engine is not the one it describes.
     """
     try:
@@ -62,4 +62,8 @@ def read_checked(engine: Path) -> tuple[bytes, EngineArtifact]:
             expected=f"sha256 {passport.engine_sha256}",
             next_command=passport.rebuild,
         )
+    if passport.backend == "onnxruntime":
+        from edgeseg.graph.files import refuse_external_data
+
+        refuse_external_data(data, str(engine))
     return data, passport

@@ -19,6 +19,7 @@ from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.files import UnwritableError, atomic_file
 from edgeseg.packages import RUN_CHECKPOINT, RUN_RECIPE
 from edgeseg.progress import Say, quiet
+from edgeseg.shell import quoted
 from edgeseg.train.recipe import Recipe, read_recipe
 
 LAST = "last.pt"
@@ -60,7 +61,7 @@ def _write(path: Path, temporary: Path, content: dict[str, Any]) -> None:
             f"cannot write the checkpoint {path}",
             found=(reason.strerror if isinstance(reason, OSError) else None) or str(error).splitlines()[0][:200],
             expected="room for it beside the former one, which is kept",
-            next_command=f"make room, then edgeseg train DATA --out {path.parent} --resume",
+            next_command=f"make room, then edgeseg train DATA --out {quoted(path.parent)} --resume",
         ) from error
 
 
@@ -73,7 +74,7 @@ def load(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise BadInputError(
             f"there is no checkpoint {path.name} in {path.parent}",
-            next_command=f"edgeseg train DATA --out {path.parent}",
+            next_command=f"edgeseg train DATA --out {quoted(path.parent)}",
         )
     try:
         with warnings.catch_warnings():
@@ -128,7 +129,7 @@ def load_last(run: Path, recipe: Recipe, say: Say = quiet) -> dict[str, Any] | N
         found="; ".join(reasons),
         expected=f"{LAST} or {PREVIOUS} as the training wrote it",
         next_command="put a copy of it back, or start anew: "
-        f"edgeseg train DATA --out ANOTHER --recipe {run / RUN_RECIPE}  ({RUN_CHECKPOINT} stays usable)",
+        f"edgeseg train DATA --out ANOTHER --recipe {quoted(run / RUN_RECIPE)}  ({RUN_CHECKPOINT} stays usable)",
     )
 
 

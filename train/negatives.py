@@ -20,6 +20,7 @@ from edgeseg.images import list_images, write_png
 from edgeseg.progress import Track, silent
 from edgeseg.runtime.stream.frame_choice import FrameChoice
 from edgeseg.runtime.stream.sources import SourceFrame, open_source
+from edgeseg.shell import quoted
 from edgeseg.values import Part, Value
 from edgeseg.windows import Window, WindowRule, polyp_free_window
 
@@ -138,7 +139,7 @@ def _train_pairs(root: Path) -> list[Pair]:
         raise BadInputError(
             f"{root} has no splits, so windows could come from pictures that are kept for the test",
             expected="DIR/train/{images,masks}",
-            next_command=f"edgeseg data split {root} --out DIR",
+            next_command=f"edgeseg data split {quoted(root)} --out DIR",
         )
     return load_pairs(root, "train")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.files import write_text
 from edgeseg.packages import RUN_CHECKPOINT, RUN_RECIPE
+from edgeseg.shell import quoted
 from edgeseg.train.checkpoint import LAST, PREVIOUS
 from edgeseg.train.recipe import Recipe, read_recipe, recipe_to_toml
 from edgeseg.train.record import RUN_RECORD, Origin, RunRecord
@@ -29,7 +30,7 @@ def check_new(run: Path) -> None:
     raise BadInputError(
         f"{run} exists and is not empty",
         expected="a new folder for a new training",
-        next_command=f"edgeseg train DATA --out {run} --resume goes on with the one that is there"
+        next_command=f"edgeseg train DATA --out {quoted(run)} --resume goes on with the one that is there"
         if resumable
         else "choose another --out",
     )
@@ -49,7 +50,7 @@ def check_resumable(run: Path, recipe: Recipe, origin: Origin) -> Origin:
         raise BadInputError(
             f"there is nothing to resume in {run}",
             expected=f"{RUN_RECIPE} of a training",
-            next_command=f"edgeseg train DATA --out {run} starts one",
+            next_command=f"edgeseg train DATA --out {quoted(run)} starts one",
         )
     if read_recipe(run / RUN_RECIPE) != recipe:
         raise MismatchError(
@@ -70,7 +71,7 @@ def check_resumable(run: Path, recipe: Recipe, origin: Origin) -> Origin:
             f"the checkpoints of {run} are gone",
             found=f"{RUN_RECORD} tells of {record.epochs} epochs",
             expected=f"{LAST} or {PREVIOUS}",
-            next_command=f"edgeseg train DATA --out ANOTHER --recipe {run / RUN_RECIPE}"
+            next_command=f"edgeseg train DATA --out ANOTHER --recipe {quoted(run / RUN_RECIPE)}"
             + (f"  ({RUN_CHECKPOINT} stays usable)" if (run / RUN_CHECKPOINT).is_file() else ""),
         )
     if not kept and record.start_sha256 != origin.start_sha256:

@@ -15,6 +15,7 @@ from edgeseg.errors import BadInputError
 from edgeseg.files import check_writable, sha256_file, sha256_of_hashes
 from edgeseg.packages import RUN_CHECKPOINT
 from edgeseg.progress import Say, Track, quiet, silent
+from edgeseg.shell import quoted
 from edgeseg.train import run_folder
 from edgeseg.train.architectures.registry import parameter_count
 from edgeseg.train.checkpoint import load_best
@@ -130,7 +131,7 @@ def find_data(data: Path, negatives: Path | None, teachers: Sequence[Path] = ())
         raise BadInputError(
             f"{data} has no splits, so nothing could choose the best epoch",
             expected="train and validation",
-            next_command=f"edgeseg data split {data} --out DIR",
+            next_command=f"edgeseg data split {quoted(data)} --out DIR",
         )
     empty = () if negatives is None else tuple(load_images(negatives))
     return TrainingData(tuple(pairs), tuple(validation), empty, tuple(teachers))

@@ -21,6 +21,7 @@ from edgeseg.cli.tensorrt_flags import (
     tensorrt_options,
 )
 from edgeseg.files import check_writable
+from edgeseg.shell import quoted
 
 if TYPE_CHECKING:
     from edgeseg.export.build import BuildResult
@@ -108,7 +109,13 @@ def build_engine(
         precision_plan,
     )
     result = build(model, options, track, say)
-    _emit(result, {}, report, as_json, f"next: edgeseg verify {result.engine} --reference {model} --data DIR")
+    _emit(
+        result,
+        {},
+        report,
+        as_json,
+        f"next: edgeseg verify {quoted(result.engine)} --reference {quoted(model)} --data DIR",
+    )
 
 
 def _check_usage(context: typer.Context) -> None:
@@ -141,7 +148,7 @@ def _write_plan(
 
     plan = write_plan(model, precision, backend, path)
     text = f"{path}: {plan.default}, but for {len(plan.layers)} layers"
-    next_command = f"edgeseg build-engine {model} --backend {backend} --precision-plan {path}"
+    next_command = f"edgeseg build-engine {quoted(model)} --backend {quoted(backend)} --precision-plan {quoted(path)}"
     emit({"plan": str(path), **plan.to_dict()}, as_json, f"{text}\nnext: edit it, then {next_command}")
 
 
@@ -154,7 +161,7 @@ def _rebuild(passport: Path, out: Path | None, report: Path | None, as_json: boo
         verdict = "the same bytes as before: its verdict holds"
     else:
         verdict = f"other bytes than before ({'; '.join(rebuilt.differences) or 'all that is recorded is equal'})"
-        verdict += f"\nnext: edgeseg verify {rebuilt.result.engine} --reference MODEL --data DIR"
+        verdict += f"\nnext: edgeseg verify {quoted(rebuilt.result.engine)} --reference MODEL --data DIR"
     _emit(rebuilt.result, facts, report, as_json, verdict)
 
 

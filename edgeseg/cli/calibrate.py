@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from edgeseg.cli.output import JsonFlag, emit, track
+from edgeseg.shell import quoted
 
 
 def calibrate(
@@ -35,6 +36,6 @@ def calibrate(
     table.write(out)
     text = (
         f"{out}: {len(table.ranges)} tensors on {table.image_count} images, method {method}\n"
-        f"next: edgeseg build-engine {model} --precision int8 --calibration {out}"
+        f"next: edgeseg build-engine {quoted(model)} --precision int8 --calibration {quoted(out)}"
     )
     emit(table, as_json, text)

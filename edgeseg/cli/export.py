@@ -9,6 +9,7 @@ import typer
 
 from edgeseg.cli.model_argument import TrustOption
 from edgeseg.cli.output import JsonFlag, emit
+from edgeseg.shell import quoted
 
 
 def export(
@@ -37,6 +38,6 @@ def export(
     meant = "" if threshold is None else f"; 0.5 means {metadata.provenance.threshold:g} of the network as trained"
     text = (
         f"{out}: probabilities within {difference:.2g} of PyTorch{meant}\n"
-        f"next: edgeseg calibrate {out} --data DIR --out {out.with_suffix('.calibration.json')}"
+        f"next: edgeseg calibrate {quoted(out)} --data DIR --out {quoted(out.with_suffix('.calibration.json'))}"
     )
     emit({"out": str(out), **metadata.to_dict()}, as_json, text)

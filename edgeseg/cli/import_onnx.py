@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from edgeseg.cli.output import JsonFlag, emit, say
+from edgeseg.shell import quoted
 
 
 def import_onnx(
@@ -57,7 +58,7 @@ def import_onnx(
         [
             f"{out}: probabilities within {difference:.2g} of {file}",
             *(f"  {change}" for change in result.changes),
-            f"next: edgeseg calibrate {out} --data DIR --out {out.with_suffix('.calibration.json')}",
+            f"next: edgeseg calibrate {quoted(out)} --data DIR --out {quoted(out.with_suffix('.calibration.json'))}",
         ]
     )
     document = {"out": str(out), "changes": list(result.changes), "warnings": list(result.warnings)}

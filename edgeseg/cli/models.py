@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeseg.cli.output import JsonFlag, emit, table
+from edgeseg.shell import quoted
 
 if TYPE_CHECKING:
     from edgeseg.runtime.model_listing import ListedPackage
@@ -44,7 +45,9 @@ def _text(packages: list[ListedPackage], folder: Path | None) -> str:
     lines += [f"{package.name}: {package.terms}" for package in packages if package.terms]
     good = next((package for package in packages if package.problem is None), None)
     if good is not None:
-        lines.append(f"next: edgeseg build-engine {good.name if folder is None else good.path} --precision int8")
+        lines.append(
+            f"next: edgeseg build-engine {quoted(good.name if folder is None else good.path)} --precision int8"
+        )
     return "\n".join(lines)
 
 

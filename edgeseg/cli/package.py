@@ -9,6 +9,7 @@ import typer
 
 from edgeseg.cli.model_argument import TrustOption
 from edgeseg.cli.output import JsonFlag, emit, table, track
+from edgeseg.shell import quoted
 
 if TYPE_CHECKING:
     from edgeseg.export.card import Clip
@@ -63,7 +64,11 @@ def package(
             for index, marked in enumerate(facts.rows[0].clips)
         },
     }
-    emit(document, as_json, f"{table(str(out), columns, rows)}\nnext: edgeseg build-engine {out} --precision int8")
+    emit(
+        document,
+        as_json,
+        f"{table(str(out), columns, rows)}\nnext: edgeseg build-engine {quoted(out)} --precision int8",
+    )
 
 
 def _clip(text: str, shows_polyp: bool) -> Clip:

@@ -13,6 +13,7 @@ import typer
 
 from edgeseg.cli.model_argument import TrustOption
 from edgeseg.cli.output import JsonFlag, emit, say, track
+from edgeseg.shell import quoted
 
 if TYPE_CHECKING:
     from edgeseg.train.recipe import Recipe
@@ -152,10 +153,10 @@ def _way_back_said(out: Path, command: str) -> Iterator[None]:
 def _result(record: RunRecord, out: Path, architecture: str) -> str:
     from edgeseg.train.architectures.catalogue import is_own
 
-    trust = f" --trust {architecture}" if is_own(architecture) else ""
+    trust = f" --trust {quoted(architecture)}" if is_own(architecture) else ""
     return (
         f"best validation Dice {record.best_validation_dice:.4f} in epoch {record.best_epoch} of {record.epochs}\n"
-        f"next: edgeseg export {out} --out model.onnx{trust}"
+        f"next: edgeseg export {quoted(out)} --out model.onnx{trust}"
     )
 
 
@@ -166,7 +167,9 @@ def _try_own_network(run: Path, recipe: Recipe, trusted: Collection[str]) -> Non
     from edgeseg.train.processes import is_first_process
 
     architecture = recipe.model.architecture
-    check_trusted(run, architecture, trusted, f"edgeseg train DATA --out {run} --resume --trust {architecture}")
+    check_trusted(
+        run, architecture, trusted, f"edgeseg train DATA --out {quoted(run)} --resume --trust {quoted(architecture)}"
+    )
     if is_first_process():
         say(f"importing {architecture}: this runs its code")
     network_from_recipe(recipe.model)

@@ -12,9 +12,12 @@ from edgeseg.cli.model_argument import TrustOption, WeightsOption
 from edgeseg.cli.output import JsonFlag, emit, say, track
 
 if TYPE_CHECKING:
-    from edgeseg.artifacts import Verdict
+    from edgeseg.artifacts import FoundPolyps, Verdict
     from edgeseg.dataset import Pair
     from edgeseg.runtime.session import Session
+
+MOST_GAINED = 10
+"""Names on one line; `--json` and the page have them all."""
 
 
 def verify(
@@ -30,6 +33,10 @@ def verify(
     ] = None,
     max_p99_ms: Annotated[
         float | None, typer.Option(min=0, help="Limit of p99 from frame to mask, milliseconds.")
+    ] = None,
+    max_lost_polyps: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="Limit of the polyps that the reference finds and the engine does not."),
     ] = None,
     baseline: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A former verdict.json not to fall behind.")
@@ -55,7 +62,9 @@ def verify(
         contextlib.closing(open_engine(engine, weights=weights)) as candidate,
         contextlib.closing(open_model(reference, trusted=trust or ())) as standard,
     ):
-        verdict = _prove(engine, (candidate, standard), pairs, (max_dice_drop, max_p99_ms), former, report)
+        verdict = _prove(
+            engine, (candidate, standard), pairs, (max_dice_drop, max_p99_ms, max_lost_polyps), former, report
+        )
     emit(verdict, as_json, _text(verdict))
     if verdict.passed is not True:
         raise typer.Exit(ToleranceError.exit_code)
@@ -65,7 +74,7 @@ def _prove(
     engine: Path,
     sessions: tuple[Session, Session],
     pairs: list[Pair],
-    limits: tuple[float | None, float | None],
+    limits: tuple[float | None, float | None, int | None],
     baseline: Verdict | None,
     report: Path | None,
 ) -> Verdict:
@@ -85,6 +94,17 @@ def _prove(
     return verdict
 
 
+def _polyps(polyps: FoundPolyps | None) -> list[str]:
+    """One line: what each network finds, and which images the engine gains; those that it loses are in the reasons."""
+    if polyps is None:
+        return []
+    gained = f" ({', '.join(polyps.gained.names)})" if 0 < polyps.gained.count <= MOST_GAINED else ""
+    return [
+        f"polyps found (IoU {polyps.found_iou} or more): {polyps.engine_found} of {polyps.images_with_polyp} "
+        f"(reference {polyps.reference_found}), {polyps.lost.count} lost, {polyps.gained.count} gained{gained}"
+    ]
+
+
 def _text(verdict: Verdict) -> str:
     outcome = "UNDECIDED" if verdict.passed == "undecided" else "PASSED" if verdict.passed else "FAILED"
     times = verdict.latency.end_to_end
@@ -94,6 +114,7 @@ def _text(verdict: Verdict) -> str:
         *(f"  - {reason}" for reason in verdict.reasons),
         f"mean Dice {verdict.mean_dice:.4f} (reference {verdict.reference_mean_dice:.4f}), "
         f"mean IoU {verdict.mean_iou:.4f}, masks agree to {verdict.mean_agreement:.4f}",
+        *_polyps(verdict.polyps),
         f"one image: p50 {times.p50_ms:.2f}, p90 {times.p90_ms:.2f}, p99 {times.p99_ms:.2f} ms "
         f"on {verdict.latency.machine}",
     ]

@@ -58,22 +58,22 @@ def parse_onnx(data: bytes, origin: str) -> onnx.ModelProto:
     Raises:
         BadInputError: See above.
     """
-    try:
-        proto: onnx.ModelProto = onnx.load_model_from_string(data)
-    except Exception as error:  # protobuf raises several unrelated classes
-        raise _invalid(error, origin) from error
-    external = [tensor for tensor in _all_tensors(proto) if tensor.data_location == onnx.TensorProto.EXTERNAL]
-    if external:
-        raise BadInputError(
-            f"{origin} keeps weights in other files",
-            found=f"{len(external)} tensors with external data",
-            expected="an ONNX file with its weights inside",
-        )
+    proto = _parsed(data, origin)
+    _refuse_external(proto, origin)
     try:
         onnx.checker.check_model(proto)
     except Exception as error:  # the checker too
         raise _invalid(error, origin) from error
     return proto
+
+
+def refuse_external_data(data: bytes, origin: str) -> None:
+    """Refuse junk and references to other files, as `parse_onnx` does, without ONNX's checker and its time.
+
+    Raises:
+        BadInputError: See above.
+    """
+    _refuse_external(_parsed(data, origin), origin)
 
 
 def read_metadata(proto: onnx.ModelProto, origin: str) -> ModelMetadata:
@@ -120,6 +120,23 @@ def read_onnx_bytes(path: Path) -> bytes:
         raise BadInputError(
             f"cannot read the model {path}", found=error.strerror or error, expected="an ONNX file or a model package"
         ) from error
+
+
+def _parsed(data: bytes, origin: str) -> onnx.ModelProto:
+    try:
+        return onnx.load_model_from_string(data)
+    except Exception as error:  # protobuf raises several unrelated classes
+        raise _invalid(error, origin) from error
+
+
+def _refuse_external(proto: onnx.ModelProto, origin: str) -> None:
+    external = [tensor for tensor in _all_tensors(proto) if tensor.data_location == onnx.TensorProto.EXTERNAL]
+    if external:
+        raise BadInputError(
+            f"{origin} keeps weights in other files",
+            found=f"{len(external)} tensors with external data",
+            expected="an ONNX file with its weights inside",
+        )
 
 
 def _invalid(error: Exception, origin: str) -> BadInputError:

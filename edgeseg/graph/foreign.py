@@ -11,6 +11,7 @@ import onnx.inliner
 from edgeseg.errors import BadInputError
 from edgeseg.graph.opset import DEFAULT_DOMAINS, READABLE_OPSETS, opset_of
 from edgeseg.graph.weights import copy_of
+from edgeseg.shell import quoted
 from edgeseg.specs import LARGEST_SIDE
 
 FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
@@ -133,7 +134,8 @@ def with_single_output(proto: onnx.ModelProto, name: str | None, origin: str) ->
             f"{origin} has {len(outputs)} outputs",
             found=", ".join(describe_value(value) for value in outputs.values()),
             expected="one output, or the name of the one that is meant",
-            next_command=f"edgeseg import-onnx {origin} --output-name {next(iter(outputs))} --out model.onnx",
+            next_command=f"edgeseg import-onnx {quoted(origin)} --out model.onnx "
+            f"--output-name {quoted(next(iter(outputs)))}",
         )
     if name is not None and name not in outputs:
         raise BadInputError(f"{origin} has no output {name}", found=", ".join(outputs))
@@ -175,7 +177,7 @@ def _length(side: str, there: int | None, said: int | None, origin: str) -> int:
             f"{origin} leaves its {side} open",
             found=f"a dynamic {side}",
             expected=f"a fixed {side}, or --{side}",
-            next_command=f"edgeseg import-onnx {origin} --height H --width W --out model.onnx",
+            next_command=f"edgeseg import-onnx {quoted(origin)} --height H --width W --out model.onnx",
         )
     if there is not None and said is not None and there != said:
         raise BadInputError(f"{origin} has another {side} than was said", found=there, expected=said)

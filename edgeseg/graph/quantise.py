@@ -15,6 +15,7 @@ from edgeseg.graph.files import OnnxArtifact
 from edgeseg.graph.placement import activations, assign, conv_outputs, default_plan
 from edgeseg.graph.precision import CONVOLUTIONS
 from edgeseg.graph.weights import copy_of
+from edgeseg.shell import quoted
 
 SMALLEST_NORMAL_FP16 = 2.0**-14
 
@@ -94,7 +95,7 @@ def check_table(artifact: OnnxArtifact, table: CalibrationTable) -> None:
             f"the calibration table belongs to other weights than {artifact.path}",
             found=f"weights {table.weights_sha256[:12]}",
             expected=f"weights {artifact.weights_sha256[:12]}",
-            next_command=f"edgeseg calibrate {artifact.path} --data DIR --out FILE",
+            next_command=f"edgeseg calibrate {quoted(artifact.path)} --data DIR --out FILE",
         )
 
 

@@ -21,6 +21,7 @@ from edgeseg.packages import ModelFiles, find_model, onnx_of
 from edgeseg.progress import Say, Track, quiet, silent
 from edgeseg.runtime.doctor.checks import BackendName, DoctorReport
 from edgeseg.runtime.loading import open_onnx
+from edgeseg.shell import quoted
 from edgeseg.synthetic.folders import write_dataset
 
 SYNTHETIC_SEED = 20
@@ -84,7 +85,7 @@ def _backends(options: QualifyOptions, machine: DoctorReport) -> list[BackendNam
             raise MissingComponentError(
                 f"the backend {name} cannot build here",
                 found=state.reason,
-                expected=f"all that `edgeseg doctor --backend {name}` names",
+                expected=f"all that `edgeseg doctor --backend {quoted(name)}` names",
                 next_command=state.next_command or "edgeseg doctor",
             )
     return list(options.backends) or [state.name for state in machine.backends if state.builds]
@@ -148,7 +149,9 @@ def _done_before(job: Job) -> EngineQualification | None:
 def _left_out(job: Job, files: ModelFiles) -> EngineQualification | None:
     if job.precision != "int8" or files.calibration is not None or job.calibration_data is not None:
         return None
-    command = f"edgeseg calibrate {files.path} --data DIR --out {files.path.with_suffix('.calibration.json')}"
+    command = (
+        f"edgeseg calibrate {quoted(files.path)} --data DIR --out {quoted(files.path.with_suffix('.calibration.json'))}"
+    )
     if job.options.precisions == ("int8",):
         raise BadInputError("INT8 needs the ranges of the activations, and there are none", next_command=command)
     return job.ended("left out", [f"INT8 needs a calibration table, and there is none; {command}"])

@@ -20,6 +20,8 @@ def session_options(threads: int = 0) -> Any:
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Its own binary format would be taken, too, which no check of ours reads.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     return options
 
 

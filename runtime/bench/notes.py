@@ -15,13 +15,14 @@ HARMLESS_THROTTLE = frozenset({"idle"})
 
 
 def notes_on(report: BenchReport) -> tuple[str, ...]:
-    """Unsettled measurements, company, throttling, slower at a rate, what kind of machine it was."""
+    """Unsettled measurements, company, throttling, slower at a rate, past the bound, what kind of machine it was."""
     return (
         *_unsettled(report),
         *_blind(report),
         *_company(report),
         *_throttled(report),
         *_slower_when_paced(report),
+        *_past_the_bound(report),
         *(["these times are of this CPU, not of a GPU"] if report.gpu is None else []),
     )
 
@@ -88,3 +89,16 @@ def _slower_when_paced(report: BenchReport) -> Iterator[str]:
     ]
     if slow:
         yield f"a frame takes longer when the processor rests between frames: {', '.join(slow)} of back to back"
+
+
+def _past_the_bound(report: BenchReport) -> Iterator[str]:
+    """What more than 100 % means: no hardware is faster than it can be, so one of the bound's assumptions is wrong."""
+    roof = report.roofline
+    if roof is None or roof.achieved <= 1:
+        return
+    achieved = f"{100 * roof.achieved:.1f} % of the bound"
+    too_low = "the peaks are too low, as where others kept the machine busy while they were measured"
+    if roof.infer_p50_ms < roof.floor_ms:
+        yield f"{achieved}, and faster than the floor: {too_low}; the share says nothing"
+    else:
+        yield f"{achieved}: activations stayed on the chip, which the bound counts as moved, or {too_low}"

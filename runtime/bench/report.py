@@ -127,7 +127,7 @@ class Roofline(Part):
     """What bounds the larger part of `bound_ms`."""
     infer_p50_ms: float
     achieved: float
-    """bound_ms / infer_p50_ms; above 1 where caches keep activations on the chip."""
+    """bound_ms / infer_p50_ms; above 1 where caches keep activations on the chip, or the peaks are too low."""
     layers: tuple[LayerBound, ...]
 
 

@@ -15,6 +15,7 @@ from edgeseg.runtime.evaluation.pictures import Section, draw_alarms, draw_ranke
 from edgeseg.runtime.evaluation.several import PairedDifference, SeedSpread, paired_difference, seed_spread
 from edgeseg.runtime.evaluation.shifted_session import ShiftedSession
 from edgeseg.runtime.session import Session
+from edgeseg.shell import quoted
 from edgeseg.threshold import read_threshold
 
 OpenModel = Callable[[Path], Session]
@@ -40,7 +41,7 @@ class EvaluationRequest:
             raise UsageError(
                 "there is nothing to evaluate on",
                 expected="DATA with masks, --negatives or --positives",
-                next_command=f"edgeseg evaluate {self.model} DATA",
+                next_command=f"edgeseg evaluate {quoted(self.model)} DATA",
             )
 
 

@@ -17,6 +17,7 @@ from edgeseg.runtime.live.scene.watch import LiveGate
 from edgeseg.runtime.live.settings import LiveSettings
 from edgeseg.runtime.session import SessionInfo
 from edgeseg.runtime.worker.pool import EnginePool
+from edgeseg.shell import quoted
 
 
 def open_drift_monitor(
@@ -71,7 +72,8 @@ def find_statistics(settings: LiveSettings, live: SessionInfo, say: Say) -> Trai
                 f"{named} was measured at another size than the network's",
                 found=f"{found.width}x{found.height}",
                 expected=f"{size[1]}x{size[0]}",
-                next_command=f"edgeseg data statistics DIR --height {size[0]} --width {size[1]} --out {named}",
+                next_command=f"edgeseg data statistics DIR --height {size[0]:d} --width {size[1]:d} "
+                f"--out {quoted(named)}",
             )
         return found
     for path in (settings.engine, settings.watch.reference):

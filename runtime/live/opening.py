@@ -17,6 +17,7 @@ from edgeseg.runtime.worker.loop import SessionFactory
 from edgeseg.runtime.worker.pool import EnginePool, PoolOptions
 from edgeseg.runtime.worker.restarts import RestartLimit
 from edgeseg.runtime.worker.supervisor import SupervisorOptions
+from edgeseg.shell import quoted
 
 RESTARTS = RestartLimit(restarts=20, window_s=120.0, is_final=False)
 """Of each process. Past that it rests: an engine whose GPU was away for an hour comes back without a person."""
@@ -110,7 +111,7 @@ def _factory(path: Path, threads: int, weights: Path | None) -> tuple[SessionFac
             "a RUN folder does not run beside live video",
             found=path,
             expected="an engine, an .onnx file or a model package",
-            next_command=f"edgeseg export {path} --out model.onnx",
+            next_command=f"edgeseg export {quoted(path)} --out model.onnx",
         )
     if kind != "engine":
         refuse_named(path, weights)

@@ -18,6 +18,7 @@ from edgeseg.errors import BadInputError
 from edgeseg.frames import Frame
 from edgeseg.images import IMAGE_SUFFIXES, read_rgb
 from edgeseg.runtime.stream.picture import Picture
+from edgeseg.shell import quoted
 
 UNSPECIFIED = 2
 """H.273's number for colours that a file does not describe."""
@@ -141,7 +142,7 @@ def open_source(path: Path) -> Source:
         raise BadInputError(
             f"there is no source at {path}",
             expected="a video file or a folder of images",
-            next_command=f"ls {path.absolute().parent}",
+            next_command=f"ls {quoted(path.absolute().parent)}",
         )
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return ImageFolder([path])
@@ -166,5 +167,5 @@ def _refuse_shared_stems(paths: Sequence[Path]) -> None:
                 f"two images share the name {path.stem}, so their masks would share a file",
                 found=f"{other.name} and {path.name}",
                 expected="one image a name",
-                next_command=f"mv {path} to another name",
+                next_command=f"mv {quoted(path)} to another name",
             )

@@ -46,6 +46,11 @@ class Comparison:
         return self._mean("drop")
 
     @property
+    def reference_mean_iou(self) -> float:
+        """Of the reference."""
+        return self._mean("reference_iou")
+
+    @property
     def mean_agreement(self) -> float:
         """Dice of one network's masks against the other's."""
         return self._mean("agreement")
@@ -112,6 +117,7 @@ def mask_or_none(session: FiniteSession, frame: Frame, name: str) -> Mask | None
 
 def _row(name: str, truth: Mask, reference_mask: Mask, mask: Mask | None) -> VerdictRow:
     reference_dice = dice_per_image(reference_mask, truth)
+    reference_iou = iou_per_image(reference_mask, truth)
     foreground = marked_share(truth)
     if mask is None:
         return VerdictRow(
@@ -121,6 +127,7 @@ def _row(name: str, truth: Mask, reference_mask: Mask, mask: Mask | None) -> Ver
             drop=reference_dice,
             agreement=0,
             iou=0,
+            reference_iou=reference_iou,
             foreground=foreground,
             finite=False,
         )
@@ -132,5 +139,6 @@ def _row(name: str, truth: Mask, reference_mask: Mask, mask: Mask | None) -> Ver
         drop=reference_dice - dice,
         agreement=dice_per_image(mask, reference_mask),
         iou=iou_per_image(mask, truth),
+        reference_iou=reference_iou,
         foreground=foreground,
     )

@@ -11,7 +11,9 @@ from edgeseg.metrics import ImageScore
 from edgeseg.values import Part
 
 FOUND_IOU = 0.5
-"""From this overlap on object detection counts a thing as found (Everingham et al., The PASCAL VOC challenge, 2010)."""
+"""From this overlap on object detection counts a thing as found (Everingham et al., The PASCAL VOC challenge, 2010);
+the AP50 of polyp detectors is taken at it, too (Jha et al., Real-time polyp detection, localization and segmentation in
+colonoscopy using deep learning, 2021, arXiv:2011.07631)."""
 SMALL_BELOW, LARGE_ABOVE = 0.05, 0.15
 """Share of the picture. The bounds of the attributes "small object" and "large object" of SUN-SEG (Ji et al., Video
 polyp segmentation: a deep learning perspective, 2022, arXiv:2203.14291), whose large objects go by their bounding box;
@@ -41,9 +43,9 @@ class SizeGroup(Part):
 
     name: str
     above: float
-    """The share that the polyp reaches or passes; more than 0 for the smallest group."""
+    """The polyp's share is more than this in the smallest and the largest group, at least this in the one between."""
     below: float
-    """The share that it stays under; the largest group has all that is left."""
+    """It is less than this in the smallest group, at most this in the others."""
     image_count: int
     mean_dice: float | None
     """None where there is no image; likewise the next."""

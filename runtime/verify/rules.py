@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from edgeseg.artifacts import ConfidenceInterval, LatencyReport, Precision, Verdict, VerdictLimits
+from edgeseg.artifacts import ConfidenceInterval, FoundPolyps, LatencyReport, Precision, Verdict, VerdictLimits
 from edgeseg.errors import MismatchError, UsageError
 from edgeseg.runtime.verify.comparison import Comparison
+from edgeseg.runtime.verify.lost_polyps import found_polyps
 
 Outcome = bool | Literal["undecided"]
 
@@ -26,6 +27,8 @@ MAX_LATENCY_GROWTH = 1.2
 """Of p99 against a baseline of the same machine."""
 LATENCY_NOISE_MS = 1.0
 """Growth of p99 that a scheduler causes by itself; less than this is no regression, whatever its share."""
+MOST_NAMES = 10
+"""Lost polyps that a sentence names; the verdict's `polyps` names all."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,16 @@ class Finding:
     reason: str
 
 
-def limits_for(precision: Precision, max_dice_drop: float | None, max_p99_ms: float | None) -> VerdictLimits:
-    """The limits that were asked for, with the precision's own where none was.
+def limits_for(
+    precision: Precision, max_dice_drop: float | None, max_p99_ms: float | None, max_lost_polyps: int | None = None
+) -> VerdictLimits:
+    """The limits that were asked for, with the precision's own drop where none was.
 
     Raises:
-        UsageError: A limit that is no number.
+        UsageError: A limit that is no number, or a count below 0.
     """
+    if max_lost_polyps is not None and max_lost_polyps < 0:
+        raise UsageError("a count cannot be below 0", found=max_lost_polyps, expected="for example --max-lost-polyps 0")
     for limit in (max_dice_drop, max_p99_ms):
         if limit is not None and not math.isfinite(limit):
             raise UsageError(
@@ -50,7 +57,7 @@ def limits_for(precision: Precision, max_dice_drop: float | None, max_p99_ms: fl
                 expected="for example --max-dice-drop 0.005 --max-p99-ms 30",
             )
     drop = MAX_DICE_DROP[precision] if max_dice_drop is None else max_dice_drop
-    return VerdictLimits(max_dice_drop=drop, max_p99_ms=max_p99_ms)
+    return VerdictLimits(max_dice_drop=drop, max_p99_ms=max_p99_ms, max_lost_polyps=max_lost_polyps)
 
 
 def conclude(findings: Sequence[Finding]) -> Outcome:
@@ -91,6 +98,31 @@ def judge_dice(comparison: Comparison, interval: ConfidenceInterval, limits: Ver
     if passed and interval.high > limit:
         sentence += "; the interval reaches past the limit, more images would make this surer"
     return Finding(passed, sentence)
+
+
+def judge_lost_polyps(comparison: Comparison, limits: VerdictLimits) -> list[Finding]:
+    """The polyps that the reference finds and the engine loses, which a mean hides; without a limit a warning."""
+    polyps, limit = found_polyps(comparison.rows), limits.max_lost_polyps
+    if limit is None:
+        warning = f"warning: {_lost_in_words(polyps, comparison)}; no --max-lost-polyps was set"
+        return [Finding(True, warning)] if polyps.lost.count else []
+    if not polyps.reference_found:
+        return [Finding("undecided", "the reference finds no polyp, so there is none that the engine could lose")]
+    passed = polyps.lost.count <= limit
+    relation = "is within" if passed else "is beyond"
+    return [Finding(passed, f"{_lost_in_words(polyps, comparison)}; this {relation} --max-lost-polyps {limit}")]
+
+
+def _lost_in_words(polyps: FoundPolyps, comparison: Comparison) -> str:
+    """``the engine loses the polyp of 1 of 80 images ... (1.2 %, 95 % interval 0.0 to 6.8 %): NAME (IoU ...)``."""
+    lost, rows = polyps.lost, {row.name: row for row in comparison.rows}
+    sentence = f"the engine loses the polyp of {lost.count} of {lost.of} images on which the reference finds it"
+    if lost.interval is not None:
+        low, high = 100 * lost.interval.low, 100 * lost.interval.high
+        sentence += f" ({100 * lost.count / lost.of:.1f} %, 95 % interval {low:.1f} to {high:.1f} %)"
+    named = [f"{name} (IoU {rows[name].reference_iou:.2f} to {rows[name].iou:.2f})" for name in lost.names[:MOST_NAMES]]
+    more = [f"{lost.count - MOST_NAMES} more"] if lost.count > MOST_NAMES else []
+    return f"{sentence}: {', '.join(named + more)}" if named else sentence
 
 
 def judge_evidence(comparison: Comparison) -> list[Finding]:

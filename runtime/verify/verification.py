@@ -13,6 +13,7 @@ from edgeseg.progress import Track, silent
 from edgeseg.runtime.session import Session, SessionInfo
 from edgeseg.runtime.verify import rules
 from edgeseg.runtime.verify.comparison import Comparison, compare
+from edgeseg.runtime.verify.lost_polyps import found_polyps
 from edgeseg.runtime.verify.timing import measure_latency
 
 
@@ -72,6 +73,7 @@ def judge(
     findings = [
         *rules.judge_finite(comparison),
         rules.judge_dice(comparison, comparison.drop_interval(), limits),
+        *rules.judge_lost_polyps(comparison, limits),
         *rules.judge_latency(latency, limits),
         *rules.judge_evidence(comparison),
     ]
@@ -86,9 +88,11 @@ def _scores(comparison: Comparison) -> dict[str, Any]:
         "mean_dice": comparison.mean_dice,
         "mean_iou": comparison.mean_iou,
         "reference_mean_dice": comparison.reference_mean_dice,
+        "reference_mean_iou": comparison.reference_mean_iou,
         "mean_dice_drop": comparison.mean_dice_drop,
         "mean_agreement": comparison.mean_agreement,
         "confidence_interval": comparison.drop_interval(),
+        "polyps": found_polyps(comparison.rows),
         "rows": comparison.rows,
     }
 

@@ -31,6 +31,33 @@ def test_a_report_survives_json_and_is_described(report_with: Make, tmp_path: Pa
         BenchReport.from_json(report.to_json().replace('"schema_version": 1', '"schema_version": 2'))
 
 
+@pytest.mark.parametrize(
+    ("infer_ms", "words"),
+    [
+        (20.0, None),
+        (10.0, None),  # 100 % of the bound, and no more
+        (8.0, ("125.0 % of the bound", "activations stayed on the chip", "peaks are too low")),
+        (1.0, ("1000.0 % of the bound", "faster than the floor", "peaks are too low")),
+    ],
+)
+def test_more_than_the_bound_is_explained(report_with: Make, infer_ms: float, words: tuple[str, ...] | None) -> None:
+    """10 ms to move what one convolution moves, 2 ms to compute it."""
+    convolution = ConvolutionCost(
+        name="c",
+        precision="int8",
+        multiply_adds=10**6,
+        input_values=5 * 10**6,
+        weight_values=0,
+        output_values=5 * 10**6,
+    )
+    peaks = Peaks(operations_per_second={"int8": 1e9}, bytes_per_second=1e9, compute_source="", memory_source="")
+    roof = roofline_of([convolution], 100, peaks, infer_ms)
+    assert (roof.bound_ms, roof.floor_ms) == (pytest.approx(10), pytest.approx(2))
+    told = [note for note in notes_on(report_with(roofline=roof, roofline_missing=None)) if "of the bound" in note]
+    assert len(told) == (words is not None)
+    assert all(word in told[0] for word in words or ())
+
+
 def test_notes(report_with: Make, make_series: Callable[..., Series], make_paced: Callable[..., PacedSeries]) -> None:
     quiet = {"clocks_mhz": SPREAD, "power_watts": SPREAD, "temperature_c": SPREAD}
     calm = report_with(back_to_back=make_series(4.0, **quiet), paced=(), throughput=())

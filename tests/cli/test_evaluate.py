@@ -147,6 +147,39 @@ def test_sheet_and_report(tiny_onnx, bright_rows, still_images, tmp_path, capsys
     assert json.loads((tmp_path / "report" / "evaluation.json").read_text()) == document
     assert "The worst 1 of 2 images" in (tmp_path / "report" / "evaluation.html").read_text()
     assert read_rgb(tmp_path / "out" / "sheet.png").shape[1] == 240
+    assert run(["inspect", str(tmp_path / "report" / "evaluation.json"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"kind": "Evaluation", **document}
+
+
+def test_an_evaluation_is_inspected(tiny_onnx, bright_rows, still_images, tmp_path, capsys) -> None:
+    other = tmp_path / "other.onnx"
+    other.write_bytes(serialize(with_threshold(load_onnx(tiny_onnx).proto, 0.9)))
+    sources = ["--negatives", str(still_images), "--positives", str(still_images)]
+    words = ["evaluate", str(tiny_onnx), str(bright_rows), *sources, "--compare", str(other)]
+    assert run([*words, "--seeds", str(other), "--report", str(tmp_path)]) == 0
+    capsys.readouterr()
+    assert run(["inspect", str(tmp_path / "evaluation.json")]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "mean Dice 0.8333, 95 % interval 0.6667 to 1.0000" in told
+    assert "polyps found 2 of 2 at IoU 0.5, 2 touched" in told
+    assert "large polyps 2 images, mean Dice 0.8333, 100.0 % found" in told
+    for name in ("false alarms on", "polyp clip masks", "trainings 2", f"against {other} mean Dice"):
+        assert name in told
+
+
+def test_an_evaluation_without_labels_is_inspected(tiny_onnx, still_images, tmp_path, capsys) -> None:
+    assert run(["evaluate", str(tiny_onnx), "--negatives", str(still_images), "--report", str(tmp_path)]) == 0
+    capsys.readouterr()
+    assert run(["inspect", str(tmp_path / "evaluation.json")]) == 0
+    told = capsys.readouterr().out
+    assert "false alarms" in told and "mean Dice" not in told
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "3", "{", '{"negatives": {}}', '{"per_image": []}'])
+def test_what_is_no_evaluation_is_refused(text: str, tmp_path, capsys) -> None:
+    (tmp_path / "evaluation.json").write_text(text)
+    assert run(["inspect", str(tmp_path / "evaluation.json")]) == 5
+    assert "no document of edgeseg" in capsys.readouterr().err
 
 
 def test_no_sheet_where_nothing_was_marked(tiny_onnx, still_images, tmp_path, capsys) -> None:

@@ -103,6 +103,30 @@ def test_latency_limit(call: Call, capsys) -> None:
     assert call("--max-p99-ms", "60000") == 0
 
 
+def test_lost_polyps(call: Call, tiny_engine: Path, labelled: Path, capsys) -> None:
+    for index in range(8):  # 8 bright rows and 12 dim ones: without these the IoU is 8 / 20
+        mask = np.zeros((32, 32), np.uint8)
+        mask[:20] = 255
+        frame = np.full((32, 32, 3), 20 + index, np.uint8)
+        frame[:8], frame[8:20] = 230, 140
+        write_png(labelled / "test" / "images" / f"{index}.png", frame)
+        write_png(labelled / "test" / "masks" / f"{index}.png", mask)
+    assert call("--max-lost-polyps", "0") == 0
+    shift_bias(tiny_engine, -20)
+    capsys.readouterr()
+    assert call("--max-dice-drop", "1") == 0
+    output = capsys.readouterr().out
+    assert "warning: the engine loses the polyp of 8 of 8 images" in output
+    assert "polyps found (IoU 0.5 or more): 0 of 8 (reference 8), 8 lost, 0 gained" in output
+    assert call("--max-dice-drop", "1", "--max-lost-polyps", "8") == 0
+    capsys.readouterr()
+    assert call("--max-dice-drop", "1", "--max-lost-polyps", "7", "--json") == 3
+    verdict = json.loads(capsys.readouterr().out)
+    assert verdict["polyps"]["lost"]["names"] == [str(index) for index in range(8)]
+    assert verdict["reasons"][0].endswith("this is beyond --max-lost-polyps 7")
+    assert call("--max-lost-polyps", "-1") == 2
+
+
 def test_the_report_and_its_verdict_as_baseline(call: Call, tiny_engine: Path, tmp_path: Path, capsys) -> None:
     report = tmp_path / "report"
     assert call("--report", str(report), "--json") == 0

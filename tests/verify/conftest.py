@@ -91,8 +91,9 @@ def verdict_of() -> Callable[..., Verdict]:
         max_dice_drop: float = 0.005,
         max_p99_ms: float | None = None,
         baseline: Verdict | None = None,
+        max_lost_polyps: int | None = None,
     ) -> Verdict:
-        limits = VerdictLimits(max_dice_drop=max_dice_drop, max_p99_ms=max_p99_ms)
+        limits = VerdictLimits(max_dice_drop=max_dice_drop, max_p99_ms=max_p99_ms, max_lost_polyps=max_lost_polyps)
         return verify(engine, reference or ThresholdSession(75), pairs, limits, baseline=baseline)
 
     return judge

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.errors import BadInputError
+from edgeseg.shell import quoted
 from edgeseg.train.architectures.catalogue import OWN_PREFIX, is_own
 from edgeseg.train.recipe import ModelRecipe
 
@@ -66,7 +67,7 @@ def check_trusted(run: Path, architecture: str, trusted: Collection[str], way_on
             f"the network of {run} is code, which loading it would run",
             found=architecture,
             expected=f"--trust {architecture}, if you know that code and trust it",
-            next_command=way_on or f"edgeseg export {run} --out model.onnx --trust {architecture}",
+            next_command=way_on or f"edgeseg export {quoted(run)} --out model.onnx --trust {quoted(architecture)}",
         )
 
 

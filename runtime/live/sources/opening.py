@@ -20,6 +20,7 @@ from edgeseg.runtime.live.sources.gstreamer import GstConnection, gst_python, je
 from edgeseg.runtime.live.sources.paced import PacedSource
 from edgeseg.runtime.live.sources.reconnecting import ReconnectingSource
 from edgeseg.runtime.live.sources.synthetic import SyntheticFeed
+from edgeseg.shell import quoted
 
 _NETWORK = re.compile(r"(rtsps?|https?)://[^\s/]+", re.IGNORECASE)
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
@@ -103,7 +104,7 @@ def _of_files(name: str, options: SourceOptions) -> LiveSource:
         return PacedSource(name, ImageFeed(load_images(path), options), options)
     if not path.exists():
         raise BadInputError(
-            f"there is no source at {path}", expected=SOURCES, next_command=f"ls {path.absolute().parent}"
+            f"there is no source at {path}", expected=SOURCES, next_command=f"ls {quoted(path.absolute().parent)}"
         )
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return PacedSource(name, ImageFeed([path], options), options)
