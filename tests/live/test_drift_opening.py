@@ -108,7 +108,7 @@ def test_a_fall_back_needs_a_reference_and_nothing_is_watched_unasked() -> None:
 
 @pytest.fixture(scope="module")
 def int8_engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("engines") / "lite0.int8.engine"
+    path = tmp_path_factory.mktemp("engines") / "small.int8.engine"
     build_engine(PACKAGE, BuildOptions("int8", "onnxruntime", out=path))
     return path
 
@@ -125,10 +125,10 @@ def test_an_int8_engine_against_its_float32_on_synthetic_video(int8_engine: Path
     _remember(monitor, judged)
     source = open_live_source(settings.source, SourceOptions())
     stream = LiveStream(source, pool, [RememberingSink()], draw_live, LiveOptions(seconds=60.0), drift=monitor)
-    stream._on_tick = lambda: stream.stop() if monitor.checks >= 4 else None
+    stream._on_tick = lambda: stream.stop() if monitor.checks >= 16 else None
     status = stream.run()
     assert status.drift is not None and status.drift["has_statistics"]
-    assert status.drift["checks"] >= 4 and status.drift["reference_lost"] == 0
+    assert status.drift["checks"] >= 16 and status.drift["reference_lost"] == 0
     assert set(status.drift["distances"]) == {"brightness", "contrast", "saturation", "hue", "sharpness"}
     assert status.drift["dice"] == pytest.approx(_pooled_dice(int8_engine, judged), abs=1e-3)
     assert "dice" not in status.drift["alarms"]
