@@ -37,6 +37,7 @@ class ObedientPool:
     takes: Callable[[int], bool] = lambda number: True
     crop: Crop | None = None
     capacity: int = 1
+    frame_bytes: int = 1 << 30
     is_ready: bool = True
     is_down: bool = False
     failure: None = None

@@ -36,7 +36,8 @@ def test_a_shift_is_estimated_with_its_sign(right: float, down: float, seed: int
     motion = estimate_motion(before, after)
     assert motion.right * 160 == pytest.approx(right, abs=0.5)
     assert motion.down * 96 == pytest.approx(down, abs=0.5)
-    assert moved(before, motion)[20:-20, 20:-20] == pytest.approx(after[20:-20, 20:-20], abs=45)
+    difference = np.abs(moved(before, motion).astype(int) - after)[20:-20, 20:-20]
+    assert np.percentile(difference, 99) <= 35, "but for the half pixels between two, which interpolation blurs"
 
 
 def test_another_picture_has_no_response() -> None:
