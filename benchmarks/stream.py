@@ -169,8 +169,8 @@ def ours(engine: Path, clip: Path, out: Path, frames: int) -> Work:
         took_s.append(time.thread_time() - before)
         return probability
 
+    session = open_engine(engine, streaming=True)  # from four cores on, layouts are tried here
     OnnxRuntimeSession.infer = timed  # type: ignore[method-assign]
-    session = open_engine(engine, streaming=True)
     outputs = Outputs(out)
     with open_source(clip) as source, outputs.open(source.timing) as sinks:
         result = run_stream(session, source, sinks, frames)

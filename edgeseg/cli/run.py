@@ -114,11 +114,7 @@ def run(
         of_live |= {"--no-record-gated": not record_gated, "--no-gate": not gate, "--stabilise": stabilise}
         of_live |= {"--seconds": seconds, "--token-file": token_file, "--tls-certificate": tls_certificate}
         of_live |= {"--delay-ms": delay_ms, "--max-mask-age-ms": max_mask_age_ms, "--size": size, "--rate": rate}
-        for option, given in of_live.items():
-            if given:
-                raise UsageError(
-                    f"{option} is of live video", found=f"a file: {source}", next_command="add --pace live"
-                )
+        _refuse_live_flags(of_live, source)
         kept = Outputs(out, masks, latency, record)
         run_file(engine, Path(source), kept, max_frames, overlay.value, weights, as_json)
         return
@@ -158,6 +154,12 @@ def run(
         seconds=seconds,
     )
     run_live(settings, as_json, log_json)
+
+
+def _refuse_live_flags(given: dict[str, object], source: str) -> None:
+    for option, value in given.items():
+        if value:
+            raise UsageError(f"{option} is of live video", found=f"a file: {source}", next_command="add --pace live")
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:

@@ -57,7 +57,7 @@ def fastest_engine(open_session: Callable[[int], Session], cores: int) -> Parall
 
 
 def frames_per_second(engine: ParallelEngine, seconds: float = MEASURE_S) -> float:
-    """Throughput with every session busy; every session has run before the clock starts."""
+    """Throughput with every session busy; as many frames as it can hold go before the clock starts."""
     model = engine.info.model
     frame = np.zeros((model.height, model.width, 3), np.uint8)
     _run(engine, frame, lambda done: done < engine.capacity)

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 
@@ -13,36 +11,13 @@ from edgeseg.frames import mask_from_probability
 from edgeseg.runtime.loading import open_onnx
 from edgeseg.runtime.session import mask_at_frame, probability_of, segment
 from edgeseg.specs import Crop
-
-DATA = Path(os.environ.get("EDGESEG_DATA", Path(__file__).parents[3] / "shared" / "data"))
-CLIPS = {
-    "colon_polyp_560x480_25fps.mp4": 40,
-    "colon_normal_420x288_25fps.mp4": 40,
-    "laparoscopy_1280x720_25fps.mp4": 20,
-}
-SETTINGS = {
-    "discrete": {},
-    "integrated": {"integrated": 1},
-    "discrete, operations late at random": {"delay_us": 3000, "seed": 7},
-    "integrated, operations late at random": {"integrated": 1, "delay_us": 3000, "seed": 8},
-    "discrete, device pages locked": {"lock": 1},
-}
+from tests.cuda.real_clips import SETTINGS, real_frames
 
 
 @pytest.fixture(scope="module")
 def frames() -> list[Any]:
     """100 real frames in BGR, of three sizes, every third one."""
-    folder = DATA / "video"
-    if not folder.is_dir():
-        pytest.skip(f"no clips in {folder}; set EDGESEG_DATA")
-    images = []
-    for name, count in CLIPS.items():
-        with av.open(str(folder / name)) as container:
-            for index, frame in enumerate(container.decode(video=0)):
-                if index >= 3 * count:
-                    break
-                if index % 3 == 0:
-                    images.append(frame.to_ndarray(format="bgr24"))
+    images = [frame.to_ndarray(format="bgr24") for frame in real_frames()]
     assert len(images) == 100
     return images
 

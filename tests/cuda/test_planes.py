@@ -6,14 +6,12 @@ the bit, and masks may differ only where the network is undecided.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 
@@ -28,20 +26,8 @@ from edgeseg.runtime.worker.pool import EnginePool, PoolOptions
 from edgeseg.runtime.worker.session import WorkerSession
 from edgeseg.runtime.worker.supervisor import SupervisorOptions
 from edgeseg.specs import Crop
+from tests.cuda.real_clips import SETTINGS, real_frames
 
-DATA = Path(os.environ.get("EDGESEG_DATA", Path(__file__).parents[3] / "shared" / "data"))
-CLIPS = {
-    "colon_polyp_560x480_25fps.mp4": 40,
-    "colon_normal_420x288_25fps.mp4": 40,
-    "laparoscopy_1280x720_25fps.mp4": 20,
-}
-SETTINGS = {
-    "discrete": {},
-    "integrated": {"integrated": 1},
-    "discrete, operations late at random": {"delay_us": 3000, "seed": 7},
-    "integrated, operations late at random": {"integrated": 1, "delay_us": 3000, "seed": 8},
-    "discrete, device pages locked": {"lock": 1},
-}
 NETWORK = (64, 80)
 MATRICES: tuple[Matrix, ...] = ("bt601", "bt709", "bt2020")
 WORST = 0.004
@@ -51,17 +37,7 @@ WORST = 0.004
 @pytest.fixture(scope="module")
 def pictures() -> list[Picture]:
     """100 real frames in planes, of three sizes, every third one."""
-    folder = DATA / "video"
-    if not folder.is_dir():
-        pytest.skip(f"no clips in {folder}; set EDGESEG_DATA")
-    found = []
-    for name, count in CLIPS.items():
-        with av.open(str(folder / name)) as container:
-            for index, frame in enumerate(container.decode(video=0)):
-                if index >= 3 * count:
-                    break
-                if index % 3 == 0:
-                    found.append(picture_of(frame))
+    found = [picture_of(frame) for frame in real_frames()]
     assert len(found) == 100
     return found
 

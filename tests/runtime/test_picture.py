@@ -78,7 +78,8 @@ def test_the_network_sees_what_it_saw_in_training(
     given_to_it = picture.network_input(rows, columns)
     assert given_to_it.shape == (rows, columns, 3) and given_to_it.flags.c_contiguous
     difference = np.abs(given_to_it.astype(int) - expected)
-    assert difference.max() <= 3 and (difference > 2).mean() <= 0.03
+    assert difference.max() <= 3
+    assert (difference > 2).sum() <= max(4, 0.01 * difference.size)
 
 
 @settings(max_examples=30, deadline=None)
