@@ -15,7 +15,7 @@ HAS_NVCC := $(wildcard $(CUDA_HOME)/bin/nvcc)
 # The versions of TensorRT by whose stubs the calls are checked (ci/tensorrt-stubs).
 TENSORRT_STUBS := 10.3.0 10.13.0.35 11.4.0.106
 
-.PHONY: demo test test-all test-base test-cuda-double cuda-double gpu gpu-wheels lint tensorrt-types format \
+.PHONY: demo test test-all test-base older-processor test-older-processor test-cuda-double cuda-double gpu gpu-wheels lint tensorrt-types format \
 	system-packages clean
 
 demo: $(INSTALLED)
@@ -34,6 +34,13 @@ test-base:
 	$(PYTHON) -m venv .venv-base
 	.venv-base/bin/pip install --editable '.[dev-base]'
 	.venv-base/bin/python -m pytest -m "not long and not gpu"
+
+# As on a processor with AVX2 alone, whatever this one has (tests/older_processor).
+older-processor: $(INSTALLED)
+	$(BIN)/python tests/older_processor/build.py .cache/older-processor
+
+test-older-processor: older-processor
+	tests/older_processor/as_avx2 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not long and not gpu"
 
 # In a pytest of its own: the double stands in for libcuda, of which there is one a process.
 test-cuda-double: $(if $(HAS_NVCC),cuda-double)
