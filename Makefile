@@ -15,8 +15,8 @@ HAS_NVCC := $(wildcard $(CUDA_HOME)/bin/nvcc)
 # The versions of TensorRT by whose stubs the calls are checked (ci/tensorrt-stubs).
 TENSORRT_STUBS := 10.3.0 10.13.0.35 11.4.0.106
 
-.PHONY: demo test test-all test-base older-processor test-older-processor test-cuda-double cuda-double gpu gpu-wheels lint tensorrt-types format \
-	system-packages clean
+.PHONY: demo test test-all test-base older-processor test-older-processor test-cuda-double cuda-double gpu gpu-wheels lint \
+	tensorrt-types format system-packages clean
 
 demo: $(INSTALLED)
 	$(BIN)/edgeseg demo --out demo
