@@ -11,9 +11,11 @@ from numpy.typing import DTypeLike, NDArray
 
 from edgeseg.artifacts import CalibrationTable, PrecisionPlan, Range
 from edgeseg.errors import BadInputError, MismatchError
+from edgeseg.graph.cleanup import attribute
 from edgeseg.graph.files import OnnxArtifact
 from edgeseg.graph.placement import activations, assign, conv_outputs, default_plan
 from edgeseg.graph.precision import CONVOLUTIONS
+from edgeseg.graph.weight_levels import PAIR_LIMIT, multiplies_pairs, weight_levels
 from edgeseg.graph.weights import copy_of
 from edgeseg.shell import quoted
 
@@ -33,15 +35,18 @@ class QdqStyle:
     """Quantise convolutions' outputs too, and let every reader of a quantised tensor see the dequantised one, so that
     pooling, upsampling, concatenation and addition between convolutions work on INT8."""
 
+    pair_limit: int | None = None
+    """What two weights of one sign in a channel may add up to, in levels; None does not limit them."""
+
     @property
     def smallest_scale(self) -> float:
         """Below this a scale loses precision in its type."""
         return SMALLEST_NORMAL_FP16 if np.dtype(self.scale_dtype) == np.float16 else float(np.finfo(np.float32).tiny)
 
 
-ONNXRUNTIME_STYLE = QdqStyle(uint8_activations=True, whole_tensors=True)
+ONNXRUNTIME_STYLE = QdqStyle(uint8_activations=True, whole_tensors=True, pair_limit=PAIR_LIMIT)
 """What lets ONNX Runtime fuse a convolution into QLinearConv: float32 scales, outputs quantised as well, one type for
-both, and ReLU implied by the unsigned range."""
+both, and ReLU implied by the unsigned range; and what keeps the sums of a processor without VNNI from saturating."""
 TENSORRT_STYLE = QdqStyle(scale_dtype=np.float16)
 """Scales as they will stand in an FP16 graph; TensorRT takes signed symmetric INT8 alone."""
 
@@ -99,20 +104,26 @@ def check_table(artifact: OnnxArtifact, table: CalibrationTable) -> None:
         )
 
 
-def quantise_weight(weight: NDArray[np.float32], style: QdqStyle) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+def quantise_weight(
+    weight: NDArray[np.float32], style: QdqStyle, groups: int = 1
+) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Quantise a convolution's weight per output channel.
 
     Args:
         weight: float32 [O,I/groups,kH,kW].
-        style: Decides the smallest scale and how scales are rounded.
+        style: Decides the smallest scale, how scales are rounded, and what pairs of weights may add up to.
+        groups: Of the convolution.
 
     Returns:
         int8 of the same shape in -127..127, and float32 [O] scales, representable in the style's type.
     """
-    amax = np.abs(weight).reshape(len(weight), -1).max(axis=1)
-    scale = np.maximum(amax / 127.0, style.smallest_scale).astype(style.scale_dtype).astype(np.float32)
-    levels = np.rint(weight / scale.reshape(-1, *[1] * (weight.ndim - 1)))
-    return np.clip(levels, -127, 127).astype(np.int8), scale
+    limit = style.pair_limit if multiplies_pairs(weight.shape, groups) else None
+
+    def round_scale(scale: NDArray[np.float64]) -> NDArray[np.float64]:
+        return scale.astype(style.scale_dtype).astype(np.float64)
+
+    levels, scale = weight_levels(weight, style.smallest_scale, round_scale, limit)
+    return levels, scale.astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -155,7 +166,7 @@ class _Rewriter:
                 if name in seen or (chosen and index == 0):
                     node.input[index] = self._activation(name)
             if chosen:
-                node.input[1] = self._weight(node.input[1])
+                node.input[1] = self._weight(node.input[1], int(str(attribute(node, "group", 1))))
             self.nodes.append(node)
         used = {name for node in self.nodes for name in node.input}
         constants = [*(tensor for name, tensor in self.weights.items() if name in used), *self.constants]
@@ -183,10 +194,10 @@ class _Rewriter:
         self.done[name] = self._node("DequantizeLinear", [f"{name}.quantised", *parameters], f"{name}.dequantised")
         return self.done[name]
 
-    def _weight(self, name: str) -> str:
+    def _weight(self, name: str, groups: int) -> str:
         if name in self.done:
             return self.done[name]
-        levels, scale = quantise_weight(onnx.numpy_helper.to_array(self.weights[name]), self.style)
+        levels, scale = quantise_weight(onnx.numpy_helper.to_array(self.weights[name]), self.style, groups)
         self.constants.append(onnx.numpy_helper.from_array(levels, f"{name}.quantised"))
         parameters = self._constants(name, scale, np.zeros(len(scale), np.int8))
         self.done[name] = self._node(
