@@ -155,6 +155,8 @@ class _Rewriter:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
         self.done: dict[str, str] = {}
+        self.copies: dict[str, str] = {}
+        """Tensor -> the quantised tensor whose values, and no others, it holds."""
 
     def run(self) -> onnx.ModelProto:
         outputs, whole = self._whole_tensors() if self.style.whole_tensors else (set(), set())
@@ -162,6 +164,10 @@ class _Rewriter:
             chosen = node.name in self.chosen
             # A float convolution is spared the rounding of an input that is quantised for its other readers alone.
             seen = outputs if node.op_type in CONVOLUTIONS else whole
+            if whole and _copies_values(node) and node.input[0] in whole and node.output[0] not in whole:
+                self.copies[node.output[0]] = self.copies.get(node.input[0], node.input[0])
+                outputs.add(node.output[0])
+                whole.add(node.output[0])
             for index, name in enumerate(node.input):
                 if name in seen or (chosen and index == 0):
                     node.input[index] = self._activation(name)
@@ -187,9 +193,12 @@ class _Rewriter:
     def _activation(self, name: str) -> str:
         if name in self.done:
             return self.done[name]
-        chosen = activation_quantisation(self.table.ranges[name], self.style)
-        scale = np.asarray(chosen.scale, self.style.scale_dtype).astype(np.float32)
-        parameters = self._constants(name, scale, chosen.zero)
+        if name in self.copies:
+            parameters = f"{self.copies[name]}.scale", f"{self.copies[name]}.zero"
+        else:
+            chosen = activation_quantisation(self.table.ranges[name], self.style)
+            scale = np.asarray(chosen.scale, self.style.scale_dtype).astype(np.float32)
+            parameters = self._constants(name, scale, chosen.zero)
         self._node("QuantizeLinear", [name, *parameters], f"{name}.quantised")
         self.done[name] = self._node("DequantizeLinear", [f"{name}.quantised", *parameters], f"{name}.dequantised")
         return self.done[name]
@@ -213,6 +222,11 @@ class _Rewriter:
     def _node(self, operator: str, inputs: list[str], output: str, axis: int | None = None) -> str:
         self.nodes.append(onnx.helper.make_node(operator, inputs, [output], name=f"{output}.{operator}", axis=axis))
         return output
+
+
+def _copies_values(node: onnx.NodeProto) -> bool:
+    """Whether a node's output holds values of its input alone, so that their levels need no rounding."""
+    return node.op_type == "Resize" and attribute(node, "mode", "nearest") in ("nearest", b"nearest")
 
 
 def _too_small(proto: onnx.ModelProto, table: CalibrationTable, style: QdqStyle) -> set[str]:

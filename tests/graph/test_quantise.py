@@ -13,7 +13,7 @@ from edgeseg.artifacts import CalibrationTable, Range
 from edgeseg.calibration.ranges import calibrate
 from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.export.builders.onnxruntime_builder import int8_convolutions, optimised_graph
-from edgeseg.graph.files import OnnxArtifact, serialize
+from edgeseg.graph.files import OnnxArtifact, load_onnx, serialize
 from edgeseg.graph.precision import with_fp16_convolutions
 from edgeseg.graph.quantise import (
     ONNXRUNTIME_STYLE,
@@ -24,6 +24,7 @@ from edgeseg.graph.quantise import (
     quantise_weight,
 )
 from edgeseg.images import list_images
+from tests.conftest import SmallGraph, contract_bytes
 
 FRAMES = np.random.default_rng(4).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
 
@@ -123,6 +124,46 @@ def test_a_dead_tensor_divides_nothing_by_zero(small_artifact: OnnxArtifact, tab
     scales = [numpy_helper.to_array(t) for t in proto.graph.initializer if t.name.endswith(".scale")]
     assert scales
     assert all((scale > 0).all() for scale in scales)
+
+
+def upsampled_sum(folder: Path, mode: str) -> OnnxArtifact:
+    """stem -> deep (pooled, upsampled) + skip -> Relu -> refine -> head: a decoder that adds."""
+    graph = SmallGraph(3)
+    graph.add("Cast", ["frame"], "float", "cast", to=TensorProto.FLOAT)
+    graph.add("Transpose", ["float"], "planes", "transpose", perm=[0, 3, 1, 2])
+    graph.add("Sub", ["planes", "offset"], "centred", "sub")
+    graph.add("Mul", ["centred", "factor"], "normal", "mul")
+    stem = graph.conv_relu("stem", "normal", 3, 8)
+    pooled = graph.add("MaxPool", [stem], "pooled", "pool", kernel_shape=[2, 2], strides=[2, 2])
+    settings = {"mode": mode, "coordinate_transformation_mode": "asymmetric"}
+    settings |= {"nearest_mode": "floor"} if mode == "nearest" else {}
+    deep = graph.add("Resize", [graph.conv("deep", pooled, 8, 8, 3), "", "twice"], "larger", "resize", **settings)
+    total = graph.add("Add", [deep, graph.conv("skip", stem, 8, 8, 1)], "sum", "add")
+    refined = graph.conv_relu("refine", graph.add("Relu", [total], "sum.relu", "relu"), 8, 8)
+    graph.add("Sigmoid", [graph.conv("head", refined, 8, 1, 1)], "probability", "sigmoid")
+    path = folder / "adds.onnx"
+    path.write_bytes(contract_bytes("adds", 16, graph.nodes, graph.tensors))
+    return load_onnx(path)
+
+
+@pytest.mark.parametrize(("mode", "added_in_int8"), [("nearest", True), ("linear", False)])
+def test_an_upsampled_tensor_keeps_its_levels_where_no_new_values_arise(
+    mode: str, added_in_int8: bool, small_images: Path, tmp_path: Path
+) -> None:
+    artifact = upsampled_sum(tmp_path, mode)
+    table = calibrate(artifact, list_images(small_images))
+    proto = quantise(artifact, table, ONNXRUNTIME_STYLE).proto
+    onnx.checker.check_model(proto, full_check=True)
+    executed = {node.op_type for node in optimised_graph(serialize(proto)).graph.node}
+    assert ("QLinearAdd" in executed) is added_in_int8
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in proto.graph.initializer}
+    quantiser = [node for node in proto.graph.node if node.op_type == "QuantizeLinear" and node.input[0] == "larger"]
+    assert bool(quantiser) is added_in_int8
+    for node in quantiser:  # the levels before are the levels after, so that nothing is rounded twice
+        before = next(n for n in proto.graph.node if n.op_type == "QuantizeLinear" and n.input[0] == "deep.out")
+        assert [constants[name].tolist() for name in node.input[1:]] == [
+            constants[name].tolist() for name in before.input[1:]
+        ]
 
 
 def test_a_table_of_other_weights_is_refused(small_artifact: OnnxArtifact, table: CalibrationTable) -> None:
