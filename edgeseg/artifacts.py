@@ -81,6 +81,9 @@ class Binding(Part):
     gpu: str | None = None
     compute_capabilities: tuple[str, ...] | None = None
     driver: str | None = None
+    instruction_set: str | None = None
+    """On a CPU, the instruction set whose INT8 arithmetic the graph was made for: ``any`` where its sums saturate
+    nowhere, else a flag of /proc/cpuinfo. None where there is no INT8, and in passports from before it was recorded."""
 
 
 class BuildRecord(Part):

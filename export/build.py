@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgeseg.artifacts import BuildRecord, CalibrationTable, EngineArtifact, Precision, PrecisionPlan
@@ -45,6 +45,13 @@ class BuildOptions:
     """Where the plan was read."""
     former: EngineArtifact | None = None
     """The passport of the build that this one repeats: network and calibration must be the same."""
+    keep_int8: bool = False
+    """Build INT8 although float32 is as quick on this machine; a plan and a repeated build do so in any case."""
+
+    @property
+    def may_leave_int8(self) -> bool:
+        """Whether float32 may take the place of INT8 where INT8 gains nothing."""
+        return not self.keep_int8 and self.plan is None and self.former is None
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,8 @@ class BuildResult:
     engine: Path
     passport: EngineArtifact
     backend_reason: str
+    instead_of_int8: str | None = None
+    """Why float32 was built although INT8 was asked for; None where what was asked for was built."""
 
 
 def build_engine(model: Path, options: BuildOptions, track: Track = silent, say: Say = quiet) -> BuildResult:
@@ -81,10 +90,15 @@ def build_engine(model: Path, options: BuildOptions, track: Track = silent, say:
     _check_same("calibration", table.sha256 if table else None, former.calibration_sha256 if former else None, named)
     request = BuildRequest(artifact, precision, table, plan)
     built = builder.build(request, say)
+    instead = builder.why_not_int8(request, built) if precision == "int8" and options.may_leave_int8 else None
+    if instead is not None:
+        request = BuildRequest(artifact, "fp32")
+        options = replace(options, precision="fp32", calibration=None, calibration_data=None)
+        built = builder.build(request, say)
     passport = _passport(request, built, builder, options, files, out)
     write_bytes(out, built.data)
     passport.write(passport_path(out))
-    return BuildResult(out, passport, reason)
+    return BuildResult(out, passport, reason, instead)
 
 
 def _check_calibration(options: BuildOptions) -> None:

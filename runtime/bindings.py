@@ -9,6 +9,8 @@ from edgeseg.artifacts import EngineArtifact
 from edgeseg.errors import MismatchError, MissingComponentError
 from edgeseg.optional import INSTALL_COMMANDS, require
 from edgeseg.runtime.gpu import Gpu, find_gpu
+from edgeseg.runtime.machine import instruction_sets
+from edgeseg.runtime.passports import ANY_INSTRUCTION_SET
 from edgeseg.shell import quoted
 
 PACKAGES = {"onnxruntime": "onnxruntime", "tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
@@ -25,6 +27,8 @@ class MachineFacts:
     gpu: Gpu | None = None
     gpu_missing: str = "no GPU"
     """Why there is none."""
+    instruction_sets: frozenset[str] = frozenset()
+    """Of the processor."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ def read_machine(backend: str) -> MachineFacts:
     except MissingComponentError:
         version = None
     if backend == "onnxruntime":
-        return MachineFacts(version)
+        return MachineFacts(version, instruction_sets=instruction_sets())
     try:
         return MachineFacts(version, find_gpu())
     except MissingComponentError as error:
@@ -51,7 +55,8 @@ def check_binding(passport: EngineArtifact, machine: MachineFacts) -> list[str]:
     """Decide whether an engine may be opened on a machine.
 
     TensorRT engines are bound to the exact version and the GPU model (wider where they were built compatible),
-    TensorRT-RTX engines to the version, a list of compute capabilities and a lowest driver, ONNX Runtime's to nothing.
+    TensorRT-RTX engines to the version, a list of compute capabilities and a lowest driver, ONNX Runtime's to the
+    instruction set that their INT8 was made for, where the passport names one.
 
     Args:
         passport: The engine's.
@@ -65,6 +70,7 @@ def check_binding(passport: EngineArtifact, machine: MachineFacts) -> list[str]:
         MissingComponentError: The backend or its GPU is not there.
     """
     if passport.backend == "onnxruntime":
+        _refuse(passport, _instruction_set(passport, machine))
         return _version_warning(passport, machine)
     gpu, version = _present(passport, machine)
     if passport.backend == "tensorrt-rtx":
@@ -73,6 +79,11 @@ def check_binding(passport: EngineArtifact, machine: MachineFacts) -> list[str]:
     else:
         differences = _tensorrt_version(passport, version) + _gpu_model(passport, gpu)
         warnings = _driver_warning(passport, gpu)
+    _refuse(passport, differences)
+    return warnings
+
+
+def _refuse(passport: EngineArtifact, differences: list[_Difference]) -> None:
     if differences:
         raise MismatchError(
             f"this {passport.backend} engine belongs to another machine",
@@ -80,7 +91,13 @@ def check_binding(passport: EngineArtifact, machine: MachineFacts) -> list[str]:
             expected="; ".join(item.expected for item in differences),
             next_command=passport.rebuild,
         )
-    return warnings
+
+
+def _instruction_set(passport: EngineArtifact, machine: MachineFacts) -> list[_Difference]:
+    wanted = passport.binding.instruction_set
+    if wanted in (None, ANY_INSTRUCTION_SET, *machine.instruction_sets):
+        return []
+    return [_Difference(f"a processor without {wanted}", f"INT8 arithmetic of {wanted}")]
 
 
 def _present(passport: EngineArtifact, machine: MachineFacts) -> tuple[Gpu, str]:

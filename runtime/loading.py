@@ -11,6 +11,7 @@ from edgeseg.errors import BadInputError
 from edgeseg.graph.files import load_onnx, serialize
 from edgeseg.packages import find_model, onnx_of
 from edgeseg.runtime.backends.cpu_layout import fastest_engine
+from edgeseg.runtime.backends.int8_kernels import examine_int8_kernels
 from edgeseg.runtime.backends.onnxruntime_session import OnnxRuntimeSession
 from edgeseg.runtime.bindings import PACKAGES, check_binding, read_machine
 from edgeseg.runtime.engine_weights import refuse_named
@@ -50,7 +51,21 @@ def open_engine(path: Path, threads: int = 0, streaming: bool = False, weights: 
         return _in_a_worker(path, passport, STREAMING_LANES if streaming else 1, weights)
     for warning in check_binding(passport, read_machine(passport.backend)):
         logging.getLogger(__name__).warning("%s: %s", path, warning)
-    return _on_cpu(data, session_info(passport), threads, streaming)
+    return _on_cpu(data, session_info(passport), threads, streaming, _precise(path, passport))
+
+
+def _precise(path: Path, passport: EngineArtifact) -> bool:
+    """Whether an INT8 engine needs kernels that cannot saturate: one whose passport does not say that it does not."""
+    if passport.precision != "int8" or passport.binding.instruction_set is not None:
+        return False
+    if examine_int8_kernels().saturates:
+        logging.getLogger(__name__).warning(
+            "%s was built by an older edgeseg, and its INT8 sums could saturate on this processor: it is opened in a "
+            "precise mode, which is slow; better: %s",
+            path,
+            passport.rebuild,
+        )
+    return True
 
 
 def _in_a_worker(path: Path, passport: EngineArtifact, lanes: int, weights: Path | None) -> WorkerSession:
@@ -73,8 +88,8 @@ def open_onnx(path: Path, threads: int = 0, streaming: bool = False) -> Session:
     return _on_cpu(serialize(artifact.proto), info, threads, streaming)
 
 
-def _on_cpu(data: bytes, info: SessionInfo, threads: int, streaming: bool) -> Session:
+def _on_cpu(data: bytes, info: SessionInfo, threads: int, streaming: bool, precise_int8: bool = False) -> Session:
     cores = usable_cores()
     if streaming and cores > 1:
-        return fastest_engine(lambda each: OnnxRuntimeSession(data, info, threads or each), cores)
-    return OnnxRuntimeSession(data, info, threads)
+        return fastest_engine(lambda each: OnnxRuntimeSession(data, info, threads or each, precise_int8), cores)
+    return OnnxRuntimeSession(data, info, threads, precise_int8)

@@ -40,6 +40,15 @@ def describe_machine() -> str:
     return f"{_processor()}, {cores} usable core{'' if cores == 1 else 's'}"
 
 
+def instruction_sets() -> frozenset[str]:
+    """The flags of the processor as Linux names them: ``avx2``, ``avx512_vnni``, on Arm ``asimddp``; else empty."""
+    for line in _text(CPUINFO).splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() in ("flags", "Features"):
+            return frozenset(value.split())
+    return frozenset()
+
+
 def _processor() -> str:
     for line in _text(CPUINFO).splitlines():
         key, _, value = line.partition(":")

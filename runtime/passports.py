@@ -9,6 +9,9 @@ from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.files import sha256_bytes
 from edgeseg.runtime.session import SessionInfo
 
+ANY_INSTRUCTION_SET = "any"
+"""In a passport: the INT8 sums of the engine saturate on no processor (`edgeseg.graph.weight_levels`)."""
+
 
 def passport_path(engine: Path) -> Path:
     """NAME.engine -> NAME.engine.json."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 DECIDED_BY_PASSPORT = (
     "precision",
+    "keep_int8",
     "precision_plan",
     "write_plan",
     "backend",
@@ -35,8 +36,8 @@ DECIDED_BY_PASSPORT = (
     "calibration_data",
     *NAMES,
 )
-DECIDED_BY_PLAN = ("precision", "write_plan")
-NOT_OF_A_PLAN = ("calibration", "calibration_data", "out", "report", *NAMES)
+DECIDED_BY_PLAN = ("precision", "keep_int8", "write_plan")
+NOT_OF_A_PLAN = ("keep_int8", "calibration", "calibration_data", "out", "report", *NAMES)
 
 
 def build_engine(
@@ -73,6 +74,9 @@ def build_engine(
     report: Annotated[
         Path | None, typer.Option(help="Write the engine's layers, with their times where they can be measured (JSON).")
     ] = None,
+    keep_int8: Annotated[
+        bool, typer.Option("--keep-int8", help="Build INT8 even where float32 is as quick on this processor.")
+    ] = False,
     min_batch: MinBatch = None,
     opt_batch: OptBatch = None,
     max_batch: MaxBatch = None,
@@ -107,6 +111,7 @@ def build_engine(
         tensorrt_options(context.params),
         None if precision_plan is None else read_plan(precision_plan),
         precision_plan,
+        keep_int8=keep_int8,
     )
     result = build(model, options, track, say)
     _emit(
@@ -173,9 +178,12 @@ def _emit(result: BuildResult, facts: dict[str, Any], report: Path | None, as_js
         layer_report(result.engine).write(report)
         facts = {**facts, "report": str(report)}
     say(f"backend {passport.backend} {passport.backend_version} ({result.backend_reason})")
+    if result.instead_of_int8 is not None:
+        say(f"built float32 instead of INT8: {result.instead_of_int8}; --keep-int8 builds INT8 all the same")
     text = (
         f"{result.engine}: {passport.precision}, {passport.engine_bytes / 1e6:.2f} MB, "
         f"INT8 in {passport.int8_convolutions} of {passport.convolutions} convolutions\n{last}"
     )
-    document = {"engine": str(result.engine), "backend_reason": result.backend_reason, **facts, **passport.to_dict()}
+    facts = {"backend_reason": result.backend_reason, "instead_of_int8": result.instead_of_int8, **facts}
+    document = {"engine": str(result.engine), **facts, **passport.to_dict()}
     emit(document, as_json, text)

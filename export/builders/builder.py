@@ -66,6 +66,10 @@ class EngineBuilder(Protocol):
         """Build an engine; nothing is written. `say` hears how far it has come, where the backend tells."""
         ...
 
+    def why_not_int8(self, request: BuildRequest, built: BuiltEngine) -> str | None:
+        """Why an INT8 engine is not worth having on this machine, in one clause; None where it is, or none can tell."""
+        ...
+
 
 def tensor_specs(model: ModelSpec) -> tuple[TensorSpec, TensorSpec]:
     """The engine's input and output; -1 stands for the batch."""

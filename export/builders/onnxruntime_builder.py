@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnx
 
-from edgeseg.artifacts import Precision
+from edgeseg.artifacts import Binding, Precision
 from edgeseg.errors import BadInputError, UsageError
 from edgeseg.export.builders.builder import BuildRequest, BuiltEngine, tell_vanishing
 from edgeseg.graph.files import serialize
@@ -16,8 +16,16 @@ from edgeseg.graph.precision import CONVOLUTIONS, with_fp16_convolutions
 from edgeseg.graph.quantise import ONNXRUNTIME_STYLE, quantise
 from edgeseg.optional import require
 from edgeseg.progress import Say, quiet
+from edgeseg.runtime.backends.onnxruntime_session import OnnxRuntimeSession
+from edgeseg.runtime.backends.time_ratio import time_ratio
+from edgeseg.runtime.passports import ANY_INSTRUCTION_SET
+from edgeseg.runtime.session import SessionInfo
 
 INT8_OPERATORS = frozenset({"QLinearConv", "ConvInteger"})
+WORTH_HAVING = 0.97
+"""INT8 that takes more of float32's time than this gains nothing that would pay for its rounding."""
+QUICK_MS = 1.0
+"""A network that is quicker than this is quick enough in any precision, and too quick to be told apart."""
 
 
 class OnnxRuntimeBuilder:
@@ -39,6 +47,21 @@ class OnnxRuntimeBuilder:
             backend_version=require("onnxruntime").__version__,
             convolutions=sum(node.op_type in CONVOLUTIONS for node in proto.graph.node),
             int8_convolutions=int8_convolutions(data),
+            binding=Binding(instruction_set=ANY_INSTRUCTION_SET if request.table is not None else None),
+        )
+
+    def why_not_int8(self, request: BuildRequest, built: BuiltEngine) -> str | None:
+        """Alternate INT8 and float32 on this processor: some run INT8 no faster."""
+        artifact = request.artifact
+        info = SessionInfo(
+            artifact.metadata.model, artifact.metadata.preprocess, self.name, request.precision, artifact.sha256
+        )
+        measured = time_ratio(OnnxRuntimeSession(built.data, info), OnnxRuntimeSession(serialize(artifact.proto), info))
+        if measured.ratio <= WORTH_HAVING or measured.second_ms < QUICK_MS:
+            return None
+        return (
+            f"INT8 takes {measured.ratio:.2f} of float32's time on this processor "
+            f"({measured.first_ms:.1f} and {measured.second_ms:.1f} ms a picture)"
         )
 
 

@@ -71,6 +71,10 @@ class TensorRtBuilder:
             refit_sha256=constants_sha256(proto) if self.options.strip else None,
         )
 
+    def why_not_int8(self, request: BuildRequest, built: BuiltEngine) -> str | None:
+        """Not told: `edgeseg bench` measures it on the GPU."""
+        return None
+
     def _int8_convolutions(self, plan: bytes, convolutions: list[str]) -> int:
         if self.gpu is None:
             return convolution_types(plan).count("int8")

@@ -50,7 +50,7 @@ def build(model: str, request: str) -> str:
     """
     named = json.loads(request)
     paths = {name: None if named[name] is None else Path(named[name]) for name in ("calibration_data", "out")}
-    build_engine(Path(model), BuildOptions(**named | paths))
+    build_engine(Path(model), BuildOptions(**named | paths, keep_int8=True))
     return ""
 
 

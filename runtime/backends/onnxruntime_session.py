@@ -8,18 +8,26 @@ import numpy as np
 
 from edgeseg.errors import BadInputError
 from edgeseg.optional import require
+from edgeseg.runtime.backends.int8_kernels import check_int8_kernels
 from edgeseg.runtime.machine import usable_cores
 from edgeseg.runtime.session import FrameBatch, ProbabilityBatch, SessionInfo
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME
 
 
-def session_options(threads: int = 0) -> Any:
-    """The SessionOptions that edgeseg runs engines with; 0 threads takes every usable core."""
+def session_options(threads: int = 0, precise_int8: bool = False) -> Any:
+    """The SessionOptions that edgeseg runs engines with.
+
+    Args:
+        threads: Inside one inference; 0 takes every usable core.
+        precise_int8: Where INT8 sums saturate in 16 bits (x86 without VNNI), take slower kernels that do not.
+    """
     options = require("onnxruntime").SessionOptions()
     options.intra_op_num_threads = threads or usable_cores()
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if precise_int8:
+        options.add_session_config_entry("session.x64quantprecision", "1")
     # Its own binary format would be taken, too, which no check of ours reads.
     options.add_session_config_entry("session.load_model_format", "ONNX")
     return options
@@ -44,13 +52,17 @@ class OnnxRuntimeSession:
         data: The ONNX file's bytes.
         info: What it is.
         threads: Threads inside one inference; 0 takes every usable core.
+        precise_int8: See `session_options`.
 
     Raises:
         BadInputError: ONNX Runtime refuses the graph.
+        MissingComponentError: The graph is INT8, and ONNX Runtime's kernels compute that wrongly on this processor.
     """
 
-    def __init__(self, data: bytes, info: SessionInfo, threads: int = 0) -> None:
-        self._session: Any = opened(data, session_options(threads))
+    def __init__(self, data: bytes, info: SessionInfo, threads: int = 0, precise_int8: bool = False) -> None:
+        if info.precision == "int8":
+            check_int8_kernels()
+        self._session: Any = opened(data, session_options(threads, precise_int8))
         self._info = info
 
     @property

@@ -1,17 +1,25 @@
 import json
 import shlex
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from edgeseg.artifacts import EngineArtifact
+from edgeseg.artifacts import Binding, EngineArtifact, PrecisionPlan
 from edgeseg.calibration.ranges import calibrate
 from edgeseg.errors import BadInputError, MismatchError, MissingComponentError, UsageError
 from edgeseg.export.build import BuildOptions, build_engine
+from edgeseg.export.builders import onnxruntime_builder
+from edgeseg.export.rebuild import rebuild_engine
 from edgeseg.files import UnwritableError, sha256_file
 from edgeseg.graph.files import load_onnx
 from edgeseg.images import list_images
+from edgeseg.runtime import loading
+from edgeseg.runtime.backends import onnxruntime_session
+from edgeseg.runtime.backends.int8_kernels import KernelReport
+from edgeseg.runtime.backends.onnxruntime_session import session_options
+from edgeseg.runtime.backends.time_ratio import TimeRatio
 from edgeseg.runtime.loading import open_engine, open_onnx
 from edgeseg.runtime.passports import passport_path
 
@@ -115,3 +123,89 @@ def test_a_changed_engine_is_not_opened(small_onnx: Path, tmp_path: Path) -> Non
     passport_path(out).unlink()
     with pytest.raises(MismatchError, match="no passport"):
         open_engine(out)
+
+
+@pytest.fixture
+def slow_int8(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A processor that takes 1.2 times float32's time for INT8, and 4 ms for float32."""
+    monkeypatch.setattr(onnxruntime_builder, "time_ratio", lambda int8, float32: TimeRatio(1.2, 4.8, 4.0))
+
+
+@pytest.mark.usefixtures("slow_int8")
+def test_float32_is_built_where_int8_gains_nothing(small_onnx: Path, small_table: Path, tmp_path: Path) -> None:
+    out = tmp_path / "small.int8.engine"
+    result = build_engine(small_onnx, BuildOptions("int8", "onnxruntime", small_table, out=out))
+    assert result.instead_of_int8 is not None
+    assert "INT8 takes 1.20 of float32's time" in result.instead_of_int8
+    passport = EngineArtifact.read(passport_path(out))
+    assert (passport.precision, passport.int8_convolutions, passport.calibration_sha256) == ("fp32", 0, None)
+    assert passport.binding.instruction_set is None
+    np.testing.assert_array_equal(open_engine(out).infer(FRAMES), open_onnx(small_onnx).infer(FRAMES))
+    words = shlex.split(passport.rebuild)
+    assert words[words.index("--precision") + 1] == "fp32" and "--calibration" not in words
+    assert rebuild_engine(passport_path(out)).identical
+
+
+@pytest.mark.usefixtures("slow_int8")
+def test_int8_is_kept_where_it_is_asked_for_in_so_many_words(
+    small_onnx: Path, small_table: Path, tmp_path: Path
+) -> None:
+    def built(name: str, **more: Any) -> EngineArtifact:
+        options = BuildOptions("int8", "onnxruntime", small_table, out=tmp_path / name, **more)
+        return build_engine(small_onnx, options).passport
+
+    kept = built("kept", keep_int8=True)
+    planned = built("planned", plan=PrecisionPlan(default="int8", layers={"stem": "fp32", "head": "fp32"}))
+    assert kept.precision == planned.precision == "int8"
+    assert rebuild_engine(passport_path(tmp_path / "kept")).identical
+
+
+@pytest.mark.parametrize(("ratio", "float32_ms", "kept"), [(0.9, 4.0, True), (0.99, 4.0, False), (3.0, 0.2, True)])
+def test_when_int8_is_worth_having(
+    ratio: float,
+    float32_ms: float,
+    kept: bool,
+    small_onnx: Path,
+    small_table: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    measured = TimeRatio(ratio, ratio * float32_ms, float32_ms)
+    monkeypatch.setattr(onnxruntime_builder, "time_ratio", lambda int8, float32: measured)
+    result = build_engine(small_onnx, BuildOptions("int8", "onnxruntime", small_table, out=tmp_path / "x"))
+    assert (result.passport.precision == "int8") is kept
+    assert (result.instead_of_int8 is None) is kept
+
+
+def test_an_int8_engine_is_made_for_every_instruction_set(small_onnx: Path, small_table: Path, tmp_path: Path) -> None:
+    passports = [
+        build_engine(small_onnx, BuildOptions(precision, "onnxruntime", table, out=tmp_path / precision)).passport
+        for precision, table in (("int8", small_table), ("fp32", None))
+    ]
+    assert [passport.binding.instruction_set for passport in passports] == ["any", None]
+
+
+@pytest.mark.parametrize("saturates", [True, False])
+def test_an_int8_engine_of_an_older_edgeseg_is_opened_in_the_precise_mode(
+    saturates: bool,
+    small_onnx: Path,
+    small_table: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    out = tmp_path / "old.engine"
+    passport = build_engine(small_onnx, BuildOptions("int8", "onnxruntime", small_table, out=out)).passport
+    modes = []
+
+    def record(threads: int, precise_int8: bool) -> Any:
+        modes.append(precise_int8)
+        return session_options(threads, precise_int8)
+
+    monkeypatch.setattr(onnxruntime_session, "session_options", record)
+    monkeypatch.setattr(loading, "examine_int8_kernels", lambda: KernelReport((), saturates))
+    open_engine(out)
+    passport.model_copy(update={"binding": Binding()}).write(passport_path(out))
+    open_engine(out)
+    assert modes == [False, True]
+    assert [passport.rebuild in record.getMessage() for record in caplog.records] == [True] * saturates

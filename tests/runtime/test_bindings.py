@@ -6,10 +6,12 @@ import pytest
 
 from edgeseg.artifacts import Binding, EngineArtifact
 from edgeseg.errors import MismatchError, MissingComponentError
+from edgeseg.runtime import machine
 from edgeseg.runtime.bindings import MachineFacts, check_binding, read_machine
 from edgeseg.runtime.cuda import opening
 from edgeseg.runtime.gpu import Gpu
 from edgeseg.runtime.loading import open_engine
+from edgeseg.runtime.machine import instruction_sets
 from edgeseg.runtime.passports import passport_path
 
 A2000 = Gpu("NVIDIA RTX A2000", "8.6", "580.65.06")
@@ -102,7 +104,32 @@ def test_onnxruntime_is_bound_to_nothing(passport: EngineArtifact) -> None:
 
 def test_an_installed_backend_is_read_without_asking_for_a_gpu() -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
-    assert read_machine("onnxruntime") == MachineFacts(onnxruntime.__version__)
+    found = read_machine("onnxruntime")
+    assert found == MachineFacts(onnxruntime.__version__, instruction_sets=instruction_sets())
+
+
+@pytest.mark.parametrize(("made_for", "fits"), [(None, True), ("any", True), ("avx2", True), ("avx512_vnni", False)])
+def test_int8_of_another_instruction_set_is_refused(made_for: str | None, fits: bool, passport: EngineArtifact) -> None:
+    update = {"backend_version": "1.32.0", "binding": Binding(instruction_set=made_for)}
+    engine, notebook = passport.model_copy(update=update), MachineFacts("1.32.0", instruction_sets=frozenset({"avx2"}))
+    if fits:
+        assert check_binding(engine, notebook) == []
+        return
+    with pytest.raises(MismatchError) as caught:
+        check_binding(engine, notebook)
+    assert caught.value.found == "a processor without avx512_vnni"
+    assert caught.value.next_command == engine.rebuild
+    assert caught.value.exit_code == 6
+
+
+def test_the_instruction_sets_are_those_that_linux_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = tmp_path / "cpuinfo"
+    monkeypatch.setattr(machine, "CPUINFO", told)
+    assert instruction_sets() == frozenset()
+    told.write_text("processor\t: 0\nflags\t\t: fpu avx2 avx512_vnni\n")
+    assert instruction_sets() == {"fpu", "avx2", "avx512_vnni"}
+    told.write_text("processor\t: 0\nFeatures\t: fp asimd asimddp\n")
+    assert instruction_sets() == {"fp", "asimd", "asimddp"}
 
 
 def test_the_binding_is_checked_before_an_engine_is_opened(
