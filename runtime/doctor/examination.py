@@ -10,6 +10,7 @@ import edgeseg
 from edgeseg.runtime.doctor.backends import automatic_choice, backend_state
 from edgeseg.runtime.doctor.board_checks import check_board
 from edgeseg.runtime.doctor.checks import BACKENDS, AutomaticChoice, Check, DoctorReport
+from edgeseg.runtime.doctor.cpu_checks import check_int8
 from edgeseg.runtime.doctor.gpu_checks import check_cuda_packages, check_gpu, check_persistence, check_toolkit
 from edgeseg.runtime.doctor.hardware import Hardware, read_hardware
 from edgeseg.runtime.doctor.host_checks import check_host
@@ -26,7 +27,7 @@ from edgeseg.runtime.doctor.view import MachineView
 from edgeseg.runtime.machine import describe_machine
 
 # Probe -> the module without which there is nothing to ask.
-_ALWAYS: dict[str, str | None] = {"gpu": None, "codecs": "av", "tensorrt_rtx": "tensorrt_rtx"}
+_ALWAYS: dict[str, str | None] = {"gpu": None, "codecs": "av", "int8": "onnxruntime", "tensorrt_rtx": "tensorrt_rtx"}
 _BESIDE_A_GPU: dict[str, str | None] = {"tensorrt": "tensorrt", "pycuda": "pycuda"}
 
 Answers = dict[str, dict[str, Any]]
@@ -60,6 +61,7 @@ def _checks(view: MachineView, hardware: Hardware, answers: Answers) -> list[Che
         check_edgeseg(view),
         *check_base_packages(view),
         check_codecs(answers["codecs"]),
+        check_int8(answers["int8"]),
         *check_training(view, hardware),
         check_gpu(view, hardware),
         *check_persistence(view, hardware),

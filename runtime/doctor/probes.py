@@ -79,9 +79,25 @@ def pycuda() -> dict[str, Any]:
     return {"cuda": f"{major}.{minor}"}
 
 
+def int8() -> dict[str, Any]:
+    """Whether INT8 is computed rightly on this processor, and how quick it is beside float32."""
+    from edgeseg.runtime.backends.int8_kernels import examine_int8_kernels
+    from edgeseg.runtime.backends.int8_worth import int8_worth
+    from edgeseg.runtime.machine import instruction_sets
+
+    report = examine_int8_kernels()
+    return {
+        "flags": sorted(instruction_sets()),
+        "wrong": list(report.wrong),
+        "saturates": report.saturates,
+        "ratio": None if report.wrong else int8_worth().ratio,
+    }
+
+
 PROBES: dict[str, Callable[[], dict[str, Any]]] = {
     "gpu": gpu,
     "codecs": codecs,
+    "int8": int8,
     "pycuda": pycuda,
     "tensorrt": lambda: module_version("tensorrt"),
     "tensorrt_rtx": lambda: module_version("tensorrt_rtx"),
