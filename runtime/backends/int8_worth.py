@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,8 @@ def int8_worth(budget_s: float = BUDGET_S) -> TimeRatio:
     )
     info = SessionInfo(artifact.metadata.model, artifact.metadata.preprocess, "onnxruntime", "int8", artifact.sha256)
     graph = quantise(artifact, table, ONNXRUNTIME_STYLE).proto
-    sessions = [OnnxRuntimeSession(serialize(proto), info) for proto in (graph, artifact.proto)]
-    return time_ratio(*sessions, budget_s=budget_s)
+    int8, float32 = (OnnxRuntimeSession(serialize(proto), info) for proto in (graph, artifact.proto))
+    return time_ratio(int8, float32, budget_s)
 
 
 def typical_network() -> OnnxArtifact:
@@ -49,7 +50,7 @@ def typical_network() -> OnnxArtifact:
     graph.node("Cast", [INPUT_NAME], "float", to=onnx.TensorProto.FLOAT)
     graph.node("Transpose", ["float"], "planes", perm=[0, 3, 1, 2])
     last = graph.convolution("stem", "planes", 3, WIDTHS[0], stride=2)
-    for before, after in zip(WIDTHS[:-1], WIDTHS[1:], strict=True):
+    for before, after in pairwise(WIDTHS):
         wide = EXPANSION * before
         last = graph.convolution(f"expand{after}", last, before, wide, 1)
         last = graph.convolution(f"depthwise{after}", last, wide, wide, stride=2, groups=wide)
@@ -95,7 +96,7 @@ class _Graph:
 
     def proto(self) -> onnx.ModelProto:
         helper, side = onnx.helper, SIDE_PX
-        shape = ["N", 1, side // 8, side // 8]
+        shape: list[str | int | None] = ["N", 1, side // 8, side // 8]
         graph = helper.make_graph(
             self.nodes,
             "typical",
