@@ -25,6 +25,7 @@ from edgeseg.files import atomic_folder, check_writable, write_bytes, write_text
 from edgeseg.optional import require
 from edgeseg.progress import Say, Track, quiet, silent
 from edgeseg.train import run_folder
+from edgeseg.train.arithmetic import settled
 from edgeseg.train.checkpoint import load_best
 from edgeseg.train.distillation import teacher_from_runs
 from edgeseg.train.loop import Batch, Trainer
@@ -192,6 +193,9 @@ def find_learning_rate(
     check_writable(out)
     run_folder.check_new(out)
     inputs = find_data(data, negatives, teachers)
+    recipe, arithmetic = settled(recipe)
+    if arithmetic.worth_saying:
+        say(str(arithmetic))
     teacher = teacher_from_runs(teachers, recipe.training.teacher_share, recipe.model_spec(), trusted)
     with deterministic_algorithms(recipe.training.deterministic):
         count = len(inputs.pairs) + len(inputs.negatives)
