@@ -54,6 +54,8 @@ class BuildResult:
     engine: Path
     passport: EngineArtifact
     backend_reason: str
+    instead_of_int8: str | None = None
+    """Why float32 was built although INT8 was asked for; None where what was asked for was built."""
 
 
 def build_engine(model: Path, options: BuildOptions, track: Track = silent, say: Say = quiet) -> BuildResult:
