@@ -32,6 +32,7 @@ from edgeseg.train.loop import Batch, Trainer
 from edgeseg.train.memory import available_bytes, choose_storage, sample_bytes
 from edgeseg.train.recipe import Recipe
 from edgeseg.train.reproducibility import deterministic_algorithms, step_seed
+from edgeseg.train.threads import usable_threads
 from edgeseg.train.training import decode, find_data
 from edgeseg.values import Part, Value
 
@@ -162,6 +163,7 @@ def _steepest(logarithms: NDArray[Any], smoothed: NDArray[Any], lowest: int) -> 
     return SETTLING + int(np.argmin(slopes)) if slopes.min() < 0 else None
 
 
+@usable_threads()
 def find_learning_rate(
     data: Path,
     out: Path,

@@ -29,6 +29,7 @@ from edgeseg.train.record import RUN_RECORD, Epoch, Origin, Progress, RunRecord,
 from edgeseg.train.reproducibility import deterministic_algorithms
 from edgeseg.train.resuming import remove_leftovers
 from edgeseg.train.samples import Samples, load_negatives, load_samples
+from edgeseg.train.threads import usable_threads
 
 Report = Callable[[Epoch, RunRecord], None]
 
@@ -50,6 +51,7 @@ class TrainingData:
         return sha256_of_hashes([*hashes, *(sha256_file(run / RUN_CHECKPOINT) for run in self.teachers)])
 
 
+@usable_threads()
 def train(
     data: Path,
     run: Path,
