@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from edgeseg.errors import MissingComponentError
 from edgeseg.train import arithmetic
@@ -124,6 +125,37 @@ def test_the_timer_times_a_step_of_the_recipes_network(tiny_recipe: Recipe) -> N
     seconds = step_timer(tiny_recipe)
     assert 0 < seconds("32-true") < 60
     assert 0 < seconds("bf16-mixed") < 60
+
+
+@pytest.mark.parametrize(("capability", "expected"), [((7, 5), False), ((8, 0), True), ((12, 0), True)])
+def test_a_gpu_is_asked_for_its_compute_capability(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], expected: bool
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: not including_emulation)
+    assert this_machine() == Machine("cuda", gpu_bf16=expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "capabilities", "expected"),
+    [
+        ("x86_64", {"avx2": True, "avx512_bf16": False, "cpu_name": "X"}, cpu("x86", "avx2")),
+        ("aarch64", {"neon": True, "bf16": True, "sve_max_length": 16}, cpu("arm64", "neon", "bf16")),
+        ("riscv64", {}, cpu("other")),
+        ("x86_64", None, Machine("cpu", "x86", None)),
+    ],
+)
+def test_a_processor_is_asked_for_its_instruction_sets(
+    monkeypatch: pytest.MonkeyPatch, name: str, capabilities: dict[str, object] | None, expected: Machine
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setattr(arithmetic.platform, "machine", lambda: name)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    if capabilities is None:  # an older torch
+        monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert this_machine() == expected
 
 
 def test_this_machine_says_something_that_settles() -> None:
