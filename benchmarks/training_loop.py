@@ -21,6 +21,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from edgeseg.train.arithmetic import settled
 from edgeseg.train.augmentation import augmentation_from_recipe
 from edgeseg.train.loop import Trainer
 from edgeseg.train.losses import LOSSES
@@ -73,7 +74,8 @@ def random_samples(recipe: Recipe, count: int) -> Samples:
 
 def main(settings: list[str], steps: int, rounds: int) -> None:
     """Print the medians of all rounds."""
-    recipe = read_recipe(None, [*SETTINGS, *settings, f"training.epochs={rounds + 1}"])
+    recipe, arithmetic = settled(read_recipe(None, [*SETTINGS, *settings, f"training.epochs={rounds + 1}"]))
+    print(arithmetic)
     samples = random_samples(recipe, steps * recipe.training.batch_size)
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(recipe, Path(folder), samples, validation=())

@@ -46,7 +46,7 @@ class Trainer:
     """One training of one recipe into one RUN folder.
 
     Args:
-        recipe: What to do.
+        recipe: What to do; its precision is settled (`edgeseg.train.arithmetic`).
         run: The RUN folder; exists when `fit` is called.
         samples: The training split in memory.
         validation: Pairs whose mean Dice, at their own size, chooses the best epoch.
@@ -70,6 +70,7 @@ class Trainer:
         training = recipe.training
         self.plan = plan_batches(samples, negatives, training.batch_size, training.negative_share)
         self.progress = Progress()
+        assert training.precision != "auto"
         self.fabric = open_fabric(Launch(), training.precision) if fabric is None else fabric
         self.teacher = None if teacher is None else teacher.to(self.fabric.device)
         torch.manual_seed(training.seed)

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from edgeseg.errors import MissingComponentError, UsageError
+from edgeseg.errors import MismatchError, MissingComponentError, UsageError
 from edgeseg.optional import require
+from edgeseg.train.recipe import ConcretePrecision
 
 LOST_SIGNS = ("gloo", "nccl", "connection closed", "connection reset", "broken pipe", "timed out", "socket")
 """What the messages of torch.distributed hold when another process has gone."""
@@ -51,7 +52,17 @@ def is_first_process() -> bool:
     return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
 
 
-def open_fabric(launch: Launch, precision: str) -> Any:
+def process_count(launch: Launch) -> int:
+    """How many processes the training will have, on all machines together.
+
+    Raises:
+        UsageError: The number of devices contradicts torchrun's.
+    """
+    devices, nodes = _devices_and_nodes(launch.devices)
+    return devices * nodes
+
+
+def open_fabric(launch: Launch, precision: ConcretePrecision) -> Any:
     """Start the processes and join them.
 
     Returns:
@@ -59,16 +70,11 @@ def open_fabric(launch: Launch, precision: str) -> Any:
 
     Raises:
         UsageError: The number of devices contradicts torchrun's.
-        MissingComponentError: So many devices are not there, or none that computes in FP16.
+        MissingComponentError: So many devices are not there.
+        MismatchError: The processes sit on machines that chose different precisions.
     """
     fabric_package = require("lightning_fabric")
     devices, nodes = _devices_and_nodes(launch.devices)
-    if precision == "16-mixed" and not require("torch").cuda.is_available():
-        raise MissingComponentError(
-            "training.precision=16-mixed needs a GPU",
-            found="a CPU alone",
-            next_command="--set training.precision=bf16-mixed",
-        )
     strategy: Any = "auto"
     if devices * nodes > 1:
         timeout = timedelta(minutes=launch.timeout_minutes)
@@ -83,8 +89,20 @@ def open_fabric(launch: Launch, precision: str) -> Any:
         ) from error
     with lost_process_named(devices * nodes):
         fabric.launch()
-    _watch(getattr(fabric.strategy.launcher, "procs", ()))
+        _watch(getattr(fabric.strategy.launcher, "procs", ()))
+        _check_agreed(precision, fabric.broadcast(precision))
     return fabric
+
+
+def _check_agreed(own: ConcretePrecision, first: ConcretePrecision) -> None:
+    """Every process computes as the first one does, or the training ends before its first step."""
+    if own != first:
+        raise MismatchError(
+            "the machines of this training are good at different arithmetic",
+            found=f"training.precision={first} in the first process, {own} in this one",
+            expected="one precision in all of them",
+            next_command="--set training.precision=32-true  (every machine computes that)",
+        )
 
 
 def _devices_and_nodes(asked: int | None) -> tuple[int, int]:

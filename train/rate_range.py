@@ -25,12 +25,14 @@ from edgeseg.files import atomic_folder, check_writable, write_bytes, write_text
 from edgeseg.optional import require
 from edgeseg.progress import Say, Track, quiet, silent
 from edgeseg.train import run_folder
+from edgeseg.train.arithmetic import settled
 from edgeseg.train.checkpoint import load_best
 from edgeseg.train.distillation import teacher_from_runs
 from edgeseg.train.loop import Batch, Trainer
 from edgeseg.train.memory import available_bytes, choose_storage, sample_bytes
 from edgeseg.train.recipe import Recipe
 from edgeseg.train.reproducibility import deterministic_algorithms, step_seed
+from edgeseg.train.threads import usable_threads
 from edgeseg.train.training import decode, find_data
 from edgeseg.values import Part, Value
 
@@ -161,6 +163,7 @@ def _steepest(logarithms: NDArray[Any], smoothed: NDArray[Any], lowest: int) -> 
     return SETTLING + int(np.argmin(slopes)) if slopes.min() < 0 else None
 
 
+@usable_threads()
 def find_learning_rate(
     data: Path,
     out: Path,
@@ -192,6 +195,9 @@ def find_learning_rate(
     check_writable(out)
     run_folder.check_new(out)
     inputs = find_data(data, negatives, teachers)
+    recipe, arithmetic = settled(recipe)
+    if arithmetic.worth_saying:
+        say(str(arithmetic))
     teacher = teacher_from_runs(teachers, recipe.training.teacher_share, recipe.model_spec(), trusted)
     with deterministic_algorithms(recipe.training.deterministic):
         count = len(inputs.pairs) + len(inputs.negatives)

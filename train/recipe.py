@@ -21,6 +21,8 @@ else:
     import tomli as tomllib
 
 LossName = Literal["bce", "dice", "bce+dice", "structure"]
+ConcretePrecision = Literal["32-true", "bf16-mixed", "16-mixed"]
+Precision = Literal["auto", ConcretePrecision]
 
 
 class ModelRecipe(Part):
@@ -92,8 +94,9 @@ class TrainingRecipe(Part):
     sizes: tuple[int, ...] = ()
     """Heights that the batches are resized to, one drawn for each batch; none trains at the network's size alone."""
     seed: int = pydantic.Field(default=0, ge=0)
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
-    """16-mixed scales its gradients and needs a GPU."""
+    precision: Precision = "auto"
+    """auto: bf16-mixed where the machine is fast at it, else 32-true; a RUN's recipe holds what was chosen. 16-mixed
+    scales its gradients and needs a GPU."""
     gradient_clip: float = pydantic.Field(default=5.0, ge=0)
     """Greatest 2-norm of all gradients together; 0 does not clip."""
     deterministic: bool = False
@@ -144,8 +147,15 @@ class Recipe(Value):
 
     @property
     def sha256(self) -> str:
-        """Of what differs from the defaults: comments, order and later additions to this class do not matter."""
-        return sha256_bytes(self.model_dump_json(exclude_defaults=True).encode())
+        """Of what differs from the defaults: comments, order and later additions to this class do not matter.
+
+        The precision 32-true counts as a default, as it was one in older RUNs; auto is settled before a RUN is made.
+        """
+        training = self.training
+        if training.precision == "32-true":
+            training = training.model_copy(update={"precision": "auto"})
+        document = self.model_copy(update={"training": training})
+        return sha256_bytes(document.model_dump_json(exclude_defaults=True).encode())
 
     def model_spec(self) -> ModelSpec:
         """What the stages after training must know of the network."""

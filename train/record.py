@@ -64,6 +64,8 @@ class Origin:
     """Of the train and validation pairs, of the negatives, and of the teachers' weights."""
     start_sha256: str | None = None
     """Of the checkpoint that it started from; None: from the recipe's own weights."""
+    precision_reason: str | None = None
+    """Why the recipe's precision is what it is; None in RUNs from before this was kept."""
 
 
 class RunRecord(Value):
@@ -80,6 +82,8 @@ class RunRecord(Value):
     start_sha256: str | None = None
     """Of the checkpoint that it started from; None: from the recipe's own weights."""
     recipe_sha256: str
+    precision_reason: str | None = None
+    """Why the recipe's precision is what it is; None in RUNs from before this was kept."""
     seed: int
     parameters: int
     tools: dict[str, str]

@@ -13,7 +13,7 @@ from edgeseg.files import write_text
 from edgeseg.packages import RUN_CHECKPOINT, RUN_RECIPE
 from edgeseg.shell import quoted
 from edgeseg.train.checkpoint import LAST, PREVIOUS
-from edgeseg.train.recipe import Recipe, read_recipe, recipe_to_toml
+from edgeseg.train.recipe import ConcretePrecision, Recipe, read_recipe, recipe_to_toml
 from edgeseg.train.record import RUN_RECORD, Origin, RunRecord
 from edgeseg.train.resuming import leftovers, remove_leftovers
 
@@ -80,7 +80,7 @@ def check_resumable(run: Path, recipe: Recipe, origin: Origin) -> Origin:
             found=f"--start with weights {origin.start_sha256[:12]}" if origin.start_sha256 else "no --start",
             expected=f"--start with weights {record.start_sha256[:12]}" if record.start_sha256 else "no --start",
         )
-    return Origin(record.data_sha256, record.start_sha256)
+    return Origin(record.data_sha256, record.start_sha256, record.precision_reason)
 
 
 def start(run: Path, recipe: Recipe, record: RunRecord) -> None:
@@ -89,6 +89,14 @@ def start(run: Path, recipe: Recipe, record: RunRecord) -> None:
     remove_leftovers(run)
     record.write(run / RUN_RECORD)
     write_text(run / RUN_RECIPE, recipe_to_toml(recipe))  # last: what it is written beside can be resumed
+
+
+def kept_precision(run: Path) -> ConcretePrecision | None:
+    """The precision that a RUN was begun with; None where there is no RUN yet."""
+    if not (run / RUN_RECIPE).is_file():
+        return None
+    precision = read_recipe(run / RUN_RECIPE).training.precision
+    return None if precision == "auto" else precision
 
 
 @contextlib.contextmanager

@@ -18,16 +18,18 @@ from edgeseg.progress import Say, Track, quiet, silent
 from edgeseg.shell import quoted
 from edgeseg.train import run_folder
 from edgeseg.train.architectures.registry import parameter_count
+from edgeseg.train.arithmetic import settled
 from edgeseg.train.checkpoint import load_best
 from edgeseg.train.distillation import teacher_from_runs
 from edgeseg.train.loop import Trainer
 from edgeseg.train.memory import Storage, available_bytes, choose_storage, sample_bytes
-from edgeseg.train.processes import Launch, is_first_process, open_fabric
+from edgeseg.train.processes import Launch, is_first_process, open_fabric, process_count
 from edgeseg.train.recipe import Recipe
 from edgeseg.train.record import RUN_RECORD, Epoch, Origin, Progress, RunRecord, write_curves, write_history
 from edgeseg.train.reproducibility import deterministic_algorithms
 from edgeseg.train.resuming import remove_leftovers
 from edgeseg.train.samples import Samples, load_negatives, load_samples
+from edgeseg.train.threads import usable_threads
 
 Report = Callable[[Epoch, RunRecord], None]
 
@@ -49,6 +51,7 @@ class TrainingData:
         return sha256_of_hashes([*hashes, *(sha256_file(run / RUN_CHECKPOINT) for run in self.teachers)])
 
 
+@usable_threads()
 def train(
     data: Path,
     run: Path,
@@ -88,13 +91,17 @@ def train(
     Raises:
         BadInputError: The data, a RUN folder that is in use, a loss that is not finite, a full disk.
         MismatchError: Resuming with other data, another recipe or architecture.
+        MissingComponentError: The recipe's precision needs a GPU.
         LostProcessError: One of several processes has gone.
     """
     check_writable(run)
     inputs = find_data(data, negatives, teachers)
     teacher = teacher_from_runs(teachers, recipe.training.teacher_share, recipe.model_spec(), trusted)
     weights = None if start is None else load_best(start)[1]
-    origin = Origin(inputs.sha256(), None if start is None else sha256_file(start / RUN_CHECKPOINT))
+    launch, kept = launch or Launch(), run_folder.kept_precision(run) if resume else None
+    recipe, arithmetic = settled(recipe, kept, process_count(launch))
+    started_from = None if start is None else sha256_file(start / RUN_CHECKPOINT)
+    origin = Origin(inputs.sha256(), started_from, arithmetic.reason)
     first = is_first_process()
     if first and resume:
         origin = run_folder.check_resumable(run, recipe, origin)
@@ -102,9 +109,11 @@ def train(
         run_folder.check_new(run)
     if not first:
         say, track = quiet, silent
+    if arithmetic.worth_saying:
+        say(str(arithmetic))
     with contextlib.ExitStack() as stack:
         stack.enter_context(deterministic_algorithms(recipe.training.deterministic))
-        fabric = open_fabric(launch or Launch(), recipe.training.precision)
+        fabric = open_fabric(launch, arithmetic.precision)
         storage = _storage(inputs, recipe, run, say)
         samples, empty = decode(inputs, recipe, storage, track)
         if first:
@@ -199,6 +208,7 @@ def _record(recipe: Recipe, progress: Progress, origin: Origin, parameters: int)
         best_validation_dice=progress.best.validation_dice if done else 0.0,
         data_sha256=origin.data_sha256,
         start_sha256=origin.start_sha256,
+        precision_reason=origin.precision_reason,
         recipe_sha256=recipe.sha256,
         seed=training.seed,
         parameters=parameters,

@@ -29,6 +29,7 @@ def demo(
     result = run_demo(out, say, track)
     document = {
         "passed": result.passed,
+        "against_int8": result.against_int8,
         "engines": [row.to_dict() for row in result.rows],
         "page": str(result.page),
         "clip": str(result.clip),
@@ -47,6 +48,8 @@ def _text(result: DemoResult) -> str:
         f"page  {result.page}",
         f"clip  {result.clip}",
     ]
+    if result.against_int8 is not None:
+        lines.append(result.against_int8)
     return "\n".join(lines)
 
 

@@ -15,6 +15,7 @@ TINY_SETTINGS = (
     "model.depth=2",
     "training.epochs=3",
     "training.batch_size=4",
+    "training.precision=32-true",
 )
 
 

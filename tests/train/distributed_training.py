@@ -17,6 +17,7 @@ from edgeseg.train.recipe import Recipe, read_recipe
 from edgeseg.train.training import train
 
 SETTINGS = ["model.height=32", "model.width=32", "training.epochs=2", "training.batch_size=4"]
+SETTINGS += ["training.precision=32-true"]  # the tests compare to float32's rounding
 SETTINGS += [f"augmentation.{name}=0" for name in ("rotation_deg", "translation", "scale", "blur", "hue")]
 SETTINGS += [f"augmentation.{name}=0" for name in ("brightness", "contrast", "saturation")]
 SETTINGS += ["augmentation.flip=false", "training.ema_decay=0.5", "training.sizes=[16, 32, 48]"]

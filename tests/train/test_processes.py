@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 import torch
 
-from edgeseg.errors import UsageError
+from edgeseg.errors import MismatchError, UsageError
 from edgeseg.train import checkpoint, loop, processes
 from edgeseg.train.processes import Launch, LostProcessError, is_first_process, lost_process_named, open_fabric
 from edgeseg.train.record import RunRecord
@@ -135,6 +135,13 @@ def test_devices_that_contradict_torchrun_are_refused(monkeypatch: pytest.Monkey
     with pytest.raises(UsageError, match="torchrun"):
         open_fabric(Launch(3), "32-true")
     assert processes._devices_and_nodes(None) == (2, 2)
+
+
+def test_processes_of_one_precision_go_on_and_of_two_end_in_words() -> None:
+    processes._check_agreed("bf16-mixed", "bf16-mixed")
+    with pytest.raises(MismatchError, match="different arithmetic") as caught:
+        processes._check_agreed("32-true", "bf16-mixed")
+    assert "training.precision=32-true" in (caught.value.next_command or "")
 
 
 def test_only_what_a_lost_process_causes_is_called_that() -> None:

@@ -1,3 +1,4 @@
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -52,9 +53,25 @@ def test_the_hash_is_of_values_not_of_text(tmp_path: Path) -> None:
 
 
 def test_later_additions_leave_the_hash_of_a_recipe_alone() -> None:
-    """The shipped package was trained with it; its card holds the hash of that day."""
+    """The shipped package was trained with it, in bf16; its card holds the hash of that day."""
     card = (RECIPES.parent / "models" / "kvasir-best" / "card.md").read_text()
-    assert f"Recipe: sha256 `{read_recipe(RECIPES / 'kvasir-best.toml').sha256}`" in card
+    recipe = read_recipe(RECIPES / "kvasir-best.toml", ["training.precision=bf16-mixed"])
+    assert f"Recipe: sha256 `{recipe.sha256}`" in card
+
+
+def test_float32_has_the_hash_that_it_had_as_the_default() -> None:
+    """RUNs from before precision=auto keep it in their checkpoints."""
+    former = b"{}"
+    assert read_recipe(None, ["training.precision=32-true"]).sha256 == hashlib.sha256(former).hexdigest()
+    former = b'{"training":{"epochs":3}}'
+    recipe = read_recipe(None, ["training.precision=32-true", "training.epochs=3"])
+    assert recipe.sha256 == hashlib.sha256(former).hexdigest()
+    assert read_recipe(None, ["training.precision=bf16-mixed"]).sha256 != Recipe().sha256
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_recipe_leaves_the_precision_to_the_machine(path: Path) -> None:
+    assert read_recipe(path).training.precision == Recipe().training.precision == "auto"
 
 
 def test_a_recipe_written_before_the_later_additions_is_read(tmp_path: Path) -> None:
