@@ -15,6 +15,9 @@ HAS_NVCC := $(wildcard $(CUDA_HOME)/bin/nvcc)
 # The versions of TensorRT by whose stubs the calls are checked (ci/tensorrt-stubs).
 TENSORRT_STUBS := 10.3.0 10.13.0.35 11.4.0.106
 
+# For every program that a target starts; edgeseg sets it itself, too (edgeseg/third_parties.py).
+export ORT_DISABLE_TELEMETRY := 1
+
 .PHONY: demo test test-all test-base older-processor test-older-processor test-cuda-double cuda-double gpu gpu-wheels lint \
 	tensorrt-types format system-packages clean
 
