@@ -16,9 +16,13 @@ from collections.abc import Iterator, MutableMapping
 ENFORCED = {"ORT_DISABLE_TELEMETRY": "1"}
 """Set whatever the user has set: onnxruntime takes "0" and "" as leave to write below ~/.cache/Microsoft and to look up
 its maker's collector, and the promise that nothing leaves the box has no exception."""
-SCRATCH = {"MPLCONFIGDIR": "matplotlib", "TORCHINDUCTOR_CACHE_DIR": "torchinductor"}
-"""Folders for matplotlib's list of fonts and torch's compiled code, below one scratch folder that ends with this
-process. A folder that the user has chosen is kept to: files there were asked for."""
+SCRATCH = {
+    "GST_REGISTRY": "gstreamer/registry.bin",
+    "MPLCONFIGDIR": "matplotlib",
+    "TORCHINDUCTOR_CACHE_DIR": "torchinductor",
+}
+"""GStreamer's list of plug-ins, matplotlib's of fonts and torch's compiled code, in one scratch folder that ends with
+this process. A place that the user has chosen is kept to: files there were asked for."""
 CUDA_CACHE = "CUDA_CACHE_PATH"
 """Where the CUDA driver keeps what it compiles: in edgeseg's cache instead of ~/.nv, unless the user says where."""
 

@@ -45,6 +45,7 @@ def engine(box: Box, data: str, model: str) -> str:
     return "a.engine"
 
 
+@pytest.mark.slow
 def test_training_exporting_and_evaluating(box: Box, data: str) -> None:
     pytest.importorskip("torch", reason="training needs the extra `train`")
     settings = [f"model.{name}={value}" for name, value in SMALL.items()] + ["training.epochs=1"]
@@ -70,11 +71,13 @@ def test_a_file_of_video(box: Box, data: str, engine: str) -> None:
     box.edgeseg("run", engine, "clip.mp4", *outputs, leaves=["o.mp4", "masks", "latency.json"])
 
 
+@pytest.mark.slow
 def test_live_video_with_its_page(box: Box, engine: str) -> None:
     outputs = ("--out", "live.mp4", "--masks", "live.jsonl", "--web", "127.0.0.1:0")
     box.edgeseg("run", engine, "synthetic:160x120@10", "--seconds", 3, *outputs, leaves=["live.mp4", "live.jsonl"])
 
 
+@pytest.mark.slow
 def test_bench_with_a_plot(box: Box, engine: str) -> None:
     pytest.importorskip("matplotlib", reason="plots need the extra `bench`")
     little = ("--seconds", 0.5, "--lanes", 1, "--batch", "none", "--rate", 50)

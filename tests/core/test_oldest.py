@@ -16,6 +16,10 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = ("train", "rtx", "bench", "web", "dev")
 LINES = [*PROJECT["dependencies"], *(line for extra in EXTRAS for line in PROJECT["optional-dependencies"][extra])]
+LISTED = {
+    wanted.name: wanted
+    for wanted in map(Requirement, (ROOT / "ci" / "oldest.txt").read_text().splitlines()[1:])  # after the comment
+}
 PROMISED = [wanted for wanted in map(Requirement, LINES) if "python_version <" not in str(wanted.marker)]
 
 
@@ -24,14 +28,11 @@ def floors(wanted: Requirement) -> list[str]:
 
 
 def test_every_package_that_the_tests_use_is_there_and_no_other() -> None:
-    listed = [Requirement(line) for line in (ROOT / "ci" / "oldest.txt").read_text().splitlines() if line[0] != "#"]
-    assert sorted({canonicalize_name(wanted.name) for wanted in PROMISED}) == [wanted.name for wanted in listed]
+    assert sorted({canonicalize_name(wanted.name) for wanted in PROMISED}) == list(LISTED)
 
 
 @pytest.mark.parametrize("wanted", PROMISED, ids=lambda wanted: wanted.name)
 def test_the_version_is_the_first_of_the_floor(wanted: Requirement) -> None:
-    listed = [Requirement(line) for line in (ROOT / "ci" / "oldest.txt").read_text().splitlines() if line[0] != "#"]
-    (pinned,) = [other for other in listed if other.name == canonicalize_name(wanted.name)]
-    (version,), (floor,) = floors(pinned), floors(wanted)
+    (version,), (floor,) = floors(LISTED[canonicalize_name(wanted.name)]), floors(wanted)
     assert version in wanted.specifier
     assert f"{version}.".startswith(f"{floor}."), f"the floor is {floor}"
