@@ -15,7 +15,10 @@ HAS_NVCC := $(wildcard $(CUDA_HOME)/bin/nvcc)
 # The versions of TensorRT by whose stubs the calls are checked (ci/tensorrt-stubs).
 TENSORRT_STUBS := 10.3.0 10.13.0.35 11.4.0.106
 
-.PHONY: demo test test-all test-base older-processor test-older-processor test-cuda-double cuda-double gpu gpu-wheels lint \
+# For every program that a target starts; edgeseg sets it itself, too (edgeseg/third_parties.py).
+export ORT_DISABLE_TELEMETRY := 1
+
+.PHONY: demo test test-all test-base test-oldest older-processor test-older-processor test-cuda-double cuda-double gpu gpu-wheels lint \
 	tensorrt-types format system-packages clean
 
 demo: $(INSTALLED)
@@ -34,6 +37,13 @@ test-base:
 	$(PYTHON) -m venv .venv-base
 	.venv-base/bin/pip install --editable '.[dev-base]'
 	.venv-base/bin/python -m pytest -m "not long and not gpu"
+
+# The oldest versions that pyproject.toml allows, on Python 3.11 or 3.12.
+test-oldest:
+	test -x .venv-oldest/bin/python || $(PYTHON) -m venv .venv-oldest
+	ci/install-torch.sh .venv-oldest/bin/pip $(TORCH_INDEX)
+	.venv-oldest/bin/pip install --constraint ci/oldest.txt --editable '.[train,rtx,bench,web,dev]'
+	.venv-oldest/bin/python -m pytest -n $(WORKERS) --dist loadfile -m "not long and not gpu"
 
 # As on a processor with AVX2 alone, whatever this one has (tests/older_processor).
 older-processor: $(INSTALLED)
@@ -92,4 +102,4 @@ system-packages:
 	apt-get install --yes --no-install-recommends $$(grep -v '^#' ci/apt.txt)
 
 clean:
-	rm -rf $(VENV) .venv-base demo build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-base .venv-oldest demo build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from edgeseg.calibration.ranges import calibrate, choose_images
 from edgeseg.dataset import load_images, load_pairs
@@ -24,6 +23,7 @@ from edgeseg.graph.files import OnnxArtifact, load_onnx, serialize
 from edgeseg.graph.placement import default_plan
 from edgeseg.graph.quantise import ONNXRUNTIME_STYLE, quantise
 from edgeseg.images import read_rgb
+from edgeseg.optional import require
 from edgeseg.packages import find_model, onnx_of
 from edgeseg.runtime.backends.onnxruntime_session import OnnxRuntimeSession
 from edgeseg.runtime.session import SessionInfo
@@ -31,9 +31,10 @@ from edgeseg.runtime.verify.evaluation import evaluate
 from edgeseg.specs import INPUT_NAME
 
 CALIBRATION_IMAGES, ROUNDS = 64, 40
+quantization: Any = require("onnxruntime.quantization")
 
 
-class Frames(CalibrationDataReader):  # type: ignore[misc]
+class Frames(quantization.CalibrationDataReader):  # type: ignore[misc]
     """The calibration frames, as onnxruntime.quantization wants them."""
 
     def __init__(self, frames: list[np.ndarray[Any, Any]]) -> None:
@@ -46,20 +47,20 @@ class Frames(CalibrationDataReader):  # type: ignore[misc]
 
 
 def peer(
-    artifact: OnnxArtifact, frames: list[np.ndarray[Any, Any]], activation: QuantType, keep: tuple[str, ...] = ()
+    artifact: OnnxArtifact, frames: list[np.ndarray[Any, Any]], activation: Any, keep: tuple[str, ...] = ()
 ) -> bytes:
     """Quantise by onnxruntime.quantization: QDQ, per channel, its default MinMax calibration; `keep` stays float."""
     with tempfile.TemporaryDirectory() as folder:
         source, out = Path(folder) / "source.onnx", Path(folder) / "out.onnx"
         source.write_bytes(serialize(artifact.proto))
-        quantize_static(
+        quantization.quantize_static(
             source,
             out,
             Frames(frames),
-            quant_format=QuantFormat.QDQ,
+            quant_format=quantization.QuantFormat.QDQ,
             per_channel=True,
             activation_type=activation,
-            weight_type=QuantType.QInt8,
+            weight_type=quantization.QuantType.QInt8,
             nodes_to_exclude=list(keep),
             op_types_to_quantize=["Conv", "Add", "Concat", "Resize", "MaxPool"],
         )
@@ -76,9 +77,9 @@ def main(model: Path, data: Path) -> None:
     graphs = {
         "float32": serialize(artifact.proto),
         "edgeseg int8": serialize(quantise(artifact, calibrate(artifact, paths), ONNXRUNTIME_STYLE).proto),
-        "onnxruntime.quantization uint8": peer(artifact, frames, QuantType.QUInt8),
-        "the same, ends float as ours": peer(artifact, frames, QuantType.QUInt8, ends),
-        "onnxruntime.quantization int8": peer(artifact, frames, QuantType.QInt8),
+        "onnxruntime.quantization uint8": peer(artifact, frames, quantization.QuantType.QUInt8),
+        "the same, ends float as ours": peer(artifact, frames, quantization.QuantType.QUInt8, ends),
+        "onnxruntime.quantization int8": peer(artifact, frames, quantization.QuantType.QInt8),
     }
     info = SessionInfo(spec, artifact.metadata.preprocess, "onnxruntime", "fp32", artifact.sha256)
     sessions = {name: OnnxRuntimeSession(graph, info, threads=1) for name, graph in graphs.items()}

@@ -70,8 +70,9 @@ class Session:
     """ONNX Runtime as a user opens it: the file, so many threads, nothing else; its processor time is counted."""
 
     def __init__(self, engine: Path, threads: int) -> None:
-        import onnxruntime
+        from edgeseg.optional import require
 
+        onnxruntime: Any = require("onnxruntime")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -117,6 +117,7 @@ def _environment() -> dict[str, str]:
         "CUDA_HOME": cuda_home(),
         "XDG_CACHE_HOME": str(WORK / "cache"),
         "EDGESEG_REQUIRE_GPU": "1",
+        "ORT_DISABLE_TELEMETRY": "1",
         "PYTHONUNBUFFERED": "1",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_ROOT_USER_ACTION": "ignore",

@@ -5,4 +5,8 @@ themselves are `edgeseg.train`, `edgeseg.export`, `edgeseg.calibration` and `edg
 Research use only: edgeseg is no medical device.
 """
 
+from edgeseg.third_parties import settle_environment
+
 __version__ = "0.1.0"
+
+settle_environment()

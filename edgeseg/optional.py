@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 from types import ModuleType
 
 from edgeseg.errors import MissingComponentError
+from edgeseg.third_parties import without_system_fonts
 
 INSTALL_COMMANDS = {
     "torch": "pip install 'edgeseg[train]'",
@@ -24,6 +26,9 @@ INSTALL_COMMANDS = {
     "tensorrt": "pip install tensorrt  (on a Jetson: sudo apt install tensorrt python3-libnvinfer)",
 }
 
+FONT_MANAGER = "matplotlib.font_manager"
+"""The module that looks for fonts when it is imported."""
+
 
 def require(name: str) -> ModuleType:
     """Import a package or say how to install it.
@@ -38,6 +43,9 @@ def require(name: str) -> ModuleType:
         MissingComponentError: The package is not there or does not load.
     """
     try:
+        if name.partition(".")[0] == "matplotlib" and FONT_MANAGER not in sys.modules:
+            with without_system_fonts():
+                importlib.import_module(FONT_MANAGER)
         return importlib.import_module(name)
     except (ImportError, OSError) as error:
         raise MissingComponentError(

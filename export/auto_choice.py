@@ -30,4 +30,4 @@ def choose() -> AutomaticChoice:
 
 
 if __name__ == "__main__":
-    print(choose().model_dump_json())
+    print(json.dumps(choose().model_dump(mode="json")))  # ASCII, whatever the terminal is

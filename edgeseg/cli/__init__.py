@@ -12,6 +12,7 @@ import typer
 
 from edgeseg.cli import commands
 from edgeseg.cli.output import say
+from edgeseg.cli.terminal import fit_streams
 from edgeseg.errors import EdgesegError, MissingComponentError, UsageError
 
 INTERRUPTED = 130
@@ -25,6 +26,7 @@ class Terminated(BaseException):
 
 def main() -> NoReturn:
     """Run the command line and leave with the exit code of docs/design.md."""
+    fit_streams()
     signal.signal(signal.SIGTERM, _terminate)
     arguments = sys.argv[1:]
     debug = "--debug" in arguments

@@ -59,7 +59,10 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
         TimeRemainingColumn(),
     )
     console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_interactive) as progress:
+    if not console.is_interactive:  # older rich leaves an empty line in a log
+        yield from items
+        return
+    with Progress(*columns, console=console, transient=True) as progress:
         yield from progress.track(items, description=description, total=total)
 
 

@@ -42,7 +42,7 @@ def profiled_layers(data: bytes, model: ModelSpec, inferences: int = 20, warm_up
         session = opened(data, options)
         for _ in range(warm_up + inferences):
             session.run(None, {INPUT_NAME: frame})
-        events = json.loads(Path(session.end_profiling()).read_text())
+        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
         executed = onnx.load_model_from_string(Path(options.optimized_model_filepath).read_bytes()).graph.node
     names = [node.name for node in onnx.load_model_from_string(data).graph.node]
     formats = {node.name: _format(node) for node in executed if node.name}

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import cv2
+
 from edgeseg.runtime.live.frames import LiveMask, OverlayMode
 from edgeseg.runtime.live.states import StateChange
+from edgeseg.runtime.stream.canvas import FONT
 from edgeseg.runtime.stream.overlay import caption, draw
 from edgeseg.runtime.stream.picture import Picture
 
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 MOST_LETTERS = 64
 """Of a reason on the picture. A line is written as small as it must be to fit, and where it would be too small nothing
 is written at all: a long list of complaints would take "NO OVERLAY" off the picture. Page and log have the whole."""
+WIDEST_PX = 1500
+"""Of a reason at OpenCV's font scale 1, whose letters differ in width, and between OpenCV 4 and 5, too."""
 
 
 def draw_live(picture: Picture, mask: LiveMask | None, lines: Sequence[str], mode: OverlayMode) -> Picture:
@@ -62,4 +67,13 @@ def caption_lines(
 
 def shortened(reason: str) -> str:
     """A reason as it fits on a picture."""
-    return reason if len(reason) <= MOST_LETTERS else reason[: MOST_LETTERS - 3].rstrip() + "..."
+    if len(reason) <= MOST_LETTERS and _width_px(reason) <= WIDEST_PX:
+        return reason
+    kept = reason[: MOST_LETTERS - 3]
+    while _width_px(kept) > WIDEST_PX:
+        kept = kept[:-1]
+    return kept.rstrip() + "..."
+
+
+def _width_px(text: str) -> int:
+    return cv2.getTextSize(text, FONT, 1.0, 1)[0][0]

@@ -82,20 +82,6 @@ def test_train_export_and_evaluate_through_the_commands(
     assert (code, again["epochs"]) == (0, 1)
 
 
-@pytest.fixture
-def blob_data(numbered: type, tmp_path: Path) -> Path:
-    """Pictures with bars and their masks, in three splits."""
-    from edgeseg.images import write_png
-
-    root = tmp_path / "blob-data"
-    for split, first in (("train", 1), ("validation", 30), ("test", 60)):
-        for number in range(first, first + 6):
-            picture = numbered.draw(number, 40, 48)  # type: ignore[attr-defined]
-            write_png(root / split / "images" / f"{number}.png", picture)
-            write_png(root / split / "masks" / f"{number}.png", picture[:, :, 0])
-    return root
-
-
 BAD_MODELS = {
     "missing": None,
     "empty": b"",

@@ -93,6 +93,8 @@ def test_zero_padding_moves_into_the_convolution(own: dict[str, Any]) -> None:
     proto = network(nodes, {"p": np.array([0, 0, 1, 2, 0, 0, 3, 0]), "w": weight})
     folded = with_folded_padding(proto)
     assert operators(folded) == ["Conv"]
+    if "auto_pad" in own:  # VALID is no padding; onnx's evaluator pads all the same before 1.22
+        del proto.graph.node[1].attribute[:]
     assert_same(proto, folded)
 
 

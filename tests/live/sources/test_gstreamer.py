@@ -5,6 +5,9 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,8 @@ from edgeseg.runtime.live.sources.contract import SourceOptions
 from edgeseg.runtime.live.sources.faults import SourceFault, SourceLostError
 from edgeseg.runtime.live.sources.gstreamer import GstConnection, _i420, colour_of, gst_python, jetson_pipeline
 from edgeseg.runtime.live.sources.opening import open_live_source
+from tests.cli.traced_box import Box
+from tests.conftest import bright_pixel_network
 
 QUICK = SourceOptions(stall_s=2.0, first_pause_s=0.05, longest_pause_s=0.2, first_attempts=2)
 CODED = "openh264enc ! h264parse ! avdec_h264"
@@ -140,3 +145,17 @@ def test_the_address_cannot_leave_its_quotes() -> None:
     pipeline = jetson_pipeline('rtsp://host/a" ! filesink location="x')
     assert pipeline.count(" ! ") == 6
     assert r'location="rtsp://host/a\" ! filesink location=\"x"' in pipeline
+
+
+def test_a_pipeline_leaves_no_list_of_plug_ins_behind(
+    gstreamer: None, system_program: Callable[..., str], tmp_path: Path
+) -> None:
+    box = Box(system_program("strace"), tmp_path)
+    (box.work / "bright.onnx").write_bytes(bright_pixel_network())
+    source = "gst:videotestsrc is-live=true ! video/x-raw,width=64,height=64,framerate=10/1"
+    command = [sys.executable, "-m", "edgeseg.cli", "run", "bright.onnx", source, "--seconds", "2", "--out", "o.mp4"]
+    done, trace = box.trace(command)
+    assert done.returncode == 0 and (box.work / "o.mp4").is_file(), done.stderr
+    fonts = f"{box.home}/.cache/fontconfig"  # are the plug-ins' own matter
+    kept = [path for path in box.strangers(trace) if not (path.startswith(fonts) or fonts.startswith(path))]
+    assert (kept, trace.calls, list(box.temporary.iterdir())) == ([], (), [])

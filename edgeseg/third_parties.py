@@ -1,0 +1,68 @@
+"""What other packages would write or send unasked is switched off here, before any of them is imported.
+
+`import edgeseg` calls `settle_environment`, so it holds for the library, for every command and, by the environment that
+they inherit, for every process that these start. A program that imports onnxruntime itself imports edgeseg first:
+onnxruntime reads its variable once, when it is loaded.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator, MutableMapping
+
+ENFORCED = {"ORT_DISABLE_TELEMETRY": "1"}
+"""Set whatever the user has set: onnxruntime takes "0" and "" as leave to write below ~/.cache/Microsoft and to look up
+its maker's collector, and the promise that nothing leaves the box has no exception."""
+SCRATCH = {
+    "GST_REGISTRY": "gstreamer/registry.bin",
+    "MPLCONFIGDIR": "matplotlib",
+    "TORCHINDUCTOR_CACHE_DIR": "torchinductor",
+}
+"""GStreamer's list of plug-ins, matplotlib's of fonts and torch's compiled code, in one scratch folder that ends with
+this process. A place that the user has chosen is kept to: files there were asked for."""
+CUDA_CACHE = "CUDA_CACHE_PATH"
+"""Where the CUDA driver keeps what it compiles: in edgeseg's cache instead of ~/.nv, unless the user says where."""
+
+
+def settle_environment(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Say by environment variables what other packages may do; nothing is imported and no folder is made.
+
+    Args:
+        environment: Changed in place; this process's own, which its children inherit.
+    """
+    environment.update(ENFORCED)
+    home_cache = os.path.join(os.path.expanduser("~"), ".cache")  # noqa: PTH111, PTH118  pathlib would slow the import
+    cache = environment.get("XDG_CACHE_HOME") or home_cache
+    environment.setdefault(CUDA_CACHE, f"{cache}/edgeseg/cuda")
+    missing = {variable: folder for variable, folder in SCRATCH.items() if not environment.get(variable)}
+    if not missing:
+        return
+    # Nobody can guess the name, so nobody can have put code there for torch to load.
+    scratch = f"{environment.get('TMPDIR') or '/tmp'}/edgeseg-{os.urandom(12).hex()}"
+    environment.update({variable: f"{scratch}/{folder}" for variable, folder in missing.items()})
+    atexit.register(_remove, scratch, os.getpid())
+
+
+@contextlib.contextmanager
+def without_system_fonts() -> Iterator[None]:
+    """Import matplotlib inside: fc-list, by which it looks for fonts, would write fontconfig's caches.
+
+    matplotlib brings the font that our plots use.
+    """
+    former = os.environ.get("PATH")
+    os.environ["PATH"] = os.devnull  # no program is found
+    try:
+        yield
+    finally:
+        if former is None:
+            del os.environ["PATH"]
+        else:
+            os.environ["PATH"] = former
+
+
+def _remove(scratch: str, owner: int) -> None:
+    if os.getpid() == owner:  # a fork must leave it to its parent
+        shutil.rmtree(scratch, ignore_errors=True)
