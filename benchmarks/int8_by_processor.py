@@ -1,6 +1,7 @@
 """What INT8 costs and gains on this kind of processor: accuracy, lost polyps, changed pixels, time against float32.
 
-Usage: python benchmarks/int8_by_processor.py DATA MODEL...     DATA: with a test split; MODEL: packages
+Usage: python benchmarks/int8_by_processor.py DATA MODEL... [--unlimited]
+DATA: with a test split; MODEL: packages; --unlimited: weights as if no sum of products could saturate.
 As on an x86 processor without VNNI: tests/older_processor/as_avx2 python benchmarks/int8_by_processor.py ...
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,18 +19,19 @@ from edgeseg.artifacts import CalibrationTable
 from edgeseg.dataset import Pair, load_pairs
 from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.graph.files import load_onnx, serialize
-from edgeseg.graph.quantise import ONNXRUNTIME_STYLE, quantise
+from edgeseg.graph.quantise import ONNXRUNTIME_STYLE, QdqStyle, quantise
 from edgeseg.images import read_rgb
 from edgeseg.packages import find_model, onnx_of
 from edgeseg.runtime.backends.int8_kernels import examine_int8_kernels
 from edgeseg.runtime.backends.onnxruntime_session import OnnxRuntimeSession
 from edgeseg.runtime.backends.time_ratio import time_ratio
-from edgeseg.runtime.loading import open_engine, open_onnx
 from edgeseg.runtime.machine import describe_machine
 from edgeseg.runtime.session import Session, SessionInfo, mask_at_frame, probability_of
 from edgeseg.runtime.verify.rules import limits_for
 from edgeseg.runtime.verify.verification import verify
 
+UNLIMITED = "--unlimited"
+MEASURE_S = 4.0
 COLUMNS = (
     "package",
     "passed",
@@ -52,32 +55,20 @@ def changed_share(engine: Session, reference: Session, pairs: list[Pair]) -> flo
     return float(np.mean(shares))
 
 
-def ratios(package: Path) -> list[float]:
-    """INT8's time over float32's, on one thread and on all usable cores."""
+def row(package: Path, pairs: list[Pair], style: QdqStyle) -> str:
+    """One package as a row of a table."""
     files = find_model(package)
     assert files.calibration is not None
     artifact, table = load_onnx(onnx_of(files)), CalibrationTable.read(files.calibration)
     info = SessionInfo(artifact.metadata.model, artifact.metadata.preprocess, "onnxruntime", "int8", artifact.sha256)
-    graphs = serialize(quantise(artifact, table, ONNXRUNTIME_STYLE).proto), serialize(artifact.proto)
-    found = []
-    for threads in (1, 0):
-        int8, float32 = (OnnxRuntimeSession(graph, info, threads) for graph in graphs)
-        found.append(time_ratio(int8, float32, 4.0).ratio)
-    return found
-
-
-def row(package: Path, pairs: list[Pair]) -> str:
-    """One package as a row of a table."""
+    graphs = serialize(quantise(artifact, table, style).proto), serialize(artifact.proto)
+    on_all, on_one = ([OnnxRuntimeSession(graph, info, threads) for graph in graphs] for threads in (0, 1))
+    verdict = verify(*on_all, pairs, limits_for("int8", None, None, max_lost_polyps=0))
+    changed = changed_share(*on_all, pairs)
+    one, all_cores = (time_ratio(*sessions, budget_s=MEASURE_S).ratio for sessions in (on_one, on_all))
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "x.engine"
-        kept = build_engine(package, BuildOptions("int8", "onnxruntime", out=out, keep_int8=True))
-        engine, reference = open_engine(out), open_onnx(package)
-        limits = limits_for("int8", None, None, max_lost_polyps=0)
-        verdict = verify(engine, reference, pairs, limits, passport=kept.passport)
-        changed = changed_share(engine, reference, pairs)
-        default = build_engine(package, BuildOptions("int8", "onnxruntime", out=out)).passport.precision
+        built = build_engine(package, BuildOptions("int8", "onnxruntime", out=Path(folder) / "x.engine"))
     assert verdict.polyps is not None
-    one, all_cores = ratios(package)
     cells = [
         package.name,
         verdict.passed,
@@ -87,7 +78,7 @@ def row(package: Path, pairs: list[Pair]) -> str:
         f"{changed:.2%}",
         f"{one:.2f}",
         f"{all_cores:.2f}",
-        default,
+        built.passport.precision,
     ]
     return _line(cells)
 
@@ -96,7 +87,7 @@ def _line(cells: Sequence[object]) -> str:
     return f"| {' | '.join(map(str, cells))} |"
 
 
-def main(data: Path, packages: list[Path]) -> None:
+def main(data: Path, packages: list[Path], style: QdqStyle) -> None:
     """Print the table."""
     saturates = examine_int8_kernels().saturates
     kind = "sums of two products saturate (x86 without VNNI)" if saturates else "sums are exact (VNNI, or arm64)"
@@ -107,8 +98,10 @@ def main(data: Path, packages: list[Path]) -> None:
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     pairs = load_pairs(data, "test")
     for package in packages:
-        print(row(package, pairs), flush=True)
+        print(row(package, pairs, style), flush=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), [Path(argument) for argument in sys.argv[2:]])
+    names = [argument for argument in sys.argv[1:] if argument != UNLIMITED]
+    limited = ONNXRUNTIME_STYLE if len(names) == len(sys.argv) - 1 else replace(ONNXRUNTIME_STYLE, pair_limit=None)
+    main(Path(names[0]), [Path(name) for name in names[1:]], limited)
