@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import sys
@@ -26,6 +27,8 @@ INSTALL_COMMANDS = {
     "tensorrt": "pip install tensorrt  (on a Jetson: sudo apt install tensorrt python3-libnvinfer)",
 }
 
+BRING_MATPLOTLIB = {"matplotlib", "kornia", "lightning_fabric"}
+"""Packages that import matplotlib: Lightning imports torchmetrics where that is installed, and torchmetrics does."""
 FONT_MANAGER = "matplotlib.font_manager"
 """The module that looks for fonts when it is imported."""
 
@@ -43,8 +46,8 @@ def require(name: str) -> ModuleType:
         MissingComponentError: The package is not there or does not load.
     """
     try:
-        if name.partition(".")[0] == "matplotlib" and FONT_MANAGER not in sys.modules:
-            with without_system_fonts():
+        if name.partition(".")[0] in BRING_MATPLOTLIB and FONT_MANAGER not in sys.modules:
+            with without_system_fonts(), contextlib.suppress(ImportError):
                 importlib.import_module(FONT_MANAGER)
         return importlib.import_module(name)
     except (ImportError, OSError) as error:
