@@ -20,15 +20,15 @@ from edgeseg.calibration.ranges import calibrate, choose_images
 from edgeseg.dataset import load_images
 from edgeseg.export.builders.builder import BuildRequest, BuiltEngine
 from edgeseg.export.builders.onnxruntime_builder import OnnxRuntimeBuilder
-from edgeseg.export.naming import with_readable_names
-from edgeseg.export.onnx_from_run import contract_graph
+from edgeseg.export.torch.naming import with_readable_names
+from edgeseg.export.torch.onnx_from_run import contract_graph
 from edgeseg.frames import resize_to_network
 from edgeseg.graph.cost import multiply_adds, parameter_count
 from edgeseg.graph.files import OnnxArtifact, load_onnx
 from edgeseg.images import read_rgb
 from edgeseg.packages import find_model, onnx_of
-from edgeseg.runtime.backends.onnxruntime_session import OnnxRuntimeSession
-from edgeseg.runtime.session import SessionInfo
+from edgeseg.runtime.engine.session import SessionInfo
+from edgeseg.runtime.onnxruntime.onnxruntime_session import OnnxRuntimeSession
 from edgeseg.specs import ModelMetadata
 from edgeseg.train.architectures.registry import network_from_recipe
 from edgeseg.train.recipe import read_recipe

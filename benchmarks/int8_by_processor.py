@@ -16,19 +16,19 @@ from pathlib import Path
 import numpy as np
 
 from edgeseg.artifacts import CalibrationTable
+from edgeseg.calibration.quantise import ONNXRUNTIME_STYLE, QdqStyle, quantise
 from edgeseg.dataset import Pair, load_pairs
 from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.graph.files import load_onnx, serialize
-from edgeseg.graph.quantise import ONNXRUNTIME_STYLE, QdqStyle, quantise
 from edgeseg.images import read_rgb
 from edgeseg.packages import find_model, onnx_of
-from edgeseg.runtime.backends.int8_kernels import examine_int8_kernels
-from edgeseg.runtime.backends.onnxruntime_session import OnnxRuntimeSession
-from edgeseg.runtime.backends.time_ratio import time_ratio
-from edgeseg.runtime.machine import describe_machine
-from edgeseg.runtime.session import Session, SessionInfo, mask_at_frame, probability_of
-from edgeseg.runtime.verify.rules import limits_for
-from edgeseg.runtime.verify.verification import verify
+from edgeseg.proof.verdict.rules import limits_for
+from edgeseg.proof.verdict.verification import verify
+from edgeseg.runtime.engine.machine import describe_machine
+from edgeseg.runtime.engine.session import Session, SessionInfo, mask_at_frame, probability_of
+from edgeseg.runtime.onnxruntime.int8_kernels import examine_int8_kernels
+from edgeseg.runtime.onnxruntime.onnxruntime_session import OnnxRuntimeSession
+from edgeseg.runtime.onnxruntime.time_ratio import time_ratio
 
 UNLIMITED = "--unlimited"
 MEASURE_S = 4.0

@@ -15,19 +15,19 @@ from typing import Any
 import numpy as np
 import onnx
 
+from edgeseg.calibration.placement import default_plan
+from edgeseg.calibration.quantise import ONNXRUNTIME_STYLE, quantise
 from edgeseg.calibration.ranges import calibrate, choose_images
 from edgeseg.dataset import load_images, load_pairs
 from edgeseg.export.builders.onnxruntime_builder import int8_convolutions
 from edgeseg.frames import resize_to_network
 from edgeseg.graph.files import OnnxArtifact, load_onnx, serialize
-from edgeseg.graph.placement import default_plan
-from edgeseg.graph.quantise import ONNXRUNTIME_STYLE, quantise
 from edgeseg.images import read_rgb
 from edgeseg.optional import require
 from edgeseg.packages import find_model, onnx_of
-from edgeseg.runtime.backends.onnxruntime_session import OnnxRuntimeSession
-from edgeseg.runtime.session import SessionInfo
-from edgeseg.runtime.verify.evaluation import evaluate
+from edgeseg.proof.verdict.evaluation import evaluate
+from edgeseg.runtime.engine.session import SessionInfo
+from edgeseg.runtime.onnxruntime.onnxruntime_session import OnnxRuntimeSession
 from edgeseg.specs import INPUT_NAME
 
 CALIBRATION_IMAGES, ROUNDS = 64, 40

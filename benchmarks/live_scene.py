@@ -22,13 +22,13 @@ import numpy as np
 from edgeseg.dataset import load_pairs
 from edgeseg.frames import Frame, Mask, mask_from_probability, resize_mask_to_network, resize_to_network
 from edgeseg.images import read_mask, read_rgb
+from edgeseg.runtime.engine.session import Session
 from edgeseg.runtime.live.scene.flicker import ClipFrame, measure_stabilisation, moved_still
 from edgeseg.runtime.live.scene.small import reduce_picture
 from edgeseg.runtime.live.scene.stabilise import ProbabilityStabiliser
 from edgeseg.runtime.live.scene.watch import SceneWatch
-from edgeseg.runtime.loading import open_onnx
-from edgeseg.runtime.session import Session
-from edgeseg.runtime.stream.picture import Picture
+from edgeseg.runtime.opener.loading import open_onnx
+from edgeseg.runtime.video.picture import Picture
 from edgeseg.synthetic.clip import render_clip
 
 STILLS, STILL_FRAMES = 10, 15

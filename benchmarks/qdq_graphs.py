@@ -10,16 +10,16 @@ import sys
 import time
 from pathlib import Path
 
+from edgeseg.calibration.quantise import ONNXRUNTIME_STYLE, QdqStyle, quantise
 from edgeseg.calibration.ranges import calibrate, choose_images
 from edgeseg.dataset import load_images
 from edgeseg.export.builders.onnxruntime_builder import int8_convolutions
 from edgeseg.frames import resize_to_network
 from edgeseg.graph.files import load_onnx, serialize
-from edgeseg.graph.quantise import ONNXRUNTIME_STYLE, QdqStyle, quantise
 from edgeseg.images import read_rgb
 from edgeseg.packages import find_model, onnx_of
-from edgeseg.runtime.backends.onnxruntime_session import OnnxRuntimeSession
-from edgeseg.runtime.session import SessionInfo
+from edgeseg.runtime.engine.session import SessionInfo
+from edgeseg.runtime.onnxruntime.onnxruntime_session import OnnxRuntimeSession
 
 STYLES = {
     "int8 activations, inputs of convolutions": QdqStyle(),

@@ -156,11 +156,11 @@ def _write_in_order(done: queue.Queue[Any], senders: int, out: Path, written: li
 
 def ours(engine: Path, clip: Path, out: Path, frames: int) -> Work:
     """What `edgeseg run ENGINE CLIP --out OUT` runs."""
-    from edgeseg.runtime.backends.onnxruntime_session import OnnxRuntimeSession
-    from edgeseg.runtime.loading import open_engine
-    from edgeseg.runtime.stream.outputs import Outputs
-    from edgeseg.runtime.stream.pipeline import run_stream
-    from edgeseg.runtime.stream.sources import open_source
+    from edgeseg.runtime.file.outputs import Outputs
+    from edgeseg.runtime.file.pipeline import run_stream
+    from edgeseg.runtime.onnxruntime.onnxruntime_session import OnnxRuntimeSession
+    from edgeseg.runtime.opener.loading import open_engine
+    from edgeseg.runtime.video.files import open_source
 
     infer, took_s = OnnxRuntimeSession.infer, []
 

@@ -12,11 +12,11 @@ import onnx
 from numpy.typing import NDArray
 
 from edgeseg.artifacts import CalibrationTable, Range
+from edgeseg.calibration.placement import activations
 from edgeseg.dataset import hash_files
 from edgeseg.errors import BadInputError
 from edgeseg.frames import resize_to_network
 from edgeseg.graph.files import OnnxArtifact, serialize
-from edgeseg.graph.placement import activations
 from edgeseg.graph.weights import copy_of
 from edgeseg.images import read_rgb
 from edgeseg.optional import require

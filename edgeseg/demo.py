@@ -14,19 +14,19 @@ from edgeseg.calibration.ranges import calibrate, choose_images
 from edgeseg.dataset import load_images, load_pairs
 from edgeseg.export.backends import BackendName
 from edgeseg.export.build import BuildOptions, BuildResult, build_engine
-from edgeseg.export.onnx_from_run import export_run
-from edgeseg.export.parity_inputs import parity_inputs
+from edgeseg.export.torch.onnx_from_run import export_run
+from edgeseg.export.torch.parity_inputs import parity_inputs
 from edgeseg.graph.files import load_onnx
 from edgeseg.optional import is_installed
 from edgeseg.packages import RUN_RECIPE
 from edgeseg.progress import Track, silent
-from edgeseg.runtime.loading import open_engine, open_onnx
-from edgeseg.runtime.stream.outputs import Outputs
-from edgeseg.runtime.stream.pipeline import run_stream
-from edgeseg.runtime.stream.sources import open_source
-from edgeseg.runtime.verify.page import HTML_NAME, write_report
-from edgeseg.runtime.verify.rules import limits_for
-from edgeseg.runtime.verify.verification import verify
+from edgeseg.proof.verdict.page import HTML_NAME, write_report
+from edgeseg.proof.verdict.rules import limits_for
+from edgeseg.proof.verdict.verification import verify
+from edgeseg.runtime.file.outputs import Outputs
+from edgeseg.runtime.file.pipeline import run_stream
+from edgeseg.runtime.opener.loading import open_engine, open_onnx
+from edgeseg.runtime.video.files import open_source
 from edgeseg.synthetic.clip import write_clip
 from edgeseg.synthetic.folders import write_dataset
 from edgeseg.train.recipe import read_recipe

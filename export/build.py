@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgeseg.artifacts import BuildRecord, CalibrationTable, EngineArtifact, Precision, PrecisionPlan
+from edgeseg.calibration.placement import assign, default_plan, lowest
+from edgeseg.calibration.quantise import check_table
 from edgeseg.calibration.ranges import calibrate, choose_images
 from edgeseg.dataset import load_images
 from edgeseg.errors import BadInputError, MismatchError, UsageError
@@ -15,11 +17,9 @@ from edgeseg.export.builders.builder import BuildRequest, BuiltEngine, EngineBui
 from edgeseg.export.builders.tensorrt_options import TensorRtOptions
 from edgeseg.files import check_writable, sha256_bytes, write_bytes
 from edgeseg.graph.files import OnnxArtifact, load_onnx
-from edgeseg.graph.placement import assign, default_plan, lowest
-from edgeseg.graph.quantise import check_table
 from edgeseg.packages import ModelFiles, find_model, onnx_of
 from edgeseg.progress import Say, Track, quiet, silent
-from edgeseg.runtime.passports import passport_path
+from edgeseg.runtime.passport.passports import passport_path
 from edgeseg.shell import quoted
 
 CALIBRATION_IMAGES = 256

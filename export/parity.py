@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgeseg.errors import ToleranceError
 from edgeseg.images import write_png
-from edgeseg.runtime.session import FrameBatch, ProbabilityBatch
+from edgeseg.runtime.engine.session import FrameBatch, ProbabilityBatch
 
 MAX_PROBABILITY_DIFFERENCE = 1e-4
 """Between a network and its graph in ONNX Runtime, both in float32."""

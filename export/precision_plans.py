@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgeseg.artifacts import Precision, PrecisionPlan
+from edgeseg.calibration.placement import assign, default_plan
+from edgeseg.calibration.plan_files import plan_to_toml
 from edgeseg.export.backends import BackendName, beside_int8
 from edgeseg.files import check_writable, write_text
 from edgeseg.graph.files import load_onnx
-from edgeseg.graph.placement import assign, default_plan
 from edgeseg.packages import find_model, onnx_of
-from edgeseg.plan_files import plan_to_toml
 
 
 def write_plan(model: Path, precision: Precision, backend: BackendName, path: Path) -> PrecisionPlan:

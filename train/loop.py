@@ -19,7 +19,7 @@ from torch import Tensor
 from edgeseg.dataset import Pair
 from edgeseg.errors import MismatchError
 from edgeseg.progress import Say, Track, quiet, silent
-from edgeseg.runtime.verify.evaluation import evaluate
+from edgeseg.proof.verdict.evaluation import evaluate
 from edgeseg.train.architectures.registry import network_from_recipe
 from edgeseg.train.augmentation import augmentation_from_recipe
 from edgeseg.train.averaging import averaged

@@ -18,8 +18,9 @@ from edgeseg.files import atomic_folder, check_writable, write_bytes, write_text
 from edgeseg.frames import Frame, resize_to_network
 from edgeseg.images import list_images, write_png
 from edgeseg.progress import Track, silent
-from edgeseg.runtime.stream.frame_choice import FrameChoice
-from edgeseg.runtime.stream.sources import SourceFrame, open_source
+from edgeseg.runtime.file.frame_choice import FrameChoice
+from edgeseg.runtime.video.files import open_source
+from edgeseg.runtime.video.source import SourceFrame
 from edgeseg.shell import quoted
 from edgeseg.values import Part, Value
 from edgeseg.windows import Window, WindowRule, polyp_free_window

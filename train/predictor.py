@@ -10,7 +10,7 @@ import torch
 
 from edgeseg.files import sha256_file
 from edgeseg.packages import RUN_CHECKPOINT
-from edgeseg.runtime.session import FrameBatch, ProbabilityBatch, SessionInfo
+from edgeseg.runtime.engine.session import FrameBatch, ProbabilityBatch, SessionInfo
 from edgeseg.specs import ModelSpec, PreprocessSpec
 from edgeseg.train.architectures.own_network import check_trusted
 from edgeseg.train.architectures.registry import network_from_recipe

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import torch
 
-from edgeseg.runtime.machine import usable_cores
+from edgeseg.runtime.engine.machine import usable_cores
 
 
 @contextlib.contextmanager

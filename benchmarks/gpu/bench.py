@@ -7,12 +7,12 @@ from typing import Any
 
 from benchmarks.gpu.opening import Opening
 from edgeseg.graph.cost import convolution_costs
-from edgeseg.runtime.bench.bench import bench
-from edgeseg.runtime.bench.frames import synthetic_frames
-from edgeseg.runtime.bench.plan import BenchPlan, rule_within
-from edgeseg.runtime.bench.roofline import at_precision
-from edgeseg.runtime.bench.subject import Subject
-from edgeseg.runtime.bench.targets import BenchTarget, LaneTarget, Layout
+from edgeseg.machine.bench.bench import bench
+from edgeseg.machine.bench.frames import synthetic_frames
+from edgeseg.machine.bench.plan import BenchPlan, rule_within
+from edgeseg.machine.bench.roofline import at_precision
+from edgeseg.machine.bench.subject import Subject
+from edgeseg.machine.bench.targets import BenchTarget, LaneTarget, Layout
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.frames import Frame
+from edgeseg.machine.bench.frames import BenchFrames, synthetic_frames
 from edgeseg.optional import require
-from edgeseg.runtime.bench.frames import BenchFrames, synthetic_frames
 from edgeseg.runtime.cuda.buffers import device_buffer
 from edgeseg.runtime.cuda.session import CudaSession
-from edgeseg.runtime.planes import PlanarForm, PlanarFrame
+from edgeseg.runtime.engine.planes import PlanarForm, PlanarFrame
 
 
 def pinned_frames(session: CudaSession, height: int, width: int) -> tuple[BenchFrames, bool]:

@@ -17,14 +17,14 @@ from benchmarks.gpu.gpu_clock import GpuClock, RecordedGraph
 from benchmarks.gpu.lane_access import LaneAccess
 from benchmarks.gpu.opening import Opening
 from edgeseg.frames import Frame
+from edgeseg.machine.bench.frames import BenchFrames
+from edgeseg.machine.bench.stability import StabilityRule
 from edgeseg.optional import require
-from edgeseg.runtime.bench.frames import BenchFrames
-from edgeseg.runtime.bench.stability import StabilityRule
 from edgeseg.runtime.cuda.buffers import device_buffer
 from edgeseg.runtime.cuda.device_frames import PackedFrame
 from edgeseg.runtime.cuda.session import CudaSession
-from edgeseg.runtime.loading import open_onnx
-from edgeseg.runtime.session import probability_of
+from edgeseg.runtime.engine.session import probability_of
+from edgeseg.runtime.opener.loading import open_onnx
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME
 
 

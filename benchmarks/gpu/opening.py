@@ -11,7 +11,7 @@ from edgeseg.graph.files import OnnxArtifact, load_onnx
 from edgeseg.packages import find_model, onnx_of
 from edgeseg.runtime.cuda.engine import Engine
 from edgeseg.runtime.cuda.session import CudaOptions, CudaSession
-from edgeseg.runtime.session import SessionInfo
+from edgeseg.runtime.engine.session import SessionInfo
 
 EngineName = Literal["torch", "tensorrt", "tensorrt-rtx"]
 """torch is the stand-in."""

@@ -12,8 +12,8 @@ import numpy as np
 from benchmarks.gpu.frames import some_frames
 from benchmarks.gpu.opening import EngineName, Opening
 from edgeseg.optional import require
-from edgeseg.runtime.loading import open_onnx
-from edgeseg.runtime.session import probability_of
+from edgeseg.runtime.engine.session import probability_of
+from edgeseg.runtime.opener.loading import open_onnx
 
 FP16_TOLERANCE = 0.05
 """Of a probability, as for every FP16 engine here."""

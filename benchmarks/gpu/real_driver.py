@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeseg.errors import EdgesegError, MissingComponentError
-from edgeseg.runtime.gpu import DRIVER_VERSION, TEGRA_RELEASE, find_gpu
+from edgeseg.runtime.passport.gpu import DRIVER_VERSION, TEGRA_RELEASE, find_gpu
 
 
 @dataclass(frozen=True)

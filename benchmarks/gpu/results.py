@@ -15,7 +15,7 @@ from benchmarks.gpu.real_driver import RealGpu
 from benchmarks.gpu.targets import Target, targets
 from edgeseg.errors import EdgesegError
 from edgeseg.files import atomic_folder, write_bytes
-from edgeseg.runtime.machine import describe_machine
+from edgeseg.runtime.engine.machine import describe_machine
 
 SCHEMA_VERSION = 1
 COMMAND = "make gpu"

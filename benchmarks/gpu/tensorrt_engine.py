@@ -11,8 +11,8 @@ from edgeseg.export.builders.tensorrt_options import TensorRtOptions
 from edgeseg.graph.files import load_onnx
 from edgeseg.packages import find_model, onnx_of
 from edgeseg.runtime.cuda.tensorrt_engine import TensorRtEngine
-from edgeseg.runtime.gpu import find_gpu
-from edgeseg.runtime.passports import read_checked
+from edgeseg.runtime.passport.gpu import find_gpu
+from edgeseg.runtime.passport.passports import read_checked
 
 
 def tensorrt_opening(backend: EngineName, package: Path) -> Opening:

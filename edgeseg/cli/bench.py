@@ -14,8 +14,8 @@ from edgeseg.errors import ToleranceError
 if TYPE_CHECKING:
     from fractions import Fraction
 
-    from edgeseg.runtime.bench.frames import BenchFrames
-    from edgeseg.runtime.bench.report import BenchReport
+    from edgeseg.machine.bench.frames import BenchFrames
+    from edgeseg.machine.bench.report import BenchReport
 
 
 def bench(
@@ -53,10 +53,10 @@ def bench(
 
     Each measurement runs in windows until the medians of the last three agree within 1 %, or until --seconds are over.
     """
-    from edgeseg.runtime.bench.bench import bench as measure
-    from edgeseg.runtime.bench.plan import BenchPlan, parse_counts, rule_within
-    from edgeseg.runtime.bench.report import BenchReport
-    from edgeseg.runtime.bench.subject import subject_of
+    from edgeseg.machine.bench.bench import bench as measure
+    from edgeseg.machine.bench.plan import BenchPlan, parse_counts, rule_within
+    from edgeseg.machine.bench.report import BenchReport
+    from edgeseg.machine.bench.subject import subject_of
 
     _check_outputs(out, plot, (engine, source, baseline))
     rule, lane_counts, batches = (
@@ -81,7 +81,7 @@ def bench(
 
 def _check_outputs(out: Path | None, plot: Path | None, inputs: tuple[Path | None, ...]) -> None:
     from edgeseg.files import check_writable
-    from edgeseg.runtime.bench.plot import check_plot
+    from edgeseg.machine.bench.plot import check_plot
 
     if plot is not None:
         check_plot(plot)
@@ -91,13 +91,13 @@ def _check_outputs(out: Path | None, plot: Path | None, inputs: tuple[Path | Non
 
 
 def _frames(source: Path | None, size: str) -> BenchFrames:
-    from edgeseg.runtime.bench.frames import frames_of, parse_size, synthetic_frames
+    from edgeseg.machine.bench.frames import frames_of, parse_size, synthetic_frames
 
     return synthetic_frames(*parse_size(size)) if source is None else frames_of(source)
 
 
 def _rates(rate: str | None, frames: BenchFrames) -> tuple[Fraction, ...]:
-    from edgeseg.runtime.bench.plan import RATES_HZ, parse_rates
+    from edgeseg.machine.bench.plan import RATES_HZ, parse_rates
 
     if rate is not None:
         return parse_rates(rate)
@@ -105,14 +105,14 @@ def _rates(rate: str | None, frames: BenchFrames) -> tuple[Fraction, ...]:
 
 
 def _refuse_early(before: BenchReport, frames: BenchFrames) -> None:
-    from edgeseg.runtime.bench.comparison import refuse_other_machine
-    from edgeseg.runtime.machine import describe_machine
+    from edgeseg.machine.bench.comparison import refuse_other_machine
+    from edgeseg.runtime.engine.machine import describe_machine
 
     refuse_other_machine(before, describe_machine(), frames.height, frames.width)
 
 
 def _compared(report: BenchReport, before: BenchReport, max_growth: float, out: Path | None) -> BenchReport:
-    from edgeseg.runtime.bench.comparison import compare
+    from edgeseg.machine.bench.comparison import compare
 
     report = report.model_copy(update={"comparison": compare(report, before, max_growth)})
     if out is not None:
@@ -122,7 +122,7 @@ def _compared(report: BenchReport, before: BenchReport, max_growth: float, out: 
 
 def _write(report: BenchReport, out: Path | None, plot: Path | None) -> None:
     """Before any comparison: minutes of measuring are not lost to a baseline of another machine."""
-    from edgeseg.runtime.bench.plot import write_plot
+    from edgeseg.machine.bench.plot import write_plot
 
     if out is not None:
         report.write(out)
@@ -131,7 +131,7 @@ def _write(report: BenchReport, out: Path | None, plot: Path | None) -> None:
 
 
 def _text(report: BenchReport, written: list[Path]) -> str:
-    from edgeseg.runtime.bench.summary import footing, heading, tables
+    from edgeseg.machine.bench.summary import footing, heading, tables
 
     lines = [*heading(report), *(table(*parts) for parts in tables(report)), *footing(report)]
     if written:

@@ -98,9 +98,9 @@ def build_engine(
     if write_plan is not None:
         _write_plan(model, precision, backend, write_plan, as_json)
         return
+    from edgeseg.calibration.plan_files import read_plan
     from edgeseg.export.build import BuildOptions
     from edgeseg.export.build import build_engine as build
-    from edgeseg.plan_files import read_plan
 
     options = BuildOptions(
         precision,
@@ -173,7 +173,7 @@ def _rebuild(passport: Path, out: Path | None, report: Path | None, as_json: boo
 def _emit(result: BuildResult, facts: dict[str, Any], report: Path | None, as_json: bool, last: str) -> None:
     passport = result.passport
     if report is not None:
-        from edgeseg.runtime.layers.engine_layers import layer_report
+        from edgeseg.export.layers.engine_layers import layer_report
 
         layer_report(result.engine).write(report)
         facts = {**facts, "report": str(report)}

@@ -134,7 +134,7 @@ def negatives(
 
     The list negatives.csv in it says what each picture came from. Keep the frames that you will evaluate on out of it.
     """
-    from edgeseg.runtime.stream.frame_choice import split_choice
+    from edgeseg.runtime.file.frame_choice import split_choice
     from edgeseg.train.negatives import NegativeSource, WindowSource, write_negatives
     from edgeseg.windows import WindowRule
 

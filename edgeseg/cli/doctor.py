@@ -10,9 +10,9 @@ import typer
 from edgeseg.cli.output import JsonFlag, emit, grid, say, table, track
 
 if TYPE_CHECKING:
-    from edgeseg.export.qualify.values import EngineQualification, Qualification, QualifyOptions
-    from edgeseg.runtime.doctor.checks import BackendName, DoctorReport
-    from edgeseg.runtime.doctor.view import MachineView
+    from edgeseg.machine.doctor.checks import BackendName, DoctorReport
+    from edgeseg.machine.doctor.view import MachineView
+    from edgeseg.machine.qualify.values import EngineQualification, Qualification, QualifyOptions
 
 T = TypeVar("T")
 LONGEST_SOAK_S = 7 * 86400.0
@@ -56,10 +56,10 @@ def doctor(
 ) -> None:
     """Say what this machine has and lacks for each part of the path; --qualify proves its engines."""
     from edgeseg.artifacts import PRECISIONS
-    from edgeseg.export.auto_choice import ask_builders
-    from edgeseg.runtime.doctor.checks import BACKENDS
-    from edgeseg.runtime.doctor.examination import examine
-    from edgeseg.runtime.doctor.view import this_machine
+    from edgeseg.machine.doctor.auto_choice import ask_builders
+    from edgeseg.machine.doctor.checks import BACKENDS
+    from edgeseg.machine.doctor.examination import examine
+    from edgeseg.machine.doctor.view import this_machine
 
     _check_usage(context, model, qualify)
     backends, precisions = (
@@ -69,8 +69,8 @@ def doctor(
     view = this_machine()
     report = examine(view, ask_builders)
     if qualify:
-        from edgeseg.export.qualify.values import QualifyOptions
-        from edgeseg.runtime.verify.soak import SoakLimits
+        from edgeseg.machine.qualify.values import QualifyOptions
+        from edgeseg.proof.verdict.soak import SoakLimits
 
         options = QualifyOptions(data, split, out, backends, precisions or PRECISIONS, SoakLimits(soak_seconds))
         _qualify(model, options, report, view, as_json)
@@ -129,9 +129,9 @@ def _qualify(
     model: Path | None, options: QualifyOptions, report: DoctorReport, view: MachineView, as_json: bool
 ) -> None:
     from edgeseg.errors import MissingComponentError, ToleranceError
-    from edgeseg.export.qualify.page import HTML_NAME, JSON_NAME
-    from edgeseg.export.qualify.qualification import qualify
-    from edgeseg.runtime.doctor.gpu_checks import gpu_memory_bytes
+    from edgeseg.machine.doctor.gpu_checks import gpu_memory_bytes
+    from edgeseg.machine.qualify.page import HTML_NAME, JSON_NAME
+    from edgeseg.machine.qualify.qualification import qualify
 
     lacking = report.lacking("base")
     if lacking:

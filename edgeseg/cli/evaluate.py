@@ -13,10 +13,10 @@ from edgeseg.cli.model_argument import TrustOption
 from edgeseg.cli.output import JsonFlag, emit, say, track
 
 if TYPE_CHECKING:
-    from edgeseg.runtime.evaluation.frame_masks import UnlabelledSource
-    from edgeseg.runtime.evaluation.measurement import Material
-    from edgeseg.runtime.evaluation.results import EvaluationResults
-    from edgeseg.runtime.session import Session
+    from edgeseg.proof.evaluation.frame_masks import UnlabelledSource
+    from edgeseg.proof.evaluation.measurement import Material
+    from edgeseg.proof.evaluation.results import EvaluationResults
+    from edgeseg.runtime.engine.session import Session
 
 _Negatives = typer.Option(
     metavar="SOURCE[@FRAMES]", help="Video or folder of images that show no polyp: counts false alarms."
@@ -74,7 +74,7 @@ def evaluate(
     """
     from edgeseg.cli.evaluation_text import text_of
     from edgeseg.cli.model_argument import open_model
-    from edgeseg.runtime.evaluation.results import EvaluationRequest, evaluate_models
+    from edgeseg.proof.evaluation.results import EvaluationRequest, evaluate_models
 
     _refuse_odd_words(choose_threshold, locals())
     _check_outputs(sheet, report)
@@ -118,7 +118,7 @@ def _refuse_odd_words(choose_threshold: bool, words: dict[str, Any]) -> None:
 def _check_outputs(sheet: Path | None, report: Path | None) -> None:
     from edgeseg.errors import UsageError
     from edgeseg.files import check_writable
-    from edgeseg.runtime.evaluation.page import check_report_folder
+    from edgeseg.proof.evaluation.page import check_report_folder
 
     if sheet is not None:
         if sheet.suffix.lower() != ".png":
@@ -131,8 +131,8 @@ def _check_outputs(sheet: Path | None, report: Path | None) -> None:
 def _unlabelled(text: str | None, frames: str | None, false_mask_share: float) -> UnlabelledSource | None:
     """What --negatives or --positives names, with its frames from behind the @ or from --frames."""
     from edgeseg.errors import UsageError
-    from edgeseg.runtime.evaluation.frame_masks import UnlabelledSource
-    from edgeseg.runtime.stream.frame_choice import ALL_FRAMES, FrameChoice, split_choice
+    from edgeseg.proof.evaluation.frame_masks import UnlabelledSource
+    from edgeseg.runtime.file.frame_choice import ALL_FRAMES, FrameChoice, split_choice
 
     if text is None:
         return None
@@ -150,8 +150,8 @@ def _material(
     tolerance_px: float,
 ) -> Material:
     from edgeseg.dataset import load_pairs
-    from edgeseg.runtime.evaluation.measurement import Material
-    from edgeseg.runtime.evaluation.polyp_clip import read_ranges
+    from edgeseg.proof.evaluation.measurement import Material
+    from edgeseg.proof.evaluation.polyp_clip import read_ranges
 
     return Material(
         pairs=None if data is None else load_pairs(data, split),
@@ -172,8 +172,8 @@ def _choose_threshold(
 ) -> None:
     from edgeseg.cli.evaluation_text import threshold_text
     from edgeseg.errors import ToleranceError
-    from edgeseg.runtime.evaluation.page import THRESHOLD_JSON_NAME, write_threshold_report
-    from edgeseg.runtime.evaluation.threshold_choice import choose_threshold
+    from edgeseg.proof.evaluation.page import THRESHOLD_JSON_NAME, write_threshold_report
+    from edgeseg.proof.evaluation.threshold_choice import choose_threshold
 
     choice = choose_threshold(session, material.pairs or (), material.negatives, max_false_alarms, track=track)
     if report is not None:
@@ -185,8 +185,8 @@ def _choose_threshold(
 
 
 def _write(results: EvaluationResults, sheet: Path | None, report: Path | None) -> None:
-    from edgeseg.runtime.evaluation.page import HTML_NAME, write_report
-    from edgeseg.runtime.evaluation.sheet import write_sheet
+    from edgeseg.proof.evaluation.page import HTML_NAME, write_report
+    from edgeseg.proof.evaluation.sheet import write_sheet
 
     if sheet is not None and results.sections:
         write_sheet(sheet, results.sections)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from edgeseg.cli.output import table
 
 if TYPE_CHECKING:
-    from edgeseg.runtime.evaluation.false_alarms import FalseAlarms
-    from edgeseg.runtime.evaluation.polyp_clip import PolypClip
-    from edgeseg.runtime.evaluation.results import EvaluationResults
-    from edgeseg.runtime.evaluation.several import PairedDifference, SeedSpread
-    from edgeseg.runtime.verify.detection import SizeGroup
-    from edgeseg.runtime.verify.evaluation import Evaluation
+    from edgeseg.proof.evaluation.false_alarms import FalseAlarms
+    from edgeseg.proof.evaluation.polyp_clip import PolypClip
+    from edgeseg.proof.evaluation.results import EvaluationResults
+    from edgeseg.proof.evaluation.several import PairedDifference, SeedSpread
+    from edgeseg.proof.verdict.detection import SizeGroup
+    from edgeseg.proof.verdict.evaluation import Evaluation
     from edgeseg.threshold import ThresholdChoice
 
 SHOWN_IMAGES = 20

@@ -28,8 +28,8 @@ def export(
     from edgeseg.optional import require
 
     require("torch")
-    from edgeseg.export.onnx_from_run import export_run
-    from edgeseg.export.parity_inputs import parity_inputs
+    from edgeseg.export.torch.onnx_from_run import export_run
+    from edgeseg.export.torch.parity_inputs import parity_inputs
     from edgeseg.train.recipe import read_recipe
 
     frames = parity_inputs(data, read_recipe(run / "recipe.toml").model_spec()) if data is not None else []

@@ -36,8 +36,8 @@ def import_onnx(
     as_json: JsonFlag = False,
 ) -> None:
     """Take in a network of others: wrap it into a graph from frame to probability, held against the file."""
-    from edgeseg.export.foreign import import_onnx as wrap
-    from edgeseg.export.foreign_options import ImportOptions
+    from edgeseg.export.foreign.foreign_options import ImportOptions
+    from edgeseg.export.foreign.importing import import_onnx as wrap
 
     options = ImportOptions(
         mean=_colour("--mean", mean),

@@ -10,7 +10,7 @@ import typer
 from edgeseg.cli.output import JsonFlag, emit, table
 
 if TYPE_CHECKING:
-    from edgeseg.runtime.layers.report import Layer, LayerReport, LayerTensor
+    from edgeseg.export.layers.report import Layer, LayerReport, LayerTensor
 
 COLUMNS = ["layer", "type", "precision", "input", "output", "memory", "ms", "share"]
 LONGEST_NAME = 46
@@ -27,12 +27,12 @@ def inspect(
 ) -> None:
     """Show any artifact as a person would read it."""
     if layers:
-        from edgeseg.runtime.layers.engine_layers import layer_report
+        from edgeseg.export.layers.engine_layers import layer_report
 
         report = layer_report(file)
         emit(report, as_json, _layers_as_text(file, report))
         return
-    from edgeseg.runtime.describe import describe
+    from edgeseg.inspect import describe
 
     description = describe(file)
     width = max(map(len, description.facts))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from edgeseg.runtime.session import Session
+    from edgeseg.runtime.engine.session import Session
 
 
 TrustOption = Annotated[
@@ -40,7 +40,7 @@ def open_model(
         path: The argument.
         streaming: Lay it out for many frames one after another, rather than for one soon.
         trusted: Code that a RUN's network may be; see `edgeseg.train.predictor.open_run`.
-        weights: See `edgeseg.runtime.loading.open_engine`.
+        weights: See `edgeseg.runtime.opener.loading.open_engine`.
 
     Raises:
         BadInputError: None of these, or a RUN whose network is code that is not trusted.
@@ -49,8 +49,8 @@ def open_model(
         UsageError: `weights` for what holds its own.
     """
     from edgeseg.packages import find_model
-    from edgeseg.runtime.engine_weights import refuse_named
-    from edgeseg.runtime.loading import open_engine, open_onnx
+    from edgeseg.runtime.cuda.engine_weights import refuse_named
+    from edgeseg.runtime.opener.loading import open_engine, open_onnx
 
     kind = find_model(path).kind
     if kind == "engine":

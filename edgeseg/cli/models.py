@@ -11,7 +11,7 @@ from edgeseg.cli.output import JsonFlag, emit, table
 from edgeseg.shell import quoted
 
 if TYPE_CHECKING:
-    from edgeseg.runtime.model_listing import ListedPackage
+    from edgeseg.machine.model_listing import ListedPackage
 
 
 def models(
@@ -23,8 +23,8 @@ def models(
 ) -> None:
     """List the model packages that commands take by their bare names."""
     from edgeseg.errors import BadInputError
+    from edgeseg.machine.model_listing import list_packages
     from edgeseg.packages import model_folders
-    from edgeseg.runtime.model_listing import list_packages
 
     if folder is not None and not folder.is_dir():
         raise BadInputError(f"there is no folder {folder}", expected="a folder of model packages")

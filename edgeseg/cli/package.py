@@ -12,7 +12,7 @@ from edgeseg.cli.output import JsonFlag, emit, table, track
 from edgeseg.shell import quoted
 
 if TYPE_CHECKING:
-    from edgeseg.export.card import Clip
+    from edgeseg.export.package.card import Clip
 
 
 def package(
@@ -39,7 +39,7 @@ def package(
     from edgeseg.optional import require
 
     require("torch")
-    from edgeseg.export.package import PackageOptions, package_run
+    from edgeseg.export.package.packaging import PackageOptions, package_run
 
     clips = [_clip(text, False) for text in negatives or ()] + [_clip(text, True) for text in positives or ()]
     options = PackageOptions(data, terms, images, threshold, tuple(clips), tuple(trust or ()))
@@ -72,9 +72,9 @@ def package(
 
 
 def _clip(text: str, shows_polyp: bool) -> Clip:
-    from edgeseg.export.card import Clip
-    from edgeseg.runtime.evaluation.frame_masks import UnlabelledSource
-    from edgeseg.runtime.stream.frame_choice import split_choice
+    from edgeseg.export.package.card import Clip
+    from edgeseg.proof.evaluation.frame_masks import UnlabelledSource
+    from edgeseg.runtime.file.frame_choice import split_choice
 
     path, frames = split_choice(text)
     return Clip(UnlabelledSource(path, frames), shows_polyp)

@@ -99,7 +99,7 @@ def run(
     live = pace is Pace.live or (pace is None and is_live_name(source))
     if not live:
         from edgeseg.cli.run_file import run_file
-        from edgeseg.runtime.stream.outputs import Outputs
+        from edgeseg.runtime.file.outputs import Outputs
 
         if is_live_name(source):
             raise UsageError("a live source has no other pace than its own", found="--pace fast", expected="a file")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from edgeseg.cli.output import emit, say, track
 
 if TYPE_CHECKING:
+    from edgeseg.runtime.file.outputs import Outputs
+    from edgeseg.runtime.file.pipeline import StreamResult
     from edgeseg.runtime.live.frames import OverlayMode
-    from edgeseg.runtime.stream.outputs import Outputs
-    from edgeseg.runtime.stream.pipeline import StreamResult
 
 
 def run_file(
@@ -25,9 +25,9 @@ def run_file(
 ) -> None:
     """Segment a file or a folder of images and say what came of it."""
     from edgeseg.cli.model_argument import open_model
-    from edgeseg.runtime.passports import passport_path
-    from edgeseg.runtime.stream.pipeline import run_stream
-    from edgeseg.runtime.stream.sources import open_source
+    from edgeseg.runtime.file.pipeline import run_stream
+    from edgeseg.runtime.passport.passports import passport_path
+    from edgeseg.runtime.video.files import open_source
 
     outputs.check([engine, passport_path(engine), source])
     with (

@@ -14,7 +14,7 @@ from edgeseg.cli.output import JsonFlag, emit, say, track
 if TYPE_CHECKING:
     from edgeseg.artifacts import FoundPolyps, Verdict
     from edgeseg.dataset import Pair
-    from edgeseg.runtime.session import Session
+    from edgeseg.runtime.engine.session import Session
 
 MOST_GAINED = 10
 """Names on one line; `--json` and the page have them all."""
@@ -51,8 +51,8 @@ def verify(
     from edgeseg.cli.model_argument import open_model
     from edgeseg.dataset import load_pairs
     from edgeseg.errors import ToleranceError
-    from edgeseg.runtime.loading import open_engine
-    from edgeseg.runtime.verify.page import check_report_folder
+    from edgeseg.proof.verdict.page import check_report_folder
+    from edgeseg.runtime.opener.loading import open_engine
 
     if report is not None:
         check_report_folder(report, baseline)
@@ -79,10 +79,10 @@ def _prove(
     report: Path | None,
 ) -> Verdict:
     from edgeseg.artifacts import EngineArtifact
-    from edgeseg.runtime.passports import passport_path
-    from edgeseg.runtime.verify.page import write_report
-    from edgeseg.runtime.verify.rules import limits_for
-    from edgeseg.runtime.verify.verification import verify as verify_sessions
+    from edgeseg.proof.verdict.page import write_report
+    from edgeseg.proof.verdict.rules import limits_for
+    from edgeseg.proof.verdict.verification import verify as verify_sessions
+    from edgeseg.runtime.passport.passports import passport_path
 
     candidate, standard = sessions
     demanded = limits_for(candidate.info.precision, *limits)

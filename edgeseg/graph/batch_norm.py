@@ -7,7 +7,7 @@ import onnx
 from numpy.typing import NDArray
 
 from edgeseg.graph.cleanup import attribute, consumers_of
-from edgeseg.graph.precision import CONVOLUTIONS
+from edgeseg.graph.operators import CONVOLUTIONS
 from edgeseg.graph.weights import copy_of
 
 DEFAULT_EPSILON = 1e-5

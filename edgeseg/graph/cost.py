@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import onnx
 
 from edgeseg.artifacts import Precision
-from edgeseg.graph.precision import CONVOLUTIONS
+from edgeseg.graph.operators import CONVOLUTIONS
 from edgeseg.graph.weights import copy_of
 
 

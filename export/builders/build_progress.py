@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from edgeseg.progress import Say
-from edgeseg.runtime.tensorrt_module import TensorRtModule
+from edgeseg.runtime.cuda.tensorrt_module import TensorRtModule
 
 if TYPE_CHECKING:
     import tensorrt

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from edgeseg.artifacts import Binding, CalibrationTable, Precision, PrecisionPlan, TensorSpec
+from edgeseg.calibration.placement import default_plan
 from edgeseg.graph.files import OnnxArtifact
-from edgeseg.graph.placement import default_plan
 from edgeseg.progress import Say, quiet
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME, ModelSpec
 

@@ -8,18 +8,19 @@ from pathlib import Path
 import onnx
 
 from edgeseg.artifacts import Binding, Precision
+from edgeseg.calibration.fp16 import with_fp16_convolutions
+from edgeseg.calibration.placement import assign, float32_names
+from edgeseg.calibration.quantise import ONNXRUNTIME_STYLE, quantise
 from edgeseg.errors import BadInputError, UsageError
 from edgeseg.export.builders.builder import BuildRequest, BuiltEngine, tell_vanishing
 from edgeseg.graph.files import serialize
-from edgeseg.graph.placement import assign, float32_names
-from edgeseg.graph.precision import CONVOLUTIONS, with_fp16_convolutions
-from edgeseg.graph.quantise import ONNXRUNTIME_STYLE, quantise
+from edgeseg.graph.operators import CONVOLUTIONS
 from edgeseg.optional import require
 from edgeseg.progress import Say, quiet
-from edgeseg.runtime.backends.onnxruntime_session import OnnxRuntimeSession
-from edgeseg.runtime.backends.time_ratio import time_ratio
-from edgeseg.runtime.passports import ANY_INSTRUCTION_SET
-from edgeseg.runtime.session import SessionInfo
+from edgeseg.runtime.engine.session import SessionInfo
+from edgeseg.runtime.onnxruntime.onnxruntime_session import OnnxRuntimeSession
+from edgeseg.runtime.onnxruntime.time_ratio import time_ratio
+from edgeseg.runtime.passport.passports import ANY_INSTRUCTION_SET
 
 INT8_OPERATORS = frozenset({"QLinearConv", "ConvInteger"})
 WORTH_HAVING = 0.97

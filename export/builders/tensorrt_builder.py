@@ -7,21 +7,21 @@ from typing import cast
 import onnx
 
 from edgeseg.artifacts import Binding, Precision
+from edgeseg.calibration.strongly_typed import strongly_typed
 from edgeseg.errors import MissingComponentError
 from edgeseg.export.builders.builder import BuildRequest, BuiltEngine, tell_vanishing
 from edgeseg.export.builders.tensorrt_options import Flavour, TensorRtOptions, build_flags, check_options
 from edgeseg.export.builders.tensorrt_plan import plan_from_onnx
 from edgeseg.export.builders.timing_cache import timing_cache_path
-from edgeseg.graph.precision import CONVOLUTIONS
-from edgeseg.graph.strongly_typed import strongly_typed
+from edgeseg.export.layers.engine_inspector import engine_information, int8_convolutions
+from edgeseg.export.layers.plan_text import convolution_types
+from edgeseg.graph.operators import CONVOLUTIONS
 from edgeseg.graph.weights import constants_sha256
 from edgeseg.optional import INSTALL_COMMANDS, require
 from edgeseg.progress import Say, quiet
-from edgeseg.runtime.bindings import numbers
-from edgeseg.runtime.gpu import Gpu, find_gpu
-from edgeseg.runtime.layers.engine_inspector import engine_information, int8_convolutions
-from edgeseg.runtime.layers.plan_text import convolution_types
-from edgeseg.runtime.tensorrt_module import TensorRtModule, open_plan
+from edgeseg.runtime.cuda.tensorrt_module import TensorRtModule, open_plan
+from edgeseg.runtime.passport.bindings import numbers
+from edgeseg.runtime.passport.gpu import Gpu, find_gpu
 
 
 class TensorRtBuilder:

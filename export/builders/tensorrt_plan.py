@@ -18,7 +18,7 @@ from edgeseg.export.builders.tensorrt_messages import parse_error
 from edgeseg.export.builders.tensorrt_options import Flavour, TensorRtOptions
 from edgeseg.graph.files import serialize
 from edgeseg.progress import Say, quiet
-from edgeseg.runtime.tensorrt_module import ErrorLog, TensorRtModule, error_log
+from edgeseg.runtime.cuda.tensorrt_module import ErrorLog, TensorRtModule, error_log
 from edgeseg.specs import INPUT_NAME
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from edgeseg.files import UnwritableError, write_bytes
 from edgeseg.progress import Say
-from edgeseg.runtime.gpu import Gpu
+from edgeseg.runtime.passport.gpu import Gpu
 
 if TYPE_CHECKING:
     import tensorrt

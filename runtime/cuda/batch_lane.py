@@ -15,7 +15,7 @@ from edgeseg.optional import require
 from edgeseg.runtime.cuda.buffers import device_buffer, pinned_array
 from edgeseg.runtime.cuda.engine import ExecutionContext, execute
 from edgeseg.runtime.cuda.errors import translated
-from edgeseg.runtime.session import FrameBatch, ProbabilityBatch
+from edgeseg.runtime.engine.session import FrameBatch, ProbabilityBatch
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME, ModelSpec
 
 _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: not ordered with the legacy stream

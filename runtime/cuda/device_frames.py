@@ -8,7 +8,7 @@ from typing import Literal
 from edgeseg.errors import BadInputError
 from edgeseg.runtime.cuda.device_arrays import DeviceArray, device_array
 from edgeseg.runtime.cuda.kernels.parameters import PIXEL_BYTES, ColourRange, FrameLayout
-from edgeseg.runtime.planes import Matrix
+from edgeseg.runtime.engine.planes import Matrix
 from edgeseg.specs import Crop
 
 _LARGEST_PITCH = 2**31 - 1

@@ -9,7 +9,7 @@ from typing import Any
 
 from edgeseg.errors import EdgesegError, MissingComponentError
 from edgeseg.optional import require
-from edgeseg.runtime.worker.failures import ProcessLostError, TransientError
+from edgeseg.runtime.engine.failures import ProcessLostError, TransientError
 
 _OUT_OF_MEMORY = 2
 _ONLY_WHILE_CAPTURING = range(900, 910)

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from edgeseg.errors import BadInputError
 from edgeseg.runtime.cuda.kernels.parameters import ColourRange, FrameLayout, PixelFormat
-from edgeseg.runtime.planes import AnyFrame, PlanarFrame
-from edgeseg.runtime.session import ColourOrder
+from edgeseg.runtime.engine.planes import AnyFrame, PlanarFrame
+from edgeseg.runtime.engine.session import ColourOrder
 from edgeseg.specs import Crop
 
 PIXEL_FORMATS: dict[ColourOrder, PixelFormat] = {"bgr": "bgr24", "rgb": "rgb24"}

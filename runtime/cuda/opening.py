@@ -7,12 +7,12 @@ from pathlib import Path
 
 from edgeseg.artifacts import EngineArtifact
 from edgeseg.errors import BadInputError
-from edgeseg.runtime.bindings import check_binding, read_machine
+from edgeseg.runtime.cuda.engine_weights import engine_weights
 from edgeseg.runtime.cuda.errors import DeviceMemoryError
 from edgeseg.runtime.cuda.session import CudaOptions, CudaSession
 from edgeseg.runtime.cuda.tensorrt_engine import TensorRtEngine
-from edgeseg.runtime.engine_weights import engine_weights
-from edgeseg.runtime.passports import read_checked, session_info
+from edgeseg.runtime.passport.bindings import check_binding, read_machine
+from edgeseg.runtime.passport.passports import read_checked, session_info
 
 
 def open_cuda_session(path: Path, options: CudaOptions | None = None, weights: Path | None = None) -> CudaSession:

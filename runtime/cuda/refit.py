@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from edgeseg.artifacts import EngineArtifact
 from edgeseg.errors import MismatchError
 from edgeseg.runtime.cuda.errors import DeviceMemoryError
-from edgeseg.runtime.tensorrt_module import TensorRtModule, error_log, tells_out_of_memory
+from edgeseg.runtime.cuda.tensorrt_module import TensorRtModule, error_log, tells_out_of_memory
 
 if TYPE_CHECKING:
     import tensorrt

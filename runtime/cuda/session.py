@@ -27,8 +27,8 @@ from edgeseg.runtime.cuda.lane import Lane, LaneSpec
 from edgeseg.runtime.cuda.launches import Kernels
 from edgeseg.runtime.cuda.results import DeviceResult, LaneResult
 from edgeseg.runtime.cuda.timed_lane import TimedLane
-from edgeseg.runtime.planes import AnyFrame
-from edgeseg.runtime.session import ColourOrder, FrameBatch, ProbabilityBatch, SessionInfo
+from edgeseg.runtime.engine.planes import AnyFrame
+from edgeseg.runtime.engine.session import ColourOrder, FrameBatch, ProbabilityBatch, SessionInfo
 
 
 @dataclass(frozen=True)

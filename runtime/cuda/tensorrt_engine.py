@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, cast
 from edgeseg.artifacts import EngineArtifact
 from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.optional import require
-from edgeseg.runtime.bindings import PACKAGES
 from edgeseg.runtime.cuda.engine import ExecutionContext
+from edgeseg.runtime.cuda.engine_weights import EngineWeights
 from edgeseg.runtime.cuda.errors import DeviceMemoryError
 from edgeseg.runtime.cuda.refit import refit
-from edgeseg.runtime.engine_weights import EngineWeights
-from edgeseg.runtime.tensorrt_module import TensorRtModule, error_log, open_plan
+from edgeseg.runtime.cuda.tensorrt_module import TensorRtModule, error_log, open_plan
+from edgeseg.runtime.passport.bindings import PACKAGES
 
 if TYPE_CHECKING:
     import tensorrt
@@ -32,7 +32,7 @@ class TensorRtEngine:
     Args:
         plan: The engine file's bytes, as the passport's hash names them.
         passport: Its passport.
-        weights: What a plan without weights is given back (`edgeseg.runtime.engine_weights`); None for any other.
+        weights: What a plan without weights is given back (`edgeseg.runtime.cuda.engine_weights`); None for any other.
 
     Raises:
         MissingComponentError: The backend's package is not there, or does not start.

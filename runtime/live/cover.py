@@ -12,8 +12,8 @@ import numpy as np
 from edgeseg.runtime.live.drawing import shortened
 from edgeseg.runtime.live.frames import Presented
 from edgeseg.runtime.live.states import StateChange
-from edgeseg.runtime.stream.canvas import FONT, Canvas
-from edgeseg.runtime.stream.picture import Picture
+from edgeseg.runtime.video.canvas import FONT, Canvas
+from edgeseg.runtime.video.picture import Picture
 
 WORDS_WIDTH, STATE_WIDTH = 0.86, 0.7
 """Parts of the picture's width that the longest of the large words, and the state, may take."""

@@ -9,9 +9,9 @@ import cv2
 
 from edgeseg.runtime.live.frames import LiveMask, OverlayMode
 from edgeseg.runtime.live.states import StateChange
-from edgeseg.runtime.stream.canvas import FONT
-from edgeseg.runtime.stream.overlay import caption, draw
-from edgeseg.runtime.stream.picture import Picture
+from edgeseg.runtime.video.canvas import FONT
+from edgeseg.runtime.video.overlay import caption, draw
+from edgeseg.runtime.video.picture import Picture
 
 if TYPE_CHECKING:
     from edgeseg.runtime.live.presenter import PresenterOptions

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Literal
 
 from edgeseg.frames import Mask, Probability
-from edgeseg.runtime.stream.picture import Picture
+from edgeseg.runtime.video.picture import Picture
 
 State = Literal["starting", "live", "degraded", "pass-through", "stopped"]
 """The engine is not up, or no picture has come yet; masks come in time; masks come, but late or few, or a gate or sink

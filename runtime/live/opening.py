@@ -8,11 +8,11 @@ from pathlib import Path
 from edgeseg.errors import BadInputError, MismatchError, UsageError
 from edgeseg.graph.files import load_onnx
 from edgeseg.packages import find_model, onnx_of
-from edgeseg.runtime.engine_weights import refuse_named
-from edgeseg.runtime.loading import open_engine, open_onnx
-from edgeseg.runtime.passports import read_checked, session_info
-from edgeseg.runtime.planes import ROOM_BYTES
-from edgeseg.runtime.session import SessionInfo
+from edgeseg.runtime.cuda.engine_weights import refuse_named
+from edgeseg.runtime.engine.planes import ROOM_BYTES
+from edgeseg.runtime.engine.session import SessionInfo
+from edgeseg.runtime.opener.loading import open_engine, open_onnx
+from edgeseg.runtime.passport.passports import read_checked, session_info
 from edgeseg.runtime.worker.loop import SessionFactory
 from edgeseg.runtime.worker.pool import EnginePool, PoolOptions
 from edgeseg.runtime.worker.restarts import RestartLimit
@@ -40,7 +40,7 @@ def open_pool(
         active: Processes that are given frames at a time.
         spares: Loaded processes beyond that, to take over.
         threads: Threads inside one inference on a CPU backend; 0 takes every usable core.
-        weights: See `edgeseg.runtime.loading.open_engine`.
+        weights: See `edgeseg.runtime.opener.loading.open_engine`.
 
     Raises:
         BadInputError: Nothing that can be run beside video.

@@ -12,14 +12,14 @@ import numpy as np
 from edgeseg.errors import UsageError
 from edgeseg.files import UnwritableError, check_writable
 from edgeseg.progress import Say
+from edgeseg.runtime.engine.failures import EngineDownError
+from edgeseg.runtime.engine.outcomes import Segmented
+from edgeseg.runtime.engine.planes import AnyFrame, PlanarForm, PlanarFrame
+from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.runtime.live.drawing import draw_live
 from edgeseg.runtime.live.settings import LiveSettings, OutputSettings
 from edgeseg.runtime.live.sources.opening import is_live_name
-from edgeseg.runtime.outcomes import Segmented
-from edgeseg.runtime.planes import AnyFrame, PlanarForm, PlanarFrame
-from edgeseg.runtime.session import SessionInfo
-from edgeseg.runtime.stream.picture import Picture
-from edgeseg.runtime.worker.failures import EngineDownError
+from edgeseg.runtime.video.picture import Picture
 from edgeseg.runtime.worker.pool import EnginePool
 
 MIN_FREE_BYTES = 256 * 2**20

@@ -20,7 +20,7 @@ from edgeseg.runtime.live.masks import MaskBoard
 from edgeseg.runtime.live.meters import Rate, RecentShare, RollingPercentiles
 from edgeseg.runtime.live.slot import NewestSlot
 from edgeseg.runtime.live.states import StateChange
-from edgeseg.runtime.stream.picture import Picture
+from edgeseg.runtime.video.picture import Picture
 
 ASSUMED_PERIOD_MS = 40.0
 """Until two frames have come: 25 frames a second."""

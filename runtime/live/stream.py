@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgeseg.errors import EdgesegError
-from edgeseg.runtime.live.drift_monitor import DriftMonitor
+from edgeseg.runtime.live.drift.drift_monitor import DriftMonitor
 from edgeseg.runtime.live.ends import Frames, Sink
 from edgeseg.runtime.live.frames import LiveFrame, OverlayMode, Presented
 from edgeseg.runtime.live.masks import MaskBoard

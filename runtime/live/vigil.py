@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
-from edgeseg.runtime.live.drift_monitor import DriftMonitor
+from edgeseg.runtime.live.drift.drift_monitor import DriftMonitor
 from edgeseg.runtime.live.ends import Sink
 from edgeseg.runtime.live.presenter import Presenter
 from edgeseg.runtime.live.segmenter import Segmenter

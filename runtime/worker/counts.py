@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from edgeseg.runtime.outcomes import Loss
+from edgeseg.runtime.engine.outcomes import Loss
 
 WorkerState = Literal["starting", "ready", "ending", "resting", "down", "closed"]
 """Loading; taking frames; killed but not yet reaped; dead until the limit of restarts lets it start again; given up;

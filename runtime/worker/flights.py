@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgeseg.errors import EdgesegError
-from edgeseg.runtime.outcomes import Loss, Lost, Outcome, Segmented
+from edgeseg.runtime.engine.outcomes import Loss, Lost, Outcome, Segmented
 from edgeseg.runtime.worker.counts import SupervisorCounts
 from edgeseg.runtime.worker.ring import FrameRing
 

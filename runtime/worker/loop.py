@@ -20,10 +20,10 @@ from typing import NoReturn
 import numpy as np
 
 from edgeseg.errors import EdgesegError
-from edgeseg.runtime.frame_session import FrameSession, HostFrames
-from edgeseg.runtime.planes import put_together
-from edgeseg.runtime.session import Session
-from edgeseg.runtime.worker.failures import FAILED_EXIT_CODE, LOST_EXIT_CODE, ProcessLostError, TransientError
+from edgeseg.runtime.engine.failures import FAILED_EXIT_CODE, LOST_EXIT_CODE, ProcessLostError, TransientError
+from edgeseg.runtime.engine.frame_session import FrameSession, HostFrames
+from edgeseg.runtime.engine.planes import put_together
+from edgeseg.runtime.engine.session import Session
 from edgeseg.runtime.worker.messages import Answered, Failed, Ready, Refused, Stop, Submitted
 from edgeseg.runtime.worker.ring import FrameRing, RingLayout
 

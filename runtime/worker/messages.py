@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgeseg.errors import EdgesegError
-from edgeseg.runtime.planes import PlanarForm
-from edgeseg.runtime.session import ColourOrder, SessionInfo
+from edgeseg.runtime.engine.planes import PlanarForm
+from edgeseg.runtime.engine.session import ColourOrder, SessionInfo
 
 
 @dataclass(frozen=True)

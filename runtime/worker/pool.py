@@ -8,10 +8,10 @@ from multiprocessing import connection
 from typing import Any
 
 from edgeseg.errors import EdgesegError
-from edgeseg.runtime.outcomes import Outcome
-from edgeseg.runtime.planes import AnyFrame
-from edgeseg.runtime.session import ColourOrder, SessionInfo
-from edgeseg.runtime.worker.failures import EngineDownError
+from edgeseg.runtime.engine.failures import EngineDownError
+from edgeseg.runtime.engine.outcomes import Outcome
+from edgeseg.runtime.engine.planes import AnyFrame
+from edgeseg.runtime.engine.session import ColourOrder, SessionInfo
 from edgeseg.runtime.worker.loop import SessionFactory
 from edgeseg.runtime.worker.supervisor import SupervisedSession, SupervisorOptions
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from edgeseg.errors import BadInputError
 from edgeseg.frames import Frame, Probability
-from edgeseg.runtime.lossless import LosslessFrames
-from edgeseg.runtime.outcomes import Outcome
-from edgeseg.runtime.planes import AnyFrame, size_of
-from edgeseg.runtime.session import ColourOrder, FrameBatch, ProbabilityBatch, Session, SessionInfo, check_crop
+from edgeseg.runtime.engine.lossless import LosslessFrames
+from edgeseg.runtime.engine.outcomes import Outcome
+from edgeseg.runtime.engine.planes import AnyFrame, size_of
+from edgeseg.runtime.engine.session import ColourOrder, FrameBatch, ProbabilityBatch, Session, SessionInfo, check_crop
 from edgeseg.runtime.worker.restarts import RestartLimit
 from edgeseg.runtime.worker.supervisor import SupervisedSession, SupervisorOptions
 

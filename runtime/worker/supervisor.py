@@ -13,11 +13,11 @@ from types import TracebackType
 from typing import Any
 
 from edgeseg.errors import EdgesegError, MismatchError
-from edgeseg.runtime.outcomes import Loss, Outcome
-from edgeseg.runtime.planes import AnyFrame, taken_apart
-from edgeseg.runtime.session import ColourOrder, SessionInfo
+from edgeseg.runtime.engine.failures import LOST_EXIT_CODE, EngineDownError, ProcessLostError
+from edgeseg.runtime.engine.outcomes import Loss, Outcome
+from edgeseg.runtime.engine.planes import AnyFrame, taken_apart
+from edgeseg.runtime.engine.session import ColourOrder, SessionInfo
 from edgeseg.runtime.worker.counts import SupervisorCounts, WorkerState
-from edgeseg.runtime.worker.failures import LOST_EXIT_CODE, EngineDownError, ProcessLostError
 from edgeseg.runtime.worker.flights import Flights
 from edgeseg.runtime.worker.loop import SessionFactory
 from edgeseg.runtime.worker.messages import Answered, Failed, Ready, Refused, Submitted

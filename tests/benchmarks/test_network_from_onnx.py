@@ -8,7 +8,7 @@ from onnx import helper
 
 from edgeseg.errors import BadInputError
 from edgeseg.graph.files import OnnxArtifact, load_onnx
-from edgeseg.runtime.loading import open_onnx
+from edgeseg.runtime.opener.loading import open_onnx
 
 torch = pytest.importorskip("torch")
 PACKAGE = Path(__file__).parents[2] / "models" / "kvasir-small"

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.gpu import tensorrt_engine
 from benchmarks.gpu.tensorrt_engine import tensorrt_opening
 from edgeseg.export.builders.tensorrt_options import TENSORRT, TENSORRT_RTX, check_options
-from edgeseg.runtime.gpu import Gpu
+from edgeseg.runtime.passport.gpu import Gpu
 
 FAKE = Gpu(name="Made Up", compute_capability="8.6", driver="580", jetson=False)
 

@@ -7,11 +7,11 @@ import onnxruntime
 import pytest
 
 from edgeseg.artifacts import CalibrationTable
+from edgeseg.calibration.placement import activations
 from edgeseg.calibration.ranges import calibrate, choose_images
 from edgeseg.errors import BadInputError
 from edgeseg.frames import resize_to_network
 from edgeseg.graph.files import OnnxArtifact
-from edgeseg.graph.placement import activations
 from edgeseg.images import list_images, read_rgb
 
 

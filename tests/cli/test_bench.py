@@ -11,8 +11,8 @@ import pytest
 
 from edgeseg import cli
 from edgeseg.artifacts import EngineArtifact
-from edgeseg.runtime.bench.report import BenchReport
-from edgeseg.runtime.passports import passport_path
+from edgeseg.machine.bench.report import BenchReport
+from edgeseg.runtime.passport.passports import passport_path
 
 Call = Callable[..., int]
 QUICK = ("--seconds", "0.1", "--size", "96x64")

@@ -16,16 +16,16 @@ import pytest
 
 from edgeseg.artifacts import EngineArtifact
 from edgeseg.cli import run
-from edgeseg.export.qualify import bench_process, engine
-from edgeseg.export.qualify.bench_process import bench_apart
-from edgeseg.export.qualify.qualification import conclude
-from edgeseg.export.qualify.values import EngineQualification, Qualification
 from edgeseg.images import write_png
-from edgeseg.runtime.bench.plan import BenchPlan
-from edgeseg.runtime.bench.report import BenchReport
-from edgeseg.runtime.bench.stability import StabilityRule
-from edgeseg.runtime.doctor.checks import DoctorReport
-from edgeseg.runtime.passports import passport_path
+from edgeseg.machine.bench.plan import BenchPlan
+from edgeseg.machine.bench.report import BenchReport
+from edgeseg.machine.bench.stability import StabilityRule
+from edgeseg.machine.doctor.checks import DoctorReport
+from edgeseg.machine.qualify import bench_process, engine
+from edgeseg.machine.qualify.bench_process import bench_apart
+from edgeseg.machine.qualify.qualification import conclude
+from edgeseg.machine.qualify.values import EngineQualification, Qualification
+from edgeseg.runtime.passport.passports import passport_path
 
 Qualify = Callable[..., tuple[int, Qualification]]
 
@@ -110,7 +110,7 @@ def _plain(capsys) -> str:
 
 
 def test_a_base_that_does_not_work_is_4(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edgeseg.runtime.doctor import view
+    from edgeseg.machine.doctor import view
 
     installed = view.installed_version
     monkeypatch.setattr(view, "installed_version", lambda name: None if name == "onnx" else installed(name))
@@ -200,8 +200,8 @@ def test_too_few_labelled_images_are_undecided(qualify: Qualify, labelled: Path)
 
 def test_an_engine_that_differs_fails_with_3(qualify: Qualify, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The reference is spoiled, so that the engine is not what it should be."""
-    from edgeseg.export.qualify import qualification
-    from edgeseg.runtime.loading import open_onnx
+    from edgeseg.machine.qualify import qualification
+    from edgeseg.runtime.opener.loading import open_onnx
 
     class Spoiled:
         def __init__(self, session: Any) -> None:
@@ -219,7 +219,7 @@ def test_an_engine_that_differs_fails_with_3(qualify: Qualify, tmp_path: Path, m
 
 
 def test_a_builder_that_dies_fails_its_engine_alone(qualify: Qualify, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edgeseg.export.qualify import child
+    from edgeseg.machine.qualify import child
 
     real = subprocess.run
 

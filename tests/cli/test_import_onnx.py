@@ -28,10 +28,10 @@ def net(foreign_network: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 @pytest.fixture
 def labelled(net: Path, tmp_path: Path) -> Path:
     """Pictures with masks that the network itself drew, so that it is right about them."""
-    from edgeseg.export.foreign import import_onnx
-    from edgeseg.export.foreign_options import ImportOptions
-    from edgeseg.runtime.loading import open_onnx
-    from edgeseg.runtime.session import segment
+    from edgeseg.export.foreign.foreign_options import ImportOptions
+    from edgeseg.export.foreign.importing import import_onnx
+    from edgeseg.runtime.engine.session import segment
+    from edgeseg.runtime.opener.loading import open_onnx
 
     import_onnx(net, tmp_path / "teacher.onnx", ImportOptions())
     teacher, rng = open_onnx(tmp_path / "teacher.onnx"), np.random.default_rng(2)

@@ -8,9 +8,9 @@ import onnx
 import pytest
 
 from edgeseg.cli import run
-from edgeseg.export.card import CardFacts, PrecisionRow, render_card
+from edgeseg.export.package.card import CardFacts, PrecisionRow, render_card
 from edgeseg.graph.files import load_onnx
-from edgeseg.runtime.verify.evaluation import Evaluation
+from edgeseg.proof.verdict.evaluation import Evaluation
 from edgeseg.specs import Provenance
 
 SHIPPED = Path(__file__).parents[2] / "models"

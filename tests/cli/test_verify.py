@@ -13,7 +13,7 @@ from edgeseg.cli import run
 from edgeseg.files import sha256_bytes
 from edgeseg.graph.files import serialize
 from edgeseg.images import write_png
-from edgeseg.runtime.passports import passport_path
+from edgeseg.runtime.passport.passports import passport_path
 
 Call = Callable[..., int]
 

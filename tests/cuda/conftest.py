@@ -17,7 +17,7 @@ import pytest
 
 from edgeseg.artifacts import EngineArtifact
 from edgeseg.cli import run as edgeseg
-from edgeseg.runtime.passports import passport_path
+from edgeseg.runtime.passport.passports import passport_path
 
 FOLDER = Path(__file__).parent
 

@@ -11,8 +11,8 @@ from onnx import numpy_helper
 
 from edgeseg.frames import Frame
 from edgeseg.graph.files import load_onnx, serialize, with_metadata
-from edgeseg.runtime.loading import open_onnx
-from edgeseg.runtime.session import probability_of
+from edgeseg.runtime.engine.session import probability_of
+from edgeseg.runtime.opener.loading import open_onnx
 from edgeseg.specs import Crop, ModelMetadata, ModelSpec, PreprocessSpec
 
 

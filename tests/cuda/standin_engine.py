@@ -16,7 +16,7 @@ import numpy as np
 import onnxruntime
 
 from edgeseg.runtime.cuda.session import CudaOptions, CudaSession
-from edgeseg.runtime.loading import open_onnx
+from edgeseg.runtime.opener.loading import open_onnx
 
 DTYPES = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
 HOST_FUNCTION = ctypes.CFUNCTYPE(None, ctypes.c_void_p)

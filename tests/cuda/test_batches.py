@@ -13,7 +13,7 @@ from edgeseg.errors import BadInputError, EdgesegError
 from edgeseg.frames import THRESHOLD
 from edgeseg.runtime.cuda.errors import DeviceMemoryError, LaunchRefusedError
 from edgeseg.runtime.cuda.session import CudaOptions, CudaSession
-from edgeseg.runtime.loading import open_onnx
+from edgeseg.runtime.opener.loading import open_onnx
 
 PICTURES = np.random.default_rng(4).integers(0, 256, (11, 16, 16, 3), dtype=np.uint8)
 

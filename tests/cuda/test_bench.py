@@ -15,13 +15,13 @@ import pytest
 from edgeseg.cli import run as edgeseg
 from edgeseg.graph.cost import convolution_costs
 from edgeseg.graph.files import load_onnx
-from edgeseg.runtime.bench.bench import bench
-from edgeseg.runtime.bench.frames import synthetic_frames
-from edgeseg.runtime.bench.gpu_device import copy_bytes_per_second, gpu_bus_id, read_attributes
-from edgeseg.runtime.bench.plan import BenchPlan, rule_within
-from edgeseg.runtime.bench.report import BenchReport
-from edgeseg.runtime.bench.subject import Subject
-from edgeseg.runtime.bench.targets import LaneTarget, Layout, target_of
+from edgeseg.machine.bench.bench import bench
+from edgeseg.machine.bench.frames import synthetic_frames
+from edgeseg.machine.bench.gpu_device import copy_bytes_per_second, gpu_bus_id, read_attributes
+from edgeseg.machine.bench.plan import BenchPlan, rule_within
+from edgeseg.machine.bench.report import BenchReport
+from edgeseg.machine.bench.subject import Subject
+from edgeseg.machine.bench.targets import LaneTarget, Layout, target_of
 from edgeseg.runtime.cuda.device_frames import PackedFrame
 from edgeseg.runtime.cuda.session import CudaOptions
 

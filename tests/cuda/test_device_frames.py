@@ -15,8 +15,8 @@ import pytest
 from edgeseg.errors import BadInputError
 from edgeseg.runtime.cuda.device_frames import Nv12Frame, Nv12Surface, PackedFrame
 from edgeseg.runtime.cuda.session import CudaOptions
-from edgeseg.runtime.loading import open_onnx
-from edgeseg.runtime.session import Session, probability_of
+from edgeseg.runtime.engine.session import Session, probability_of
+from edgeseg.runtime.opener.loading import open_onnx
 
 HEIGHT, WIDTH = 61, 83
 ROW = 3 * WIDTH

@@ -12,8 +12,8 @@ import pytest
 
 from edgeseg.errors import EdgesegError
 from edgeseg.runtime.cuda.session import CudaOptions
-from edgeseg.runtime.loading import open_onnx
-from edgeseg.runtime.session import Session, mask_at_frame, probability_of
+from edgeseg.runtime.engine.session import Session, mask_at_frame, probability_of
+from edgeseg.runtime.opener.loading import open_onnx
 
 RGB = cv2.resize(np.random.default_rng(6).integers(0, 256, (5, 6, 3), dtype=np.uint8), (83, 61))
 

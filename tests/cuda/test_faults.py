@@ -146,7 +146,7 @@ def test_an_engine_that_refuses_is_told_from_a_lost_context(
     from standin_engine import StandInEngine
 
     from edgeseg.runtime.cuda.session import CudaSession
-    from edgeseg.runtime.loading import open_onnx
+    from edgeseg.runtime.opener.loading import open_onnx
 
     engine = StandInEngine(small_onnx.read_bytes())
     session = CudaSession(lambda: engine, open_onnx(small_onnx, 1).info)

@@ -26,10 +26,10 @@ from benchmarks.gpu.soak import SoakPlan, soak_figures
 from benchmarks.gpu.throughput import ThroughputPlan, throughput_figures
 from edgeseg.errors import EdgesegError
 from edgeseg.graph.files import load_onnx
-from edgeseg.runtime.bench.plan import BenchPlan, rule_within
-from edgeseg.runtime.bench.report import Conditions
-from edgeseg.runtime.bench.stability import StabilityRule
-from edgeseg.runtime.loading import open_onnx
+from edgeseg.machine.bench.plan import BenchPlan, rule_within
+from edgeseg.machine.bench.report import Conditions
+from edgeseg.machine.bench.stability import StabilityRule
+from edgeseg.runtime.opener.loading import open_onnx
 
 SHORT = StabilityRule(window_samples=2, window_s=0.0, max_s=0.2)
 SHORT_BENCH = BenchPlan(rates=(Fraction(50),), lanes=(), batches=(), rule=rule_within(0.3))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from edgeseg.frames import mask_from_probability
-from edgeseg.runtime.loading import open_onnx
-from edgeseg.runtime.session import mask_at_frame, probability_of, segment
+from edgeseg.runtime.engine.session import mask_at_frame, probability_of, segment
+from edgeseg.runtime.opener.loading import open_onnx
 from edgeseg.specs import Crop
 from tests.cuda.real_clips import SETTINGS, real_frames
 

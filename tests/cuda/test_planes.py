@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import BadInputError
-from edgeseg.runtime.loading import open_engine, open_onnx
-from edgeseg.runtime.outcomes import Segmented
-from edgeseg.runtime.planes import Matrix, PlanarForm, PlanarFrame
-from edgeseg.runtime.stream.decoded import picture_of
-from edgeseg.runtime.stream.engine_input import network_input_of
-from edgeseg.runtime.stream.picture import Picture
+from edgeseg.runtime.engine.outcomes import Segmented
+from edgeseg.runtime.engine.planes import Matrix, PlanarForm, PlanarFrame
+from edgeseg.runtime.opener.loading import open_engine, open_onnx
+from edgeseg.runtime.video.decoded import picture_of
+from edgeseg.runtime.video.engine_input import network_input_of
+from edgeseg.runtime.video.picture import Picture
 from edgeseg.runtime.worker.pool import EnginePool, PoolOptions
 from edgeseg.runtime.worker.session import WorkerSession
 from edgeseg.runtime.worker.supervisor import SupervisorOptions

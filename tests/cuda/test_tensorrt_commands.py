@@ -19,14 +19,14 @@ import pytest
 
 from edgeseg.cli import run as edgeseg
 from edgeseg.images import write_png
-from edgeseg.runtime.loading import open_engine, open_onnx
-from edgeseg.runtime.planes import PlanarFrame
-from edgeseg.runtime.session import mask_at_frame, segment
-from edgeseg.runtime.stream.engine_input import engine_input
-from edgeseg.runtime.stream.picture import Picture
-from edgeseg.runtime.stream.pipeline import run_stream
-from edgeseg.runtime.stream.sinks import Sinks
-from edgeseg.runtime.stream.sources import open_source
+from edgeseg.runtime.engine.planes import PlanarFrame
+from edgeseg.runtime.engine.session import mask_at_frame, segment
+from edgeseg.runtime.file.pipeline import run_stream
+from edgeseg.runtime.opener.loading import open_engine, open_onnx
+from edgeseg.runtime.video.engine_input import engine_input
+from edgeseg.runtime.video.files import open_source
+from edgeseg.runtime.video.picture import Picture
+from edgeseg.runtime.video.sinks import Sinks
 from edgeseg.runtime.worker.session import WorkerSession
 
 FOLDER = Path(__file__).parent

@@ -14,8 +14,8 @@ from edgeseg.cli import run as edgeseg
 from edgeseg.runtime.cuda.errors import DeviceMemoryError
 from edgeseg.runtime.cuda.opening import open_cuda_session, open_with_room
 from edgeseg.runtime.cuda.session import CudaOptions
-from edgeseg.runtime.loading import open_onnx
-from edgeseg.runtime.session import probability_of
+from edgeseg.runtime.engine.session import probability_of
+from edgeseg.runtime.opener.loading import open_onnx
 
 OUT_OF_MEMORY = 2
 FRAMES = np.random.default_rng(8).integers(0, 256, (7, 30, 40, 3), dtype=np.uint8)

@@ -24,9 +24,9 @@ from edgeseg.cli import run as edgeseg
 from edgeseg.errors import MismatchError
 from edgeseg.graph.files import load_onnx
 from edgeseg.runtime.cuda.errors import DeviceMemoryError
-from edgeseg.runtime.loading import open_engine, open_onnx
-from edgeseg.runtime.passports import passport_path
-from edgeseg.runtime.session import segment
+from edgeseg.runtime.engine.session import segment
+from edgeseg.runtime.opener.loading import open_engine, open_onnx
+from edgeseg.runtime.passport.passports import passport_path
 from edgeseg.runtime.worker.session import WorkerSession
 
 Build = Callable[..., Path]

@@ -16,9 +16,9 @@ import pytest
 
 from edgeseg.runtime.cuda.errors import DeviceMemoryError
 from edgeseg.runtime.cuda.session import CudaOptions
-from edgeseg.runtime.loading import open_onnx
-from edgeseg.runtime.outcomes import Lost, Segmented
-from edgeseg.runtime.session import Session, probability_of
+from edgeseg.runtime.engine.outcomes import Lost, Segmented
+from edgeseg.runtime.engine.session import Session, probability_of
+from edgeseg.runtime.opener.loading import open_onnx
 from edgeseg.runtime.worker.restarts import RestartLimit
 from edgeseg.runtime.worker.supervisor import SupervisedSession, SupervisorOptions
 

@@ -23,8 +23,8 @@ from edgeseg.runtime.cuda.kernels.parameters import (
     preprocess_launch,
     preprocess_params,
 )
-from edgeseg.runtime.planes import Matrix
-from edgeseg.runtime.stream.picture import Picture
+from edgeseg.runtime.engine.planes import Matrix
+from edgeseg.runtime.video.picture import Picture
 from edgeseg.specs import Crop
 
 Plane = NDArray[np.uint8]
@@ -178,7 +178,7 @@ def test_colours_are_those_of_the_definition(
 
 def test_real_video_as_the_host_prepares_it(kernels: Any, guarded: Any, data_folder: Path) -> None:
     av = pytest.importorskip("av")
-    from edgeseg.runtime.stream.decoded import picture_of
+    from edgeseg.runtime.video.decoded import picture_of
 
     paths = sorted(path for path in data_folder.rglob("*") if path.suffix in {".mp4", ".avi", ".mkv", ".mov"})
     if not paths:

@@ -27,7 +27,7 @@ from edgeseg.runtime.cuda.kernels.parameters import (
     preprocess_launch,
     preprocess_params,
 )
-from edgeseg.runtime.planes import Matrix
+from edgeseg.runtime.engine.planes import Matrix
 from edgeseg.specs import Crop
 
 Plane = NDArray[np.uint8]

@@ -1,3 +1,3 @@
-from tests.live.web.conftest import serve, view
+from tests.runtime.live.web.conftest import serve, view
 
 __all__ = ["serve", "view"]

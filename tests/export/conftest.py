@@ -14,10 +14,10 @@ import onnx
 import pytest
 
 from edgeseg.export.builders import tensorrt_builder
-from edgeseg.export.foreign import ImportResult, import_onnx
-from edgeseg.export.foreign_options import ImportOptions
+from edgeseg.export.foreign.foreign_options import ImportOptions
+from edgeseg.export.foreign.importing import ImportResult, import_onnx
 from edgeseg.images import write_png
-from edgeseg.runtime.gpu import Gpu
+from edgeseg.runtime.passport.gpu import Gpu
 
 Import = Callable[..., tuple[Path, ImportResult]]
 

@@ -15,13 +15,13 @@ from edgeseg.export.rebuild import rebuild_engine
 from edgeseg.files import UnwritableError, sha256_file
 from edgeseg.graph.files import load_onnx
 from edgeseg.images import list_images
-from edgeseg.runtime import loading
-from edgeseg.runtime.backends import onnxruntime_session
-from edgeseg.runtime.backends.int8_kernels import KernelReport
-from edgeseg.runtime.backends.onnxruntime_session import session_options
-from edgeseg.runtime.backends.time_ratio import TimeRatio
-from edgeseg.runtime.loading import open_engine, open_onnx
-from edgeseg.runtime.passports import passport_path
+from edgeseg.runtime.onnxruntime import onnxruntime_session
+from edgeseg.runtime.onnxruntime.int8_kernels import KernelReport
+from edgeseg.runtime.onnxruntime.onnxruntime_session import session_options
+from edgeseg.runtime.onnxruntime.time_ratio import TimeRatio
+from edgeseg.runtime.opener import loading
+from edgeseg.runtime.opener.loading import open_engine, open_onnx
+from edgeseg.runtime.passport.passports import passport_path
 
 FRAMES = np.random.default_rng(8).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
 

@@ -15,11 +15,11 @@ from scipy.special import expit, softmax
 from edgeseg.calibration.ranges import calibrate
 from edgeseg.errors import BadInputError, UsageError
 from edgeseg.export.build import BuildOptions, build_engine
-from edgeseg.export.foreign import ImportResult
+from edgeseg.export.foreign.importing import ImportResult
 from edgeseg.files import sha256_file
 from edgeseg.graph.files import load_onnx
 from edgeseg.images import list_images
-from edgeseg.runtime.loading import open_engine, open_onnx
+from edgeseg.runtime.opener.loading import open_engine, open_onnx
 
 MEAN, STD = (0.48, 0.45, 0.4), (0.2, 0.3, 0.25)
 Import = Callable[..., tuple[Path, ImportResult]]

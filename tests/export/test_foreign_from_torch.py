@@ -12,11 +12,11 @@ from scipy.special import softmax
 
 from edgeseg.calibration.ranges import calibrate
 from edgeseg.export.build import BuildOptions, build_engine
-from edgeseg.export.foreign import ImportResult
+from edgeseg.export.foreign.importing import ImportResult
 from edgeseg.graph.files import load_onnx
 from edgeseg.images import list_images
 from edgeseg.optional import is_installed
-from edgeseg.runtime.loading import open_onnx
+from edgeseg.runtime.opener.loading import open_onnx
 
 Import = Callable[..., tuple[Path, ImportResult]]
 MEAN, STD = (0.48, 0.45, 0.4), (0.2, 0.3, 0.25)

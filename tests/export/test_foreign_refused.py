@@ -10,9 +10,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgeseg.errors import BadInputError, ToleranceError, UsageError
-from edgeseg.export import foreign_wrap
-from edgeseg.export.foreign import ImportResult, import_onnx
-from edgeseg.export.foreign_options import ImportOptions
+from edgeseg.export.foreign import foreign_wrap
+from edgeseg.export.foreign.foreign_options import ImportOptions
+from edgeseg.export.foreign.importing import ImportResult, import_onnx
 from edgeseg.export.parity import check_parity
 from edgeseg.images import read_rgb
 

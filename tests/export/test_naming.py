@@ -1,6 +1,6 @@
 from onnx import TensorProto, helper
 
-from edgeseg.export.naming import with_readable_names
+from edgeseg.export.torch.naming import with_readable_names
 
 
 def test_names_follow_modules_operators_and_numbers() -> None:

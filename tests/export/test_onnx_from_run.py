@@ -6,13 +6,13 @@ import pytest
 
 from edgeseg.dataset import load_pairs
 from edgeseg.errors import BadInputError, ToleranceError
-from edgeseg.export.onnx_from_run import export_run
 from edgeseg.export.parity import MAX_PROBABILITY_DIFFERENCE
-from edgeseg.export.parity_inputs import parity_inputs
+from edgeseg.export.torch.onnx_from_run import export_run
+from edgeseg.export.torch.parity_inputs import parity_inputs
 from edgeseg.graph.files import load_onnx
 from edgeseg.images import read_rgb
-from edgeseg.runtime.loading import open_onnx
-from edgeseg.runtime.verify.evaluation import evaluate
+from edgeseg.proof.verdict.evaluation import evaluate
+from edgeseg.runtime.opener.loading import open_onnx
 from edgeseg.train.predictor import TorchSession, open_run
 
 

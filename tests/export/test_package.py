@@ -5,15 +5,15 @@ import pytest
 
 from edgeseg.dataset import load_pairs
 from edgeseg.export.build import BuildOptions, build_engine
-from edgeseg.export.card import Clip
-from edgeseg.export.package import PackageOptions, package_run
+from edgeseg.export.package.card import Clip
+from edgeseg.export.package.packaging import PackageOptions, package_run
 from edgeseg.files import UnwritableError
 from edgeseg.packages import PACKAGE_STATISTICS, find_model
-from edgeseg.runtime.evaluation.frame_masks import UnlabelledSource, measure_frames
+from edgeseg.proof.evaluation.frame_masks import UnlabelledSource, measure_frames
+from edgeseg.proof.verdict.evaluation import evaluate
+from edgeseg.runtime.file.frame_choice import FrameChoice
 from edgeseg.runtime.live.scene.statistics import TrainingStatistics, statistics_of_folder
-from edgeseg.runtime.loading import open_engine, open_onnx
-from edgeseg.runtime.stream.frame_choice import FrameChoice
-from edgeseg.runtime.verify.evaluation import evaluate
+from edgeseg.runtime.opener.loading import open_engine, open_onnx
 
 MODELS = Path(__file__).parents[2] / "models"
 
@@ -51,7 +51,7 @@ def test_statistics_of_the_training_pictures_lie_in_a_package_where_there_are_en
     package: Path, tiny_run: Path, squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert not (package / PACKAGE_STATISTICS).exists(), "a handful of pictures has no spread"
-    for name in ("edgeseg.export.package", "edgeseg.runtime.live.scene.statistics"):
+    for name in ("edgeseg.export.package.packaging", "edgeseg.runtime.live.scene.statistics"):
         monkeypatch.setattr(f"{name}.MIN_IMAGES", 2)
     package_run(tiny_run, tmp_path / "more", PackageOptions(squares, "terms", images=2))
     found = TrainingStatistics.read(tmp_path / "more" / PACKAGE_STATISTICS)

@@ -14,6 +14,7 @@ from onnx.reference import ReferenceEvaluator
 from scipy.signal import correlate
 
 from edgeseg.artifacts import CalibrationTable, EngineArtifact, PrecisionPlan
+from edgeseg.calibration.plan_files import plan_to_toml, read_plan
 from edgeseg.calibration.ranges import calibrate
 from edgeseg.cli import run
 from edgeseg.errors import UsageError
@@ -22,9 +23,8 @@ from edgeseg.export.builders import onnxruntime_builder, tensorrt_builder
 from edgeseg.export.builders.builder import BuildRequest
 from edgeseg.graph.files import OnnxArtifact, load_onnx
 from edgeseg.images import list_images
-from edgeseg.plan_files import plan_to_toml, read_plan
-from edgeseg.runtime.loading import open_engine, open_onnx
-from edgeseg.runtime.passports import passport_path
+from edgeseg.runtime.opener.loading import open_engine, open_onnx
+from edgeseg.runtime.passport.passports import passport_path
 
 FRAMES = np.random.default_rng(9).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
 ISLAND = PrecisionPlan(default="int8", layers={"stem": "fp16", "head": "fp16", "res*": "fp32"})

@@ -14,7 +14,7 @@ from edgeseg.export.builders.tensorrt_options import TensorRtOptions
 from edgeseg.export.rebuild import rebuild_engine
 from edgeseg.graph.files import load_onnx
 from edgeseg.images import list_images
-from edgeseg.runtime.passports import passport_path
+from edgeseg.runtime.passport.passports import passport_path
 
 
 @pytest.fixture

@@ -26,14 +26,14 @@ from edgeseg.export.builders import tensorrt_builder
 from edgeseg.export.builders.builder import BuildRequest, BuiltEngine
 from edgeseg.export.builders.tensorrt_builder import TensorRtBuilder
 from edgeseg.export.builders.tensorrt_options import TENSORRT, TENSORRT_RTX, TensorRtOptions
+from edgeseg.export.layers.engine_layers import layer_report
+from edgeseg.export.layers.layer_times import measured_ms
 from edgeseg.graph.files import OnnxArtifact
 from edgeseg.images import list_images
-from edgeseg.runtime import bindings
-from edgeseg.runtime.gpu import Gpu, find_gpu
-from edgeseg.runtime.layers.engine_layers import layer_report
-from edgeseg.runtime.layers.layer_times import measured_ms
-from edgeseg.runtime.passports import passport_path
-from edgeseg.runtime.tensorrt_module import open_plan
+from edgeseg.runtime.cuda.tensorrt_module import open_plan
+from edgeseg.runtime.passport import bindings
+from edgeseg.runtime.passport.gpu import Gpu, find_gpu
+from edgeseg.runtime.passport.passports import passport_path
 
 HERE = Path(__file__).parent
 API: dict[str, dict[str, list[str]]] = json.loads((HERE / "tensorrt_api.json").read_text())

@@ -18,18 +18,18 @@ from edgeseg.calibration.ranges import calibrate
 from edgeseg.errors import MismatchError, UsageError
 from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.export.builders.tensorrt_options import TensorRtOptions
+from edgeseg.export.layers.engine_layers import layer_report
 from edgeseg.graph.files import OnnxArtifact
 from edgeseg.images import list_images
-from edgeseg.runtime import bindings
+from edgeseg.inspect import describe
+from edgeseg.runtime.cuda.engine_weights import EngineWeights, engine_weights
 from edgeseg.runtime.cuda.errors import DeviceMemoryError
 from edgeseg.runtime.cuda.refit import refit
 from edgeseg.runtime.cuda.tensorrt_engine import TensorRtEngine
-from edgeseg.runtime.describe import describe
-from edgeseg.runtime.engine_weights import EngineWeights, engine_weights
-from edgeseg.runtime.gpu import Gpu
-from edgeseg.runtime.layers.engine_layers import layer_report
-from edgeseg.runtime.passports import read_checked
-from edgeseg.runtime.tensorrt_module import open_plan
+from edgeseg.runtime.cuda.tensorrt_module import open_plan
+from edgeseg.runtime.passport import bindings
+from edgeseg.runtime.passport.gpu import Gpu
+from edgeseg.runtime.passport.passports import read_checked
 
 RTX = "tensorrt_rtx 1.7.1.116"
 VERSIONS = ["tensorrt 10.3.0", "tensorrt 10.13.0.35", "tensorrt 11.4.0.106", RTX]

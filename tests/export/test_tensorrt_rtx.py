@@ -7,19 +7,19 @@ import onnx
 import pytest
 
 from edgeseg.artifacts import CalibrationTable, Precision, PrecisionPlan
+from edgeseg.calibration.placement import default_plan
 from edgeseg.calibration.ranges import calibrate
+from edgeseg.calibration.strongly_typed import strongly_typed
 from edgeseg.errors import BadInputError, MissingComponentError
 from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.export.builders.tensorrt_options import TensorRtOptions
+from edgeseg.export.layers.plan_text import CONVOLUTIONS, convolution_types, plan_layers
 from edgeseg.export.rebuild import rebuild_engine
 from edgeseg.graph.files import load_onnx, serialize, with_metadata
-from edgeseg.graph.placement import default_plan
-from edgeseg.graph.strongly_typed import strongly_typed
 from edgeseg.images import list_images
-from edgeseg.runtime.layers.plan_text import CONVOLUTIONS, convolution_types, plan_layers
-from edgeseg.runtime.loading import open_engine
-from edgeseg.runtime.passports import passport_path
-from edgeseg.runtime.tensorrt_module import error_log
+from edgeseg.runtime.cuda.tensorrt_module import error_log
+from edgeseg.runtime.opener.loading import open_engine
+from edgeseg.runtime.passport.passports import passport_path
 
 pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed (extra `rtx`, Linux x86-64)")
 

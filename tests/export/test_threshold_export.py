@@ -8,15 +8,15 @@ import pytest
 from edgeseg.dataset import load_pairs
 from edgeseg.errors import MismatchError, UsageError
 from edgeseg.export.build import BuildOptions, build_engine
-from edgeseg.export.onnx_from_run import export_run
-from edgeseg.export.package import PackageOptions, package_run
-from edgeseg.export.parity_inputs import parity_inputs
+from edgeseg.export.package.packaging import PackageOptions, package_run
+from edgeseg.export.torch.onnx_from_run import export_run
+from edgeseg.export.torch.parity_inputs import parity_inputs
 from edgeseg.graph.files import load_onnx
-from edgeseg.runtime.evaluation.shifted_session import ShiftedSession
-from edgeseg.runtime.evaluation.threshold_choice import choose_threshold
-from edgeseg.runtime.loading import open_engine, open_onnx
-from edgeseg.runtime.session import probability_of
-from edgeseg.runtime.verify.evaluation import evaluate
+from edgeseg.proof.evaluation.shifted_session import ShiftedSession
+from edgeseg.proof.evaluation.threshold_choice import choose_threshold
+from edgeseg.proof.verdict.evaluation import evaluate
+from edgeseg.runtime.engine.session import probability_of
+from edgeseg.runtime.opener.loading import open_engine, open_onnx
 from edgeseg.train.predictor import open_run
 
 

@@ -19,7 +19,7 @@ from edgeseg.optional import require
 from edgeseg.runtime.cuda.errors import checked
 from edgeseg.runtime.cuda.kernels.compile import FLAGS, code_arguments, find_nvcc
 from edgeseg.runtime.cuda.session import CudaOptions, CudaSession
-from edgeseg.runtime.session import SessionInfo
+from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.specs import Crop, ModelSpec, PreprocessSpec
 
 SOURCE = Path(__file__).with_name("standin.cu")

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from test_gpu_lanes import noise
 
-from edgeseg.runtime.loading import open_onnx
-from edgeseg.runtime.session import probability_of
+from edgeseg.runtime.engine.session import probability_of
+from edgeseg.runtime.opener.loading import open_onnx
 
 PACKAGE = Path(__file__).parents[2] / "models" / "kvasir-small"
 FP16_TOLERANCE = 0.05

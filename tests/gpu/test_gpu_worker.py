@@ -16,7 +16,7 @@ from mean_engine import HANG, ILLEGAL_ADDRESS, MeanNetwork, failing_frame
 
 from edgeseg.runtime.cuda.errors import CudaError
 from edgeseg.runtime.cuda.session import CudaOptions
-from edgeseg.runtime.outcomes import Segmented
+from edgeseg.runtime.engine.outcomes import Segmented
 from edgeseg.runtime.worker.restarts import RestartLimit
 from edgeseg.runtime.worker.supervisor import SupervisedSession, SupervisorOptions
 

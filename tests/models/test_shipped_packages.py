@@ -10,10 +10,10 @@ import pytest
 from edgeseg.dataset import load_pairs
 from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.images import read_rgb
-from edgeseg.runtime.loading import open_engine, open_onnx
-from edgeseg.runtime.session import Session, mask_at_frame, probability_of
-from edgeseg.runtime.verify.rules import limits_for
-from edgeseg.runtime.verify.verification import verify
+from edgeseg.proof.verdict.rules import limits_for
+from edgeseg.proof.verdict.verification import verify
+from edgeseg.runtime.engine.session import Session, mask_at_frame, probability_of
+from edgeseg.runtime.opener.loading import open_engine, open_onnx
 
 ROOT = Path(__file__).parents[2]
 DATA = Path(os.environ.get("EDGESEG_DATA", ROOT.parent / "shared" / "data")) / "kvasir-seg"

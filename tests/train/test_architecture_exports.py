@@ -13,11 +13,11 @@ from edgeseg.calibration.ranges import calibrate
 from edgeseg.export.backends import builder_for
 from edgeseg.export.builders.builder import BuildRequest
 from edgeseg.export.builders.onnxruntime_builder import OnnxRuntimeBuilder
-from edgeseg.export.onnx_from_run import onnx_from_session
 from edgeseg.export.parity import MAX_PROBABILITY_DIFFERENCE
+from edgeseg.export.torch.onnx_from_run import onnx_from_session
 from edgeseg.graph.files import OnnxArtifact
 from edgeseg.images import write_png
-from edgeseg.runtime.backends.onnxruntime_session import OnnxRuntimeSession
+from edgeseg.runtime.onnxruntime.onnxruntime_session import OnnxRuntimeSession
 from edgeseg.train.architectures.catalogue import ARCHITECTURES
 from edgeseg.train.architectures.registry import network_from_recipe
 from edgeseg.train.network import NormalisedNetwork

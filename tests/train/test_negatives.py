@@ -10,7 +10,7 @@ import pytest
 from edgeseg.dataset import hash_files, load_images
 from edgeseg.errors import BadInputError, UsageError
 from edgeseg.images import encode_jpeg, read_rgb, write_png
-from edgeseg.runtime.stream.frame_choice import split_choice
+from edgeseg.runtime.file.frame_choice import split_choice
 from edgeseg.train.negatives import COLUMNS, LIST_NAME, NegativeSource, WindowSource, write_negatives
 from edgeseg.windows import WindowRule
 

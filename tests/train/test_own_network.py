@@ -14,7 +14,7 @@ from edgeseg.cli import run
 from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.frames import resize_to_network
 from edgeseg.images import read_rgb
-from edgeseg.runtime.loading import open_engine, open_onnx
+from edgeseg.runtime.opener.loading import open_engine, open_onnx
 from edgeseg.train.architectures.registry import network_from_recipe
 from edgeseg.train.predictor import open_run
 from edgeseg.train.recipe import read_recipe, recipe_to_toml

@@ -8,7 +8,7 @@ import torch
 from edgeseg.dataset import load_pairs
 from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.images import read_rgb
-from edgeseg.runtime.verify.evaluation import evaluate
+from edgeseg.proof.verdict.evaluation import evaluate
 from edgeseg.train import checkpoint, loop
 from edgeseg.train.predictor import open_run
 from edgeseg.train.recipe import Recipe, read_recipe

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgeseg.errors import BadInputError, UsageError
-from edgeseg.runtime.planes import KR_KB, Matrix
+from edgeseg.runtime.engine.planes import KR_KB, Matrix
 from edgeseg.specs import Crop
 
 PixelFormat = Literal["bgr24", "bgr0", "rgb24", "nv12", "yuv420p"]

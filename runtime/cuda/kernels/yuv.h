@@ -119,7 +119,7 @@ struct Nv12 {
     __device__ static __forceinline__ uint32_t finished(const PreprocessParams&, uint32_t pixel) { return pixel; }
 };
 
-// A plane of Y, a plane of U and a plane of V, by the rule of edgeseg.runtime.stream.picture.Picture.network_input:
+// A plane of Y, a plane of U and a plane of V, by the rule of edgeseg.runtime.video.picture.Picture.network_input:
 // halved and interpolated as Y, U, V, bytes 0 to 2 of a word; only the network's own pixels become RGB.
 struct I420 {
     static constexpr int RED = 0;

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.runtime.planes import Plane
-from edgeseg.runtime.stream.picture import Picture, bgr_from_yuv
+from edgeseg.runtime.engine.planes import Plane
+from edgeseg.runtime.video.picture import Picture, bgr_from_yuv
 
 COLOUR_WIDTH_PX = 160
 """Colour and light are judged at this width: a specular highlight is a pixel, a fold still a shape."""

@@ -16,9 +16,9 @@ from edgeseg.errors import MissingComponentError, UsageError
 from edgeseg.optional import require
 from edgeseg.runtime.live.credentials import without_credentials
 from edgeseg.runtime.live.frames import Presented
-from edgeseg.runtime.stream.encoder import ENCODER_OPTIONS, PictureEncoder
-from edgeseg.runtime.stream.picture import Picture
-from edgeseg.runtime.stream.sources import ClipTiming
+from edgeseg.runtime.video.encoder import ENCODER_OPTIONS, PictureEncoder
+from edgeseg.runtime.video.picture import Picture
+from edgeseg.runtime.video.source import ClipTiming
 
 if TYPE_CHECKING:
     from av.container import OutputContainer

@@ -14,8 +14,8 @@ from edgeseg.runtime.live.frames import Presented
 from edgeseg.runtime.live.sinks.folder import HeldFolder
 from edgeseg.runtime.live.sinks.lines import JsonLines, utc_text
 from edgeseg.runtime.live.sinks.sink import QueuedSink, SinkCounts
-from edgeseg.runtime.stream.picture import Picture
-from edgeseg.runtime.stream.sinks import JPEG_QUALITY
+from edgeseg.runtime.video.picture import Picture
+from edgeseg.runtime.video.sinks import JPEG_QUALITY
 
 THUMBNAIL_WIDTH_PX = 640
 KEPT_EVENTS = 200

@@ -11,7 +11,7 @@ from edgeseg.runtime.live.frames import LiveMask, Presented
 from edgeseg.runtime.live.sinks.folder import HeldFolder
 from edgeseg.runtime.live.sinks.lines import JsonLines, utc_text
 from edgeseg.runtime.live.sinks.rle import coco_rle
-from edgeseg.runtime.stream.sinks import MASK_PARAMETERS
+from edgeseg.runtime.video.sinks import MASK_PARAMETERS
 
 TIMES_NAME = "masks.jsonl"
 

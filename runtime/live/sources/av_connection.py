@@ -13,7 +13,7 @@ from edgeseg.runtime.live.sources.contract import SourceOptions
 from edgeseg.runtime.live.sources.decoder import Decoded, PacketDecoder
 from edgeseg.runtime.live.sources.faults import SourceFault
 from edgeseg.runtime.live.sources.packet_reader import PacketReader
-from edgeseg.runtime.stream.sources import ClipTiming
+from edgeseg.runtime.video.source import ClipTiming
 
 if TYPE_CHECKING:
     from av.container import InputContainer

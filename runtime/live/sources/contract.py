@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Literal, Protocol
 
 from edgeseg.runtime.live.frames import LiveFrame
-from edgeseg.runtime.stream.sources import ClipTiming
+from edgeseg.runtime.video.source import ClipTiming
 
 SourceState = Literal["connecting", "connected", "reconnecting", "ended"]
 """No picture came yet; pictures come; they came and will again; closed, at its end or given up."""

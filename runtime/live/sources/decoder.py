@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from edgeseg.optional import require
 from edgeseg.runtime.live.sources.contract import Deinterlace
 from edgeseg.runtime.live.sources.deinterlace import Deinterlacer
-from edgeseg.runtime.stream.decoded import QUARTER_TURNS, picture_of, turn_of
-from edgeseg.runtime.stream.picture import Picture
-from edgeseg.runtime.stream.sources import UNSPECIFIED, ClipTiming
+from edgeseg.runtime.video.decoded import QUARTER_TURNS, picture_of, turn_of
+from edgeseg.runtime.video.picture import Picture
+from edgeseg.runtime.video.source import UNSPECIFIED, ClipTiming
 
 if TYPE_CHECKING:
     import av

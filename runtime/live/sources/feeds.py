@@ -18,8 +18,9 @@ from edgeseg.optional import require
 from edgeseg.runtime.live.sources.contract import SourceOptions
 from edgeseg.runtime.live.sources.decoder import ArrivedPacket, Decoded, PacketDecoder, facts_of, packets_of
 from edgeseg.runtime.live.sources.paced import FeedFrame
-from edgeseg.runtime.stream.picture import Picture
-from edgeseg.runtime.stream.sources import IMAGES_FPS, ClipTiming
+from edgeseg.runtime.video.files import IMAGES_FPS
+from edgeseg.runtime.video.picture import Picture
+from edgeseg.runtime.video.source import ClipTiming
 
 
 class FileFeed:

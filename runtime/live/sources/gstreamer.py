@@ -16,13 +16,13 @@ from typing import IO, Any
 import numpy as np
 
 from edgeseg.errors import MissingComponentError
+from edgeseg.runtime.engine.planes import Matrix, Plane
 from edgeseg.runtime.live.sources import gst_reader
 from edgeseg.runtime.live.sources.contract import LIVE_TIME_BASE, SourceOptions
 from edgeseg.runtime.live.sources.decoder import FALLBACK_RATE, Decoded
 from edgeseg.runtime.live.sources.faults import SourceFault
-from edgeseg.runtime.planes import Matrix, Plane
-from edgeseg.runtime.stream.picture import Picture
-from edgeseg.runtime.stream.sources import ClipTiming
+from edgeseg.runtime.video.picture import Picture
+from edgeseg.runtime.video.source import ClipTiming
 
 INSTALL = (
     "sudo apt install python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0 "

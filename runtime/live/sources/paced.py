@@ -10,9 +10,9 @@ from typing import Protocol
 
 from edgeseg.runtime.live.frames import LiveFrame
 from edgeseg.runtime.live.sources.contract import SourceOptions, SourceStatus
-from edgeseg.runtime.stream.picture import Picture
-from edgeseg.runtime.stream.sources import ClipTiming
-from edgeseg.runtime.stream.video import Timeline
+from edgeseg.runtime.video.picture import Picture
+from edgeseg.runtime.video.source import ClipTiming
+from edgeseg.runtime.video.video import Timeline
 
 _LATE_NS = 10**9
 """A reader that is later than this is not made to catch up."""

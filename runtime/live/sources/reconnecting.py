@@ -14,7 +14,7 @@ from edgeseg.runtime.live.sources.contract import LIVE_TIME_BASE, SourceOptions,
 from edgeseg.runtime.live.sources.decoder import Decoded
 from edgeseg.runtime.live.sources.faults import SourceFault, SourceLostError
 from edgeseg.runtime.live.sources.live_timeline import LiveTimeline
-from edgeseg.runtime.stream.sources import ClipTiming
+from edgeseg.runtime.video.source import ClipTiming
 
 _LOOK_S = 0.1
 """How often a waiting source looks whether it was closed."""

@@ -16,11 +16,11 @@ import numpy as np
 
 from edgeseg.errors import UsageError
 from edgeseg.frames import Mask
+from edgeseg.runtime.engine.planes import Plane
 from edgeseg.runtime.live.sources.contract import SourceOptions
 from edgeseg.runtime.live.sources.paced import FeedFrame
-from edgeseg.runtime.planes import Plane
-from edgeseg.runtime.stream.picture import Picture
-from edgeseg.runtime.stream.sources import ClipTiming
+from edgeseg.runtime.video.picture import Picture
+from edgeseg.runtime.video.source import ClipTiming
 
 DEFAULT_SIZE = (1280, 720)
 DEFAULT_RATE = Fraction(25)

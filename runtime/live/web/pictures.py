@@ -8,7 +8,7 @@ import struct
 import cv2
 
 from edgeseg.runtime.live.frames import Presented
-from edgeseg.runtime.stream.picture import Picture
+from edgeseg.runtime.video.picture import Picture
 
 JPEG_QUALITY = 80
 MAX_WIDTH = 1280

@@ -1,0 +1,247 @@
+"""Q/DQ graphs: symmetric INT8 activations per tensor, weights per channel, bias float."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import DTypeLike, NDArray
+
+from edgeseg.artifacts import CalibrationTable, PrecisionPlan, Range
+from edgeseg.calibration.placement import activations, assign, conv_outputs, default_plan
+from edgeseg.calibration.weight_levels import PAIR_LIMIT, multiplies_pairs, weight_levels
+from edgeseg.errors import BadInputError, MismatchError
+from edgeseg.graph.cleanup import attribute
+from edgeseg.graph.files import OnnxArtifact
+from edgeseg.graph.operators import CONVOLUTIONS
+from edgeseg.graph.weights import copy_of
+from edgeseg.shell import quoted
+
+SMALLEST_NORMAL_FP16 = 2.0**-14
+
+
+@dataclass(frozen=True)
+class QdqStyle:
+    """What differs between the backends' Q/DQ graphs."""
+
+    scale_dtype: DTypeLike = np.float32
+    """The type in which scales will be stored; values are rounded to it before weights are quantised with them."""
+    uint8_activations: bool = False
+    """Store activations as uint8: tensors without negative values use 0..255 with zero point 0, others the levels of
+    int8 shifted by a zero point of 128."""
+    whole_tensors: bool = False
+    """Quantise convolutions' outputs too, and let every reader of a quantised tensor see the dequantised one, so that
+    pooling, upsampling, concatenation and addition between convolutions work on INT8."""
+
+    pair_limit: int | None = None
+    """What two weights of one sign in a channel may add up to, in levels; None does not limit them."""
+
+    @property
+    def smallest_scale(self) -> float:
+        """Below this a scale loses precision in its type."""
+        return SMALLEST_NORMAL_FP16 if np.dtype(self.scale_dtype) == np.float16 else float(np.finfo(np.float32).tiny)
+
+
+ONNXRUNTIME_STYLE = QdqStyle(uint8_activations=True, whole_tensors=True, pair_limit=PAIR_LIMIT)
+"""What lets ONNX Runtime fuse a convolution into QLinearConv: float32 scales, outputs quantised as well, one type for
+both, and ReLU implied by the unsigned range; and what keeps the sums of a processor without VNNI from saturating."""
+TENSORRT_STYLE = QdqStyle(scale_dtype=np.float16)
+"""Scales as they will stand in an FP16 graph; TensorRT takes signed symmetric INT8 alone."""
+
+
+@dataclass(frozen=True)
+class QuantisedGraph:
+    """A Q/DQ graph with float32 data, and what was quantised in it."""
+
+    proto: onnx.ModelProto
+    quantised: tuple[str, ...]
+    """Names of the Conv nodes whose input and weight are quantised, in order."""
+    vanishing: tuple[str, ...]
+    """Names of those that should have been, but whose activation scale vanishes in the scale's type."""
+
+
+def quantise(
+    artifact: OnnxArtifact, table: CalibrationTable, style: QdqStyle, plan: PrecisionPlan | None = None
+) -> QuantisedGraph:
+    """Insert Q/DQ pairs before the convolutions that a plan gives to INT8, and on their weights.
+
+    A convolution whose activation scale would fall below the smallest normal number of the scale's type stays float.
+    A weight channel that small takes that smallest scale; its values still round to nearest, at most 2^-15 away.
+
+    Args:
+        artifact: The network, float32.
+        table: Its ranges.
+        style: What the backend wants.
+        plan: Which convolutions; None takes the default plan.
+
+    Raises:
+        MismatchError: The table belongs to other weights.
+        BadInputError: A tensor is missing from the table, or the plan does not fit the network.
+    """
+    check_table(artifact, table)
+    assigned = assign(artifact.proto, plan or default_plan(artifact.proto, "int8"))
+    wanted = [name for name, precision in assigned.items() if precision == "int8"]
+    dead = _too_small(artifact.proto, table, style)
+    chosen = tuple(name for name in wanted if name not in dead)
+    vanishing = tuple(name for name in wanted if name in dead)
+    return QuantisedGraph(_Rewriter(artifact.proto, table, style, chosen).run(), chosen, vanishing)
+
+
+def check_table(artifact: OnnxArtifact, table: CalibrationTable) -> None:
+    """Refuse a table of other weights.
+
+    Raises:
+        MismatchError: See above.
+    """
+    if table.weights_sha256 != artifact.weights_sha256:
+        raise MismatchError(
+            f"the calibration table belongs to other weights than {artifact.path}",
+            found=f"weights {table.weights_sha256[:12]}",
+            expected=f"weights {artifact.weights_sha256[:12]}",
+            next_command=f"edgeseg calibrate {quoted(artifact.path)} --data DIR --out FILE",
+        )
+
+
+def quantise_weight(
+    weight: NDArray[np.float32], style: QdqStyle, groups: int = 1
+) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Quantise a convolution's weight per output channel.
+
+    Args:
+        weight: float32 [O,I/groups,kH,kW].
+        style: Decides the smallest scale, how scales are rounded, and what pairs of weights may add up to.
+        groups: Of the convolution.
+
+    Returns:
+        int8 of the same shape in -127..127, and float32 [O] scales, representable in the style's type.
+    """
+    limit = style.pair_limit if multiplies_pairs(weight.shape, groups) else None
+
+    def round_scale(scale: NDArray[np.float64]) -> NDArray[np.float64]:
+        return scale.astype(style.scale_dtype).astype(np.float64)
+
+    levels, scale = weight_levels(weight, style.smallest_scale, round_scale, limit)
+    return levels, scale.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Quantisation:
+    """The affine map of one tensor: real = scale * (level - zero)."""
+
+    scale: float
+    zero: NDArray[np.int8] | NDArray[np.uint8]
+    """Scalar; its type is the type of the levels."""
+
+
+def activation_quantisation(observed: Range, style: QdqStyle) -> Quantisation:
+    """How a tensor of this range is quantised; symmetric around zero, whatever the storage type."""
+    if not style.uint8_activations:
+        return Quantisation(observed.amax / 127.0, np.asarray(0, np.int8))
+    if observed.minimum >= 0:
+        return Quantisation(observed.amax / 255.0, np.asarray(0, np.uint8))
+    return Quantisation(observed.amax / 127.0, np.asarray(128, np.uint8))
+
+
+class _Rewriter:
+    """One pass over the nodes; a tensor gets one Q/DQ pair however many nodes read it."""
+
+    def __init__(
+        self, proto: onnx.ModelProto, table: CalibrationTable, style: QdqStyle, chosen: tuple[str, ...]
+    ) -> None:
+        self.proto, self.table, self.style, self.chosen = copy_of(proto), table, style, set(chosen)
+        self.weights = {tensor.name: tensor for tensor in self.proto.graph.initializer}
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+        self.done: dict[str, str] = {}
+        self.copies: dict[str, str] = {}
+        """Tensor -> the quantised tensor whose values, and no others, it holds."""
+
+    def run(self) -> onnx.ModelProto:
+        outputs, whole = self._whole_tensors() if self.style.whole_tensors else (set(), set())
+        for node in self.proto.graph.node:
+            chosen = node.name in self.chosen
+            # A float convolution is spared the rounding of an input that is quantised for its other readers alone.
+            seen = outputs if node.op_type in CONVOLUTIONS else whole
+            if whole and _copies_values(node) and node.input[0] in whole and node.output[0] not in whole:
+                self.copies[node.output[0]] = self.copies.get(node.input[0], node.input[0])
+                outputs.add(node.output[0])
+                whole.add(node.output[0])
+            for index, name in enumerate(node.input):
+                if name in seen or (chosen and index == 0):
+                    node.input[index] = self._activation(name)
+            if chosen:
+                node.input[1] = self._weight(node.input[1], int(str(attribute(node, "group", 1))))
+            self.nodes.append(node)
+        used = {name for node in self.nodes for name in node.input}
+        constants = [*(tensor for name, tensor in self.weights.items() if name in used), *self.constants]
+        graph = self.proto.graph
+        del graph.node[:], graph.initializer[:], graph.value_info[:]
+        graph.node.extend(self.nodes)
+        graph.initializer.extend(constants)
+        return self.proto
+
+    def _whole_tensors(self) -> tuple[set[str], set[str]]:
+        """Outputs of the chosen convolutions; these and their inputs; as far as their scales do not vanish."""
+        given = conv_outputs(self.proto)
+        outputs = {given[name] for name in self.chosen}
+        inputs = {node.input[0] for node in self.proto.graph.node if node.name in self.chosen}
+        there = {name for name in outputs | inputs if not _vanishes(self.table.ranges[name], self.style)}
+        return outputs & there, there
+
+    def _activation(self, name: str) -> str:
+        if name in self.done:
+            return self.done[name]
+        if name in self.copies:
+            parameters = f"{self.copies[name]}.scale", f"{self.copies[name]}.zero"
+        else:
+            chosen = activation_quantisation(self.table.ranges[name], self.style)
+            scale = np.asarray(chosen.scale, self.style.scale_dtype).astype(np.float32)
+            parameters = self._constants(name, scale, chosen.zero)
+        self._node("QuantizeLinear", [name, *parameters], f"{name}.quantised")
+        self.done[name] = self._node("DequantizeLinear", [f"{name}.quantised", *parameters], f"{name}.dequantised")
+        return self.done[name]
+
+    def _weight(self, name: str, groups: int) -> str:
+        if name in self.done:
+            return self.done[name]
+        levels, scale = quantise_weight(onnx.numpy_helper.to_array(self.weights[name]), self.style, groups)
+        self.constants.append(onnx.numpy_helper.from_array(levels, f"{name}.quantised"))
+        parameters = self._constants(name, scale, np.zeros(len(scale), np.int8))
+        self.done[name] = self._node(
+            "DequantizeLinear", [f"{name}.quantised", *parameters], f"{name}.dequantised", axis=0
+        )
+        return self.done[name]
+
+    def _constants(self, name: str, scale: NDArray[Any], zero: NDArray[Any]) -> tuple[str, str]:
+        self.constants.append(onnx.numpy_helper.from_array(scale, f"{name}.scale"))
+        self.constants.append(onnx.numpy_helper.from_array(zero, f"{name}.zero"))
+        return f"{name}.scale", f"{name}.zero"
+
+    def _node(self, operator: str, inputs: list[str], output: str, axis: int | None = None) -> str:
+        self.nodes.append(onnx.helper.make_node(operator, inputs, [output], name=f"{output}.{operator}", axis=axis))
+        return output
+
+
+def _copies_values(node: onnx.NodeProto) -> bool:
+    """Whether a node's output holds values of its input alone, so that their levels need no rounding."""
+    return node.op_type == "Resize" and attribute(node, "mode", "nearest") in ("nearest", b"nearest")
+
+
+def _too_small(proto: onnx.ModelProto, table: CalibrationTable, style: QdqStyle) -> set[str]:
+    """Convolutions whose input is so small (or always zero) that its scale would vanish."""
+    missing = [name for name in activations(proto) if name not in table.ranges]
+    if missing:
+        raise BadInputError(
+            f"the calibration table has no range for {missing[0]}", found=f"{len(table.ranges)} tensors"
+        )
+    return {
+        node.name
+        for node in proto.graph.node
+        if node.op_type == "Conv" and _vanishes(table.ranges[node.input[0]], style)
+    }
+
+
+def _vanishes(observed: Range, style: QdqStyle) -> bool:
+    return activation_quantisation(observed, style).scale < style.smallest_scale

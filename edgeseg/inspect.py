@@ -1,0 +1,170 @@
+"""Any artifact of ours, read and told as a person would read it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeseg.artifacts import PRECISIONS, CalibrationTable, EngineArtifact, LatencyReport, PrecisionPlan, Verdict
+from edgeseg.calibration.plan_files import read_plan
+from edgeseg.errors import BadInputError
+from edgeseg.export.layers.report import LayerReport
+from edgeseg.files import read_text, sha256_file
+from edgeseg.graph.files import load_onnx
+from edgeseg.machine.bench.report import BenchReport
+from edgeseg.packages import PACKAGE_CARD, find_model
+from edgeseg.proof.evaluation.document import EvaluationDocument
+from edgeseg.runtime.live.scene.statistics import TrainingStatistics
+from edgeseg.runtime.passport.passports import read_checked
+from edgeseg.threshold import ThresholdChoice
+from edgeseg.values import Value
+
+JSON_KINDS: tuple[type[Value], ...] = (
+    CalibrationTable,
+    EngineArtifact,
+    LatencyReport,
+    BenchReport,
+    LayerReport,
+    PrecisionPlan,
+    Verdict,
+    ThresholdChoice,
+    TrainingStatistics,
+)
+
+
+SHOWN_NAMES = 4
+MOST_FIGURES = 5
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a file is."""
+
+    kind: str
+    facts: dict[str, Any]
+    """Name -> value, in reading order."""
+    document: dict[str, Any]
+    """Everything, for `--json`."""
+
+
+def describe(path: Path) -> Description:
+    """Tell what a file or folder is.
+
+    Raises:
+        BadInputError: Nothing of ours.
+        MismatchError: An engine that its passport does not describe.
+    """
+    if path.suffix == ".json" and path.is_file():
+        return _json_file(path)
+    if path.suffix == ".toml" and path.is_file():
+        return _plan(path)
+    files = find_model(path)
+    if files.kind == "engine":
+        return _engine(path)
+    if files.kind == "run":
+        return _run(path)
+    assert files.onnx is not None
+    description = _onnx(files.onnx)
+    if files.kind == "onnx":
+        return description
+    card = files.path / PACKAGE_CARD
+    facts = {
+        "package": files.name,
+        **description.facts,
+        "calibration": files.calibration is not None,
+        "card": card.is_file(),
+    }
+    return Description("model package", facts, {"package": files.name, **description.document})
+
+
+def _onnx(path: Path) -> Description:
+    artifact = load_onnx(path)
+    graph = artifact.proto.graph
+    convolutions = sum(node.op_type in ("Conv", "ConvTranspose") for node in graph.node)
+    facts = {
+        **artifact.metadata.summary(),
+        "nodes": len(graph.node),
+        "convolutions": convolutions,
+        "opset": artifact.proto.opset_import[0].version,
+        "file": f"{path.stat().st_size / 1e6:.2f} MB",
+        **artifact.metadata.provenance.metrics,
+        "sha256": artifact.sha256,
+    }
+    document = {"sha256": artifact.sha256, "weights_sha256": artifact.weights_sha256, **artifact.metadata.to_dict()}
+    return Description("ONNX contract graph", facts, document)
+
+
+def _engine(path: Path) -> Description:
+    _, passport = read_checked(path)
+    facts = {
+        "backend": f"{passport.backend} {passport.backend_version}",
+        "precision": passport.precision,
+        "int8 convolutions": f"{passport.int8_convolutions} of {passport.convolutions}",
+        **({} if passport.precision_plan is None else {"precision plan": _plan_in_words(passport.precision_plan)}),
+        "network": f"{passport.model.architecture}, {passport.model.width}x{passport.model.height}",
+        "file": f"{passport.engine_bytes / 1e6:.2f} MB",
+        **({"weights": f"left out; those of the network {passport.onnx_sha256[:12]}"} if passport.stripped else {}),
+        "bound to": ", ".join(passport.binding.compute_capabilities or ()) or passport.binding.gpu or "nothing",
+        "built by": passport.rebuild,
+        "sha256": passport.engine_sha256,
+    }
+    return Description("engine, as its passport says", facts, passport.to_dict())
+
+
+def _plan(path: Path) -> Description:
+    plan = read_plan(path)
+    return Description("precision plan", {"plan": _plan_in_words(plan), "sha256": plan.sha256}, plan.to_dict())
+
+
+def _plan_in_words(plan: PrecisionPlan) -> str:
+    """``int8; fp16 for stem, head; fp32 for decoder.*``, with at most a few names each."""
+    parts: list[str] = [plan.default]
+    for precision in PRECISIONS:
+        names = [name for name, asked in plan.layers.items() if asked == precision]
+        more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+        parts += [f"{precision} for {', '.join(names[:SHOWN_NAMES])}{more}"] if names else []
+    return "; ".join(parts)
+
+
+def _run(path: Path) -> Description:
+    document = json.loads(read_text(path / "run.json", "the record of a RUN"))
+    names = ("finished", "epochs", "best_epoch", "best_validation_dice", "parameters", "seed", "data_sha256")
+    return Description("RUN folder", {name: document.get(name) for name in names}, document)
+
+
+def _json_file(path: Path) -> Description:
+    text = read_text(path, "JSON")
+    for kind in JSON_KINDS:
+        try:
+            value = kind.from_json(text, str(path))
+        except BadInputError:
+            continue
+        document = value.to_dict()
+        facts = {key: _short(item) for key, item in document.items()}
+        return Description(kind.__name__, {**facts, "sha256": sha256_file(path)}, document)
+    try:
+        facts = EvaluationDocument.from_json(text, str(path)).facts()
+    except BadInputError as error:
+        raise BadInputError(
+            f"{path} is no document of edgeseg",
+            expected="a calibration table, a passport, a precision plan, a latency, bench or layer report, a verdict, "
+            "an evaluation, a choice of a threshold, or statistics of training pictures",
+        ) from error
+    return Description("Evaluation", {**facts, "sha256": sha256_file(path)}, json.loads(text))
+
+
+def _short(item: Any) -> Any:
+    """A value for one line: sentences and a few figures as they are, what is longer as its number of entries."""
+    if isinstance(item, list) and len(item) <= SHOWN_NAMES and all(isinstance(part, str) for part in item):
+        return "; ".join(item)
+    if (
+        isinstance(item, dict)
+        and len(item) <= MOST_FIGURES
+        and not any(isinstance(v, dict | list) for v in item.values())
+    ):
+        return ", ".join(f"{key} {_short(value)}" for key, value in item.items())
+    if isinstance(item, float):
+        return f"{item:.6g}"
+    return f"{len(item)} entries" if isinstance(item, dict | list) else item

@@ -1,0 +1,56 @@
+"""What the engine runs on, found out once: a GPU with its attributes and peaks, or the CPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgeseg.errors import EdgesegError
+from edgeseg.machine.bench.conditions import find_probes
+from edgeseg.machine.bench.gpu_device import copy_bytes_per_second, gpu_bus_id, read_attributes
+from edgeseg.machine.bench.gpu_peaks import GpuAttributes, gpu_peaks, memory_peak
+from edgeseg.machine.bench.probes import Probe
+from edgeseg.machine.bench.report import Peaks
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where an engine runs."""
+
+    gpu: GpuAttributes | None
+    """None: the CPU."""
+    probes: tuple[Probe, ...]
+    gpu_peaks: Peaks | None = None
+
+    @property
+    def gpu_name(self) -> str | None:
+        """With its compute capability."""
+        if self.gpu is None:
+            return None
+        major, minor = self.gpu.compute_capability
+        return f"{self.gpu.name} (compute capability {major}.{minor})"
+
+    def close(self) -> None:
+        """Give the sensors back."""
+        for probe in self.probes:
+            probe.close()
+
+
+def find_device(on_cpu: bool, tf32: bool) -> Device:
+    """Look at the GPU whose context is current on this thread, or at the CPU.
+
+    Args:
+        on_cpu: Whether the engine runs there.
+        tf32: Whether its FP32 convolutions may use TF32.
+    """
+    if on_cpu:
+        return Device(None, find_probes(None))
+    gpu = read_attributes()
+    measured = _copy_rate() if memory_peak(gpu) is None else None
+    return Device(gpu, find_probes(gpu_bus_id()), gpu_peaks(gpu, tf32, measured))
+
+
+def _copy_rate() -> float | None:
+    try:
+        return copy_bytes_per_second()
+    except EdgesegError:  # no room for it beside the engine
+        return None

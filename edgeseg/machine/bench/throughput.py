@@ -1,0 +1,164 @@
+"""Frames a second with several under way: lanes, and batches through the network alone."""
+
+from __future__ import annotations
+
+import statistics
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+
+import numpy as np
+
+from edgeseg.errors import EdgesegError
+from edgeseg.frames import Frame
+from edgeseg.machine.bench.clock import Clock
+from edgeseg.machine.bench.conditions import Watch
+from edgeseg.machine.bench.latency import series_of
+from edgeseg.machine.bench.probes import Probe
+from edgeseg.machine.bench.report import Throughput
+from edgeseg.machine.bench.stability import Measured, StabilityRule, measure_until_stable
+from edgeseg.machine.bench.targets import BenchTarget, Layout
+from edgeseg.runtime.cuda.errors import CudaError, StickyCudaError
+
+NS_PER_S = 1e9
+
+
+def cpu_layouts(counts: Sequence[int], cores: int) -> list[tuple[Layout, str | None]]:
+    """Sessions x threads that share the cores between them.
+
+    Args:
+        counts: Numbers of sessions that are wanted.
+        cores: That this process may use.
+
+    Returns:
+        Each layout, and why it is skipped where it makes no sense.
+    """
+    reason = f"more sessions than the {cores} usable core{'' if cores == 1 else 's'}"
+    return [
+        (Layout(lanes=count, threads=max(1, cores // count)), reason if count > max(1, cores) else None)
+        for count in counts
+    ]
+
+
+def frames_per_second(durations_ns: Sequence[int], frames_each: int = 1) -> float:
+    """From the times between one end and the next.
+
+    Args:
+        durations_ns: At least one.
+        frames_each: Frames that each of them stands for.
+    """
+    return frames_each * len(durations_ns) * NS_PER_S / sum(durations_ns)
+
+
+def measure_lanes(
+    opened: Callable[[], AbstractContextManager[BenchTarget]],
+    layout: Layout,
+    frames: Iterator[Frame],
+    rule: StabilityRule,
+    clock: Clock,
+    probes: Sequence[Probe],
+) -> Throughput:
+    """As many frames under way as there are lanes, each to its result at the network's size.
+
+    Args:
+        opened: Opens the engine in that layout.
+        layout: With the threads of one inference; 0 where that says nothing.
+        frames: Endless.
+        rule: When to stop.
+        clock: Of the measurement.
+        probes: To read meanwhile.
+    """
+    point = Throughput(kind="lanes", lanes=layout.lanes, threads=layout.threads or None)
+    try:
+        with opened() as target:
+            flow = _Flow(target, frames, layout.lanes, clock)
+            for _ in range(2 * layout.lanes):
+                flow.one()
+            flow.latencies_ns.clear()
+            with Watch(probes) as watch:
+                measured = measure_until_stable(flow.one, rule, clock, statistics.fmean)
+            flow.drain()
+    except StickyCudaError:
+        raise
+    except CudaError as error:  # too little memory for so many lanes
+        return point.model_copy(update={"skipped": _one_line(error)})
+    latencies = Measured(tuple(flow.latencies_ns), measured.first_reported, measured.stable, measured.windows)
+    series = series_of(latencies, watch.conditions)
+    return point.model_copy(update={"frames_per_second": frames_per_second(measured.reported_ns), "series": series})
+
+
+def measure_batch(
+    target: BenchTarget,
+    size: int,
+    rule: StabilityRule,
+    clock: Clock,
+    probes: Sequence[Probe],
+    threads: int | None,
+) -> Throughput:
+    """Batches of noise through the network alone, one after the other.
+
+    Args:
+        target: What runs.
+        size: Frames in a batch.
+        rule: When to stop.
+        clock: Of the measurement.
+        probes: To read meanwhile.
+        threads: For the report.
+    """
+    point = Throughput(kind="batch", batch=size, threads=threads)
+    refusal = target.batch_refusal(size)
+    if refusal is not None:
+        return point.model_copy(update={"skipped": refusal})
+    shape = (size, *target.info.model.input_shape)
+    batch = np.random.default_rng(size).integers(0, 256, shape, dtype=np.uint8)
+
+    def one() -> int:
+        started_ns = clock.now_ns()
+        target.infer(batch)
+        return clock.now_ns() - started_ns
+
+    try:
+        one()
+        with Watch(probes) as watch:
+            measured = measure_until_stable(one, rule, clock)
+    except StickyCudaError:
+        raise
+    except CudaError as error:
+        return point.model_copy(update={"skipped": _one_line(error)})
+    rate = frames_per_second(measured.reported_ns, size)
+    return point.model_copy(update={"frames_per_second": rate, "series": series_of(measured, watch.conditions)})
+
+
+class _Flow:
+    """Keeps every lane busy: one frame goes in for each that comes out."""
+
+    def __init__(self, target: BenchTarget, frames: Iterator[Frame], lanes: int, clock: Clock) -> None:
+        self._target, self._frames, self._clock = target, frames, clock
+        self._submitted_ns: deque[int] = deque()
+        self.latencies_ns: list[int] = []
+        for _ in range(lanes):
+            self._submit()
+        self._last_ns = clock.now_ns()
+
+    def one(self) -> int:
+        """Finish the oldest frame and start another; gives the time since the one before was finished."""
+        self._target.finish()
+        now_ns = self._clock.now_ns()
+        self.latencies_ns.append(now_ns - self._submitted_ns.popleft())
+        interval_ns, self._last_ns = now_ns - self._last_ns, now_ns
+        self._submit()
+        return interval_ns
+
+    def drain(self) -> None:
+        """Let the lanes run empty."""
+        while self._submitted_ns:
+            self._target.finish()
+            self._submitted_ns.popleft()
+
+    def _submit(self) -> None:
+        self._submitted_ns.append(self._clock.now_ns())
+        self._target.submit(next(self._frames))
+
+
+def _one_line(error: EdgesegError) -> str:
+    return f"{error.what} ({error.found})" if error.found else error.what

@@ -1,0 +1,79 @@
+"""What a check gives, and what the checks together say of a machine."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from edgeseg.machine.doctor.hardware import Hardware
+from edgeseg.values import Part, Value
+
+Status = Literal["ok", "missing", "wrong version", "advice", "unknown", "not needed here"]
+"""`advice`: it works, and something would make it better. `unknown`: the machine does not tell."""
+PartName = Literal[
+    "base", "training", "GPU", "CUDA runtime", "TensorRT", "TensorRT-RTX", "bench", "board", "host", "live video"
+]
+BackendName = Literal["onnxruntime", "tensorrt", "tensorrt-rtx"]
+BACKENDS: tuple[BackendName, ...] = ("onnxruntime", "tensorrt", "tensorrt-rtx")
+_BROKEN: tuple[Status, ...] = ("missing", "wrong version")
+
+
+class Check(Part):
+    """One thing that was looked for."""
+
+    part: PartName
+    """Of the path: what stands or falls with it."""
+    name: str
+    status: Status
+    found: str
+    purpose: str
+    """What it is for."""
+    next_command: str | None = None
+    """What mends or improves it."""
+
+    @property
+    def broken(self) -> bool:
+        """Whether its part cannot work without it being mended."""
+        return self.status in _BROKEN
+
+
+class BackendState(Part):
+    """What a backend can do on this machine."""
+
+    name: BackendName
+    builds: bool
+    runs: bool
+    reason: str
+    """What it has, or lacks."""
+    next_command: str | None = None
+
+
+class AutomaticChoice(Part):
+    """What `--backend auto` takes here."""
+
+    backend: str
+    reason: str
+
+
+class DoctorReport(Value):
+    """What a machine has and lacks for each part of the path."""
+
+    edgeseg_version: str
+    machine: str
+    """Processor or board, and cores."""
+    hardware: Hardware
+    checks: tuple[Check, ...]
+    backends: tuple[BackendState, ...]
+    auto: AutomaticChoice
+
+    @property
+    def base_works(self) -> bool:
+        """Whether the base path (onnxruntime on the CPU) works."""
+        return not any(check.broken for check in self.checks if check.part == "base")
+
+    def backend(self, name: BackendName) -> BackendState:
+        """One backend's state."""
+        return next(state for state in self.backends if state.name == name)
+
+    def lacking(self, part: PartName) -> list[Check]:
+        """What a part lacks."""
+        return [check for check in self.checks if check.part == part and check.broken]

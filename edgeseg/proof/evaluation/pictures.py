@@ -1,0 +1,110 @@
+"""Images worth looking at, drawn: the best, the worst, and false alarms, with ground truth and prediction outlined."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edgeseg.dataset import Pair
+from edgeseg.frames import Frame, Mask
+from edgeseg.metrics import ImageScore
+from edgeseg.proof.evaluation.frame_masks import KeptFrame
+from edgeseg.proof.verdict.evaluation import FiniteSession, segment_named
+from edgeseg.proof.verdict.pictures import REFERENCE_COLOUR, TRUTH_COLOUR, contours, outline, shrink
+from edgeseg.runtime.engine.session import Session
+
+PREDICTED_COLOUR = REFERENCE_COLOUR
+"""Sky blue, as `edgeseg run` draws it; ground truth is white and dashed, which needs no colour vision at all."""
+_CASING = (0, 0, 0)
+_DASH_PX = 6
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One drawn picture with its words."""
+
+    name: str
+    note: str
+    picture: Frame
+    """uint8 [h,w,3] RGB, outlines in it."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """Pictures that belong together."""
+
+    title: str
+    pictures: tuple[Shown, ...]
+    has_truth: bool = False
+    """Whether ground truth is drawn in them."""
+
+
+def ranked(scores: Sequence[ImageScore], count: int) -> tuple[list[ImageScore], list[ImageScore]]:
+    """The worst and the best images by Dice, each at most `count` and none in both; equal ones by name."""
+    ordered = sorted(scores, key=lambda score: (score.dice, score.name))
+    worst = ordered[:count]
+    best = ordered[len(worst) :][-count:] if count else []
+    return worst, best[::-1]
+
+
+def draw_ranked(
+    session: Session, scores: Sequence[ImageScore], pairs: Sequence[Pair], count: int
+) -> tuple[Section, ...]:
+    """Segment the worst and the best images once more and draw them."""
+    pair_of = {pair.name: pair for pair in pairs}
+    finite = FiniteSession(session)
+    worst, best = ranked(scores, count)
+    sections = (("The worst", worst), ("The best", best))
+    return tuple(
+        Section(
+            f"{title} {len(rows)} of {len(scores)} images",
+            tuple(_scored(finite, row, pair_of) for row in rows),
+            has_truth=True,
+        )
+        for title, rows in sections
+        if rows
+    )
+
+
+def draw_alarms(kept: Sequence[KeptFrame]) -> tuple[Section, ...]:
+    """The largest false masks."""
+    if not kept:
+        return ()
+    shown = tuple(
+        Shown(entry.row.name, f"{100 * entry.row.mask_share:.1f} % marked", draw(entry.frame, entry.mask))
+        for entry in kept
+    )
+    return (Section(f"The {len(shown)} largest false masks", shown),)
+
+
+def draw(frame: Frame, predicted: Mask, truth: Mask | None = None) -> Frame:
+    """A small copy of a frame with the prediction's outline, and ground truth dashed over it.
+
+    Args:
+        frame: uint8 [H,W,3] RGB.
+        predicted: uint8 [H,W].
+        truth: uint8 [H,W]; None where there is none to draw.
+    """
+    canvas = outline(shrink(frame), predicted, PREDICTED_COLOUR)
+    if truth is not None:
+        _dash(canvas, truth)
+    return canvas
+
+
+def _scored(session: FiniteSession, score: ImageScore, pair_of: dict[str, Pair]) -> Shown:
+    frame, truth = pair_of[score.name].read()
+    predicted = segment_named(session, frame, score.name)
+    return Shown(score.name, f"Dice {score.dice:.3f}", draw(frame, predicted, truth))
+
+
+def _dash(canvas: Frame, mask: Mask) -> None:
+    """Draw every other stretch of the mask's border, white between black edges."""
+    for border in contours(mask, canvas):
+        points: Any = border[:, 0]
+        stretches = [points[start : start + _DASH_PX + 1] for start in range(0, len(points), 2 * _DASH_PX)]
+        for line, thickness in ((_CASING, 4), (TRUTH_COLOUR, 2)):
+            cv2.polylines(canvas, [np.ascontiguousarray(part) for part in stretches], False, line, thickness)

@@ -1,0 +1,144 @@
+"""Two networks on the same images: what each scores against ground truth, and where they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.artifacts import ConfidenceInterval, VerdictRow
+from edgeseg.dataset import Pair
+from edgeseg.errors import BadInputError, MismatchError
+from edgeseg.frames import Frame, Mask
+from edgeseg.metrics import dice_per_image, iou_per_image, marked_share
+from edgeseg.progress import Track, silent
+from edgeseg.proof.verdict.bootstrap import bootstrap_interval
+from edgeseg.proof.verdict.evaluation import FiniteSession, NotFiniteError, segment_named
+from edgeseg.runtime.engine.session import Session, SessionInfo
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The scores of an engine and its reference, image by image."""
+
+    rows: tuple[VerdictRow, ...]
+
+    @property
+    def mean_dice(self) -> float:
+        """Of the engine."""
+        return self._mean("dice")
+
+    @property
+    def mean_iou(self) -> float:
+        """Of the engine."""
+        return self._mean("iou")
+
+    @property
+    def reference_mean_dice(self) -> float:
+        """Of the reference."""
+        return self._mean("reference_dice")
+
+    @property
+    def mean_dice_drop(self) -> float:
+        """Reference minus engine; positive is worse."""
+        return self._mean("drop")
+
+    @property
+    def reference_mean_iou(self) -> float:
+        """Of the reference."""
+        return self._mean("reference_iou")
+
+    @property
+    def mean_agreement(self) -> float:
+        """Dice of one network's masks against the other's."""
+        return self._mean("agreement")
+
+    def drop_interval(self) -> ConfidenceInterval:
+        """The paired bootstrap's 95 % interval of the mean Dice drop."""
+        return bootstrap_interval(self._values("drop"))
+
+    def _values(self, field: str) -> NDArray[np.float64]:
+        return np.array([getattr(row, field) for row in self.rows], np.float64)
+
+    def _mean(self, field: str) -> float:
+        return float(self._values(field).mean())
+
+
+def refuse_other_classes(engine: SessionInfo, reference: SessionInfo) -> None:
+    """Two networks may differ in size and architecture, never in what they look for.
+
+    Raises:
+        MismatchError: Other classes.
+    """
+    if engine.model.classes != reference.model.classes:
+        raise MismatchError(
+            "the engine and the reference look for different things",
+            found=f"engine: {', '.join(engine.model.classes)}",
+            expected=f"reference: {', '.join(reference.model.classes)}",
+            next_command="edgeseg verify ENGINE --reference the model that the engine was built from",
+        )
+
+
+def compare(engine: Session, reference: Session, pairs: Sequence[Pair], track: Track = silent) -> Comparison:
+    """Let both networks segment every image. One image is held at a time.
+
+    An image on which the engine's probabilities are not finite scores 0 and is marked.
+
+    Raises:
+        MismatchError: The networks have other classes.
+        NotFiniteError: The reference gave NaN or infinity: nothing can be held against it.
+        BadInputError: No pairs, or an image or mask that cannot be read.
+    """
+    refuse_other_classes(engine.info, reference.info)
+    if not pairs:
+        raise BadInputError(
+            "there is nothing to compare",
+            found="no labelled images",
+            expected="at least one image with its mask",
+        )
+    finite_engine, finite_reference = FiniteSession(engine), FiniteSession(reference)
+    rows = []
+    for pair in track(pairs, "comparing", len(pairs)):
+        frame, truth = pair.read()
+        reference_mask = segment_named(finite_reference, frame, pair.name)
+        rows.append(_row(pair.name, truth, reference_mask, mask_or_none(finite_engine, frame, pair.name)))
+    return Comparison(tuple(rows))
+
+
+def mask_or_none(session: FiniteSession, frame: Frame, name: str) -> Mask | None:
+    """The mask of a frame, or None where the network's probabilities are not finite."""
+    try:
+        return segment_named(session, frame, name)
+    except NotFiniteError:
+        return None
+
+
+def _row(name: str, truth: Mask, reference_mask: Mask, mask: Mask | None) -> VerdictRow:
+    reference_dice = dice_per_image(reference_mask, truth)
+    reference_iou = iou_per_image(reference_mask, truth)
+    foreground = marked_share(truth)
+    if mask is None:
+        return VerdictRow(
+            name=name,
+            dice=0,
+            reference_dice=reference_dice,
+            drop=reference_dice,
+            agreement=0,
+            iou=0,
+            reference_iou=reference_iou,
+            foreground=foreground,
+            finite=False,
+        )
+    dice = dice_per_image(mask, truth)
+    return VerdictRow(
+        name=name,
+        dice=dice,
+        reference_dice=reference_dice,
+        drop=reference_dice - dice,
+        agreement=dice_per_image(mask, reference_mask),
+        iou=iou_per_image(mask, truth),
+        reference_iou=reference_iou,
+        foreground=foreground,
+    )

@@ -1,0 +1,183 @@
+"""One network against ground truth: the scores of every image, then what they say together."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pydantic
+from numpy.typing import NDArray
+
+from edgeseg.artifacts import ConfidenceInterval
+from edgeseg.dataset import Pair, hash_pairs
+from edgeseg.errors import BadInputError
+from edgeseg.frames import Frame, Mask, Probability
+from edgeseg.metrics import TOLERANCE_PX, ImageScore, score_image
+from edgeseg.progress import Track, silent
+from edgeseg.proof.verdict.bootstrap import bootstrap_interval
+from edgeseg.proof.verdict.detection import Detection, SizeGroup, by_size, detection
+from edgeseg.runtime.engine.session import (
+    ColourOrder,
+    FrameBatch,
+    ProbabilityBatch,
+    Session,
+    SessionInfo,
+    probability_of,
+    segment,
+)
+from edgeseg.values import Value
+
+
+class Evaluation(Value):
+    """What a network reaches on labelled images, each at its own size."""
+
+    mean_dice: float
+    mean_iou: float
+    image_count: int = pydantic.Field(gt=0)
+    data_sha256: str
+    """Of images and masks."""
+    dice_interval: ConfidenceInterval
+    """The bootstrap interval of the mean Dice over images like these; it knows nothing of other endoscopes."""
+    mean_sensitivity: float
+    mean_precision: float
+    mean_hd95_px: float
+    """A missed polyp counts with the picture's diagonal; the median is not moved by a few of them."""
+    median_hd95_px: float
+    mean_surface_dice: float
+    tolerance_px: float
+    """Of the surface Dice, at the image's own size."""
+    detection: Detection
+    by_size: tuple[SizeGroup, ...]
+    per_image: tuple[ImageScore, ...]
+
+
+class NotFiniteError(BadInputError):
+    """A network gave a probability that is not a number, or is infinite.
+
+    A comparison with the threshold would take it for background, and a network of nothing but NaN would score
+    1 on every image without a polyp.
+    """
+
+
+class FiniteSession:
+    """A session that refuses to give probabilities that are not finite.
+
+    Args:
+        session: The session to watch; it stays the caller's to close.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @property
+    def info(self) -> SessionInfo:
+        """What this is."""
+        return self._session.info
+
+    def infer(self, frames: FrameBatch) -> ProbabilityBatch:
+        """Run the network: uint8 [N,H,W,3] RGB in, float32 [N,C,H,W] out.
+
+        Raises:
+            NotFiniteError: NaN or infinity among the probabilities.
+        """
+        probability = self._session.infer(frames)
+        _check_finite(probability)
+        return probability
+
+    def probability(self, frame: Frame, colour_order: ColourOrder = "rgb") -> Probability:
+        """Run the network on one frame of any size: float32 [C,h,w].
+
+        Raises:
+            NotFiniteError: NaN or infinity among the probabilities.
+        """
+        probability = probability_of(self._session, frame, colour_order)
+        _check_finite(probability)
+        return probability
+
+    def close(self) -> None:
+        """Nothing: the session belongs to whoever opened it."""
+
+
+def _check_finite(probability: ProbabilityBatch) -> None:
+    wrong = int(np.count_nonzero(~np.isfinite(probability)))
+    if wrong:
+        raise NotFiniteError(
+            "the network gave probabilities that are not finite",
+            found=f"NaN or infinity in {wrong} of {probability.size} pixels",
+            expected="values from 0 to 1",
+        )
+
+
+def evaluate(
+    session: Session, pairs: Sequence[Pair], track: Track = silent, tolerance_px: float = TOLERANCE_PX
+) -> Evaluation:
+    """Segment every image and score its mask at the image's own size.
+
+    Args:
+        session: A loaded network.
+        pairs: Images with ground truth; at least one.
+        track: Shows progress.
+        tolerance_px: Of the surface Dice.
+
+    Raises:
+        NotFiniteError: The network gave NaN or infinity.
+        BadInputError: No pairs, or an image or mask that cannot be read.
+    """
+    if not pairs:
+        raise BadInputError(
+            "there is nothing to evaluate",
+            found="no labelled images",
+            expected="at least one image with its mask",
+        )
+    finite = FiniteSession(session)
+    scores = []
+    for pair in track(pairs, "evaluating", len(pairs)):
+        frame, truth = pair.read()
+        scores.append(score_image(pair.name, segment_named(finite, frame, pair.name), truth, tolerance_px))
+    return summarise(scores, hash_pairs(pairs), tolerance_px)
+
+
+def summarise(scores: Sequence[ImageScore], data_sha256: str, tolerance_px: float = TOLERANCE_PX) -> Evaluation:
+    """What the scores of single images say together; at least one score."""
+
+    def values(measure: str) -> NDArray[np.float64]:
+        return np.array([getattr(score, measure) for score in scores], np.float64)
+
+    return Evaluation(
+        mean_dice=float(values("dice").mean()),
+        mean_iou=float(values("iou").mean()),
+        image_count=len(scores),
+        data_sha256=data_sha256,
+        dice_interval=bootstrap_interval(values("dice")),
+        mean_sensitivity=float(values("sensitivity").mean()),
+        mean_precision=float(values("precision").mean()),
+        mean_hd95_px=float(values("hd95_px").mean()),
+        median_hd95_px=float(np.median(values("hd95_px"))),
+        mean_surface_dice=float(values("surface_dice").mean()),
+        tolerance_px=tolerance_px,
+        detection=detection(scores),
+        by_size=by_size(scores),
+        per_image=tuple(scores),
+    )
+
+
+def segment_named(session: FiniteSession, frame: Frame, name: str) -> Mask:
+    """The mask of a frame, uint8 [H,W]; a refusal names the image.
+
+    Raises:
+        NotFiniteError: The network gave NaN or infinity.
+    """
+    with named(name):
+        return segment(session, frame)
+
+
+@contextlib.contextmanager
+def named(name: str) -> Iterator[None]:
+    """Let a refusal inside the block say which image it was."""
+    try:
+        yield
+    except NotFiniteError as error:
+        raise NotFiniteError(
+            f"{error.what} for the image {name}", found=error.found, expected=error.expected
+        ) from error

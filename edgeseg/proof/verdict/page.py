@@ -1,0 +1,67 @@
+"""The verdict as one page that opens anywhere: no script, no request, pictures inside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgeseg.artifacts import Verdict
+from edgeseg.dataset import Pair
+from edgeseg.files import check_writable, write_text
+from edgeseg.proof.verdict import charts
+from edgeseg.proof.verdict.pictures import WorstImage, draw_worst
+from edgeseg.proof.verdict.templates import render
+from edgeseg.runtime.engine.session import Session
+
+JSON_NAME = "verdict.json"
+HTML_NAME = "verdict.html"
+_TEMPLATE = "verdict/verdict.html.j2"
+
+
+def check_report_folder(folder: Path, baseline: Path | None = None) -> None:
+    """Refuse a place for the report that could not be written, before hours of inference.
+
+    Args:
+        folder: The place.
+        baseline: A former verdict that must stay: an engine that failed would be the next one's baseline.
+
+    Raises:
+        UnwritableError: Not a folder, or not writable.
+        UsageError: The former verdict lies there.
+    """
+    check_writable(folder / JSON_NAME, baseline)
+
+
+def write_report(folder: Path, verdict: Verdict, engine: Session, reference: Session, pairs: Sequence[Pair]) -> None:
+    """Write `verdict.json` and `verdict.html`, each whole or not at all; files of these names are replaced.
+
+    Args:
+        folder: Made where it is missing.
+        verdict: What was concluded.
+        engine: The engine, to segment the worst images once more.
+        reference: Likewise.
+        pairs: The images of the verdict.
+    """
+    page = render_page(verdict, draw_worst(verdict.rows, engine, reference, pairs))
+    write_text(folder / HTML_NAME, page)
+    verdict.write(folder / JSON_NAME)
+
+
+def render_page(verdict: Verdict, worst: Sequence[WorstImage]) -> str:
+    """The page as HTML text; every name from outside is escaped.
+
+    Args:
+        verdict: What was concluded.
+        worst: The images with the largest drop, drawn, in the order to show.
+    """
+    latency = verdict.latency
+    return render(
+        _TEMPLATE,
+        verdict=verdict,
+        worst=worst,
+        frame=charts,
+        scatter=charts.scatter_chart(verdict.rows),
+        drops=charts.drop_chart(verdict.rows, verdict.limits.max_dice_drop),
+        times=charts.latency_chart(latency.end_to_end, verdict.latency_samples_ms, verdict.limits.max_p99_ms),
+        stages=[(name, getattr(latency, name)) for name in ("pre", "infer", "post", "end_to_end")],
+    )

@@ -1,0 +1,206 @@
+"""When an engine has passed. Each rule gives a finding: how it ended, and one sentence with its figures.
+
+An engine fails where one finding fails; else it is undecided where one finding is; else it has passed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from edgeseg.artifacts import ConfidenceInterval, FoundPolyps, LatencyReport, Precision, Verdict, VerdictLimits
+from edgeseg.errors import MismatchError, UsageError
+from edgeseg.proof.verdict.comparison import Comparison
+from edgeseg.proof.verdict.lost_polyps import found_polyps
+
+Outcome = bool | Literal["undecided"]
+
+MAX_DICE_DROP: dict[Precision, float] = {"fp32": 0.0005, "fp16": 0.001, "int8": 0.005}
+"""What each precision may cost where the caller sets no limit."""
+MIN_IMAGES = 6
+"""The smallest number of pairs on which a paired sign test can reach 5 % at all (2 * 2^-6 = 3.1 %)."""
+MIN_LATENCY_SAMPLES = 100
+"""Below this a 99th percentile is the maximum under another name."""
+MAX_LATENCY_GROWTH = 1.2
+"""Of p99 against a baseline of the same machine."""
+LATENCY_NOISE_MS = 1.0
+"""Growth of p99 that a scheduler causes by itself; less than this is no regression, whatever its share."""
+MOST_NAMES = 10
+"""Lost polyps that a sentence names; the verdict's `polyps` names all."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How one rule ended, and why."""
+
+    outcome: Outcome
+    reason: str
+
+
+def limits_for(
+    precision: Precision, max_dice_drop: float | None, max_p99_ms: float | None, max_lost_polyps: int | None = None
+) -> VerdictLimits:
+    """The limits that were asked for, with the precision's own drop where none was.
+
+    Raises:
+        UsageError: A limit that is no number, or a count below 0.
+    """
+    if max_lost_polyps is not None and max_lost_polyps < 0:
+        raise UsageError("a count cannot be below 0", found=max_lost_polyps, expected="for example --max-lost-polyps 0")
+    for limit in (max_dice_drop, max_p99_ms):
+        if limit is not None and not math.isfinite(limit):
+            raise UsageError(
+                "a limit must be a number",
+                found=limit,
+                expected="for example --max-dice-drop 0.005 --max-p99-ms 30",
+            )
+    drop = MAX_DICE_DROP[precision] if max_dice_drop is None else max_dice_drop
+    return VerdictLimits(max_dice_drop=drop, max_p99_ms=max_p99_ms, max_lost_polyps=max_lost_polyps)
+
+
+def conclude(findings: Sequence[Finding]) -> Outcome:
+    """The outcome of all findings together: the worst of them."""
+    outcomes = [finding.outcome for finding in findings]
+    if any(outcome is False for outcome in outcomes):
+        return False
+    return "undecided" if "undecided" in outcomes else True
+
+
+def judge_finite(comparison: Comparison) -> list[Finding]:
+    """Probabilities that are not finite fail the engine, however rare."""
+    broken = [row.name for row in comparison.rows if not row.finite]
+    if not broken:
+        return []
+    names = ", ".join(broken[:3]) + (", ..." if len(broken) > 3 else "")
+    return [
+        Finding(
+            False,
+            f"the engine gave NaN or infinity on {len(broken)} of {len(comparison.rows)} images "
+            f"({names}); these score 0",
+        )
+    ]
+
+
+def judge_dice(comparison: Comparison, interval: ConfidenceInterval, limits: VerdictLimits) -> Finding:
+    """The mean Dice drop against its limit; the interval informs, the mean decides."""
+    drop, limit = comparison.mean_dice_drop, limits.max_dice_drop
+    passed = drop <= limit
+    low, high = (-interval.high, -interval.low) if limit < 0 else (interval.low, interval.high)
+    figures = f"95 % interval {low:+.4f} to {high:+.4f}, {len(comparison.rows)} images"
+    if limit < 0:
+        relation = "reaches" if passed else "falls short of"
+        sentence = f"mean Dice gain {-drop:+.4f} {relation} the demanded gain of {-limit:.4f} ({figures})"
+    else:
+        relation = "is within" if passed else "is beyond"
+        sentence = f"mean Dice drop {drop:.4f} {relation} {limit:.4f} ({figures})"
+    if passed and interval.high > limit:
+        sentence += "; the interval reaches past the limit, more images would make this surer"
+    return Finding(passed, sentence)
+
+
+def judge_lost_polyps(comparison: Comparison, limits: VerdictLimits) -> list[Finding]:
+    """The polyps that the reference finds and the engine loses, which a mean hides; without a limit a warning."""
+    polyps, limit = found_polyps(comparison.rows), limits.max_lost_polyps
+    if limit is None:
+        warning = f"warning: {_lost_in_words(polyps, comparison)}; no --max-lost-polyps was set"
+        return [Finding(True, warning)] if polyps.lost.count else []
+    if not polyps.reference_found:
+        return [Finding("undecided", "the reference finds no polyp, so there is none that the engine could lose")]
+    passed = polyps.lost.count <= limit
+    relation = "is within" if passed else "is beyond"
+    return [Finding(passed, f"{_lost_in_words(polyps, comparison)}; this {relation} --max-lost-polyps {limit}")]
+
+
+def _lost_in_words(polyps: FoundPolyps, comparison: Comparison) -> str:
+    """``the engine loses the polyp of 1 of 80 images ... (1.2 %, 95 % interval 0.0 to 6.8 %): NAME (IoU ...)``."""
+    lost, rows = polyps.lost, {row.name: row for row in comparison.rows}
+    sentence = f"the engine loses the polyp of {lost.count} of {lost.of} images on which the reference finds it"
+    if lost.interval is not None:
+        low, high = 100 * lost.interval.low, 100 * lost.interval.high
+        sentence += f" ({100 * lost.count / lost.of:.1f} %, 95 % interval {low:.1f} to {high:.1f} %)"
+    named = [f"{name} (IoU {rows[name].reference_iou:.2f} to {rows[name].iou:.2f})" for name in lost.names[:MOST_NAMES]]
+    more = [f"{lost.count - MOST_NAMES} more"] if lost.count > MOST_NAMES else []
+    return f"{sentence}: {', '.join(named + more)}" if named else sentence
+
+
+def judge_evidence(comparison: Comparison) -> list[Finding]:
+    """Whether there are enough images on which a difference could show.
+
+    Such an image has something to find, and one of the two networks finds some of it: where both miss
+    everything, or nothing is there, a drop of zero says nothing about how well the engine finds polyps.
+    """
+    telling = sum(row.foreground > 0 and max(row.dice, row.reference_dice) > 0 for row in comparison.rows)
+    if telling >= MIN_IMAGES:
+        return []
+    what = "image shows" if telling == 1 else "images show"
+    return [
+        Finding(
+            "undecided",
+            f"{telling} of {len(comparison.rows)} {what} something that either network finds; "
+            f"at least {MIN_IMAGES} are needed to decide",
+        )
+    ]
+
+
+def judge_latency(latency: LatencyReport, limits: VerdictLimits) -> list[Finding]:
+    """The 99th percentile of the end-to-end time of one image against its limit, where one was set."""
+    limit, p99 = limits.max_p99_ms, latency.end_to_end.p99_ms
+    if limit is None:
+        return []
+    passed = p99 <= limit
+    relation = "is within" if passed else "is beyond"
+    figures = (
+        f"p99 {p99:.2f} ms end to end {relation} {limit:.2f} ms "
+        f"({latency.inferences} timed images on {latency.machine})"
+    )
+    if passed and latency.inferences < MIN_LATENCY_SAMPLES:
+        return [Finding("undecided", f"{figures}; at least {MIN_LATENCY_SAMPLES} are needed to decide")]
+    return [Finding(passed, figures)]
+
+
+def refuse_other_data(baseline: Verdict, data_sha256: str) -> None:
+    """A former verdict says something about this one only on the same images and masks.
+
+    Raises:
+        MismatchError: Other data.
+    """
+    if baseline.data_sha256 != data_sha256:
+        raise MismatchError(
+            "the baseline was measured on other images",
+            found=f"data sha256 {baseline.data_sha256}",
+            expected=f"data sha256 {data_sha256}",
+            next_command="edgeseg verify FORMER_ENGINE --reference MODEL --data DIR --report DIR",
+        )
+
+
+def judge_baseline(
+    comparison: Comparison, latency: LatencyReport, limits: VerdictLimits, baseline: Verdict
+) -> list[Finding]:
+    """Whether the engine is worse than one that was measured before on the same images."""
+    fall, allowed = baseline.mean_dice - comparison.mean_dice, max(0.0, limits.max_dice_drop)
+    relation = "is within" if fall <= allowed else "is beyond"
+    dice = Finding(
+        fall <= allowed,
+        f"mean Dice {comparison.mean_dice:.4f} against the baseline's {baseline.mean_dice:.4f}: "
+        f"a fall of {fall:.4f} {relation} {allowed:.4f}",
+    )
+    return [dice, _judge_baseline_latency(latency, baseline.latency)]
+
+
+def _judge_baseline_latency(latency: LatencyReport, before: LatencyReport) -> Finding:
+    if latency.machine != before.machine:
+        return Finding(
+            True,
+            f"latency is not compared with the baseline's: "
+            f"this machine is {latency.machine}, that one was {before.machine}",
+        )
+    p99, former = latency.end_to_end.p99_ms, before.end_to_end.p99_ms
+    allowed = max(former * MAX_LATENCY_GROWTH, former + LATENCY_NOISE_MS)
+    relation = "is within" if p99 <= allowed else "is beyond"
+    return Finding(
+        p99 <= allowed,
+        f"p99 {p99:.2f} ms against the baseline's {former:.2f} ms {relation} {allowed:.2f} ms "
+        f"(20 % more, at least {LATENCY_NOISE_MS:.0f} ms)",
+    )

@@ -1,0 +1,178 @@
+"""An engine under load for a while: does it stay up, keep its answers, and keep its memory?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from edgeseg.errors import EdgesegError
+from edgeseg.frames import Frame, Mask
+from edgeseg.progress import Track, silent
+from edgeseg.runtime.engine.memory import resident_bytes
+from edgeseg.runtime.engine.session import Session, segment
+from edgeseg.values import Part
+
+MEMORY_SAMPLES = 40
+"""The first quarter of them is warm-up."""
+LARGEST_GROWTH_BYTES = 32 << 20
+"""What allocators and page caches may add while nothing leaks; a leak of one 1080p frame passes it in 6 frames."""
+_MOST_ERRORS = 10
+"""An engine that errs more often is given up."""
+
+
+@dataclass(frozen=True)
+class SoakLimits:
+    """How long."""
+
+    seconds: float = 30.0
+    min_frames: int = 100
+    """Slow machines go on until so many frames, whatever the time."""
+
+
+@runtime_checkable
+class Restarting(Protocol):
+    """A session whose worker process may be started again."""
+
+    @property
+    def restarts(self) -> int:
+        """How often it was."""
+        ...
+
+
+class SoakReport(Part):
+    """What happened."""
+
+    frames: int
+    seconds: float
+    fps: float
+    errors: int
+    """Frames that ended in an error."""
+    first_error: str | None = None
+    changed_masks: int
+    """Frames whose mask was another one than when the same frame came first."""
+    restarts: int | None = None
+    """Of the engine's process; None where it has none."""
+    memory_bytes: int
+    """Resident memory of this process and its children at the end."""
+    memory_growth_bytes: int | None = None
+    """From the second quarter of the soak to the last; None where it was too short to tell."""
+    gpu_memory_growth_bytes: int | None = None
+    """Of the whole GPU, likewise; None where the machine does not tell."""
+
+    def failures(self) -> list[str]:
+        """What was not as it must be, one sentence each."""
+        found = []
+        if self.errors:
+            found.append(f"{self.errors} of {self.frames} frames ended in an error, the first: {self.first_error}")
+        if self.changed_masks:
+            found.append(f"{self.changed_masks} of {self.frames} frames gave another mask than before")
+        if self.restarts:
+            found.append(f"the engine's process was started again {self.restarts} times")
+        for what, growth in (("memory", self.memory_growth_bytes), ("GPU memory", self.gpu_memory_growth_bytes)):
+            if growth is not None and growth > LARGEST_GROWTH_BYTES:
+                limit = f"at most {LARGEST_GROWTH_BYTES / 1e6:.0f} MB are allowed"
+                found.append(f"{what} grew by {growth / 1e6:.0f} MB under a steady load; {limit}")
+        return found
+
+
+def soak(
+    session: Session,
+    frames: Sequence[Frame],
+    limits: SoakLimits | None = None,
+    gpu_memory: Callable[[], int | None] = lambda: None,
+    track: Track = silent,
+) -> SoakReport:
+    """Segment the same frames again and again.
+
+    Args:
+        session: The engine.
+        frames: uint8 [H,W,3] RGB, at least one; they are kept in memory.
+        limits: How long.
+        gpu_memory: Bytes in use on the GPU; None where the machine does not tell.
+        track: Shows progress.
+    """
+    wanted = limits or SoakLimits()
+    watch = _Watch(session, frames)
+    before = gpu_memory()
+    memory = _Memory(wanted)
+    for index in track(_until(watch, wanted), "soaking"):
+        watch.step(index)
+        memory.sample(watch)
+        if index == len(frames):
+            before = gpu_memory()  # engines allocate with their first frames
+    after = gpu_memory()
+    elapsed_s = watch.elapsed_s
+    return SoakReport(
+        frames=watch.frames,
+        seconds=round(elapsed_s, 2),
+        fps=watch.frames / elapsed_s,
+        errors=watch.errors,
+        first_error=watch.first_error,
+        changed_masks=watch.changed,
+        restarts=session.restarts if isinstance(session, Restarting) else None,
+        memory_bytes=resident_bytes(),
+        memory_growth_bytes=memory.growth(),
+        gpu_memory_growth_bytes=None if before is None or after is None else after - before,
+    )
+
+
+def growth_of(samples: Sequence[int]) -> int | None:
+    """From the median of the second quarter of some samples to that of the last; None where there are too few."""
+    quarter = len(samples) // 4
+    if quarter < 2:
+        return None
+    return int(median(samples[-quarter:]) - median(samples[quarter : 2 * quarter]))
+
+
+class _Watch:
+    """The engine's answers, held against its first ones."""
+
+    def __init__(self, session: Session, frames: Sequence[Frame]) -> None:
+        self._session = session
+        self._pictures = frames
+        self._masks: dict[int, Mask] = {}
+        self._started_s = time.monotonic()
+        self.frames = self.errors = self.changed = 0
+        self.first_error: str | None = None
+
+    @property
+    def elapsed_s(self) -> float:
+        return time.monotonic() - self._started_s
+
+    def step(self, index: int) -> None:
+        number = index % len(self._pictures)
+        self.frames += 1
+        try:
+            mask = segment(self._session, self._pictures[number])
+        except EdgesegError as error:
+            self.errors += 1
+            self.first_error = self.first_error or error.what
+            return
+        self.changed += not np.array_equal(self._masks.setdefault(number, mask), mask)
+
+
+class _Memory:
+    """Samples of the process's memory, evenly spread over the soak."""
+
+    def __init__(self, limits: SoakLimits) -> None:
+        self._every_s = limits.seconds / MEMORY_SAMPLES
+        self._samples: list[int] = []
+
+    def sample(self, watch: _Watch) -> None:
+        if watch.elapsed_s >= len(self._samples) * self._every_s:
+            self._samples.append(resident_bytes())
+
+    def growth(self) -> int | None:
+        return growth_of(self._samples)
+
+
+def _until(watch: _Watch, limits: SoakLimits) -> Iterator[int]:
+    index = 0
+    while (watch.elapsed_s < limits.seconds or index < limits.min_frames) and watch.errors <= _MOST_ERRORS:
+        yield index
+        index += 1

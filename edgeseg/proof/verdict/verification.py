@@ -1,0 +1,110 @@
+"""The proof itself: compare, time, judge."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from typing import Any
+
+import edgeseg
+from edgeseg.artifacts import EngineArtifact, LatencyReport, Verdict, VerdictLimits
+from edgeseg.dataset import Pair, hash_pairs
+from edgeseg.progress import Track, silent
+from edgeseg.proof.verdict import rules
+from edgeseg.proof.verdict.comparison import Comparison, compare
+from edgeseg.proof.verdict.lost_polyps import found_polyps
+from edgeseg.proof.verdict.timing import measure_latency
+from edgeseg.runtime.engine.session import Session, SessionInfo
+
+
+def verify(
+    engine: Session,
+    reference: Session,
+    pairs: Sequence[Pair],
+    limits: VerdictLimits,
+    *,
+    passport: EngineArtifact | None = None,
+    baseline: Verdict | None = None,
+    track: Track = silent,
+) -> Verdict:
+    """Hold an engine against its reference on labelled images.
+
+    Args:
+        engine: The engine that is to be shipped.
+        reference: What it must not be worse than; it may have another input size, not other classes.
+        pairs: Labelled images that neither training nor calibration has seen.
+        limits: What is demanded; `edgeseg.proof.verdict.rules.limits_for` gives the defaults.
+        passport: The engine's, for what it says of INT8 convolutions.
+        baseline: A former verdict on the same images, not to fall behind.
+        track: Shows progress.
+
+    Raises:
+        MismatchError: Other classes, or a baseline of other data.
+        NotFiniteError: The reference gave NaN or infinity (an engine that does so fails, with a reason).
+        BadInputError: No pairs, or an image or mask that cannot be read.
+    """
+    data_sha256 = hash_pairs(pairs)
+    if baseline is not None:
+        rules.refuse_other_data(baseline, data_sha256)
+    comparison = compare(engine, reference, pairs, track)
+    latency, samples_ms = measure_latency(engine, pairs, track=track)
+    findings = judge(comparison, latency, limits, baseline)
+    return Verdict(
+        passed=rules.conclude(findings),
+        reasons=tuple(finding.reason for finding in findings),
+        data_sha256=data_sha256,
+        image_count=len(pairs),
+        limits=limits,
+        latency=latency,
+        latency_samples_ms=samples_ms,
+        edgeseg_version=edgeseg.__version__,
+        created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        convolutions=None if passport is None else passport.convolutions,
+        int8_convolutions=None if passport is None else passport.int8_convolutions,
+        **_scores(comparison),
+        **_identity(engine.info, reference.info),
+    )
+
+
+def judge(
+    comparison: Comparison, latency: LatencyReport, limits: VerdictLimits, baseline: Verdict | None = None
+) -> list[rules.Finding]:
+    """Every rule's finding: the failures first, then what is undecided, then what is in order."""
+    findings = [
+        *rules.judge_finite(comparison),
+        rules.judge_dice(comparison, comparison.drop_interval(), limits),
+        *rules.judge_lost_polyps(comparison, limits),
+        *rules.judge_latency(latency, limits),
+        *rules.judge_evidence(comparison),
+    ]
+    if baseline is not None:
+        findings += rules.judge_baseline(comparison, latency, limits, baseline)
+    severity = {False: 0, "undecided": 1, True: 2}
+    return sorted(findings, key=lambda finding: severity[finding.outcome])
+
+
+def _scores(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "mean_dice": comparison.mean_dice,
+        "mean_iou": comparison.mean_iou,
+        "reference_mean_dice": comparison.reference_mean_dice,
+        "reference_mean_iou": comparison.reference_mean_iou,
+        "mean_dice_drop": comparison.mean_dice_drop,
+        "mean_agreement": comparison.mean_agreement,
+        "confidence_interval": comparison.drop_interval(),
+        "polyps": found_polyps(comparison.rows),
+        "rows": comparison.rows,
+    }
+
+
+def _identity(engine: SessionInfo, reference: SessionInfo) -> dict[str, Any]:
+    return {
+        "engine_sha256": engine.sha256,
+        "model": engine.model,
+        "backend": engine.backend,
+        "precision": engine.precision,
+        "reference_sha256": reference.sha256,
+        "reference_model": reference.model,
+        "reference_backend": reference.backend,
+        "reference_precision": reference.precision,
+    }

@@ -1,0 +1,98 @@
+"""From an engine's file to the report of its layers."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from edgeseg.artifacts import EngineArtifact
+from edgeseg.errors import MismatchError, MissingComponentError
+from edgeseg.export.layers.engine_inspector import engine_information, inspected_layers
+from edgeseg.export.layers.layer_times import measured_ms
+from edgeseg.export.layers.onnxruntime_profile import profiled_layers
+from edgeseg.export.layers.plan_text import plan_layers
+from edgeseg.export.layers.report import LayerReport, report_of
+from edgeseg.optional import require
+from edgeseg.runtime.cuda.engine_weights import EngineWeights, engine_weights
+from edgeseg.runtime.cuda.refit import refit
+from edgeseg.runtime.cuda.tensorrt_module import TensorRtModule, open_plan
+from edgeseg.runtime.engine.machine import describe_machine
+from edgeseg.runtime.passport.bindings import PACKAGES, check_binding, read_machine
+from edgeseg.runtime.passport.gpu import find_gpu
+from edgeseg.runtime.passport.passports import read_checked
+
+if TYPE_CHECKING:
+    import tensorrt
+
+INFERENCES = 20
+
+
+def layer_report(path: Path) -> LayerReport:
+    """The layers of an engine, with their times where this machine can execute it.
+
+    Args:
+        path: NAME.engine, with NAME.engine.json beside it.
+
+    Raises:
+        MismatchError: The passport is missing or does not fit, or a tensorrt engine is bound to another machine.
+        MissingComponentError: A tensorrt engine, and no TensorRT or GPU here: only there does it tell its layers.
+    """
+    data, passport = read_checked(path)
+    if passport.backend == "onnxruntime":
+        source = f"ONNX Runtime's profile, median of {INFERENCES} inferences of noise, {describe_machine()}"
+        return report_of(passport, profiled_layers(data, passport.model, INFERENCES), source)
+    try:
+        check_binding(passport, read_machine(passport.backend))
+    except (MissingComponentError, MismatchError) as error:
+        if passport.backend != "tensorrt-rtx":
+            raise
+        return report_of(passport, plan_layers(data), None, f"not executed: {error.what}")
+    return _executed(path, data, passport)
+
+
+def _executed(path: Path, data: bytes, passport: EngineArtifact) -> LayerReport:
+    """Open the engine on the GPU, ask its inspector, and time it where the packages for that are here."""
+    trt = cast(TensorRtModule, require(PACKAGES[passport.backend]))
+    batch = int(passport.build_flags.get("batch", (1, 1, 1))[1])
+    try:
+        weights = engine_weights(path, passport)
+        times_ms, information = _timed(trt, data, passport, batch, weights)
+    except (MissingComponentError, MismatchError) as error:
+        layers = inspected_layers(engine_information(trt, _opened(trt, data, passport)))
+        return report_of(passport, layers, None, f"not executed: {error.what}")
+    source = f"IProfiler of {passport.backend} {passport.backend_version}, median of {INFERENCES} inferences"
+    layers = inspected_layers(information, times_ms)
+    return report_of(passport, layers, f"{source}, {find_gpu().name}", frames_per_inference=batch)
+
+
+def _timed(
+    trt: TensorRtModule, data: bytes, passport: EngineArtifact, batch: int, weights: EngineWeights | None
+) -> tuple[dict[str, float], str]:
+    """The time of each layer, and what the inspector tells."""
+    from edgeseg.runtime.cuda.buffers import device_buffer
+    from edgeseg.runtime.cuda.driver import CudaDevice
+
+    shapes = {
+        item.name: tuple(batch if size < 0 else size for size in item.shape)
+        for item in (*passport.inputs, *passport.outputs)
+    }
+    item_bytes = {item.name: np.dtype(item.dtype).itemsize for item in (*passport.inputs, *passport.outputs)}
+    inputs = {item.name: shapes[item.name] for item in passport.inputs}
+    with CudaDevice(), contextlib.ExitStack() as memory:
+        addresses = {
+            name: device_buffer(memory, math.prod(shape) * item_bytes[name], f"the engine's {name}")
+            for name, shape in shapes.items()
+        }
+        engine = _opened(trt, data, passport)
+        if weights is not None:
+            refit(trt, engine, weights.onnx, passport)
+        times_ms = measured_ms(trt, engine, inputs, addresses.__getitem__, INFERENCES)
+        return times_ms, engine_information(trt, engine)
+
+
+def _opened(trt: TensorRtModule, data: bytes, passport: EngineArtifact) -> tensorrt.ICudaEngine:
+    return open_plan(trt, data, host_code=bool(passport.build_flags.get("version_compatible")))

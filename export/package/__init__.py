@@ -1,0 +1,1 @@
+"""Model packages: the folder that a network ships as, and its card."""

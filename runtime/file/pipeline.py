@@ -1,0 +1,229 @@
+"""Frames through a session: decoding, inference and writing each have a thread, joined by short queues.
+
+Every frame gets its own mask, in order; one whose engine process dies is handed to the next. The decoding thread makes
+the network's small input as well, unless the engine takes the decoder's planes. The main thread infers;
+`QUEUED_FRAMES` at most wait on either side of it and the engine's capacity between, which bounds memory. The first
+failure stops all threads and is raised.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+import cv2
+
+from edgeseg.artifacts import LatencyReport
+from edgeseg.frames import Mask, Probability, confidence_of
+from edgeseg.progress import Track, silent
+from edgeseg.runtime.engine.frame_engine import FrameEngine, frame_engine
+from edgeseg.runtime.engine.latency import LatencyRecorder
+from edgeseg.runtime.engine.lossless import LosslessFrames
+from edgeseg.runtime.engine.outcomes import Segmented
+from edgeseg.runtime.engine.planes import AnyFrame
+from edgeseg.runtime.engine.session import Session, SessionInfo, marked_at_frame, mask_at_frame
+from edgeseg.runtime.video.channel import Channel
+from edgeseg.runtime.video.engine_input import network_input_of, planes_for
+from edgeseg.runtime.video.one_thread import opencv_on_one_thread
+from edgeseg.runtime.video.overlay import OverlayMode, caption, draw
+from edgeseg.runtime.video.picture import Picture
+from edgeseg.runtime.video.sinks import Sinks
+from edgeseg.runtime.video.source import Source, SourceFrame
+
+QUEUED_FRAMES = 2
+
+
+@dataclass(frozen=True)
+class StreamResult:
+    """What one run over a source came to."""
+
+    frames: int
+    frames_with_mask: int
+    """Frames with at least one marked pixel."""
+    damaged_frames: int
+    """Frames whose missing parts the decoder patched with guesses."""
+    latency: LatencyReport
+
+
+@dataclass(frozen=True)
+class ArrivedFrame:
+    """A frame, when it came out of the decoder, and what the network sees of it."""
+
+    source: SourceFrame
+    arrived_ns: int
+    engine_input: AnyFrame
+    """Its planes, or the network's input, uint8 [h,w,3] RGB."""
+
+
+@dataclass(frozen=True)
+class SegmentedFrame:
+    """A frame with its own mask."""
+
+    source: SourceFrame
+    arrived_ns: int
+    mask: Mask
+    area_fraction: float
+    """Marked part of the picture, 0 to 1."""
+    probability: Probability
+    """float32 [C,h,w] at the network's size."""
+    infer_ms: float
+
+
+def run_stream(
+    session: Session,
+    source: Source,
+    sinks: Sinks,
+    max_frames: int | None = None,
+    track: Track = silent,
+    overlay: OverlayMode = "contour",
+) -> StreamResult:
+    """Infer every frame of a source and write what comes of it.
+
+    A frame's end-to-end time is the time its decoding took plus the time from then until its picture and mask
+    were written, waiting included. Files have no deadline, so none is missed.
+
+    Args:
+        session: The network; see `edgeseg.runtime.engine.frame_engine`.
+        source: An open source; this consumes it.
+        sinks: Where pictures and masks go; they must stay open until this returns.
+        max_frames: Stop after so many frames.
+        track: Shows progress.
+        overlay: What is drawn on pictures for `sinks.pictures`.
+
+    Raises:
+        EdgesegError: From the source, the session or a sink, whichever failed.
+    """
+    stages = _Stages(session, sinks, LatencyRecorder(), overlay)
+    decoded: Channel[ArrivedFrame] = Channel(QUEUED_FRAMES)
+    segmented: Channel[SegmentedFrame] = Channel(QUEUED_FRAMES)
+    total = _expected_frames(source, max_frames)
+    with opencv_on_one_thread(), ThreadPoolExecutor(2, thread_name_prefix="edgeseg-stream") as pool:
+        try:
+            reading = pool.submit(stages.read, islice(source.frames(), max_frames), decoded)
+            writing = pool.submit(stages.write, segmented)
+            with contextlib.closing(_tracked(track, decoded, total)) as frames:
+                for frame in stages.segment(frames):
+                    if not segmented.put(frame):
+                        break
+            decoded.abort()
+            segmented.close()
+            reading.result()
+            writing.result()
+        except BaseException:  # Ctrl-C too: the threads must end before the sinks may be closed
+            decoded.abort()
+            segmented.abort()
+            raise
+    return stages.result()
+
+
+class _Stages:
+    """The work of the three threads; each stage is timed by the thread that does it."""
+
+    def __init__(self, session: Session, sinks: Sinks, recorder: LatencyRecorder, overlay: OverlayMode) -> None:
+        self._session = session
+        self._engine: FrameEngine = frame_engine(session)
+        self._under_way: LosslessFrames[ArrivedFrame] = LosslessFrames(self._engine, "rgb", prepared=True)
+        self._overlay: OverlayMode = overlay
+        self._sinks = sinks
+        self._recorder = recorder
+        self._frames = self._with_mask = self._damaged = 0
+
+    def read(self, frames: Iterable[SourceFrame], decoded: Channel[ArrivedFrame]) -> None:
+        try:
+            for frame in frames:
+                arrived_ns = time.perf_counter_ns()
+                self._recorder.add("decode", frame.decode_ns)
+                if not decoded.put(ArrivedFrame(frame, arrived_ns, self._engine_input(frame.picture))):
+                    return
+        finally:
+            decoded.close()
+
+    def _engine_input(self, picture: Picture) -> AnyFrame:
+        planes = planes_for(picture, self._session.info)
+        if planes is not None:
+            return planes
+        with self._recorder.measure("pre"):
+            return network_input_of(picture, self._session.info)
+
+    def segment(self, frames: Iterable[ArrivedFrame]) -> Iterator[SegmentedFrame]:
+        under_way = self._under_way
+        for frame in frames:
+            under_way.add(frame, frame.engine_input)
+            while under_way.is_full:
+                yield self._mask(*under_way.take())
+        while under_way:
+            yield self._mask(*under_way.take())
+
+    def _mask(self, frame: ArrivedFrame, segmented: Segmented) -> SegmentedFrame:
+        height, width = frame.source.picture.height, frame.source.picture.width
+        self._recorder.add_ms("infer", segmented.infer_ms)
+        with self._recorder.measure("post"):
+            mask = mask_at_frame(self._session, segmented.probability, height, width)
+            area_fraction = cv2.countNonZero(mask) / mask.size
+        self._frames += 1
+        self._with_mask += area_fraction > 0
+        self._damaged += frame.source.damaged
+        return SegmentedFrame(
+            frame.source, frame.arrived_ns, mask, area_fraction, segmented.probability, segmented.infer_ms
+        )
+
+    def write(self, segmented: Channel[SegmentedFrame]) -> None:
+        try:
+            for frame in segmented:
+                self._write(frame)
+        finally:
+            segmented.abort()
+
+    def _write(self, frame: SegmentedFrame) -> None:
+        shown = frame.source.picture
+        if self._sinks.pictures:
+            with self._recorder.measure("draw"):
+                shown = self._drawn(frame)
+        if self._sinks.pictures or self._sinks.masks or self._sinks.raw:
+            with self._recorder.measure("encode"):
+                for raw in self._sinks.raw:
+                    raw.write(frame.source, frame.source.picture)
+                for pictures in self._sinks.pictures:
+                    pictures.write(frame.source, shown)
+                for masks in self._sinks.masks:
+                    masks.write(frame.source, frame.mask)
+        waited_ns = time.perf_counter_ns() - frame.arrived_ns
+        self._recorder.add("end_to_end", frame.source.decode_ns + waited_ns)
+
+    def _drawn(self, frame: SegmentedFrame) -> Picture:
+        picture, lines = frame.source.picture, _caption_of(self._session.info, frame)
+        if self._overlay == "heat":
+            probability = marked_at_frame(self._session, frame.probability, picture.height, picture.width)
+            return draw(picture, frame.mask, lines, "heat", probability)
+        return draw(picture, frame.mask if frame.area_fraction else None, lines, self._overlay)
+
+    def result(self) -> StreamResult:
+        latency = self._recorder.report(
+            self._session.info,
+            frames=self._frames,
+            inferences=self._frames,
+            device=self._engine.device_name,
+            retries=self._under_way.retries,
+            restarts=self._engine.restarts,
+        )
+        return StreamResult(self._frames, self._with_mask, self._damaged, latency)
+
+
+def _caption_of(info: SessionInfo, frame: SegmentedFrame) -> tuple[str, ...]:
+    structure = info.model.classes[0] if info.model.output == "sigmoid" else "marked"
+    confidence = confidence_of(frame.probability)
+    return caption(structure, frame.area_fraction, confidence, f"{info.backend} {info.precision}", frame.infer_ms)
+
+
+def _expected_frames(source: Source, max_frames: int | None) -> int | None:
+    known = [count for count in (source.frame_count, max_frames) if count is not None]
+    return min(known, default=None)
+
+
+def _tracked(track: Track, frames: Iterable[ArrivedFrame], total: int | None) -> Generator[ArrivedFrame, None, None]:
+    """A generator, so that closing it takes the progress bar down before an error is printed."""
+    yield from track(frames, "frames", total)

@@ -1,0 +1,100 @@
+"""From settings to a drift watch: the reference and the statistics of the training pictures, both checked first."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from edgeseg.errors import MismatchError, UsageError
+from edgeseg.packages import PACKAGE_STATISTICS
+from edgeseg.progress import Say
+from edgeseg.runtime.engine.session import SessionInfo
+from edgeseg.runtime.live.drift.drift_monitor import DriftMonitor, MonitorOptions
+from edgeseg.runtime.live.opening import open_pool, open_reference
+from edgeseg.runtime.live.preflight import READY_S
+from edgeseg.runtime.live.scene.drift import DriftWatch
+from edgeseg.runtime.live.scene.statistics import TrainingStatistics
+from edgeseg.runtime.live.scene.watch import LiveGate
+from edgeseg.runtime.live.settings import LiveSettings
+from edgeseg.runtime.worker.pool import EnginePool
+from edgeseg.shell import quoted
+
+
+def open_drift_monitor(
+    settings: LiveSettings, live: SessionInfo, gate: LiveGate | None, say: Say
+) -> DriftMonitor | None:
+    """A drift watch that is ready to be started; None where nothing is to be watched.
+
+    Args:
+        settings: Of the stream.
+        live: Its engine.
+        gate: Knows when no tissue is seen.
+        say: Takes lines for the person.
+
+    Raises:
+        EdgesegError: The reference or the statistics do not belong to the engine, or the reference does not come up.
+    """
+    watch, processes = settings.watch, settings.processes
+    reference_path = watch.reference
+    if watch.fall_back and reference_path is None:
+        raise UsageError(
+            "there is nothing to fall back to", found="--fall-back", expected="--reference MODEL beside it"
+        )
+    if reference_path is None and watch.statistics is None:
+        return None
+    training = find_statistics(settings, live, say)
+
+    def reference_as_engine() -> EnginePool:
+        assert reference_path is not None
+        return open_pool(reference_path, processes.active, processes.spares, processes.threads)
+
+    def is_gated() -> bool:
+        return gate is not None and gate.view is not None and gate.view.gate.reason is not None
+
+    options = MonitorOptions(watch.every, reference_as_engine if watch.fall_back else None, is_gated)
+    pool = None if reference_path is None else _ready(reference_path, live, say)
+    return DriftMonitor(DriftWatch(training), live, pool, options)
+
+
+def find_statistics(settings: LiveSettings, live: SessionInfo, say: Say) -> TrainingStatistics | None:
+    """How the training pictures looked: of --statistics, else from beside the engine or the reference; or nothing.
+
+    Raises:
+        BadInputError: The file cannot be read.
+        MismatchError: The named file was measured at another size.
+    """
+    named = settings.watch.statistics
+    size = (live.model.height, live.model.width)
+    if named is not None:
+        found = TrainingStatistics.read(named)
+        if (found.height, found.width) != size:
+            raise MismatchError(
+                f"{named} was measured at another size than the network's",
+                found=f"{found.width}x{found.height}",
+                expected=f"{size[1]}x{size[0]}",
+                next_command=f"edgeseg data statistics DIR --height {size[0]:d} --width {size[1]:d} "
+                f"--out {quoted(named)}",
+            )
+        return found
+    for path in (settings.engine, settings.watch.reference):
+        beside = None if path is None else (path if path.is_dir() else path.parent) / PACKAGE_STATISTICS
+        if beside is not None and beside.is_file():
+            found = TrainingStatistics.read(beside)
+            if (found.height, found.width) == size:
+                say(f"statistics of the training pictures: {beside}")
+                return found
+    say("no statistics of the training pictures: strange pictures raise no alarm")
+    return None
+
+
+def _ready(path: Path, live: SessionInfo, say: Say) -> EnginePool:
+    started_s = time.monotonic()
+    pool = open_reference(path, live)
+    try:
+        pool.wait_ready(READY_S)
+    except BaseException:
+        pool.close()
+        raise
+    info = pool.info
+    say(f"reference ready after {time.monotonic() - started_s:.1f} s: {info.backend} {info.precision}")
+    return pool

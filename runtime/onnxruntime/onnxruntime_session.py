@@ -1,0 +1,80 @@
+"""ONNX Runtime on the CPU: the embedded default, and the reference for the others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from edgeseg.errors import BadInputError
+from edgeseg.optional import require
+from edgeseg.runtime.engine.machine import usable_cores
+from edgeseg.runtime.engine.session import FrameBatch, ProbabilityBatch, SessionInfo
+from edgeseg.runtime.onnxruntime.int8_kernels import check_int8_kernels
+from edgeseg.specs import INPUT_NAME, OUTPUT_NAME
+
+
+def session_options(threads: int = 0, precise_int8: bool = False) -> Any:
+    """The SessionOptions that edgeseg runs engines with.
+
+    Args:
+        threads: Inside one inference; 0 takes every usable core.
+        precise_int8: Where INT8 sums saturate in 16 bits (x86 without VNNI), take slower kernels that do not.
+    """
+    options = require("onnxruntime").SessionOptions()
+    options.intra_op_num_threads = threads or usable_cores()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if precise_int8:
+        options.add_session_config_entry("session.x64quantprecision", "1")
+    # Its own binary format would be taken, too, which no check of ours reads.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    return options
+
+
+def opened(data: bytes, options: Any) -> Any:
+    """An InferenceSession on the CPU.
+
+    Raises:
+        BadInputError: ONNX Runtime refuses the graph.
+    """
+    try:
+        return require("onnxruntime").InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises a dozen classes without a common base
+        raise BadInputError("ONNX Runtime cannot load this network", found=str(error)[:300]) from error
+
+
+class OnnxRuntimeSession:
+    """A contract graph loaded by ONNX Runtime.
+
+    Args:
+        data: The ONNX file's bytes.
+        info: What it is.
+        threads: Threads inside one inference; 0 takes every usable core.
+        precise_int8: See `session_options`.
+
+    Raises:
+        BadInputError: ONNX Runtime refuses the graph.
+        MissingComponentError: The graph is INT8, and ONNX Runtime's kernels compute that wrongly on this processor.
+    """
+
+    def __init__(self, data: bytes, info: SessionInfo, threads: int = 0, precise_int8: bool = False) -> None:
+        if info.precision == "int8":
+            check_int8_kernels()
+        self._session: Any = opened(data, session_options(threads, precise_int8))
+        self._info = info
+
+    @property
+    def info(self) -> SessionInfo:
+        """What this is."""
+        return self._info
+
+    def infer(self, frames: FrameBatch) -> ProbabilityBatch:
+        """Run the network: uint8 [N,H,W,3] RGB in, float32 [N,C,H,W] out."""
+        result: ProbabilityBatch = self._session.run([OUTPUT_NAME], {INPUT_NAME: np.ascontiguousarray(frames)})[0]
+        return result
+
+    def close(self) -> None:
+        """Give the session's memory back."""
+        self._session = None

@@ -1,0 +1,53 @@
+"""Which of two graphs is quicker on this processor: one inference of each in turn, so that noise hits both alike."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgeseg.runtime.engine.session import FrameBatch
+from edgeseg.runtime.onnxruntime.onnxruntime_session import OnnxRuntimeSession
+
+WARM_UP = 3
+MIN_PAIRS, MAX_PAIRS = 9, 200
+BUDGET_S = 1.5
+
+
+@dataclass(frozen=True)
+class TimeRatio:
+    """One inference of each graph, on all usable cores."""
+
+    ratio: float
+    """The first one's time over the second one's: the median over pairs of neighbours."""
+    first_ms: float
+    """Median, likewise the next."""
+    second_ms: float
+
+
+def time_ratio(first: OnnxRuntimeSession, second: OnnxRuntimeSession, budget_s: float = BUDGET_S) -> TimeRatio:
+    """Alternate two sessions of one network for about `budget_s`, at least nine times each."""
+    model = first.info.model
+    frame = np.zeros((1, model.height, model.width, 3), np.uint8)
+    for session in (first, second) * WARM_UP:
+        session.infer(frame)
+    pairs: list[tuple[float, float]] = []
+    end = time.perf_counter() + budget_s
+    while len(pairs) < MIN_PAIRS or (time.perf_counter() < end and len(pairs) < MAX_PAIRS):
+        # Whoever comes second finds caches and clocks as the other left them, so they take turns at that, too.
+        order = (first, second) if len(pairs) % 2 == 0 else (second, first)
+        seconds = {id(session): _seconds(session, frame) for session in order}
+        pairs.append((seconds[id(first)], seconds[id(second)]))
+    return TimeRatio(
+        statistics.median(one / other for one, other in pairs),
+        1e3 * statistics.median(one for one, _ in pairs),
+        1e3 * statistics.median(other for _, other in pairs),
+    )
+
+
+def _seconds(session: OnnxRuntimeSession, frame: FrameBatch) -> float:
+    started = time.perf_counter()
+    session.infer(frame)
+    return time.perf_counter() - started

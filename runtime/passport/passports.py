@@ -1,0 +1,72 @@
+"""Check an engine's passport before the engine is opened: an engine is native code, a changed one is a stranger's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgeseg.artifacts import EngineArtifact
+from edgeseg.errors import BadInputError, MismatchError
+from edgeseg.files import sha256_bytes
+from edgeseg.runtime.engine.session import SessionInfo
+
+ANY_INSTRUCTION_SET = "any"
+"""In a passport: the INT8 sums of the engine saturate on no processor (`edgeseg.calibration.weight_levels`)."""
+
+
+def passport_path(engine: Path) -> Path:
+    """NAME.engine -> NAME.engine.json."""
+    return engine.with_name(engine.name + ".json")
+
+
+def session_info(passport: EngineArtifact) -> SessionInfo:
+    """What a session of the engine says of itself; nothing is loaded for it."""
+    return SessionInfo(
+        passport.model,
+        passport.preprocess,
+        passport.backend,
+        passport.precision,
+        passport.engine_sha256,
+        takes_planes=passport.backend != "onnxruntime",
+    )
+
+
+def read_checked(engine: Path) -> tuple[bytes, EngineArtifact]:
+    """Read an engine and its passport and hold them against each other.
+
+    Returns:
+        The engine's bytes and its passport.
+
+    Raises:
+        BadInputError: No such engine, or one of onnxruntime that is no ONNX file or refers to other files.
+        MismatchError: No passport, or the engine is not the one it describes.
+    """
+    try:
+        data = engine.read_bytes()
+    except OSError as error:
+        raise BadInputError(
+            f"cannot read the engine {engine}",
+            found=error.strerror or error,
+            next_command="edgeseg build-engine MODEL --precision int8 --out NAME.engine",
+        ) from error
+    path = passport_path(engine)
+    if not path.is_file():
+        raise MismatchError(
+            f"{engine} has no passport, so nothing says what it is",
+            found="an engine alone",
+            expected=str(path),
+            next_command="copy the .engine.json file along, or build the engine again with edgeseg build-engine",
+        )
+    passport = EngineArtifact.read(path)
+    found = sha256_bytes(data)
+    if found != passport.engine_sha256:
+        raise MismatchError(
+            f"{engine} is not the engine that its passport describes; it was changed after it was built",
+            found=f"sha256 {found}",
+            expected=f"sha256 {passport.engine_sha256}",
+            next_command=passport.rebuild,
+        )
+    if passport.backend == "onnxruntime":
+        from edgeseg.graph.files import refuse_external_data
+
+        refuse_external_data(data, str(engine))
+    return data, passport

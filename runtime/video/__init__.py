@@ -1,0 +1,1 @@
+"""Pictures, planes, decoding, encoding and drawing: what files and live video share."""

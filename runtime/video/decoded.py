@@ -1,0 +1,83 @@
+"""What PyAV decodes as a `Picture`: planes as they are where they are 8-bit 4:2:0 of a known matrix, else converted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from edgeseg.runtime.engine.planes import Matrix, Plane
+from edgeseg.runtime.video.picture import FULL, Picture
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+
+UNSPECIFIED = 2
+"""AVCOL_SPC_UNSPECIFIED."""
+MATRIX_OF: dict[int, Matrix] = {1: "bt709", UNSPECIFIED: "bt601", 5: "bt601", 6: "bt601", 9: "bt2020"}
+"""Of AVCOL_SPC; a file that names none is taken for BT.601, as FFmpeg takes it."""
+FULL_RANGE_FORMATS = ("yuvj420p", "yuvj422p", "yuvj440p", "yuvj444p", "yuvj411p")
+EIGHT_BIT_420 = ("yuv420p", "yuvj420p")
+TURN = {
+    90: cv2.ROTATE_90_COUNTERCLOCKWISE,
+    -90: cv2.ROTATE_90_CLOCKWISE,
+    180: cv2.ROTATE_180,
+    -180: cv2.ROTATE_180,
+}
+QUARTER_TURNS = (cv2.ROTATE_90_COUNTERCLOCKWISE, cv2.ROTATE_90_CLOCKWISE)
+
+
+def turn_of(decoded: VideoFrame) -> int | None:
+    """OpenCV's code for turning a frame upright; None where it is."""
+    return TURN.get(getattr(decoded, "rotation", 0))  # PyAV before 14.2 does not tell
+
+
+def picture_of(decoded: VideoFrame) -> Picture:
+    """A decoded frame of any format, upright.
+
+    Other samplings and depths become 8-bit 4:2:0 of the same matrix and range by FFmpeg; what is RGB, or of a matrix
+    that `Picture` does not know, becomes BGR.
+    """
+    turn = turn_of(decoded)
+    matrix = MATRIX_OF.get(int(decoded.colorspace))
+    if decoded.format.is_rgb or matrix is None or "pal" in decoded.format.name:
+        # Naming the target makes every PyAV from 14 on decode by the matrix that the frame names.
+        bgr: Any = decoded.to_ndarray(format="bgr24", dst_colorspace="DEFAULT")
+        return Picture.of_bgr(np.asarray(bgr if turn is None else cv2.rotate(bgr, turn), np.uint8))
+    full_range = int(decoded.color_range) == FULL or decoded.format.name in FULL_RANGE_FORMATS
+    if decoded.format.name not in EIGHT_BIT_420:
+        decoded = _as_420(decoded, full_range)
+    if turn is None and decoded.height % 2 == 0 and decoded.width % 2 == 0:
+        i420 = np.asarray(decoded.to_ndarray(), np.uint8)
+        return Picture(decoded.height, decoded.width, i420, matrix, full_range)
+    planes = _planes(decoded)
+    if turn is not None:
+        planes = tuple(np.asarray(cv2.rotate(plane, turn), np.uint8) for plane in planes)
+    height, width = planes[0].shape
+    return Picture(height, width, _packed(planes), matrix, full_range)
+
+
+def _as_420(decoded: VideoFrame, full_range: bool) -> VideoFrame:
+    same: Any = {"src_colorspace": int(decoded.colorspace), "dst_colorspace": int(decoded.colorspace)}
+    if int(decoded.colorspace) == UNSPECIFIED:
+        same = {}
+    if full_range:
+        return decoded.reformat(format="yuvj420p", **same)
+    return decoded.reformat(format="yuv420p", **same)
+
+
+def _planes(decoded: VideoFrame) -> tuple[Plane, ...]:
+    """Luma, U and V without the decoder's padding; chroma rounded up where a side is odd."""
+    return tuple(
+        np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]  # type: ignore[call-overload]
+        for plane in decoded.planes
+    )
+
+
+def _packed(planes: tuple[Plane, ...]) -> Plane:
+    luma, *chroma = planes
+    rows, columns = luma.shape[0] % 2, luma.shape[1] % 2
+    padded = np.asarray(cv2.copyMakeBorder(luma, 0, rows, 0, columns, cv2.BORDER_REPLICATE), np.uint8)
+    parts = [padded.ravel(), *(plane.ravel() for plane in chroma)]
+    return np.concatenate(parts).reshape(-1, padded.shape[1])

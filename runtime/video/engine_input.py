@@ -1,0 +1,42 @@
+"""What an engine is given of a picture: a decoder's planes as they are, or the network's input made on the host."""
+
+from __future__ import annotations
+
+from edgeseg.frames import Frame
+from edgeseg.runtime.engine.planes import AnyFrame, PlanarFrame
+from edgeseg.runtime.engine.session import SessionInfo, check_crop
+from edgeseg.runtime.video.picture import Picture
+
+
+def planes_for(picture: Picture, info: SessionInfo, room_bytes: int | None = None) -> PlanarFrame | None:
+    """The picture's planes, not copied; None where the host is to make the network's input.
+
+    Args:
+        picture: Of any size and form.
+        info: Of the engine.
+        room_bytes: That the engine has for one frame; None where it makes room.
+
+    Raises:
+        BadInputError: The network's crop does not lie inside the picture.
+    """
+    check_crop(info.preprocess.crop, picture.height, picture.width)
+    planes = picture.planar_frame() if info.takes_planes else None
+    has_room = planes is None or room_bytes is None or planes.nbytes <= room_bytes
+    return planes if has_room else None
+
+
+def network_input_of(picture: Picture, info: SessionInfo) -> Frame:
+    """The network's input made on the host, uint8 [h,w,3] RGB: what engines take as `prepared`.
+
+    Raises:
+        BadInputError: The network's crop does not lie inside the picture.
+    """
+    model, crop = info.model, info.preprocess.crop
+    check_crop(crop, picture.height, picture.width)
+    return picture.network_input(model.height, model.width, crop)
+
+
+def engine_input(picture: Picture, info: SessionInfo, room_bytes: int | None = None) -> AnyFrame:
+    """`planes_for`, else `network_input_of`."""
+    planes = planes_for(picture, info, room_bytes)
+    return network_input_of(picture, info) if planes is None else planes

@@ -1,0 +1,103 @@
+"""Where frames come from: a video file or a folder of images, in order and each exactly once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edgeseg.dataset import load_images
+from edgeseg.errors import BadInputError
+from edgeseg.images import IMAGE_SUFFIXES, read_rgb
+from edgeseg.runtime.video.picture import Picture
+from edgeseg.runtime.video.source import ClipTiming, Source, SourceFrame
+from edgeseg.shell import quoted
+
+IMAGES_FPS = 25
+"""The pace that images get when a clip is made of them."""
+
+
+class ImageFolder(AbstractContextManager["ImageFolder"]):
+    """Images of any mix of sizes as frames, sorted by name.
+
+    Args:
+        paths: The image files.
+
+    Raises:
+        BadInputError: Two images share a stem, or the first cannot be read; later ones raise in turn.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+        _refuse_shared_stems(paths)
+        self._first: SourceFrame | None = _read(0, paths[0])
+
+    @property
+    def frame_count(self) -> int:
+        """The number of images."""
+        return len(self._paths)
+
+    @property
+    def timing(self) -> ClipTiming:
+        """25 frames a second."""
+        return ClipTiming(Fraction(1, IMAGES_FPS), Fraction(IMAGES_FPS))
+
+    def frames(self) -> Iterator[SourceFrame]:
+        """Every image; the first was read by the constructor."""
+        first, self._first = self._first, None
+        if first is not None:
+            yield first
+        for index in range(1, len(self._paths)):
+            yield _read(index, self._paths[index])
+
+    def __exit__(self, *_: object) -> None:
+        self._first = None
+
+
+def open_source(path: Path) -> Source:
+    """Open what a SOURCE argument names and decode its first frame.
+
+    Args:
+        path: A video file, a folder of images (or of a data set), or one image.
+
+    Raises:
+        BadInputError: Nothing there, or nothing that can be decoded.
+    """
+    if path.is_dir():
+        return ImageFolder(load_images(path))
+    if not path.exists():
+        raise BadInputError(
+            f"there is no source at {path}",
+            expected="a video file or a folder of images",
+            next_command=f"ls {quoted(path.absolute().parent)}",
+        )
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return ImageFolder([path])
+    from edgeseg.runtime.video.video import VideoFile
+
+    return VideoFile(path)
+
+
+def _read(index: int, path: Path) -> SourceFrame:
+    started_ns = time.perf_counter_ns()
+    image = np.asarray(cv2.cvtColor(read_rgb(path), cv2.COLOR_RGB2BGR), dtype=np.uint8)
+    took_ns = time.perf_counter_ns() - started_ns
+    return SourceFrame(index, path.stem, index, Fraction(1, IMAGES_FPS), Picture.of_bgr(image), took_ns)
+
+
+def _refuse_shared_stems(paths: Sequence[Path]) -> None:
+    path_of: dict[str, Path] = {}
+    for path in paths:
+        other = path_of.setdefault(path.stem, path)
+        if other is not path:
+            raise BadInputError(
+                f"two images share the name {path.stem}, so their masks would share a file",
+                found=f"{other.name} and {path.name}",
+                expected="one image a name",
+                next_command=f"mv {quoted(path)} to another name",
+            )

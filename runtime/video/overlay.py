@@ -1,0 +1,159 @@
+"""What a person sees: the mask on the picture and a caption that says what it is, how sure and how fast.
+
+Line width, letters and margins follow the picture's size, so that 352 pixels and 4K read alike. The outline
+is the sky blue of the Okabe-Ito palette (Okabe & Ito 2008, "Color Universal Design"), told from red tissue by
+every common kind of colour vision, between dark edges that hold against specular highlights. The mask is not
+filled unless asked for: the tissue inside is what the viewer must judge. Probabilities are shown in cividis (Nunez,
+Anderton & Renslow 2018), which reads alike with and without red-green blindness.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal, get_args
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.frames import Mask, Probability
+from edgeseg.runtime.video.canvas import FONT, Canvas, Colour, outlines_of
+from edgeseg.runtime.video.picture import Picture
+
+OverlayMode = Literal["contour", "fill", "heat", "off"]
+"""The border alone; the marked part tinted too; the probabilities as colours; nothing, not even the caption."""
+OVERLAY_MODES: tuple[OverlayMode, ...] = get_args(OverlayMode)
+SKY_BLUE: Colour = (86, 180, 233)
+DARK: Colour = (8, 16, 24)
+FILL_OPACITY = 0.35
+HEAT_OPACITY = 0.5
+HEAT_FROM = 0.02
+"""Lower probabilities leave the picture as it is."""
+HEAT_RISE = 0.2
+"""Above that, over which the heat map grows to its full opacity."""
+SHADE = 0.4
+"""How bright the picture stays under the caption."""
+MAX_WIDTH = 0.96
+"""Of the picture that the caption may take."""
+MIN_LETTER_SCALE = 0.2
+"""Smaller letters cannot be read and are left out."""
+
+
+@dataclass(frozen=True)
+class LetterSize:
+    """A caption's geometry in pixels."""
+
+    scale: float
+    """OpenCV's font scale."""
+    stroke: int
+    line_height: int
+    margin: int
+
+
+def caption(
+    structure: str, area_fraction: float, confidence: float, engine: str, infer_ms: float, state: str = ""
+) -> tuple[str, ...]:
+    """The lines of the caption.
+
+    Args:
+        structure: What the network marks, for example ``polyp``.
+        area_fraction: Marked part of the picture, 0 to 1.
+        confidence: Mean probability inside the mask, 0 to 1; said only where something is marked.
+        engine: Backend and precision.
+        infer_ms: Inference time of this frame in milliseconds.
+        state: What a live pipeline says of itself, for example ``live, mask 48 ms old``; a line of its own.
+    """
+    sure = f"  confidence {100 * confidence:.0f} %" if area_fraction > 0 else ""
+    lines = (f"{structure} {100 * area_fraction:.1f} % of picture{sure}", f"{engine}  {infer_ms:.1f} ms")
+    return (*lines, state) if state else lines
+
+
+def draw(
+    picture: Picture,
+    mask: Mask | None,
+    lines: Sequence[str],
+    mode: OverlayMode = "contour",
+    probability: Probability | None = None,
+) -> Picture:
+    """A picture with mask and caption drawn in.
+
+    Args:
+        picture: Is left as it is.
+        mask: uint8 [H,W] at the picture's size; everything but 0 is marked. None draws the caption alone.
+        lines: The caption, at the lower left.
+        mode: What is drawn of the mask.
+        probability: For ``heat``: float32 [1,h,w] of any size, of the whole picture; without it, ``fill`` is drawn.
+
+    Returns:
+        A picture of planes with memory of its own; `picture` itself where nothing is drawn.
+    """
+    if mode == "off" or (mask is None and not lines):
+        return picture
+    planar = picture.planar()
+    drawn = planar.copy() if planar is picture else planar
+    canvas = Canvas(drawn)
+    if mask is not None:
+        _draw_mask(canvas, mask, mode, probability)
+    draw_caption(canvas, picture.height, picture.width, lines)
+    canvas.close()
+    return drawn
+
+
+def _draw_mask(canvas: Canvas, mask: Mask, mode: OverlayMode, probability: Probability | None) -> None:
+    outlines = outlines_of(mask)
+    if mode == "heat" and probability is not None:
+        canvas.blend(_uint8(cv2.convertScaleAbs(probability[0], alpha=255)), *_heat_colours())
+    elif mode != "contour" and outlines:
+        canvas.tint(mask, SKY_BLUE, FILL_OPACITY)
+    if outlines:
+        width_px = outline_width_px(*mask.shape)
+        canvas.darken(outlines, DARK, width_px + 2 * max(1, width_px // 3))
+        canvas.lines(outlines, SKY_BLUE, width_px)
+
+
+def outline_width_px(height: int, width: int) -> int:
+    """Width of the coloured line: 2 px up to SD, 5 at 1080p, 10 at 4K."""
+    return max(2, round(min(height, width) / 216))
+
+
+@lru_cache(maxsize=1)
+def _heat_colours() -> tuple[tuple[Colour, ...], NDArray[np.uint8]]:
+    """A colour and an opacity for each level."""
+    ramp = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_CIVIDIS)
+    colours = tuple((int(red), int(green), int(blue)) for blue, green, red in ramp[:, 0])
+    rise = np.clip((np.arange(256) / 255 - HEAT_FROM) / HEAT_RISE, 0, 1)
+    return colours, np.rint(255 * HEAT_OPACITY * rise).astype(np.uint8)
+
+
+def draw_caption(canvas: Canvas, height: int, width: int, lines: Sequence[str]) -> None:
+    """Write white lines on a shaded box at the lower left; on tiny pictures nothing."""
+    size = _letter_size(lines, height, width) if lines else None
+    if size is None:
+        return
+    box_height = min(height, len(lines) * size.line_height + size.margin)
+    box_width = min(width, _text_width(lines, size.scale, size.stroke) + 2 * size.margin)
+    canvas.shade(height - box_height, 0, box_height, box_width, SHADE)
+    for row, line in enumerate(lines):
+        baseline = height - size.margin - (len(lines) - 1 - row) * size.line_height
+        canvas.write(line, size.margin, baseline, size.scale, size.stroke)
+
+
+def _letter_size(lines: Sequence[str], height: int, width: int) -> LetterSize | None:
+    scale = max(0.4, min(height, width) / 900)
+    needed = _text_width(lines, scale, 1) / (MAX_WIDTH * width)
+    scale = scale / max(1.0, needed)
+    if scale < MIN_LETTER_SCALE:
+        return None
+    line_height = max(8, round(34 * scale))
+    return LetterSize(scale, max(1, round(1.6 * scale)), line_height, max(3, line_height // 2))
+
+
+def _text_width(lines: Sequence[str], scale: float, stroke: int) -> int:
+    return max(cv2.getTextSize(line, FONT, scale, stroke)[0][0] for line in lines)
+
+
+def _uint8(array: Any) -> NDArray[np.uint8]:
+    """OpenCV's stubs do not say that uint8 in gives uint8 out."""
+    return array  # type: ignore[no-any-return]

@@ -1,0 +1,180 @@
+"""One picture of a video as the decoder gives it: planar YUV 4:2:0 with its matrix and range, or BGR.
+
+Planes stay planes from decoder to encoder: the network's small input is all that becomes RGB, here or on the GPU.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.frames import Frame, resize_to_network
+from edgeseg.optional import require
+from edgeseg.runtime.engine.planes import KR_KB, Matrix, PlanarForm, PlanarFrame, Plane
+from edgeseg.specs import Crop
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+
+AVCOL_SPC: dict[Matrix, int] = {"bt601": 6, "bt709": 1, "bt2020": 9}
+"""FFmpeg's numbers, which are those of H.273."""
+LIMITED, FULL = 1, 2
+"""AVCOL_RANGE_MPEG and AVCOL_RANGE_JPEG."""
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture, uint8, 8 bits a sample. Its arrays are not to be written to: `copy` first.
+
+    Exactly one of the two forms is given.
+    """
+
+    height: int
+    width: int
+    i420: Plane | None = None
+    """uint8 [3*H'/2, W'], contiguous: luma, then U, then V at half the size, where H' and W' are `height` and `width`
+    rounded up to even numbers; the added row or column is a copy of the last."""
+    matrix: Matrix = "bt601"
+    full_range: bool = False
+    _bgr: Frame | None = None
+
+    @classmethod
+    def of_bgr(cls, bgr: Frame) -> Picture:
+        """A picture of uint8 [H,W,3] BGR."""
+        return cls(bgr.shape[0], bgr.shape[1], _bgr=bgr)
+
+    @cached_property
+    def bgr(self) -> Frame:
+        """uint8 [H,W,3]; converted once, each chroma sample for its four pixels."""
+        if self._bgr is not None:
+            return self._bgr
+        whole = _pixels(self.planes(), Crop(top=0, left=0, height=self.height, width=self.width))
+        return _converted(whole, self.matrix, self.full_range)
+
+    def planes(self) -> tuple[Plane, Plane, Plane]:
+        """Views of luma [H',W'], U and V [H'/2,W'/2].
+
+        Raises:
+            ValueError: The picture is BGR; see `planar`.
+        """
+        if self.i420 is None:
+            raise ValueError("a BGR picture has no planes")
+        rows, columns = self.i420.shape[0] * 2 // 3, self.i420.shape[1]
+        chroma = self.i420[rows:].reshape(2, rows // 2, columns // 2)
+        return self.i420[:rows], chroma[0], chroma[1]
+
+    def planar_frame(self) -> PlanarFrame | None:
+        """The planes as an engine takes them, not copied; None where the picture is BGR."""
+        if self.i420 is None:
+            return None
+        return PlanarFrame(self.i420, PlanarForm(self.height, self.width, self.matrix, self.full_range))
+
+    def planar(self) -> Picture:
+        """The same picture as planes: itself, or BT.601 limited range made of its BGR."""
+        if self.i420 is not None:
+            return self
+        bgr: Any = self.bgr
+        if self.height % 2 or self.width % 2:
+            bgr = cv2.copyMakeBorder(bgr, 0, self.height % 2, 0, self.width % 2, cv2.BORDER_REPLICATE)
+        return Picture(self.height, self.width, i420=_uint8(cv2.cvtColor(bgr, cv2.COLOR_BGR2YUV_I420)))
+
+    def video_frame(self) -> VideoFrame:
+        """The planes as a frame of PyAV that names its matrix and range; it shares their memory where it can.
+
+        Raises:
+            ValueError: The picture is BGR; see `planar`.
+        """
+        if self.i420 is None:
+            raise ValueError("a BGR picture has no planes")
+        kind = require("av").VideoFrame
+        rows = self.i420.shape[0] * 2 // 3  # from_numpy_buffer loses two rows where that is no multiple of 4
+        make = kind.from_ndarray if rows % 4 else kind.from_numpy_buffer
+        frame = make(self.i420, format="yuv420p")
+        frame.colorspace, frame.color_range = AVCOL_SPC[self.matrix], FULL if self.full_range else LIMITED
+        return frame  # type: ignore[no-any-return]
+
+    def copy(self) -> Picture:
+        """A picture of its own memory, which may be drawn into."""
+        i420 = None if self.i420 is None else self.i420.copy()
+        bgr = None if self._bgr is None else self._bgr.copy()
+        return Picture(self.height, self.width, i420, self.matrix, self.full_range, bgr)
+
+    def network_input(self, height: int, width: int, crop: Crop | None = None) -> Frame:
+        """The whole picture, or a crop of it, at the network's size: uint8 [height,width,3] RGB.
+
+        Planes are resized as Y, U, V, each chroma sample standing for its four pixels, and only the network's own
+        pixels become RGB. Resizing and the matrix are both linear, so this differs from converting first by rounding,
+        and where a conversion would cut colours off that no screen has.
+        """
+        if self.i420 is None:
+            return _swapped(resize_to_network(self.bgr, height, width, crop))
+        window = crop or Crop(top=0, left=0, height=self.height, width=self.width)
+        halved = window.height >= 2 * height and window.width >= 2 * width
+        in_pairs = window.top % 2 == window.left % 2 == 0
+        yuv = _halved_pixels(self.planes(), window) if halved and in_pairs else _pixels(self.planes(), window)
+        return _swapped(_converted(resize_to_network(yuv, height, width), self.matrix, self.full_range))
+
+
+def _pixels(planes: tuple[Plane, Plane, Plane], window: Crop) -> Frame:
+    """Y, U, V of every pixel of a window, uint8 [H,W,3]."""
+    odd_top, odd_left = window.top % 2, window.left % 2
+    rows, columns = window.height + odd_top, window.width + odd_left
+    luma, *chroma = _cut(planes, window)
+    size = (columns + columns % 2, rows + rows % 2)
+    pairs = (slice(size[1] // 2), slice(size[0] // 2))
+    blue, red = (cv2.resize(plane[pairs], size, interpolation=cv2.INTER_NEAREST)[:rows, :columns] for plane in chroma)
+    return _uint8(cv2.merge([luma[:rows, :columns], blue, red])[odd_top:, odd_left:])
+
+
+def _halved_pixels(planes: tuple[Plane, Plane, Plane], window: Crop) -> Frame:
+    """What halving those of a window gives that lies on whole chroma samples: these are means of four already."""
+    luma, blue, red = _cut(planes, window)
+    rows, columns = window.height // 2, window.width // 2
+    half = cv2.resize(luma[: 2 * rows, : 2 * columns], (columns, rows), interpolation=cv2.INTER_AREA)
+    return _uint8(cv2.merge([half, blue[:rows, :columns], red[:rows, :columns]]))
+
+
+def _cut(planes: tuple[Plane, Plane, Plane], window: Crop) -> tuple[Plane, Plane, Plane]:
+    """Planes from the window's first chroma sample on."""
+    luma, *chroma = planes
+    top, left = window.top // 2, window.left // 2
+    blue, red = (plane[top:, left:] for plane in chroma)
+    return luma[2 * top :, 2 * left :], blue, red
+
+
+@lru_cache(maxsize=8)
+def bgr_from_yuv(matrix: Matrix, full_range: bool) -> NDArray[np.float32]:
+    """The affine map from (Y, U, V) in 0..255 to (B, G, R) in 0..255, float32 [3,4]."""
+    kr, kb = KR_KB[matrix]
+    kg = 1 - kr - kb
+    luma_scale, chroma_scale = (1.0, 1.0) if full_range else (255 / 219, 255 / 224)
+    by_blue, by_red = 2 * (1 - kb) * chroma_scale, 2 * (1 - kr) * chroma_scale
+    linear = np.array(
+        [
+            [luma_scale, by_blue, 0],
+            [luma_scale, -by_blue * kb / kg, -by_red * kr / kg],
+            [luma_scale, 0, by_red],
+        ]
+    )
+    zero = np.array([0 if full_range else 16, 128, 128])
+    return np.hstack([linear, -(linear @ zero)[:, None]]).astype(np.float32)
+
+
+def _converted(yuv: Any, matrix: Matrix, full_range: bool) -> Frame:
+    """By 16 bits: of 8 OpenCV computes in factors of 1/1024, so that a thirtieth of the values is rounded wrongly."""
+    bgr = cv2.transform(yuv.astype(np.int16), bgr_from_yuv(matrix, full_range))
+    return np.clip(bgr, 0, 255).astype(np.uint8)
+
+
+def _swapped(bgr: Frame) -> Frame:
+    return _uint8(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
+
+
+def _uint8(array: Any) -> NDArray[np.uint8]:
+    """OpenCV's stubs do not say that uint8 in gives uint8 out."""
+    return array  # type: ignore[no-any-return]

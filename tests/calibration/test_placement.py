@@ -1,0 +1,62 @@
+import onnx
+import pytest
+
+from edgeseg.artifacts import PrecisionPlan
+from edgeseg.calibration.placement import assign, default_plan, lowest
+from edgeseg.errors import BadInputError
+from edgeseg.graph.files import OnnxArtifact
+
+NAMES = ["stem", "down", "residual", "up", "head"]
+
+
+def with_operator(proto: onnx.ModelProto, name: str, operator: str) -> onnx.ModelProto:
+    next(node for node in proto.graph.node if node.name == name).op_type = operator
+    return proto
+
+
+@pytest.mark.parametrize("beside", ["fp16", "fp32"])
+def test_the_default_plan_keeps_the_ends_float(small_artifact: OnnxArtifact, beside: str) -> None:
+    plan = default_plan(small_artifact.proto, "int8", beside)  # type: ignore[arg-type]
+    assert (plan.default, plan.layers) == ("int8", {"stem": beside, "head": beside})
+    assigned = assign(small_artifact.proto, plan)
+    assert list(assigned) == NAMES
+    assert [name for name, precision in assigned.items() if precision == "int8"] == ["down", "residual", "up"]
+
+
+def test_transposed_convolutions_and_computed_weights_stay_float(small_artifact: OnnxArtifact) -> None:
+    proto = with_operator(small_artifact.proto, "up", "ConvTranspose")
+    next(node for node in proto.graph.node if node.name == "down").input[1] = "pooled"
+    assert default_plan(proto, "int8").layers == {"stem": "fp16", "down": "fp16", "up": "fp16", "head": "fp16"}
+    with pytest.raises(BadInputError) as caught:
+        assign(proto, PrecisionPlan(default="int8"))
+    assert caught.value.found == "down (Conv), up (ConvTranspose)"
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_one_precision_has_no_exceptions(small_artifact: OnnxArtifact, precision: str) -> None:
+    plan = default_plan(small_artifact.proto, precision)  # type: ignore[arg-type]
+    assert (plan.default, plan.layers) == (precision, {})
+    assert lowest(assign(small_artifact.proto, plan)) == precision
+
+
+@pytest.mark.parametrize(
+    ("asked", "near"), [("steam", "stem"), ("head.0", "head"), ("resid?", "residual"), ("dwn*", "down")]
+)
+def test_a_name_that_means_nothing_is_answered_with_the_nearest(
+    small_artifact: OnnxArtifact, asked: str, near: str
+) -> None:
+    with pytest.raises(BadInputError) as caught:
+        assign(small_artifact.proto, PrecisionPlan(default="fp16", layers={"down": "fp32", asked: "fp32"}))
+    assert caught.value.found == asked
+    assert str(caught.value.expected).startswith(f"names such as {near}")
+    assert "--write-plan" in (caught.value.next_command or "")
+
+
+def test_only_convolutions_have_a_precision(small_artifact: OnnxArtifact) -> None:
+    assert any(node.name == "sigmoid" for node in small_artifact.proto.graph.node)
+    with pytest.raises(BadInputError):
+        assign(small_artifact.proto, PrecisionPlan(default="fp16", layers={"sigmoid": "fp32"}))
+
+
+def test_the_ends_may_be_int8_where_a_plan_says_so(small_artifact: OnnxArtifact) -> None:
+    assert set(assign(small_artifact.proto, PrecisionPlan(default="int8")).values()) == {"int8"}

@@ -1,0 +1,65 @@
+"""Two networks without ground truth; the flips are counted by hand."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgeseg.proof.verdict.agreement import MAX_FLIPPED_SHARE, agree
+from edgeseg.runtime.engine.session import SessionInfo
+from edgeseg.specs import ModelSpec, PreprocessSpec
+
+SIDE = 4
+FRAMES = [np.zeros((SIDE, SIDE, 3), np.uint8), np.full((SIDE, SIDE, 3), 200, np.uint8)]
+
+
+class Fixed:
+    """Gives what it was told to, whatever the frame."""
+
+    info = SessionInfo(
+        ModelSpec(architecture="fixed", height=SIDE, width=SIDE), PreprocessSpec(), "onnxruntime", "fp32", "0" * 64
+    )
+
+    def __init__(self, probability: Any) -> None:
+        self._probability = np.asarray(probability, np.float32).reshape(1, 1, SIDE, SIDE)
+
+    def infer(self, frames: Any) -> Any:
+        return self._probability
+
+    def close(self) -> None:
+        pass
+
+
+def halves(flipped: int = 0, shift: float = 0.0) -> Fixed:
+    probability = np.full(SIDE * SIDE, 0.1 + shift)
+    probability[: SIDE * SIDE // 2 - flipped] = 0.9
+    return Fixed(probability)
+
+
+def test_the_same_network_agrees() -> None:
+    found = agree(halves(), halves(), FRAMES, "fp32")
+    assert (found.frames, found.flipped_share, found.max_probability_difference) == (2, 0, 0)
+    assert (found.frames_with_mask, found.failures()) == (2, [])
+
+
+@pytest.mark.parametrize(("precision", "passes"), [("fp32", False), ("fp16", False), ("int8", False)])
+def test_a_flipped_pixel_of_sixteen_fails(precision: Any, passes: bool) -> None:
+    found = agree(halves(flipped=1), halves(), FRAMES, precision)
+    assert found.flipped_share == found.worst_flipped_share == 1 / 16
+    assert found.limit == MAX_FLIPPED_SHARE[precision]
+    assert (found.failures() == []) == passes
+    assert found.max_probability_difference == pytest.approx(0.8)
+
+
+def test_other_probabilities_on_the_same_side_flip_nothing() -> None:
+    found = agree(halves(shift=0.2), halves(), FRAMES, "fp32")
+    assert found.failures() == [] and found.max_probability_difference == pytest.approx(0.2)
+
+
+def test_nan_fails_though_its_mask_is_empty() -> None:
+    empty = np.zeros(SIDE * SIDE)
+    broken = empty.copy()
+    broken[3] = np.nan
+    found = agree(Fixed(broken), Fixed(empty), FRAMES, "int8")
+    assert (found.flipped_share, found.frames_with_mask) == (0, 0)
+    assert found.failures() == ["the engine gave NaN or infinity"]

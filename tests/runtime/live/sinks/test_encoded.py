@@ -1,0 +1,378 @@
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import gc
+import itertools
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from edgeseg.errors import MissingComponentError, UsageError
+from edgeseg.runtime.live.frames import Presented
+from edgeseg.runtime.live.sinks import sink as sink_module
+from edgeseg.runtime.live.sinks.encoded import EncodedWriter, Publication, Recording
+from edgeseg.runtime.live.sinks.opening import publishing_sink, recording_sink
+from edgeseg.runtime.live.sinks.sink import QueuedSink, Retry
+from edgeseg.runtime.video.picture import Picture
+from edgeseg.runtime.video.source import ClipTiming
+
+Until = Callable[[Callable[[], bool]], None]
+HERE = Path(__file__).parent
+
+
+def decoded(path: Path) -> list[Any]:
+    with av.open(str(path)) as container:
+        return list(container.decode(video=0))
+
+
+def number(frame: Any) -> int:
+    row = frame.to_ndarray()[frame.height // 2]
+    return sum(1 << bit for bit in range(8) if row[(2 * bit + 1) * frame.width // 16] > 127)
+
+
+def record(path: Path, frames: list[Any], showing: Any, view: Any = "raw") -> None:
+    writer = EncodedWriter(Recording(path), lambda: showing.timing, view)
+    for frame in frames:
+        writer.write(frame)
+    writer.close()
+
+
+def test_a_recording_keeps_frames_gaps_and_colours(tmp_path: Path, showing: Any) -> None:
+    kept = [index for index in range(60) if index % 7]
+    record(tmp_path / "a.mp4", [showing(index) for index in kept], showing)
+    frames = decoded(tmp_path / "a.mp4")
+    assert [number(frame) for frame in frames] == kept
+    times = [frame.pts * frame.time_base for frame in frames]
+    assert times == [Fraction(40 * (index - 1), 1000) for index in kept]
+    assert int(frames[0].colorspace) == 1
+
+
+def test_raw_and_overlay_are_recorded_apart(tmp_path: Path, showing: Any) -> None:
+    frames = [showing(0, area=0.5) for _ in range(3)]
+    record(tmp_path / "raw.mp4", frames, showing, "raw")
+    record(tmp_path / "overlay.mp4", frames, showing, "overlay")
+    raw, overlay = (decoded(tmp_path / name)[0].to_ndarray() for name in ("raw.mp4", "overlay.mp4"))
+    assert raw[:64].max() <= 20 < 100 < overlay[:64].max()
+
+
+def test_another_size_starts_another_file_and_none_is_written_over(tmp_path: Path, showing: Any) -> None:
+    path = tmp_path / "new" / "a.mp4"
+    sizes = [(64, 128)] * 5 + [(96, 160)] * 4 + [(64, 128)] * 3
+    record(path, [showing(index, *size) for index, size in enumerate(sizes)], showing)
+    record(path, [showing(0)], showing)
+    names = ["a-001.mp4", "a-002.mp4", "a-003.mp4", "a.mp4"]
+    assert sorted(file.name for file in path.parent.iterdir()) == names
+    shapes = [[(frame.height, frame.width) for frame in decoded(path.parent / name)] for name in names]
+    assert shapes == [[(96, 160)] * 4, [(64, 128)] * 3, [(64, 128)], [(64, 128)] * 5]
+
+
+def test_a_recording_that_was_moved_away_goes_on_there_until_a_new_one_is_asked_for(
+    tmp_path: Path, showing: Any, until: Until
+) -> None:
+    """As logrotate does it: rename first, tell later; every frame is in one of the two files."""
+    path, moved = tmp_path / "a.mp4", tmp_path / "yesterday.mp4"
+    sink = recording_sink(path, lambda: showing.timing, "raw")
+    for index in range(160):
+        until(lambda: len(sink._waiting) < 4)
+        if index == 40:
+            path.rename(moved)
+        if index == 100:
+            sink.reopen()
+        sink.offer(showing(index))
+    sink.close(20)
+    assert (sink.counts().written, sink.counts().dropped, sink.counts().failures) == (160, 0, 0)
+    old, new = ([number(frame) for frame in decoded(file)] for file in (moved, path))
+    assert old + new == list(range(160))
+    assert 90 <= len(old) <= 100
+    assert decoded(path)[0].key_frame
+
+
+def test_a_recording_that_is_killed_plays_up_to_the_last_second(tmp_path: Path) -> None:
+    """SIGKILL in mid-stream: nothing is flushed, closed or finished."""
+    script = textwrap.dedent(f"""
+        import sys, time
+        sys.path.insert(0, {str(HERE)!r})
+        from pathlib import Path
+        from conftest import Showing
+        from edgeseg.runtime.live.sinks.opening import recording_sink
+        showing = Showing()
+        sink = recording_sink(Path({str(tmp_path / "a.mp4")!r}), lambda: showing.timing, "raw")
+        for index in range(10_000):
+            while sink.counts().written < index - 4:
+                time.sleep(0.001)
+            sink.offer(showing(index))
+            if index == 110:
+                print("so far", flush=True)
+    """)
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == "so far\n"
+        finally:
+            os.kill(process.pid, signal.SIGKILL)
+    frames = decoded(tmp_path / "a.mp4")
+    assert len(frames) >= 75
+    assert [number(frame) for frame in frames[:75]] == list(range(75))
+    assert frames[25].key_frame
+
+
+@pytest.mark.parametrize("stated_rate", [1, 1000])
+@pytest.mark.parametrize("pts_step_ms", [1, 40], ids=["timestamps that crawl", "true timestamps"])
+def test_a_second_has_a_key_frame_and_a_safe_fragment_whatever_rate_the_source_states(
+    tmp_path: Path, showing: Any, stated_rate: int, pts_step_ms: int
+) -> None:
+    """25 frames a second come, by the clock; what stands in the file then is what a power cut leaves."""
+    path = tmp_path / "a.mp4"
+    timing = ClipTiming(Fraction(1, 1000), Fraction(stated_rate), states_matrix=True)
+    writer = EncodedWriter(Recording(path), lambda: timing, "raw")
+    for index in range(110):
+        writer.write(at_pts(showing(index), 5000 + index * pts_step_ms))
+    left = tmp_path / "left.mp4"
+    left.write_bytes(path.read_bytes())
+    writer.close()
+    assert [frame.key_frame for frame in decoded(path)] == [index % 25 == 0 for index in range(110)]
+    assert len(decoded(left)) == 100
+
+
+def test_timestamps_without_a_clock_still_give_a_key_frame_a_second(tmp_path: Path, showing: Any) -> None:
+    """As frames that waited come out at once: no time passes, but the video's."""
+    path = tmp_path / "a.mp4"
+    at_once = [dataclasses.replace(showing(index), presented_ns=showing.started_ns) for index in range(60)]
+    record(path, at_once, showing)
+    assert [index for index, frame in enumerate(decoded(path)) if frame.key_frame] == [0, 25, 50]
+
+
+def test_timestamps_that_fall_behind_go_on_as_the_clock_does_and_keep_their_distances(
+    tmp_path: Path, showing: Any
+) -> None:
+    """Ten frames' time is missing in the middle: as after a cover, when the source's own clock stood still."""
+    frames = [showing(index) for index in range(10)]
+    frames += [at_pts(showing(index), 5000 + (index - 10) * 40) for index in range(15, 30)]
+    record(tmp_path / "a.mp4", frames, showing)
+    times_ms = [round(frame.pts * frame.time_base * 1000) for frame in decoded(tmp_path / "a.mp4")]
+    assert times_ms == [40 * index for index in [*range(10), *range(15, 30)]]
+
+
+def test_frames_that_come_late_and_at_once_do_not_put_a_stream_ahead_of_the_clock(tmp_path: Path, showing: Any) -> None:
+    """A cover stands at 2 s; then comes what was held back, from 1.2 s on, and from 2.2 s on all is in time."""
+    cover = showing(50)
+    late = [dataclasses.replace(showing(index), presented_ns=cover.presented_ns) for index in range(30, 55)]
+    record(tmp_path / "a.mp4", [showing(0), cover, *late, *map(showing, range(55, 60))], showing)
+    times_ms = [round(frame.pts * frame.time_base * 1000) for frame in decoded(tmp_path / "a.mp4")]
+    assert times_ms[:2] == [0, 2000]
+    assert times_ms[2:23] == [2000 + number for number in range(1, 22)]
+    assert times_ms[-8:] == [40 * index for index in range(52, 60)]
+
+
+def at_pts(presented: Presented, pts: int) -> Presented:
+    return dataclasses.replace(presented, frame=dataclasses.replace(presented.frame, pts=pts))
+
+
+def test_ffprobe_finds_nothing_wrong_with_a_recording(tmp_path: Path, showing: Any, system_program: Any) -> None:
+    record(tmp_path / "a.mp4", [showing(index) for index in range(60)], showing)
+    program = system_program("ffprobe", package="ffmpeg")
+    words = [program, "-v", "error", "-count_frames", "-show_entries", "stream=nb_read_frames", "-of", "csv=p=0"]
+    result = subprocess.run([*words, str(tmp_path / "a.mp4")], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "60" and result.stderr == ""
+
+
+def test_a_full_disk_fails_this_sink_and_no_other(tmp_path: Path, showing: Any, until: Until) -> None:
+    class FullDisk(Recording):
+        def _free_name(self) -> Path:
+            return Path("/dev/full")
+
+    target = FullDisk(tmp_path / "full.mp4")
+    writer = lambda: EncodedWriter(target, lambda: showing.timing, "raw")  # noqa: E731
+    full = QueuedSink("full", writer, retry=Retry(0.01, 0.01))
+    good = recording_sink(tmp_path / "good.mp4", lambda: showing.timing, "raw")
+    for index in range(120):
+        until(lambda index=index: good.counts().written >= index - 4)  # type: ignore[misc]
+        full.offer(showing(index))
+        good.offer(showing(index))
+    until(lambda: full.counts().failures > 0)
+    full.close(20)
+    good.close(20)
+    assert "No space left" in full.counts().last_error
+    assert (good.counts().written, good.counts().failures) == (120, 0)
+    assert [number(frame) for frame in decoded(tmp_path / "good.mp4")] == list(range(120))
+
+
+@contextlib.contextmanager
+def no_room() -> Iterator[None]:
+    """No file of this process may grow: the kernel then answers as on a full disk, with another word."""
+    former = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, former[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, former)
+        signal.signal(signal.SIGXFSZ, ignored)
+
+
+def test_every_try_on_a_full_disk_gives_back_what_it_opened(tmp_path: Path, showing: Any) -> None:
+    frames = [showing(index) for index in range(60)]
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(5):
+        writer = EncodedWriter(Recording(tmp_path / "full.mp4"), lambda: showing.timing, "raw")
+        with no_room():
+            with pytest.raises(OSError, match="too large"):
+                for frame in frames:
+                    writer.write(frame)
+                writer.close()
+            with contextlib.suppress(OSError):
+                writer.close()
+    del writer
+    gc.collect()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert not list(tmp_path.iterdir()), "and leaves no empty files"
+
+
+def test_hls_is_a_playlist_that_plays(tmp_path: Path, showing: Any) -> None:
+    path = tmp_path / "live" / "a.m3u8"
+    writer = EncodedWriter(Publication(str(path)), lambda: showing.timing, "raw")
+    for index in range(100):
+        writer.write(showing(index))
+    text = path.read_text()
+    assert "#EXT-X-ENDLIST" not in text and text.count(".ts") >= 2
+    writer.close()
+    assert [number(frame) for frame in decoded(path)] == list(range(100))
+
+
+LISTENER = """
+import sys
+import av
+try:
+    container = av.open(sys.argv[1], options=dict(zip(sys.argv[2::2], sys.argv[3::2])), timeout=(20.0, 20.0))
+    for index, frame in enumerate(container.decode(video=0)):
+        row = frame.to_ndarray()[frame.height // 2]
+        print(sum(1 << bit for bit in range(8) if row[(2 * bit + 1) * frame.width // 16] > 127), flush=True)
+        if index == 20:
+            break
+except av.FFmpegError as error:
+    print(error, flush=True)
+"""
+
+
+LISTENING = {
+    "tcp": ("tcp://127.0.0.1:{port}", "?listen=1", ("listen", "1")),
+    "rtsp": ("rtsp://127.0.0.1:{port}/a", "", ("rtsp_flags", "listen", "listen_timeout", "20")),
+    "rtmp": ("rtmp://127.0.0.1:{port}/live/a", "", ("listen", "1")),
+    "srt": ("srt://127.0.0.1:{port}", "?mode=listener", ()),
+    "udp": ("udp://127.0.0.1:{port}", "?timeout=20000000", ()),
+}
+"""Where a sink sends, what the listener's address has beside it, and the listener's options."""
+
+
+@pytest.mark.parametrize("scheme", LISTENING)
+def test_a_stream_reaches_who_listens_and_its_end_harms_nobody(
+    scheme: str, showing: Any, until: Until, tmp_path: Path
+) -> None:
+    address, more_words, option = LISTENING[scheme]
+    url = address.format(port=_free_port())
+    if scheme == "srt":
+        _skip_without_srt()
+    words = [sys.executable, "-c", LISTENER, url + more_words, *option]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as listener:
+        try:
+            sink = publishing_sink(url, lambda: showing.timing, "raw")
+            sink._retry = Retry(0.1, 0.2)
+            index = 0
+            while listener.poll() is None:
+                sink.offer(showing(index))
+                index += 1
+                until(lambda: len(sink._waiting) < 4 or listener.poll() is not None)
+                assert index < 20_000
+        finally:
+            listener.kill()
+        assert listener.stdout is not None
+        text = listener.stdout.read()
+        assert "Errno" not in text, (text, sink.counts())
+        numbers = [int(line) for line in text.split()]
+    assert len(numbers) == 21, numbers
+    assert all((later - earlier) % 256 == 1 for earlier, later in itertools.pairwise(numbers))
+    for more in range(400):
+        sink.offer(showing(index + more))
+    sink.close(20)
+    assert sink.counts().written > 21
+
+
+def _skip_without_srt() -> None:
+    """The sink's own refusal, where the listener cannot listen either."""
+    with contextlib.suppress(av.FFmpegError):
+        try:
+            av.open("srt://").close()
+        except av.error.ProtocolNotFoundError:
+            with pytest.raises(MissingComponentError, match="no SRT"):
+                publishing_sink("srt://127.0.0.1:9", lambda: None, "raw")  # type: ignore[arg-type, return-value]
+            pytest.skip("this build of PyAV has no SRT")
+
+
+def test_a_peer_that_takes_nothing_blocks_its_own_sink_alone(
+    showing: Any, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It accepts the connection and never reads: the network's buffers fill, and a write blocks for good."""
+    monkeypatch.setattr(sink_module, "STALLED_S", 1.0)
+    with socket.socket() as peer:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        peer.bind(("127.0.0.1", 0))
+        peer.listen()
+        sink = publishing_sink(f"tcp://127.0.0.1:{peer.getsockname()[1]}", lambda: showing.timing, "raw")
+        noise = itertools.cycle([_noise(showing, seed) for seed in range(4)])
+
+        def is_stalled() -> bool:
+            sink.offer(next(noise))
+            return sink.counts().state == "failed"
+
+        until(is_stalled)
+        assert "a write has taken" in sink.counts().last_error and sink.counts().dropped
+        written = sink.counts().written
+
+        def goes_on() -> bool:
+            sink.offer(next(noise))
+            return sink.counts().written > written + 3
+
+        until(goes_on)  # over another connection
+    sink.close(20)
+    assert sink.counts().failures
+
+
+def _noise(showing: Any, seed: int) -> Presented:
+    planes = np.random.default_rng(seed).integers(16, 235, (720, 640), np.uint8)
+    presented = showing(seed)
+    frame = dataclasses.replace(presented.frame, picture=Picture(480, 640, planes))
+    return dataclasses.replace(presented, frame=frame)
+
+
+def test_addresses(tmp_path: Path) -> None:
+    for url in ("gopher://a", "file.mp4", "ftp://a/b.m3u8"):
+        with pytest.raises(UsageError, match="cannot stream to"):
+            Publication(url)
+    assert publishing_sink("rtsp://user:secret@box:8554/a", None).name == "overlay rtsp://***@box:8554/a"
+    assert publishing_sink("live/a.m3u8", None).name == "overlay live/a.m3u8"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def test_an_address_that_is_refused_shows_no_password() -> None:
+    with pytest.raises(UsageError) as refused:
+        Publication("https://doctor:secret@host/live")
+    assert "secret" not in str(refused.value)

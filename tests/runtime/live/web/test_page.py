@@ -1,0 +1,340 @@
+"""The page in a real browser, on a running stream. Locators only: the page's own policy forbids eval."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.runtime.live.web.conftest import presented
+from tests.runtime.live.web.running import RunningStream, write_engine
+from tests.runtime.live.web.slow_way import SlowWay
+
+httpx = pytest.importorskip("httpx")
+playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+for package in ("fastapi", "uvicorn", "websockets", "prometheus_client"):
+    pytest.importorskip(package)
+expect = playwright.expect
+
+TOKEN = "0123456789abcdef0123"
+PATIENCE_MS = 60_000
+SKY_BLUE_RGB = np.array([86, 180, 233])
+LAUNCH = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_engine(tmp_path_factory.mktemp("engine"))
+
+
+@pytest.fixture(scope="module")
+def stream(engine: Path) -> Iterator[RunningStream]:
+    """For tests that do it no harm."""
+    running = RunningStream(engine)
+    yield running
+    assert running.end() == 143, running.lines
+
+
+@pytest.fixture(scope="module")
+def browser(system_program: Callable[..., str]) -> Iterator[Any]:
+    path = system_program("chromium")
+    expect.set_options(timeout=PATIENCE_MS)
+    with playwright.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=path, args=LAUNCH)
+        yield opened
+        opened.close()
+
+
+class Visit:
+    """A page and what the browser complained of."""
+
+    def __init__(self, browser: Any, **options: Any) -> None:
+        self.context = browser.new_context(**options)
+        self.page = self.context.new_page()
+        self.complaints: list[str] = []
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", self._note)
+
+    def open(self, url: str) -> Visit:
+        self.page.goto(url, wait_until="domcontentloaded", timeout=PATIENCE_MS)  # never idle: the stream does not end
+        return self
+
+    def shown_frame(self) -> int:
+        """The number of the frame that is on the canvas."""
+        canvas = self.page.locator("#picture")
+        expect(canvas).to_have_attribute("data-frame", re.compile(r"\d+"))
+        return int(canvas.get_attribute("data-frame"))
+
+    def figure(self, name: str) -> int:
+        return int(
+            self.page.locator("#figures dt", has_text=name).locator("xpath=following-sibling::dd[1]").inner_text()
+        )
+
+    def moves_on(self) -> None:
+        """Until newer frames are drawn and counted than now."""
+        frame, shown = self.shown_frame(), self.figure("Frames shown")
+        expect(self.page.locator("#picture")).not_to_have_attribute("data-frame", str(frame))
+        row = self.page.locator("#figures dt", has_text="Frames shown").locator("xpath=following-sibling::dd[1]")
+        expect(row).not_to_have_text(str(shown))
+        assert self.shown_frame() > frame and self.figure("Frames shown") > shown
+
+    def _note(self, message: Any) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Callable[..., Visit]]:
+    visits: list[Visit] = []
+
+    def start(url: str, **options: Any) -> Visit:
+        visits.append(Visit(browser, **options))
+        return visits[-1].open(url)
+
+    yield start
+    for opened in visits:
+        opened.context.close()
+
+
+def picture_of(page: Any) -> Any:
+    """What the browser shows where the picture is, BGR."""
+    return cv2.imdecode(np.frombuffer(page.locator("#picture").screenshot(), np.uint8), cv2.IMREAD_COLOR)
+
+
+def marked_pixels(url: str) -> int:
+    """Pixels in the colour of the marks."""
+    png = httpx.get(url + "api/snapshot", timeout=20).content
+    rgb = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1].astype(int)
+    return int((np.abs(rgb - SKY_BLUE_RGB).max(axis=2) < 40).sum())
+
+
+def test_the_picture_changes_and_the_counters_move(stream: RunningStream, visit: Callable[..., Visit]) -> None:
+    opened = visit(stream.url)
+    expect(opened.page.locator("#state")).to_have_text(re.compile("live|degraded"))
+    expect(opened.page.locator("#lost")).to_be_hidden()
+    expect(opened.page.locator("#late")).to_be_hidden()
+    before = picture_of(opened.page)
+    assert before.std() > 5, "a picture, no plain surface"
+    opened.moves_on()
+    assert np.abs(picture_of(opened.page).astype(int) - before).mean() > 0.1
+    assert opened.figure("Frames segmented") > 0
+    assert re.fullmatch(r"\d+ ms / \d+ ms", opened.page.locator("#picture-age").inner_text())
+    assert opened.complaints == []
+
+
+def test_the_overlay_is_switched_by_buttons_and_by_keys(stream: RunningStream, visit: Callable[..., Visit]) -> None:
+    opened = visit(stream.url)
+    page = opened.page
+    opened.shown_frame()
+    for act, mode in (
+        (lambda: page.get_by_role("button", name="No overlay").click(), "off"),
+        (lambda: page.keyboard.press("2"), "fill"),
+        (lambda: page.get_by_role("button", name="Heat map").click(), "heat"),
+        (lambda: page.keyboard.press("4"), "off"),
+        (lambda: page.keyboard.press("1"), "contour"),
+    ):
+        act()
+        expect(page.locator(f"#overlay [data-mode={mode}]")).to_have_attribute("aria-pressed", "true")
+        expect(page.locator('#overlay [aria-pressed="true"]')).to_have_count(1)
+        opened.moves_on()
+        if mode != "heat":
+            assert (marked_pixels(stream.url) > 20) == (mode != "off"), mode
+    assert opened.complaints == []
+
+
+def test_what_is_marked_is_told_with_its_time(stream: RunningStream, visit: Callable[..., Visit]) -> None:
+    opened = visit(stream.url)
+    first = opened.page.locator("#sightings li").last
+    expect(first).to_contain_text("polyp in view")
+    expect(first.locator("time")).to_have_attribute("datetime", re.compile(r"\d{4}-\d\d-\d\dT.*Z"))
+    events = httpx.get(stream.url + "api/events", timeout=20).json()["events"]
+    assert {"appeared", "state"} <= {event["event"] for event in events}
+    opened.page.get_by_text("Changes of state").click()
+    expect(opened.page.locator("#changes li").last).to_contain_text("live")
+    assert opened.complaints == []
+
+
+def test_a_key_saves_the_picture(stream: RunningStream, visit: Callable[..., Visit], tmp_path: Path) -> None:
+    page = visit(stream.url).page
+    expect(page.locator("#lost")).to_be_hidden()
+    with page.expect_download(timeout=PATIENCE_MS) as saving:
+        page.keyboard.press("s")
+    assert re.fullmatch(r"frame-\d{6}\.png", saving.value.suggested_filename)
+    saving.value.save_as(tmp_path / "picture.png")
+    assert cv2.imread(str(tmp_path / "picture.png")).shape == (240, 320, 3)
+
+
+@pytest.mark.parametrize("width", [390, 320])
+def test_a_phone_needs_no_scrolling_to_the_side(width: int, stream: RunningStream, visit: Callable[..., Visit]) -> None:
+    screen = {"width": width, "height": 740}
+    opened = visit(stream.url, viewport=screen, has_touch=True, is_mobile=True, bypass_csp=True)
+    opened.shown_frame()
+    expect(opened.page.locator("#figures dt", has_text="Engine restarts")).to_be_visible()
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert opened.page.locator("#picture").bounding_box()["width"] > 0.9 * width
+    for control in opened.page.locator("button:visible, a.button").all():
+        box = control.bounding_box()
+        assert box["height"] >= 44 and box["x"] + box["width"] <= width
+    opened.page.get_by_role("button", name="Fill").tap()
+    expect(opened.page.locator("[data-mode=fill]")).to_have_attribute("aria-pressed", "true")
+    opened.page.get_by_role("button", name="Contour").tap()
+
+
+def test_everything_is_reached_by_the_keyboard_in_the_order_of_the_page(
+    stream: RunningStream, visit: Callable[..., Visit]
+) -> None:
+    opened = visit(stream.url)
+    page = opened.page
+    opened.shown_frame()
+    names = []
+    for _ in range(9):
+        page.keyboard.press("Tab")
+        names.append(page.locator(":focus").inner_text())
+        if names[-1] == "Fill":
+            page.keyboard.press("Enter")
+            expect(page.locator("[data-mode=fill]")).to_have_attribute("aria-pressed", "true")
+        if names[-1] == "Contour":
+            assert page.locator(":focus").evaluate("one => getComputedStyle(one).outlineStyle") != "none"
+    page.keyboard.press("Enter")
+    expect(page.locator("#passport")).to_contain_text("onnxruntime")
+    overlay = ["Contour", "Fill", "Heat map", "No overlay"]
+    saving = ["Save picture", "Save without overlay", "Full screen"]
+    assert names == [*overlay, *saving, "Changes of state", "Engine passport"]
+    page.keyboard.press("1")
+
+
+def test_killed_engine_processes_are_told_and_their_return_too(
+    stream: RunningStream, visit: Callable[..., Visit]
+) -> None:
+    opened = visit(stream.url)
+    page = opened.page
+    expect(page.locator("#state")).to_have_text("live")
+    restarts, killed = opened.figure("Engine restarts"), stream.worker_pids
+    assert len(killed) == 2
+    stream.kill_workers()
+    expect(page.locator("#state")).to_have_text("pass-through")
+    expect(page.locator("#meaning")).to_contain_text("NOTHING IS MARKED")
+    opened.moves_on()
+    expect(page.locator("#lost")).to_be_hidden()
+    expect(page.locator("#state")).to_have_text("live")
+    assert not set(killed) & set(stream.worker_pids)
+    assert opened.figure("Engine restarts") > restarts
+    assert opened.complaints == []
+
+
+def test_a_picture_that_stands_still_is_covered(stream: RunningStream, visit: Callable[..., Visit]) -> None:
+    opened = visit(stream.url)
+    page = opened.page
+    opened.shown_frame()
+    os.kill(stream.process.pid, signal.SIGSTOP)
+    try:
+        expect(page.locator("#lost")).to_contain_text(re.compile(r"NO PICTURE for [2-9] s"))
+        expect(page.locator("#lost")).to_be_visible()
+    finally:
+        os.kill(stream.process.pid, signal.SIGCONT)
+    expect(page.locator("#lost")).to_be_hidden()
+
+
+def test_who_comes_while_the_source_is_silent_never_sees_its_last_picture_as_live(
+    serve: Callable[..., Any], visit: Callable[..., Visit]
+) -> None:
+    """The page's connection is fine and its first picture comes at once, but it is a minute old."""
+    server = serve()
+    old = presented(3)
+    server.offer(replace(old, presented_ns=old.presented_ns - 60_000_000_000))
+    opened = visit(server.url)
+    page = opened.page
+    assert opened.shown_frame() == 3
+    assert page.locator("#lost").is_visible(), "as soon as it is drawn"
+    expect(page.locator("#lost")).to_contain_text(re.compile(r"NO PICTURE for (6[0-9]|[7-9][0-9]|1\d\d) s"))
+    expect(page.locator("#meaning")).to_have_text("NO PICTURE comes.")
+    expect(page.locator("#state")).to_have_text("live")
+    with showing_on(server, 4):
+        expect(page.locator("#lost")).to_be_hidden()
+        expect(page.locator("#meaning")).to_contain_text("The picture is live")
+    expect(page.locator("#lost")).to_be_visible()
+    assert opened.complaints == []
+
+
+def test_pictures_that_a_network_holds_up_are_marked_as_late(
+    serve: Callable[..., Any], visit: Callable[..., Visit]
+) -> None:
+    server = serve()
+    with showing_on(server, 0), SlowWay(server.address.port) as way:
+        opened = visit(way.url)
+        page = opened.page
+        figure = page.locator("#figures dt", has_text="Way to this page").locator("xpath=following-sibling::dd[1]")
+        expect(figure).to_have_text(re.compile(r"\d+ ms"))
+        expect(page.locator("#late")).to_be_hidden()
+        way.delay_s = 0.8
+        expect(page.locator("#late")).to_have_text(re.compile(r"LATE: up to (0\.[89]|[1-9]\.\d) s behind"))
+        expect(page.locator("#late")).to_be_visible()
+        expect(figure).to_have_text(re.compile(r"([89]\d\d|\d{4}) ms"))
+        way.delay_s = 0.0
+        expect(page.locator("#late")).to_be_hidden()
+        expect(page.locator("#lost")).to_be_hidden()
+        assert opened.complaints == []
+
+
+@contextlib.contextmanager
+def showing_on(server: Any, first: int) -> Iterator[None]:
+    """A page that is shown 25 pictures a second."""
+    stop = threading.Event()
+
+    def show() -> None:
+        index = first
+        while not stop.wait(0.04):
+            server.offer(presented(index))
+            index += 1
+
+    shower = threading.Thread(target=show)
+    shower.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        shower.join()
+
+
+def test_off_loopback_a_token_is_needed_https_serves_pictures_and_the_end_is_told(
+    engine: Path, visit: Callable[..., Visit], system_program: Callable[..., str], tmp_path: Path
+) -> None:
+    openssl = system_program("openssl")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    words = f"{openssl} req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=localhost"
+    subprocess.run([*words.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    flags = ["--tls-certificate", str(certificate), "--tls-key", str(key)]
+    stream = RunningStream(engine, *flags, web="0.0.0.0:0", environment={"EDGESEG_TOKEN": TOKEN})
+    try:
+        assert stream.url.startswith("https://")
+        without = visit(stream.url, ignore_https_errors=True)
+        expect(without.page.locator("body")).to_contain_text("a token is needed")
+        opened = visit(f"{stream.url}?token={TOKEN}", ignore_https_errors=True)
+        expect(opened.page).to_have_url(stream.url)
+        opened.moves_on()
+        (cookie,) = opened.context.cookies()
+        assert cookie["httpOnly"] and cookie["secure"] and cookie["sameSite"] == "Strict"
+        assert opened.complaints == []
+        assert not any("not encrypted" in line for line in stream.lines)
+        assert stream.end() == 143
+        expect(opened.page.locator("#state")).to_have_text("unreachable")
+        expect(opened.page.locator("#lost")).to_be_visible()
+    finally:
+        stream.end()

@@ -1,0 +1,138 @@
+"""A session in a process of its own behaves like one of this process, whatever happens to the process."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgeseg.errors import BadInputError, MissingComponentError
+from edgeseg.frames import Frame
+from edgeseg.runtime.engine.failures import TransientError
+from edgeseg.runtime.engine.lossless import FrameLostError
+from edgeseg.runtime.engine.session import Session, WholeFrames, preprocess, probability_of, segment
+from edgeseg.runtime.file.pipeline import run_stream
+from edgeseg.runtime.opener.loading import open_engine
+from edgeseg.runtime.video.files import open_source
+from edgeseg.runtime.video.sinks import Sinks
+from edgeseg.runtime.worker.restarts import RestartLimit
+from edgeseg.runtime.worker.session import WorkerOptions, WorkerSession
+from edgeseg.runtime.worker.supervisor import SupervisorOptions
+
+SMALL = WorkerOptions(SupervisorOptions(frame_bytes=32 * 32 * 3, answer_deadline_s=2.0))
+Open = Callable[..., WorkerSession]
+
+
+@pytest.fixture
+def opened(script: Any) -> Iterator[Open]:
+    sessions = []
+
+    def start(options: WorkerOptions = SMALL, factory: Any = script.open_for) -> WorkerSession:
+        sessions.append(WorkerSession(factory, script.info(), options))
+        return sessions[-1]
+
+    yield start
+    for session in sessions:
+        pid = session.worker_pid
+        session.close()
+        session.close()
+        assert not Path(f"/proc/{pid}").exists()
+
+
+def _open_tiny(engine: Path, frame_bytes: int) -> Session:
+    return open_engine(engine, 1)
+
+
+def _strike(session: WorkerSession) -> None:
+    os.kill(session.worker_pid or 0, signal.SIGKILL)
+
+
+def test_masks_and_batches_are_those_of_the_same_engine_in_this_process(tiny_engine: Path, numbered: Any) -> None:
+    engine = open_engine(tiny_engine, 1)
+    session = WorkerSession(functools.partial(_open_tiny, tiny_engine), engine.info, SMALL)
+    assert isinstance(session, WholeFrames)
+    frames = [numbered.draw(number, 40 + number, 90) for number in (3, 200, 77)]  # larger than was set aside
+    for frame in frames:
+        np.testing.assert_array_equal(segment(session, frame), segment(engine, frame))
+        np.testing.assert_array_equal(session.probability(frame, "bgr"), probability_of(engine, frame, "bgr"))
+    batch = np.concatenate([preprocess(engine, frame) for frame in frames])
+    np.testing.assert_array_equal(session.infer(batch), engine.infer(batch))
+    with pytest.raises(BadInputError, match="does not fit"):
+        session.infer(batch[:, :-1])
+    session.close()
+
+
+def test_a_killed_process_costs_no_frame(script: Any, opened: Open) -> None:
+    session = opened()
+    for number in range(30):
+        if number in (7, 20):
+            _strike(session)
+        assert float(session.probability(script.frame_of(number))[0, 0, 0]) == number / 65536
+    assert session.restarts == 2
+
+
+def test_a_larger_frame_gets_a_process_with_room_and_restarts_are_still_counted(script: Any, opened: Open) -> None:
+    session = opened()
+    _strike(session)
+    assert float(session.probability(script.frame_of(5, height=32, width=32))[0, 0, 0]) == 5 / 65536
+    pid = session.worker_pid
+    large = script.frame_of(6, height=200, width=300)
+    assert float(session.probability(large)[0, 0, 0]) == 6 / 65536
+    assert session.worker_pid != pid
+    pid = session.worker_pid
+    assert float(session.probability(large)[0, 0, 0]) == 6 / 65536
+    assert session.worker_pid == pid
+    assert session.restarts == 1, "room is no restart, and no restart is forgotten for it"
+
+
+def test_a_process_that_cannot_open_the_engine_says_its_own_error(script: Any, opened: Open) -> None:
+    with pytest.raises(MissingComponentError, match="no such GPU"):
+        opened(factory=script.open_for_never)
+
+
+def test_a_frame_that_kills_every_process_is_an_error_and_no_endless_loop(script: Any, opened: Open) -> None:
+    session = opened(WorkerOptions(SupervisorOptions(frame_bytes=3072, restarts=RestartLimit(9, 600.0))))
+    with pytest.raises(FrameLostError, match="3 times"):
+        session.probability(script.frame_of(1, script.DIE))
+    assert session.restarts <= 3
+
+
+def test_a_frame_that_is_refused_each_time_says_why(script: Any, opened: Open) -> None:
+    session = opened()
+    with pytest.raises(TransientError, match="refused as told"):
+        session.probability(script.frame_of(1, script.REFUSE))
+    assert session.restarts == 0
+
+
+class KeepingSink:
+    """Keeps masks; strikes the engine's process when it is given certain frames."""
+
+    def __init__(self, strikes: dict[int, Callable[[], None]]) -> None:
+        self.masks: list[Frame] = []
+        self._strikes = strikes
+
+    def write(self, frame: Any, mask: Frame) -> None:
+        self._strikes.get(frame.index, lambda: None)()
+        self.masks.append(mask)
+
+
+def test_a_stream_loses_no_frame_when_the_process_is_killed_in_its_midst(
+    tiny_engine: Path, numbered_clip: Path, numbered: Any
+) -> None:
+    engine = open_engine(tiny_engine, 1)
+    session = WorkerSession(functools.partial(_open_tiny, tiny_engine), engine.info)
+    sink = KeepingSink({10: lambda: _strike(session), 25: lambda: _strike(session)})
+    with open_source(numbered_clip) as source:
+        result = run_stream(session, source, Sinks(masks=(sink,)))
+    session.close()
+    assert [numbered.read(mask) for mask in sink.masks] == list(range(40))
+    assert result.latency.restarts == 2
+    assert result.latency.frames == result.latency.inferences == 40
+    assert result.latency.drops == 0
+    assert result.latency.pre is not None and result.latency.infer is not None
