@@ -85,7 +85,7 @@ tensorrt-types: $(TENSORRT_STUBS:%=tensorrt-types-%)
 tensorrt-types-%: $(INSTALLED)
 	MYPYPATH=ci/tensorrt-stubs/$*:ci/tensorrt-stubs/rtx-1.7.1.116 $(BIN)/mypy --config-file ci/mypy-tensorrt.ini \
 		--cache-dir .mypy_cache/tensorrt-$* edgeseg/export/builders edgeseg/export/layers edgeseg/runtime/cuda/tensorrt_engine.py \
-		edgeseg/runtime/cuda/refit.py edgeseg/runtime/cuda/tensorrt_module.py
+		edgeseg/runtime/cuda/tensorrt_module.py
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .

@@ -106,13 +106,6 @@ def _check_calibration(options: BuildOptions) -> None:
         return
     if options.calibration is not None:
         raise UsageError("--calibration and --calibration-data exclude each other")
-    if options.tensorrt is not None and options.tensorrt.strip:
-        raise UsageError(
-            "an engine without its weights needs its calibration table again when it is opened",
-            found="--calibration-data, which keeps none",
-            expected="--calibration FILE",
-            next_command=f"edgeseg calibrate MODEL --data {quoted(options.calibration_data)} --out FILE",
-        )
 
 
 def _table(files: ModelFiles, artifact: OnnxArtifact, options: BuildOptions, track: Track) -> CalibrationTable:
@@ -179,7 +172,6 @@ def _passport(
             precision_plan=_named(options.plan_path),
         ),
         binding=built.binding,
-        refit_sha256=built.refit_sha256,
     )
 
 

@@ -15,7 +15,6 @@ from edgeseg.cli.tensorrt_flags import (
     MaxBatch,
     MinBatch,
     OptBatch,
-    StripWeights,
     VersionCompatible,
     WorkspaceMib,
     tensorrt_options,
@@ -83,7 +82,6 @@ def build_engine(
     workspace_mib: WorkspaceMib = None,
     hardware_compatible: HardwareCompatible = None,
     version_compatible: VersionCompatible = False,
-    strip_weights: StripWeights = False,
     compute_capabilities: ComputeCapabilities = None,
     as_json: JsonFlag = False,
 ) -> None:

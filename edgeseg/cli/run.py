@@ -6,7 +6,6 @@ from fractions import Fraction
 from pathlib import Path
 
 from edgeseg.cli.config_file import ConfigFile
-from edgeseg.cli.model_argument import WeightsOption
 from edgeseg.cli.output import JsonFlag
 from edgeseg.cli.run_flags import (
     DeinterlaceFlag,
@@ -56,7 +55,6 @@ def run(
     out: OutFlag = None,
     masks: MasksFlag = None,
     record: RecordFlag = None,
-    weights: WeightsOption = None,
     overlay: OverlayFlag = OverlayChoice.contour,
     latency: LatencyFlag = None,
     max_frames: MaxFramesFlag = None,
@@ -119,7 +117,7 @@ def run(
         of_live |= {"--deinterlace": deinterlace is not Deinterlacing.auto}
         _refuse_live_flags(of_live, source)
         kept = Outputs(out, masks, latency, record)
-        run_file(engine, Path(source), kept, max_frames, overlay.value, weights, as_json)
+        run_file(engine, Path(source), kept, max_frames, overlay.value, as_json)
         return
     if latency is not None:
         raise UsageError("--latency is of files", found=source, expected="--web and its /api/state, or --json")
@@ -144,7 +142,7 @@ def run(
             deinterlace=deinterlace.value,
             hardware=hardware,
         ),
-        processes=EngineSettings(spares=spares, threads=threads, weights=weights),
+        processes=EngineSettings(spares=spares, threads=threads),
         outputs=OutputSettings(out, record, masks, events, tuple(send_to or ())),
         page=page,
         watch=WatchSettings(reference, reference_every, statistics, fall_back),

@@ -20,7 +20,6 @@ def run_file(
     outputs: Outputs,
     max_frames: int | None,
     overlay: OverlayMode,
-    weights: Path | None,
     as_json: bool,
 ) -> None:
     """Segment a file or a folder of images and say what came of it."""
@@ -31,7 +30,7 @@ def run_file(
 
     outputs.check([engine, passport_path(engine), source])
     with (
-        contextlib.closing(open_model(engine, streaming=True, weights=weights)) as session,
+        contextlib.closing(open_model(engine, streaming=True)) as session,
         open_source(source) as frames,
         outputs.open(frames.timing) as sinks,
     ):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeseg.cli.model_argument import TrustOption, WeightsOption
+from edgeseg.cli.model_argument import TrustOption
 from edgeseg.cli.output import JsonFlag, emit, say, track
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ def verify(
         Path | None, typer.Option(metavar="FILE", help="A former verdict.json not to fall behind.")
     ] = None,
     report: Annotated[Path | None, typer.Option(metavar="DIR", help="Where verdict.json and verdict.html go.")] = None,
-    weights: WeightsOption = None,
     trust: TrustOption = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -59,7 +58,7 @@ def verify(
     pairs = load_pairs(data, split)
     former = None if baseline is None else Verdict.read(baseline)
     with (
-        contextlib.closing(open_engine(engine, weights=weights)) as candidate,
+        contextlib.closing(open_engine(engine)) as candidate,
         contextlib.closing(open_model(reference, trusted=trust or ())) as standard,
     ):
         verdict = _prove(

@@ -40,8 +40,6 @@ class BuiltEngine:
     """Convolutions that the finished engine, not the graph handed in, runs on INT8."""
     build_flags: dict[str, Any] = field(default_factory=dict)
     binding: Binding = field(default_factory=Binding)
-    refit_sha256: str | None = None
-    """Of the constants that an engine built without its weights must be given back; None for one that holds them."""
 
     def __repr__(self) -> str:
         return (

@@ -16,7 +16,6 @@ from edgeseg.export.builders.timing_cache import timing_cache_path
 from edgeseg.export.layers.engine_inspector import engine_information, int8_convolutions
 from edgeseg.export.layers.plan_text import convolution_types
 from edgeseg.graph.operators import CONVOLUTIONS
-from edgeseg.graph.weights import constants_sha256
 from edgeseg.optional import INSTALL_COMMANDS, require
 from edgeseg.progress import Say, quiet
 from edgeseg.runtime.cuda.tensorrt_module import TensorRtModule, open_plan
@@ -45,8 +44,6 @@ class TensorRtBuilder:
         self.options = options or TensorRtOptions()
         self.trt: TensorRtModule = _module(flavour)
         self.gpu = (gpu or find_gpu()) if flavour.needs_gpu else None
-        if self.options.strip and self.gpu is None:
-            _check_strippable(flavour)
         check_options(flavour, self.options, self.gpu is not None and self.gpu.jetson)
 
     def build(self, request: BuildRequest, say: Say = quiet) -> BuiltEngine:
@@ -68,7 +65,6 @@ class TensorRtBuilder:
             int8_convolutions=self._int8_convolutions(plan, convolutions),
             build_flags=build_flags(self.flavour, self.options),
             binding=self._binding(),
-            refit_sha256=constants_sha256(proto) if self.options.strip else None,
         )
 
     def why_not_int8(self, request: BuildRequest, built: BuiltEngine) -> str | None:
@@ -92,18 +88,6 @@ def graph_in_precision(request: BuildRequest, say: Say = quiet) -> onnx.ModelPro
     graph = strongly_typed(request.artifact, request.table, request.plan_for(TensorRtBuilder.beside_int8))
     tell_vanishing(graph.vanishing, say)
     return graph.proto
-
-
-def _check_strippable(flavour: Flavour) -> None:
-    try:
-        find_gpu()
-    except MissingComponentError as error:
-        raise MissingComponentError(
-            f"{flavour.title} cannot leave the weights out of an engine on a machine without a GPU",
-            found=error.found or error.what,
-            expected="a GPU, or an engine with its weights",
-            next_command="the same command without --strip-weights",
-        ) from error
 
 
 def _module(flavour: Flavour) -> TensorRtModule:

@@ -17,8 +17,6 @@ from edgeseg.export.layers.onnxruntime_profile import profiled_layers
 from edgeseg.export.layers.plan_text import plan_layers
 from edgeseg.export.layers.report import LayerReport, report_of
 from edgeseg.optional import require
-from edgeseg.runtime.cuda.engine_weights import EngineWeights, engine_weights
-from edgeseg.runtime.cuda.refit import refit
 from edgeseg.runtime.cuda.tensorrt_module import TensorRtModule, open_plan
 from edgeseg.runtime.engine.machine import describe_machine
 from edgeseg.runtime.passport.bindings import PACKAGES, check_binding, read_machine
@@ -59,8 +57,7 @@ def _executed(path: Path, data: bytes, passport: EngineArtifact) -> LayerReport:
     trt = cast(TensorRtModule, require(PACKAGES[passport.backend]))
     batch = int(passport.build_flags.get("batch", (1, 1, 1))[1])
     try:
-        weights = engine_weights(path, passport)
-        times_ms, information = _timed(trt, data, passport, batch, weights)
+        times_ms, information = _timed(trt, data, passport, batch)
     except (MissingComponentError, MismatchError) as error:
         layers = inspected_layers(engine_information(trt, _opened(trt, data, passport)))
         return report_of(passport, layers, None, f"not executed: {error.what}")
@@ -69,9 +66,7 @@ def _executed(path: Path, data: bytes, passport: EngineArtifact) -> LayerReport:
     return report_of(passport, layers, f"{source}, {find_gpu().name}", frames_per_inference=batch)
 
 
-def _timed(
-    trt: TensorRtModule, data: bytes, passport: EngineArtifact, batch: int, weights: EngineWeights | None
-) -> tuple[dict[str, float], str]:
+def _timed(trt: TensorRtModule, data: bytes, passport: EngineArtifact, batch: int) -> tuple[dict[str, float], str]:
     """The time of each layer, and what the inspector tells."""
     from edgeseg.runtime.cuda.buffers import device_buffer
     from edgeseg.runtime.cuda.driver import CudaDevice
@@ -88,8 +83,6 @@ def _timed(
             for name, shape in shapes.items()
         }
         engine = _opened(trt, data, passport)
-        if weights is not None:
-            refit(trt, engine, weights.onnx, passport)
         times_ms = measured_ms(trt, engine, inputs, addresses.__getitem__, INFERENCES)
         return times_ms, engine_information(trt, engine)
 

@@ -10,7 +10,6 @@ from edgeseg.artifacts import EngineArtifact
 from edgeseg.errors import BadInputError
 from edgeseg.graph.files import load_onnx, serialize
 from edgeseg.packages import find_model, onnx_of
-from edgeseg.runtime.cuda.engine_weights import refuse_named
 from edgeseg.runtime.engine.machine import usable_cores
 from edgeseg.runtime.engine.session import Session, SessionInfo
 from edgeseg.runtime.onnxruntime.cpu_layout import fastest_engine
@@ -24,7 +23,7 @@ STREAMING_LANES = 2
 """Of a GPU: while one lane's result is read, the other computes."""
 
 
-def open_engine(path: Path, threads: int = 0, streaming: bool = False, weights: Path | None = None) -> Session:
+def open_engine(path: Path, threads: int = 0, streaming: bool = False) -> Session:
     """Load an engine after its passport has been checked: of onnxruntime here, of a GPU in a supervised process.
 
     This process never initialises CUDA; what the engine is bound to is checked where it will run.
@@ -35,20 +34,15 @@ def open_engine(path: Path, threads: int = 0, streaming: bool = False, weights: 
         threads: Threads inside one inference on a CPU backend; 0 takes every usable core.
         streaming: Lay it out for many frames one after another, rather than for one soon: on a CPU the sessions
             side by side that are fastest, on a GPU two lanes where its memory allows.
-        weights: The .onnx file or model package of an engine that was built without its weights; None looks beside the
-            engine, and where its passport says that it was built from.
 
     Raises:
-        MismatchError: The passport is missing or does not fit, the engine is bound to another machine, or it was built
-            without its weights and no network of the passport's hash is there.
+        MismatchError: The passport is missing or does not fit, or the engine is bound to another machine.
         MissingComponentError: This machine cannot execute engines of that backend.
         TransientError: The GPU has no memory for it.
-        UsageError: `weights` for an engine that holds its own.
     """
     data, passport = read_checked(path)
-    refuse_named(path, weights, passport)
     if passport.backend != "onnxruntime":
-        return _in_a_worker(path, passport, STREAMING_LANES if streaming else 1, weights)
+        return _in_a_worker(path, passport, STREAMING_LANES if streaming else 1)
     for warning in check_binding(passport, read_machine(passport.backend)):
         logging.getLogger(__name__).warning("%s: %s", path, warning)
     return _on_cpu(data, session_info(passport), threads, streaming, _precise(path, passport))
@@ -68,7 +62,7 @@ def _precise(path: Path, passport: EngineArtifact) -> bool:
     return True
 
 
-def _in_a_worker(path: Path, passport: EngineArtifact, lanes: int, weights: Path | None) -> WorkerSession:
+def _in_a_worker(path: Path, passport: EngineArtifact, lanes: int) -> WorkerSession:
     from edgeseg.runtime.cuda.opening import open_with_room
 
     if passport.backend not in PACKAGES:
@@ -77,7 +71,7 @@ def _in_a_worker(path: Path, passport: EngineArtifact, lanes: int, weights: Path
             found=passport.backend,
             expected=", ".join(PACKAGES),
         )
-    return WorkerSession(functools.partial(open_with_room, path, lanes=lanes, weights=weights), session_info(passport))
+    return WorkerSession(functools.partial(open_with_room, path, lanes=lanes), session_info(passport))
 
 
 def open_onnx(path: Path, threads: int = 0, streaming: bool = False) -> Session:

@@ -16,7 +16,6 @@ from edgeseg.machine.bench.roofline import at_precision
 from edgeseg.machine.bench.targets import BenchTarget, Layout, OpenTarget, target_of
 from edgeseg.optional import is_installed, require
 from edgeseg.packages import find_model, onnx_of
-from edgeseg.runtime.cuda.engine_weights import refuse_named
 from edgeseg.runtime.cuda.session import CudaOptions
 from edgeseg.runtime.engine.session import Session
 from edgeseg.runtime.opener.loading import open_engine, open_onnx
@@ -45,29 +44,26 @@ class Subject:
         return self.backend == CPU_BACKEND
 
 
-def subject_of(path: Path, weights: Path | None = None) -> Subject:
+def subject_of(path: Path) -> Subject:
     """What an ENGINE argument names: an .engine file, or a MODEL, which runs in FP32 on ONNX Runtime.
 
     Raises:
         BadInputError: Neither, or a RUN folder.
         MismatchError: The passport is missing or does not fit.
-        UsageError: `weights` for what holds its own; see `edgeseg.runtime.opener.loading.open_engine`.
     """
     files = find_model(path)
     if files.kind == "engine":
-        return _of_engine(path, weights)
-    refuse_named(path, weights)
+        return _of_engine(path)
     costs = convolution_costs(load_onnx(onnx_of(files)).proto)
-    opener = _opener(path, None, LARGEST_BATCH, None)
+    opener = _opener(path, None, LARGEST_BATCH)
     return Subject(opener, CPU_BACKEND, _version_here(CPU_BACKEND), False, costs)
 
 
-def _of_engine(path: Path, weights: Path | None) -> Subject:
+def _of_engine(path: Path) -> Subject:
     data, passport = read_checked(path)
-    refuse_named(path, weights, passport)
     costs, missing = _costs_of(passport, data, path)
     tf32 = False if passport.backend == CPU_BACKEND else passport.build_flags.get("tf32")
-    opener = _opener(path, passport.backend, _largest_batch(passport), weights)
+    opener = _opener(path, passport.backend, _largest_batch(passport))
     version = _version_here(passport.backend) or passport.backend_version
     return Subject(opener, passport.backend, version, tf32, costs, missing)
 
@@ -78,15 +74,15 @@ def _version_here(backend: str) -> str | None:
     return None if package is None or not is_installed(package) else str(require(package).__version__)
 
 
-def _opener(path: Path, backend: str | None, largest_batch: int, weights: Path | None) -> OpenTarget:
+def _opener(path: Path, backend: str | None, largest_batch: int) -> OpenTarget:
     def open_target(layout: Layout) -> BenchTarget:
         layout = replace(layout, largest_batch=min(layout.largest_batch, largest_batch))
-        return target_of(lambda: _open_session(path, backend, layout, weights), layout.lanes, largest_batch)
+        return target_of(lambda: _open_session(path, backend, layout), layout.lanes, largest_batch)
 
     return open_target
 
 
-def _open_session(path: Path, backend: str | None, layout: Layout, weights: Path | None) -> Session:
+def _open_session(path: Path, backend: str | None, layout: Layout) -> Session:
     """The one place that turns a layout into a session. A GPU's is opened in this process: a bench may end with it."""
     if backend is None:
         return open_onnx(path, layout.threads)
@@ -100,7 +96,7 @@ def _open_session(path: Path, backend: str | None, layout: Layout, weights: Path
         stage_times=layout.stage_times,
         largest_batch=layout.largest_batch,
     )
-    return open_cuda_session(path, options, weights)
+    return open_cuda_session(path, options)
 
 
 def _largest_batch(passport: EngineArtifact) -> int:
