@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgeseg.errors import EdgesegError
-from edgeseg.runtime.engine.planes import PlanarForm
-from edgeseg.runtime.engine.session import ColourOrder, SessionInfo
+from edgeseg.runtime.engine.inputs import InputForm
+from edgeseg.runtime.engine.session import SessionInfo
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,8 @@ class Submitted:
     slot: int
     shape: tuple[int, ...]
     """Of its samples."""
-    form: PlanarForm | None
-    """What they mean; None where they are packed pixels."""
-    colour_order: ColourOrder
-    prepared: bool
-    """Whether packed pixels are the network's input already."""
+    form: InputForm
+    """What they mean."""
 
 
 @dataclass(frozen=True)
