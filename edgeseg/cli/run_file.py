@@ -1,4 +1,4 @@
-"""`edgeseg run` on files: every frame, in order, none lost."""
+"""What `edgeseg run` does: every frame of a file, in order, none lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`edgeseg run` on live video."""
+"""What `edgeseg live` does: run a stream and say what came of it."""
 
 from __future__ import annotations
 
