@@ -1,4 +1,4 @@
-"""A contract graph (docs/design.md, section 3) as a torch network: the same operators, the file's weights by name.
+"""A contract graph (docs/architecture.md) as a torch network: the same operators, the file's weights by name.
 
 Only what edgeseg exports is known. The network runs in one data type throughout; normalisation, the logits' sigmoid,
 input and output stay float32, as in edgeseg's FP16 engines.

@@ -25,7 +25,7 @@ class Terminated(BaseException):
 
 
 def main() -> NoReturn:
-    """Run the command line and leave with the exit code of docs/design.md."""
+    """Run the command line and leave with the exit code that docs/architecture.md lists."""
     fit_streams()
     signal.signal(signal.SIGTERM, _terminate)
     arguments = sys.argv[1:]
