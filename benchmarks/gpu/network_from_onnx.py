@@ -27,7 +27,7 @@ def network_from_onnx(artifact: OnnxArtifact, dtype: torch.dtype) -> fx.GraphMod
 
     Args:
         artifact: The network, its weights float32.
-        dtype: Of the convolutions, for example torch.float16.
+        dtype: Data type of the convolutions, for example torch.float16.
 
     Raises:
         BadInputError: An operator, or a form of it, that is not known here.

@@ -37,7 +37,7 @@ def run(arguments: list[str], debug: bool = False) -> int:
     """Run one command.
 
     Args:
-        arguments: As after `edgeseg`, without `--debug`.
+        arguments: The words after `edgeseg`, without `--debug`.
         debug: Show tracebacks.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What every engine builder takes and gives."""
+"""The interface of every engine builder."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ class BuiltEngine:
     build_flags: dict[str, Any] = field(default_factory=dict)
     binding: Binding = field(default_factory=Binding)
     refit_sha256: str | None = None
-    """Of the constants that an engine built without its weights must be given back; None for one that holds them."""
+    """Hash of the constants that an engine built without its weights must be given back; None for one that holds its
+    weights."""
 
     def __repr__(self) -> str:
         return (
@@ -59,7 +60,7 @@ class EngineBuilder(Protocol):
 
     @property
     def beside_int8(self) -> Precision:
-        """What the float convolutions of an INT8 engine take where no plan says."""
+        """The precision of an INT8 engine's float convolutions, unless a plan names another."""
         ...
 
     def build(self, request: BuildRequest, say: Say = quiet) -> BuiltEngine:

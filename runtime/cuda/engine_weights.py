@@ -25,7 +25,7 @@ _HASH_SHOWN = 12
 
 @dataclass(frozen=True)
 class EngineWeights:
-    """What an engine without weights is given back."""
+    """The weights that an engine without weights is given back."""
 
     onnx: bytes
     """The strongly typed graph, as it was handed to the parser."""
@@ -85,7 +85,7 @@ def refuse_named(model: Path, named: Path | None, passport: EngineArtifact | Non
     Args:
         model: An engine or any other model.
         named: The weights' model; None where none was named.
-        passport: Of an engine.
+        passport: The engine's passport.
 
     Raises:
         UsageError: Nothing would take them.
@@ -126,7 +126,7 @@ def _named_network(named: Path) -> Iterator[ModelFiles]:
 
 
 def _networks(engine: Path, passport: EngineArtifact) -> Iterator[ModelFiles]:
-    """Where the passport says that the network lay, then everything beside the engine."""
+    """The networks to look at: where the passport says that the network lay, then everything beside the engine."""
     folder = engine.absolute().parent
     recorded = [] if passport.build is None else [Path(passport.build.model)]
     for path in (*recorded, *package_folders(folder), *sorted(folder.glob("*.onnx"))):

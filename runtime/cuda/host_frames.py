@@ -32,7 +32,7 @@ def host_image(frame: AnyFrame, colour_order: ColourOrder, crop: Crop | None) ->
 
     Args:
         frame: Packed pixels, uint8 [H,W,3], or planes.
-        colour_order: Of packed pixels.
+        colour_order: Colour order of packed pixels.
         crop: Window of the frame that the network sees.
 
     Raises:

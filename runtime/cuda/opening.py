@@ -1,4 +1,4 @@
-"""From an engine file to a CUDA session, in the process that will use the GPU."""
+"""Opens an engine file as a CUDA session, in the process that will use the GPU."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def _refuse_larger_batches(path: Path, passport: EngineArtifact) -> None:
 
 
 def open_with_room(path: Path, frame_bytes: int, lanes: int = 1, weights: Path | None = None) -> CudaSession:
-    """As `open_cuda_session`, with room for frames of so many bytes; what a worker process is given.
+    """Open a session with room for frames of so many bytes, like `open_cuda_session`; what a worker process is given.
 
     Args:
         path: NAME.engine.
-        frame_bytes: Of the largest frame.
-        lanes: As many as these, or one where the GPU's memory does not take them.
-        weights: As for `open_cuda_session`.
+        frame_bytes: Size of the largest frame.
+        lanes: How many lanes; one where the GPU's memory does not take them.
+        weights: See `open_cuda_session`.
     """
     try:
         return open_cuda_session(path, CudaOptions(lanes=lanes, frame_bytes=frame_bytes), weights)

@@ -1,4 +1,4 @@
-"""What parent and worker say to each other."""
+"""The messages between parent and worker."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Submitted:
     sequence: int
     slot: int
     shape: tuple[int, ...]
-    """Of its samples."""
+    """Shape of the samples."""
     form: PlanarForm | None
-    """What they mean; None where they are packed pixels."""
+    """The planes' form; None for packed pixels."""
     colour_order: ColourOrder
     prepared: bool
-    """Whether packed pixels are the network's input already."""
+    """True if packed pixels are the network's input already."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Answered:
 
     sequence: int
     infer_ns: int
-    """From submission inside the worker to the result."""
+    """Time from submission inside the worker to the result."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Failed:
 
     error: EdgesegError
     again: bool
-    """Whether a new worker may fare better."""
+    """True if a new worker may fare better."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ class Sample:
 
     index: int
     arrived_ns: int
-    """Of `time.monotonic_ns`."""
+    """Arrival by `time.monotonic_ns`."""
     look: Callable[[], Frame]
     """Makes `frame`; called for the few frames that are looked at again, by whoever looks."""
     probability: Probability
