@@ -1,4 +1,4 @@
-"""What INT8 costs and gains on this kind of processor: accuracy, lost polyps, changed pixels, time against float32.
+"""Measures INT8 on this kind of processor: accuracy, lost polyps, changed pixels, time against float32.
 
 Usage: python benchmarks/int8_by_processor.py DATA MODEL... [--unlimited]
 DATA: with a test split; MODEL: packages; --unlimited: weights as if no sum of products could saturate.

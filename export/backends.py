@@ -21,7 +21,7 @@ def builder_for(backend: BackendName, options: TensorRtOptions | None = None) ->
 
     Args:
         backend: `auto` takes tensorrt where it and a GPU are here, else onnxruntime.
-        options: For tensorrt and tensorrt-rtx.
+        options: Options of tensorrt and tensorrt-rtx.
 
     Raises:
         MissingComponentError: The backend cannot build on this machine.
@@ -53,7 +53,7 @@ def builder_for(backend: BackendName, options: TensorRtOptions | None = None) ->
 
 
 def beside_int8(backend: BackendName) -> Precision:
-    """What the float convolutions of an INT8 engine take by default; the backend need not be on this machine."""
+    """Name the default precision of an INT8 engine's float convolutions; the backend need not be on this machine."""
     if backend == "auto":
         return builder_for(backend)[0].beside_int8
     return "fp32" if backend == "onnxruntime" else "fp16"

@@ -31,7 +31,7 @@ from edgeseg.specs import INPUT_NAME, OUTPUT_NAME
 
 @dataclass(frozen=True)
 class LatencyPlan:
-    """What is measured, and for how long."""
+    """The measurements to make, and their duration."""
 
     height: int = 1080
     width: int = 1920

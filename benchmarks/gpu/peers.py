@@ -32,7 +32,7 @@ MIN_AGREEMENT = 0.97
 
 @dataclass(frozen=True)
 class PeersPlan:
-    """What is measured, and for how long."""
+    """The measurements to make, and their duration."""
 
     height: int = 1080
     width: int = 1920
@@ -96,7 +96,7 @@ class OnDevice:
         return self._result.numpy()
 
     def _mask(self, frame: Tensor) -> Tensor:
-        """As `edgeseg.frames.resize_to_network`, but for its rounding; then the network and the threshold."""
+        """Resize as `edgeseg.frames.resize_to_network` does, but for its rounding; then infer and threshold."""
         height, width = self._size
         image = frame.permute(2, 0, 1).flip(0)[None].to(self._plan.dtype)
         while image.shape[2] >= 2 * height and image.shape[3] >= 2 * width:

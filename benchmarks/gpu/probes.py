@@ -1,4 +1,4 @@
-"""Whether TensorRT and TensorRT-RTX run on this machine: imported, built, opened, run; or where that ended, and why."""
+"""Tries whether TensorRT and TensorRT-RTX run on this machine: imported, built, opened, run; or where that ended."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edgeseg.runtime.engine.session import probability_of
 from edgeseg.runtime.opener.loading import open_onnx
 
 FP16_TOLERANCE = 0.05
-"""Of a probability, as for every FP16 engine here."""
+"""Largest difference in probability, as for every FP16 engine here."""
 
 
 @dataclass(frozen=True)

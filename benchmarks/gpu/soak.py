@@ -17,7 +17,7 @@ from edgeseg.runtime.engine.inputs import PackedFrame
 
 @dataclass(frozen=True)
 class SoakPlan:
-    """What is run, and for how long at most."""
+    """The work to do, and how long it may take."""
 
     height: int = 1080
     width: int = 1920
@@ -60,5 +60,5 @@ def soak_figures(opening: Opening, plan: SoakPlan) -> dict[str, Any]:
 
 
 def _resident_bytes() -> int:
-    """Of this process (proc(5), statm)."""
+    """Resident memory of this process (proc(5), statm)."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()

@@ -22,7 +22,7 @@ RULE = StabilityRule(window_samples=3, window_s=0.1, max_s=6.0)
 
 @dataclass(frozen=True)
 class ThroughputPlan:
-    """What is measured, and for how long."""
+    """The measurements to make, and their duration."""
 
     height: int = 1080
     width: int = 1920

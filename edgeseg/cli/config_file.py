@@ -84,10 +84,10 @@ def read_config(path: Path, kinds: Mapping[str, Any], command: str) -> dict[str,
 
 
 def what_it_must_be(value: Any, kind: Any) -> str | None:
-    """In words, where a TOML value is of another kind than a parameter; None where it fits.
+    """Say in words what a TOML value must be, where it is of another kind than a parameter; None where it fits.
 
     Args:
-        value: Of the file; numbers and words are told apart there, in a shell all is text.
+        value: The file's value; a file tells numbers from words, in a shell all is text.
         kind: The parameter's type: bool, int, float, str, Path, an Enum, a list of text, or one of them or None.
     """
     if typing.get_origin(kind) is not list:

@@ -10,7 +10,7 @@ import typer
 
 
 class OverlayChoice(str, Enum):
-    """What is drawn on the pictures; typer wants an Enum."""
+    """The ways to draw a mask on the pictures; typer wants an Enum."""
 
     contour = "contour"
     fill = "fill"
@@ -28,7 +28,7 @@ class Deinterlacing(str, Enum):
 
 RECORDING, LIVE, PAGE, WATCH = "What is kept", "Live", "The page", "The drift watch"
 LONGEST_MS = 5000
-"""Of a delay, for pictures wait in memory; and of a mask's age, for tissue moves."""
+"""Longest `--delay-ms`, because pictures wait in memory, and longest `--max-mask-age-ms`, because tissue moves."""
 
 EngineArgument = Annotated[
     Path, typer.Argument(metavar="ENGINE", help="The .engine file, its passport beside it; or a MODEL.")

@@ -62,7 +62,7 @@ class JsonLines(logging.Formatter):
     """One JSON document a record."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """As a line."""
+        """Write the record as one line of JSON."""
         line = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),

@@ -42,7 +42,7 @@ class Nv12Surface:
     surface: object
     """uint8 [3/2*R,W], R even; rows at any pitch. The UV plane begins at row R."""
     height: int
-    """Of the picture, at most R: decoders pad the planes."""
+    """Height of the picture, at most R, because decoders pad the planes."""
     matrix: Matrix
     colour_range: ColourRange
 
@@ -117,7 +117,7 @@ def _surface(frame: Nv12Surface, crop: Crop | None, stream: int) -> DeviceImage:
 
 
 def _pitch(array: DeviceArray) -> int:
-    """From one row to the next, once the pixels of a row are known to lie side by side."""
+    """Distance from one row to the next, once the pixels of a row are known to lie side by side."""
     if not all(array.shape) or not array.address:
         raise BadInputError("this is an empty device frame", found=f"{list(array.shape)} at {array.address:#x}")
     row, step = array.strides_bytes[1:], 1

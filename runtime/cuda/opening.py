@@ -1,4 +1,4 @@
-"""From an engine file to a CUDA session, in the process that will use the GPU."""
+"""Opens an engine file as a CUDA session, in the process that will use the GPU."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def open_with_room(path: Path, frame_bytes: int, lanes: int = 1) -> CudaSession:
 
     Args:
         path: NAME.engine.
-        frame_bytes: Of the largest frame.
+        frame_bytes: Size of the largest frame.
         lanes: As many as these, or one where the GPU's memory does not take them.
     """
     try:

@@ -40,11 +40,11 @@ class CudaOptions:
     lanes: int = 1
     """Frames at once: one for live video, two or three for throughput."""
     frame_bytes: int = 1920 * 1080 * 3
-    """Of the largest frame of the host."""
+    """Size of the largest frame of the host."""
     results: Literal["host", "device"] = "host"
-    """Whether results are brought to the host, or only left on the device: `finish_device` gives them."""
+    """Brings results to the host, or only leaves them on the device, where `finish_device` gives them."""
     stage_times: bool = False
-    """Whether the GPU times the stages of each frame (`CudaSession.stage_times_ns`); costs nothing when off."""
+    """True if the GPU times the stages of each frame (`CudaSession.stage_times_ns`); costs nothing when off."""
     largest_batch: int = 1
     """That `infer` hands to the network at once; above 1 a context and memory are set aside for it."""
 
@@ -83,12 +83,12 @@ class CudaSession:
 
     @property
     def info(self) -> SessionInfo:
-        """What this is."""
+        """The network and where it runs."""
         return self._info
 
     @property
     def device(self) -> DeviceTraits:
-        """Where it runs."""
+        """The GPU that it runs on."""
         return self._device.traits
 
     @property
@@ -195,7 +195,7 @@ class CudaSession:
         return self._oldest().device_result()
 
     def result(self) -> Probability:
-        """As `finish`, the probability alone: float32 [C,h,w]."""
+        """Finish as `finish` does and give the probability alone: float32 [C,h,w]."""
         return self.finish().probability
 
     def probability(self, frame: EngineInput) -> Probability:

@@ -1,4 +1,4 @@
-"""What is checked before the first frame, so that a stream that starts can go on."""
+"""Checks before the first frame what a stream needs to go on once it has started."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from edgeseg.runtime.video.picture import Picture
 from edgeseg.runtime.worker.pool import EnginePool
 
 MIN_FREE_BYTES = 256 * 2**20
-"""On a disk that is recorded to: some minutes of video."""
+"""Free space demanded on a disk that is recorded to: some minutes of video."""
 WARM_FRAMES = 10
 READY_S = 120.0
 SYNC_MARGIN = 1.5
-"""Of the slowest warm-up inference: the delay that masks may take in synchronous mode."""
+"""Delay that masks may take in synchronous mode, over the slowest warm-up inference."""
 _ANSWER_S = 10.0
 _DOCTOR = "edgeseg doctor"
 

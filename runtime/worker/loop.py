@@ -59,7 +59,7 @@ def run_worker(factory: SessionFactory, ring_name: str, layout: RingLayout, conn
 
 
 def _die_first(path: Path = Path("/proc/self/oom_score_adj")) -> None:
-    """Where memory runs out, Linux is to kill this process and not the one that shows the picture (proc(5))."""
+    """Ask Linux to kill this process, and not the one that shows the picture, where memory runs out (proc(5))."""
     with contextlib.suppress(OSError, ValueError):
         path.write_text(str(min(1000, int(path.read_text()) + DIE_FIRST)))
 

@@ -1,4 +1,4 @@
-"""What parent and worker say to each other."""
+"""The messages between parent and worker."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Submitted:
     sequence: int
     slot: int
     shape: tuple[int, ...]
-    """Of its samples."""
+    """The shape of its samples."""
     form: InputForm
     """What they mean."""
 
@@ -36,7 +36,7 @@ class Answered:
 
     sequence: int
     infer_ns: int
-    """From submission inside the worker to the result."""
+    """Time from submission inside the worker to the result."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Failed:
 
     error: EdgesegError
     again: bool
-    """Whether a new worker may fare better."""
+    """True if a new worker may fare better."""
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ class EnginePool:
 
     @property
     def info(self) -> SessionInfo:
-        """What runs."""
+        """The network that runs, and where."""
         return self._info
 
     @property
@@ -84,12 +84,12 @@ class EnginePool:
 
     @property
     def is_ready(self) -> bool:
-        """Whether a process takes frames, as of the last call."""
+        """True if a process takes frames, as of the last call."""
         return any(session.state == "ready" for session in self._sessions)
 
     @property
     def is_down(self) -> bool:
-        """Whether every process was given up."""
+        """True if every process was given up."""
         return all(session.state in ("down", "closed") for session in self._sessions)
 
     @property
@@ -99,11 +99,11 @@ class EnginePool:
 
     @property
     def worker_pids(self) -> list[int]:
-        """Of the processes, those that are given frames first."""
+        """Ids of the processes, those that are given frames first."""
         return [session.worker_pid for session in self._sessions if session.worker_pid is not None]
 
     def waitables(self) -> list[Any]:
-        """What becomes readable when `poll` has something to do, for `multiprocessing.connection.wait`."""
+        """Handles that become readable when `poll` has something to do, for `multiprocessing.connection.wait`."""
         return [item for session in self._sessions for item in session.waitables()]
 
     def wait_ready(self, timeout_s: float) -> None:
@@ -137,7 +137,7 @@ class EnginePool:
         return None
 
     def poll(self, timeout_s: float = 0.0) -> list[Outcome]:
-        """What has come of frames since the last call; see `FrameEngine`."""
+        """Take the outcomes since the last call; see `FrameEngine`."""
         until_s = time.monotonic() + timeout_s
         while True:
             outcomes = [

@@ -29,7 +29,7 @@ class WorkerOptions:
         default_factory=lambda: SupervisorOptions(answer_deadline_s=10.0, restarts=RestartLimit(3, 600.0))
     )
     start_s: float = 600.0
-    """For the worker to be ready, restarts included."""
+    """Time for the worker to become ready, restarts included."""
 
 
 class WorkerSession:
@@ -61,7 +61,7 @@ class WorkerSession:
 
     @property
     def info(self) -> SessionInfo:
-        """What runs."""
+        """The network that runs, and where."""
         return self._info
 
     @property
@@ -81,7 +81,7 @@ class WorkerSession:
 
     @property
     def worker_pid(self) -> int | None:
-        """Of the newest process."""
+        """Id of the newest process."""
         return self._engine.worker_pid
 
     def infer(self, frames: FrameBatch) -> ProbabilityBatch:
@@ -118,7 +118,7 @@ class WorkerSession:
         return self._engine.submit(frame)
 
     def poll(self, timeout_s: float = 0.0) -> list[Outcome]:
-        """What has come of frames since the last call; see `FrameEngine`."""
+        """Take the outcomes since the last call; see `FrameEngine`."""
         return self._engine.poll(timeout_s)
 
     def close(self) -> None:

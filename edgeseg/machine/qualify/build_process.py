@@ -22,7 +22,7 @@ def build_apart(
     Args:
         model: An .onnx file or a model package.
         backend: Which builder.
-        precision: Of all convolutions.
+        precision: Precision of all convolutions.
         calibration_data: Images for the ranges of INT8; None takes the model's own table.
         out: The engine.
 
@@ -43,7 +43,7 @@ def build_apart(
 
 
 def build(model: str, request: str) -> str:
-    """In the child.
+    """Build an engine; runs in the child.
 
     Returns:
         Nothing to print.

@@ -32,7 +32,7 @@ class Agreement(Part):
     limit: float
 
     def failures(self) -> list[str]:
-        """What was not as it must be, one sentence each."""
+        """List what was not as it must be, one sentence each."""
         if not np.isfinite(self.max_probability_difference):
             return ["the engine gave NaN or infinity"]
         if self.flipped_share > self.limit:
@@ -49,7 +49,7 @@ def agree(
 
     Args:
         engine: What is held against the reference.
-        reference: Of the same network.
+        reference: A session of the same network.
         frames: uint8 [H,W,3] RGB, at least one.
         precision: The engine's, which decides the limit.
         track: Shows progress.

@@ -52,7 +52,7 @@ class MonitorOptions:
     fall_back: Callable[[], EnginePool] | None = None
     """Opens the reference as the stream's own engine; None never goes over to it."""
     is_gated: Callable[[], bool] = lambda: False
-    """Whether no tissue is seen now; such frames say nothing of the engine."""
+    """Tells whether no tissue is seen now; such frames say nothing of the engine."""
 
 
 class DriftMonitor:
@@ -116,11 +116,11 @@ class DriftMonitor:
 
     @property
     def alarms(self) -> tuple[str, ...]:
-        """What is wrong now, in a word each."""
+        """The alarms that hold now, in a word each."""
         return ("fallen-back", *self._state.alarms) if self.fall_back == "done" else self._state.alarms
 
     def complaints(self) -> Iterator[str]:
-        """What is wrong now, for a person."""
+        """Say what is wrong now, for a person."""
         if self.fall_back == "done" and self._reference is not None:
             yield f"fallen back to the reference, {_name(self._reference)}"
         state = self._state

@@ -19,7 +19,7 @@ class Sample:
 
     index: int
     arrived_ns: int
-    """Of `time.monotonic_ns`."""
+    """When it arrived, by `time.monotonic_ns`."""
     look: Callable[[], NetworkInput]
     """Makes `input`; called for the few frames that are looked at again, by whoever looks."""
     probability: Probability
