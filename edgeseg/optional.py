@@ -54,8 +54,17 @@ def require(name: str) -> ModuleType:
         raise MissingComponentError(
             f"the package {name} is needed for this and does not load",
             found=error,
-            next_command=INSTALL_COMMANDS.get(name, f"pip install {name}"),
+            next_command=install_command(name),
         ) from error
+
+
+def install_command(name: str) -> str:
+    """The command that brings a package.
+
+    Args:
+        name: The import name.
+    """
+    return INSTALL_COMMANDS.get(name, f"pip install {name}")
 
 
 def is_installed(name: str) -> bool:
