@@ -71,6 +71,17 @@ BUILT_IN = (
         requirements="edgeseg.machine.doctor.backends:ONNXRUNTIME",
     ),
     Backend(
+        name="openvino",
+        package="openvino",
+        device="cpu",
+        input="network",
+        opener="edgeseg.runtime.openvino.openvino_session:session_from_engine",
+        builder="edgeseg.export.builders.openvino_builder:OpenVinoBuilder",
+        binding="edgeseg.runtime.passport.bindings:ONNX_ON_CPU",
+        layers="edgeseg.export.layers.openvino_layers:layers_of_engine",
+        requirements="edgeseg.machine.doctor.backends:OPENVINO",
+    ),
+    Backend(
         name="tensorrt",
         package="tensorrt",
         device="gpu",

@@ -8,11 +8,20 @@ from dataclasses import dataclass
 from edgeseg.errors import MissingComponentError
 from edgeseg.machine.doctor.checks import AutomaticChoice, BackendState, Check, PartName
 from edgeseg.machine.doctor.hardware import Hardware
-from edgeseg.machine.doctor.requirements import Requirements
+from edgeseg.machine.doctor.requirements import OptionalPackage, Requirements
 from edgeseg.machine.doctor.tensorrt_checks import check_tensorrt, check_tensorrt_rtx
 from edgeseg.runtime.engine.backends import EVERYWHERE, PREFERRED, Backend, backend_named, backend_names
 
 ONNXRUNTIME = Requirements()
+OPENVINO = Requirements(
+    check=OptionalPackage(
+        backend="openvino",
+        module="openvino",
+        purpose="builds and runs engines of the backend openvino",
+        install="pip install '.[openvino]'",
+        extra="openvino",
+    )
+)
 TENSORRT = Requirements(
     builds_with=("base", "GPU", "TensorRT"),
     runs_with=("base", "GPU", "TensorRT", "CUDA runtime"),

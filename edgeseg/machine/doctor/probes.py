@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from edgeseg.errors import MissingComponentError
+from edgeseg.optional import import_package
 from edgeseg.runtime.engine.backends import backend_names, find_backend
 from edgeseg.runtime.passport.gpu import DRIVER_LIBRARY, cuda_version, find_gpu
 
@@ -71,7 +72,7 @@ def _has_codec(av: Any, name: str, mode: str) -> bool:
 
 def module_version(name: str) -> dict[str, Any]:
     """A module's own version, which proves that it and its libraries load."""
-    return {"version": str(importlib.import_module(name).__version__)}
+    return {"version": str(import_package(name).__version__)}
 
 
 def pycuda() -> dict[str, Any]:
