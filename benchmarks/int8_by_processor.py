@@ -26,9 +26,9 @@ from edgeseg.proof.verdict.rules import limits_for
 from edgeseg.proof.verdict.verification import verify
 from edgeseg.runtime.engine.machine import describe_machine
 from edgeseg.runtime.engine.session import Session, SessionInfo, segment
+from edgeseg.runtime.engine.time_ratio import time_ratio
 from edgeseg.runtime.onnxruntime.int8_kernels import examine_int8_kernels
 from edgeseg.runtime.onnxruntime.onnxruntime_session import OnnxRuntimeSession
-from edgeseg.runtime.onnxruntime.time_ratio import time_ratio
 
 UNLIMITED = "--unlimited"
 MEASURE_S = 4.0

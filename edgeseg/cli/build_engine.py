@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from edgeseg.cli.backend_option import BackendOption
 from edgeseg.cli.output import JsonFlag, emit, say, track
 from edgeseg.cli.tensorrt_flags import (
     NAMES,
@@ -20,6 +21,7 @@ from edgeseg.cli.tensorrt_flags import (
     tensorrt_options,
 )
 from edgeseg.files import check_writable
+from edgeseg.runtime.engine.backends import AUTO
 from edgeseg.shell import quoted
 
 if TYPE_CHECKING:
@@ -53,10 +55,7 @@ def build_engine(
         Path | None,
         typer.Option(help="Write the plan that --precision stands for to this file, to be edited; builds nothing."),
     ] = None,
-    backend: Annotated[
-        Literal["auto", "onnxruntime", "tensorrt", "tensorrt-rtx"],
-        typer.Option(help="What shall execute the engine; auto: tensorrt where it and a GPU are, else onnxruntime."),
-    ] = "auto",
+    backend: BackendOption = AUTO,
     calibration: Annotated[
         Path | None, typer.Option(help="Calibration table for INT8; a package brings its own.")
     ] = None,
@@ -143,7 +142,7 @@ def _refuse(context: typer.Context, names: tuple[str, ...], why: str) -> None:
 def _write_plan(
     model: Path,
     precision: Literal["fp16", "fp32", "int8"],
-    backend: Literal["auto", "onnxruntime", "tensorrt", "tensorrt-rtx"],
+    backend: str,
     path: Path,
     as_json: bool,
 ) -> None:

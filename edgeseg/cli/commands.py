@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 import edgeseg
+from edgeseg.cli.backend_option import BackendCommand
 from edgeseg.cli.bench import bench
 from edgeseg.cli.build_engine import build_engine
 from edgeseg.cli.calibrate import calibrate
@@ -57,7 +58,7 @@ app.command("evaluate")(evaluate)
 app.command("export")(export)
 app.command("import-onnx")(import_onnx)
 app.command("calibrate")(calibrate)
-app.command("build-engine")(build_engine)
+app.command("build-engine", cls=BackendCommand)(build_engine)
 app.command("inspect")(inspect)
 app.command("run")(run)
 app.command("live")(live)

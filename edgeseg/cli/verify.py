@@ -105,6 +105,8 @@ def _polyps(polyps: FoundPolyps | None) -> list[str]:
 
 
 def _text(verdict: Verdict) -> str:
+    from edgeseg.runtime.engine.backends import on_cpu
+
     outcome = "UNDECIDED" if verdict.passed == "undecided" else "PASSED" if verdict.passed else "FAILED"
     times = verdict.latency.end_to_end
     lines = [
@@ -117,6 +119,6 @@ def _text(verdict: Verdict) -> str:
         f"one image: p50 {times.p50_ms:.2f}, p90 {times.p90_ms:.2f}, p99 {times.p99_ms:.2f} ms "
         f"on {verdict.latency.machine}",
     ]
-    if verdict.backend == "onnxruntime":
+    if on_cpu(verdict.backend):
         lines.append("these times are of this CPU, not of a GPU")
     return "\n".join([*lines, f"{verdict.notice}."])

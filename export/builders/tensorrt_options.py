@@ -32,9 +32,10 @@ class TensorRtOptions(Part):
     """TensorRT only: also runs on later versions of the same major one; slower."""
 
     @classmethod
-    def from_flags(cls, flags: dict[str, Any]) -> TensorRtOptions:
-        """The options that a passport's build flags record."""
-        return cls(**{name: value for name, value in flags.items() if name in cls.model_fields})
+    def from_flags(cls, flags: dict[str, Any]) -> TensorRtOptions | None:
+        """The options that a passport's build flags record; None where they record none."""
+        recorded = {name: value for name, value in flags.items() if name in cls.model_fields}
+        return cls(**recorded) if recorded else None
 
     def command_line(self) -> list[str]:
         """The words of `edgeseg build-engine` that ask for what differs from the defaults."""

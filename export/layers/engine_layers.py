@@ -13,20 +13,17 @@ from edgeseg.artifacts import EngineArtifact
 from edgeseg.errors import MismatchError, MissingComponentError
 from edgeseg.export.layers.engine_inspector import engine_information, inspected_layers
 from edgeseg.export.layers.layer_times import measured_ms
-from edgeseg.export.layers.onnxruntime_profile import profiled_layers
 from edgeseg.export.layers.plan_text import plan_layers
-from edgeseg.export.layers.report import LayerReport, report_of
+from edgeseg.export.layers.report import INFERENCES, LayerReport, LayersOf, report_of
 from edgeseg.optional import require
 from edgeseg.runtime.cuda.tensorrt_module import TensorRtModule, open_plan
-from edgeseg.runtime.engine.machine import describe_machine
-from edgeseg.runtime.passport.bindings import PACKAGES, check_binding, read_machine
+from edgeseg.runtime.engine.backends import backend_named
+from edgeseg.runtime.passport.bindings import check_binding, read_machine
 from edgeseg.runtime.passport.gpu import find_gpu
 from edgeseg.runtime.passport.passports import read_checked
 
 if TYPE_CHECKING:
     import tensorrt
-
-INFERENCES = 20
 
 
 def layer_report(path: Path) -> LayerReport:
@@ -40,21 +37,28 @@ def layer_report(path: Path) -> LayerReport:
         MissingComponentError: A tensorrt engine, and no TensorRT or GPU here: only there does it tell its layers.
     """
     data, passport = read_checked(path)
-    if passport.backend == "onnxruntime":
-        source = f"ONNX Runtime's profile, median of {INFERENCES} inferences of noise, {describe_machine()}"
-        return report_of(passport, profiled_layers(data, passport.model, INFERENCES), source)
+    tell: LayersOf = backend_named(passport.backend).load("layers")
+    return tell(data, passport)
+
+
+def tensorrt_layers(data: bytes, passport: EngineArtifact) -> LayerReport:
+    """The layers of an engine of `tensorrt`, which tells them only on the GPU that executes it."""
+    check_binding(passport, read_machine(passport.backend))
+    return _executed(data, passport)
+
+
+def tensorrt_rtx_layers(data: bytes, passport: EngineArtifact) -> LayerReport:
+    """The layers of an engine of `tensorrt-rtx`: read from the file where no GPU here executes it."""
     try:
         check_binding(passport, read_machine(passport.backend))
     except (MissingComponentError, MismatchError) as error:
-        if passport.backend != "tensorrt-rtx":
-            raise
         return report_of(passport, plan_layers(data), None, f"not executed: {error.what}")
-    return _executed(path, data, passport)
+    return _executed(data, passport)
 
 
-def _executed(path: Path, data: bytes, passport: EngineArtifact) -> LayerReport:
+def _executed(data: bytes, passport: EngineArtifact) -> LayerReport:
     """Open the engine on the GPU, ask its inspector, and time it where the packages for that are here."""
-    trt = cast(TensorRtModule, require(PACKAGES[passport.backend]))
+    trt = cast(TensorRtModule, require(backend_named(passport.backend).package))
     batch = int(passport.build_flags.get("batch", (1, 1, 1))[1])
     try:
         times_ms, information = _timed(trt, data, passport, batch)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from edgeseg.artifacts import EngineArtifact
 from edgeseg.errors import BadInputError
-from edgeseg.runtime.cuda.errors import DeviceMemoryError
 from edgeseg.runtime.cuda.session import CudaOptions, CudaSession
 from edgeseg.runtime.cuda.tensorrt_engine import TensorRtEngine
+from edgeseg.runtime.engine.layout import SessionLayout
 from edgeseg.runtime.passport.bindings import check_binding, read_machine
 from edgeseg.runtime.passport.passports import read_checked, session_info
 
@@ -28,35 +28,33 @@ def open_cuda_session(path: Path, options: CudaOptions | None = None) -> CudaSes
         DeviceMemoryError: The GPU has too little memory.
     """
     plan, passport = read_checked(path)
-    _refuse_larger_batches(path, passport)
     for warning in check_binding(passport, read_machine(passport.backend)):
         logging.getLogger(__name__).warning("%s: %s", path, warning)
+    return _session(plan, passport, options)
+
+
+def session_from_engine(plan: bytes, passport: EngineArtifact, layout: SessionLayout) -> CudaSession:
+    """Open an engine of the backends `tensorrt` and `tensorrt-rtx`; see `edgeseg.runtime.engine.layout.Opener`."""
+    options = CudaOptions(
+        lanes=layout.lanes,
+        frame_bytes=layout.frame_bytes,
+        stage_times=layout.stage_times,
+        largest_batch=layout.largest_batch,
+    )
+    return _session(plan, passport, options)
+
+
+def _session(plan: bytes, passport: EngineArtifact, options: CudaOptions | None) -> CudaSession:
+    _refuse_larger_batches(passport)
     return CudaSession(lambda: TensorRtEngine(plan, passport), session_info(passport), options)
 
 
-def _refuse_larger_batches(path: Path, passport: EngineArtifact) -> None:
+def _refuse_larger_batches(passport: EngineArtifact) -> None:
     smallest, _, largest = passport.build_flags.get("batch") or (1, 1, 1)
     if smallest > 1:
         raise BadInputError(
-            f"{path} takes no single frame, and frames come one by one",
+            "this engine takes no single frame, and frames come one by one",
             found=f"an engine for batches of {smallest} to {largest}",
             expected="an engine for batches from 1 on",
             next_command=f"the same without --min-batch: {passport.rebuild}",
         )
-
-
-def open_with_room(path: Path, frame_bytes: int, lanes: int = 1) -> CudaSession:
-    """As `open_cuda_session`, with room for frames of so many bytes; what a worker process is given.
-
-    Args:
-        path: NAME.engine.
-        frame_bytes: Size of the largest frame.
-        lanes: As many as these, or one where the GPU's memory does not take them.
-    """
-    try:
-        return open_cuda_session(path, CudaOptions(lanes=lanes, frame_bytes=frame_bytes))
-    except DeviceMemoryError as error:
-        if lanes == 1:
-            raise
-        logging.getLogger(__name__).warning("%s: one lane instead of %s: %s", path, lanes, error)
-    return open_cuda_session(path, CudaOptions(frame_bytes=frame_bytes))

@@ -14,7 +14,7 @@ from edgeseg.optional import require
 from edgeseg.runtime.cuda.engine import ExecutionContext
 from edgeseg.runtime.cuda.errors import DeviceMemoryError
 from edgeseg.runtime.cuda.tensorrt_module import TensorRtModule, error_log, open_plan
-from edgeseg.runtime.passport.bindings import PACKAGES
+from edgeseg.runtime.engine.backends import backend_named
 
 if TYPE_CHECKING:
     import tensorrt
@@ -36,7 +36,7 @@ class TensorRtEngine:
     """
 
     def __init__(self, plan: bytes, passport: EngineArtifact) -> None:
-        self._trt = cast(TensorRtModule, require(PACKAGES[passport.backend]))
+        self._trt = cast(TensorRtModule, require(backend_named(passport.backend).package))
         host_code = bool(passport.build_flags.get("version_compatible"))
         try:
             self._engine = open_plan(self._trt, plan, host_code=host_code)

@@ -8,8 +8,10 @@ from pathlib import Path
 from edgeseg.errors import BadInputError, MismatchError, UsageError
 from edgeseg.graph.files import load_onnx
 from edgeseg.packages import find_model, onnx_of
+from edgeseg.runtime.engine.backends import EVERYWHERE, backend_named
 from edgeseg.runtime.engine.planes import ROOM_BYTES
 from edgeseg.runtime.engine.session import SessionInfo
+from edgeseg.runtime.opener.in_process import open_with_room
 from edgeseg.runtime.opener.loading import open_engine, open_onnx
 from edgeseg.runtime.passport.passports import read_checked, session_info
 from edgeseg.runtime.worker.loop import SessionFactory
@@ -110,16 +112,12 @@ def _factory(path: Path, threads: int) -> tuple[SessionFactory, SessionInfo]:
         )
     if kind != "engine":
         metadata = load_onnx(onnx_of(find_model(path)))
-        info = SessionInfo(
-            metadata.metadata.model, metadata.metadata.preprocess, "onnxruntime", "fp32", metadata.sha256
-        )
+        info = SessionInfo(metadata.metadata.model, metadata.metadata.preprocess, EVERYWHERE, "fp32", metadata.sha256)
         return functools.partial(open_onnx, path, threads), info
     _, passport = read_checked(path)
     info = session_info(passport)
-    if passport.backend == "onnxruntime":
+    if backend_named(passport.backend).device == "cpu":
         return functools.partial(open_engine, path, threads), info
-    from edgeseg.runtime.cuda.opening import open_with_room
-
     return functools.partial(open_with_room, path, _room_bytes(info)), info
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
+from edgeseg.optional import is_installed
 from tests.cli.traced_box import Box
 from tests.conftest import ForeignNetwork, small_network
 
@@ -59,6 +60,15 @@ def test_building_for_tensorrt_rtx(box: Box, model: str) -> None:
     pytest.importorskip("tensorrt_rtx", reason="building needs the extra `rtx`")
     flags = ("--backend", "tensorrt-rtx", "--precision", "fp16", "--out", "rtx.engine")
     box.edgeseg("build-engine", model, *flags, leaves=["rtx.engine", "rtx.engine.json"])
+
+
+def test_building_and_running_on_openvino(box: Box, data: str, model: str) -> None:
+    """The library would write a client's id and tell Google Analytics of each import."""
+    if not is_installed("openvino"):
+        pytest.skip("needs the extra `openvino`")
+    flags = ("--backend", "openvino", "--precision", "fp16", "--out", "ov.engine")
+    box.edgeseg("build-engine", model, *flags, leaves=["ov.engine", "ov.engine.json"])
+    box.edgeseg("run", "ov.engine", "clip.mp4", "--masks", "ov-masks", leaves=["ov-masks"])
 
 
 def test_verifying(box: Box, data: str, model: str, engine: str) -> None:

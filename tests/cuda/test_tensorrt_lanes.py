@@ -12,10 +12,11 @@ import pytest
 
 from edgeseg.cli import run as edgeseg
 from edgeseg.runtime.cuda.errors import DeviceMemoryError
-from edgeseg.runtime.cuda.opening import open_cuda_session, open_with_room
+from edgeseg.runtime.cuda.opening import open_cuda_session
 from edgeseg.runtime.cuda.session import CudaOptions
 from edgeseg.runtime.engine.inputs import PackedFrame
 from edgeseg.runtime.engine.session import probability_of
+from edgeseg.runtime.opener.in_process import open_with_room
 from edgeseg.runtime.opener.loading import open_onnx
 
 OUT_OF_MEMORY = 2

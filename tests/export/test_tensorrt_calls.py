@@ -19,7 +19,6 @@ from edgeseg.artifacts import EngineArtifact
 from edgeseg.calibration.ranges import calibrate
 from edgeseg.cli import run
 from edgeseg.errors import BadInputError, MissingComponentError, UsageError
-from edgeseg.export import backends
 from edgeseg.export.backends import builder_for
 from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.export.builders import tensorrt_builder
@@ -209,9 +208,9 @@ def test_auto_takes_what_can_be_executed_and_says_why(install) -> None:
 
 def test_auto_says_what_is_missing_to_run_the_engine(install, monkeypatch: pytest.MonkeyPatch) -> None:
     install("tensorrt 10.3.0")
-    monkeypatch.setattr(backends, "is_installed", lambda name: False)
+    monkeypatch.setattr(tensorrt_builder, "is_installed", lambda name: False)
     assert "cuda13" in builder_for("auto")[1]
-    monkeypatch.setattr(backends, "is_installed", lambda name: True)
+    monkeypatch.setattr(tensorrt_builder, "is_installed", lambda name: True)
     assert "cuda13" not in builder_for("auto")[1]
 
 
