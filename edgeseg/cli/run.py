@@ -116,10 +116,9 @@ def run(
         of_live |= {"--delay-ms": delay_ms, "--max-mask-age-ms": max_mask_age_ms, "--size": size, "--rate": rate}
         of_live |= {"--tls-key": tls_key, "--log-json": log_json, "--spares": spares != 1, "--threads": threads}
         of_live |= {"--reference-every": reference_every != 50, "--hardware": hardware != "off"}
-        of_live |= {"--deinterlace": deinterlace is not Deinterlacing.auto}
         _refuse_live_flags(of_live, source)
         kept = Outputs(out, masks, latency, record)
-        run_file(engine, Path(source), kept, max_frames, overlay.value, weights, as_json)
+        run_file(engine, Path(source), kept, max_frames, overlay.value, weights, deinterlace.value, as_json)
         return
     if latency is not None:
         raise UsageError("--latency is of files", found=source, expected="--web and its /api/state, or --json")
