@@ -26,6 +26,10 @@ _LARGEST_RATE = 1000
 _FRAME_THREADS = ("h264", "hevc")
 """These decoders answer damage with fewer pictures; others with an error, after which PyAV does not give out what the
 threads still hold at the end."""
+INDEXED = "mp4"
+"""Part of the name of the format whose header counts packets; AVI's counts pictures that were left out, too."""
+REORDERED_IN_AVI = ("h264", "hevc")
+"""AVI counts packets; others' parsers know where a B-frame belongs."""
 _B_PICTURE = 3
 """AV_PICTURE_TYPE_B: hardly any other picture rests on it."""
 
@@ -39,6 +43,8 @@ class ArrivedPacket:
     arrived_ns: int
     after_gap: bool = False
     """Data before it were left out."""
+    is_corrupt: bool = False
+    """Whether the container calls it so, on good grounds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +71,10 @@ class VideoFacts:
     """Frames a second; 25 where it does not say."""
     aspect: Fraction
     """Width of a pixel over its height."""
-    live: bool = False
-    """Whether it comes from a camera or a server."""
+    is_even: bool = False
+    """Whether its pictures come at an even rate, so that a gap is a loss."""
+    has_pts: bool = True
+    """Whether the container has times of presentation."""
 
     @property
     def step(self) -> int:
@@ -74,24 +82,59 @@ class VideoFacts:
         return max(1, round(1 / (self.rate * self.time_base)))
 
 
-def facts_of(stream: Any, live: bool) -> VideoFacts:
-    """Read them from a stream of an open container.
+def facts_of(container: Any, stream: Any, live: bool) -> VideoFacts:
+    """Read them from an open container.
 
     Args:
-        stream: PyAV's video stream.
+        container: PyAV's.
+        stream: Its video stream.
         live: Hold no frame back; else several are decoded at once where the decoder allows it.
     """
-    stream.thread_type = "AUTO" if not live and stream.codec_context.name in _FRAME_THREADS else "SLICE"
+    codec, names = stream.codec_context, container.format.name
+    has_pts = not ("avi" in names and codec.name in REORDERED_IN_AVI and codec.has_b_frames)
+    stream.thread_type = "AUTO" if not live and codec.name in _FRAME_THREADS else "SLICE"
     rates = [rate for rate in (stream.average_rate, stream.guessed_rate) if rate and 0 < rate <= _LARGEST_RATE]
     rate = Fraction(rates[0]).limit_denominator(10_000) if rates else FALLBACK_RATE
     aspect = stream.sample_aspect_ratio or Fraction(1)
-    return VideoFacts(stream.codec_context, stream.time_base or 1 / rate, rate, aspect, live)
+    return VideoFacts(codec, stream.time_base or 1 / rate, rate, aspect, not live and INDEXED not in names, has_pts)
 
 
 @dataclass(frozen=True)
 class _Note:
+    pts: int | None
     arrived_ns: int
     damaged: bool
+
+
+class StampChoice:
+    """Which timestamps of decoded frames to believe: FFmpeg's rule (`guess_correct_pts`).
+
+    A container without times of presentation gives those of decoding under their name.
+
+    Args:
+        has_pts: Whether the container has times of presentation, as far as is known.
+    """
+
+    def __init__(self, has_pts: bool) -> None:
+        self._has_pts = has_pts
+        self._faulty_pts = self._faulty_dts = 0
+        self._last_pts: int | None = None
+        self._last_dts: int | None = None
+
+    @property
+    def believes_pts(self) -> bool:
+        """Whether times of presentation are in order, as far as they came."""
+        return self._has_pts and self._faulty_pts <= self._faulty_dts
+
+    def choose(self, pts: int | None, dts: int | None) -> int | None:
+        """The time of the next frame."""
+        if pts is not None:
+            self._faulty_pts += self._last_pts is not None and pts <= self._last_pts
+            self._last_pts = pts
+        if dts is not None:
+            self._faulty_dts += self._last_dts is not None and dts <= self._last_dts
+            self._last_dts = dts
+        return dts if pts is None or (dts is not None and not self.believes_pts) else pts
 
 
 class PacketDecoder:
@@ -109,7 +152,8 @@ class PacketDecoder:
         self._facts = facts
         self._codec = facts.codec
         self._deinterlacer: Deinterlacer[_Note] = Deinterlacer(deinterlace)
-        self._ledger = PacketLedger(facts.step, facts.live)
+        self._ledger = PacketLedger(facts.step, facts.is_even)
+        self._stamps = StampChoice(facts.has_pts)
         self._flagged: set[int] = set()
         self._unstamped = 0
         self._suspect = self._started = False
@@ -127,7 +171,7 @@ class PacketDecoder:
         packet = arrived.packet
         if arrived.after_gap:
             self._begin_anew()
-        if packet.is_corrupt:
+        if arrived.is_corrupt:
             self._flag(packet.pts)
         if packet.pts is not None and not packet.is_discard:
             self._ledger.send(packet.pts, arrived.arrived_ns)
@@ -184,14 +228,17 @@ class PacketDecoder:
             self._show_patched(True)
         is_flagged = frame.pts is not None and self._unflag(frame.pts)
         is_broken, is_gap = is_flagged or frame.is_corrupt, False
-        if frame.pts is not None:
-            known_ns, is_gap = self._ledger.receive(frame.pts, frame.duration, is_broken)
+        pts = self._stamps.choose(frame.pts, frame.dts)
+        if pts is not None and pts == frame.pts:
+            known_ns, is_gap = self._ledger.receive(pts, frame.duration, is_broken)
             arrived_ns = arrived_ns if known_ns is None else known_ns
+        elif pts is not None:
+            self._ledger.forget()
         if frame.key_frame and not is_broken:
             self._suspect = False
         elif is_gap or (is_broken and frame.pict_type != _B_PICTURE):
             self._suspect = True
-        note = _Note(arrived_ns, self._suspect or is_broken)
+        note = _Note(pts, arrived_ns, self._suspect or is_broken)
         yield from self._converted(self._deinterlacer.push(frame, note))
 
     def _converted(self, entries: Iterable[tuple[av.VideoFrame, av.VideoFrame, _Note]]) -> Iterator[Decoded]:
@@ -202,13 +249,12 @@ class PacketDecoder:
         """
         for shown, frame, note in entries:
             base = frame.time_base or self._facts.time_base
-            pts = frame.pts if frame.pts is not None else frame.dts
-            time_s = None if pts is None else pts * base
+            time_s = None if note.pts is None else note.pts * base
             form = (frame.width, frame.height, int(frame.colorspace))
             if form != self._form:
                 self._form, self.timing = form, self._timing_by(frame)
             picture = picture_of(shown, orientation_of(frame))
-            yield Decoded(picture, time_s, pts, note.arrived_ns, time.monotonic_ns(), note.damaged)
+            yield Decoded(picture, time_s, note.pts, note.arrived_ns, time.monotonic_ns(), note.damaged)
 
     def _timing_by(self, frame: av.VideoFrame) -> ClipTiming:
         """What a decoder knows with its first frame only."""

@@ -8,6 +8,8 @@ _PART_OF_A_FRAME = 0.75
 """Packets stamped within so much of a picture's duration belong to it: the second field, a frame never shown."""
 _STEADY = 8
 """Pictures in a row without a gap, from which a gap tells a loss."""
+_FEW = 3
+"""A longer gap is a pause."""
 _UNEVEN = 0.1
 """Part of a picture's duration by which timestamps are rounded."""
 
@@ -19,16 +21,16 @@ class PacketLedger:
     gave none. What precedes the first picture is the beginning of the stream, no loss.
 
     A container's parser swallows packets in which it finds no picture, which leaves a gap. A gap is taken for a loss
-    before a picture that lacks data, and in a file whose pictures followed each other without one.
+    before a picture that lacks data, and a short one in a stream whose pictures came without a gap.
 
     Args:
         step: The usual distance of two frames, in the unit of all timestamps here.
-        live: A camera may leave frames out: only pictures that lack data tell a loss.
+        is_even: Whether pictures come at an even rate: a camera may leave some out, and an index knows better.
     """
 
-    def __init__(self, step: int, live: bool) -> None:
+    def __init__(self, step: int, is_even: bool) -> None:
         self._step = step
-        self._live = live
+        self._is_even = is_even
         self._arrivals: dict[int, int] = {}
         self._missed: dict[int, None] = {}
         self._last: int | None = None
@@ -66,10 +68,10 @@ class PacketLedger:
         lost_before = self.lost
         self._miss(overdue)
         if self._last is not None:
-            frames = round((pts - self._last) / self._length)
-            is_evidence = is_broken or (not self._live and self._steady >= _STEADY)
-            swallowed = frames - 1 - (self.lost - lost_before) if is_evidence else 0
-            self.lost += swallowed if 0 < swallowed <= _REMEMBERED else 0
+            gap = round((pts - self._last) / self._length) - 1
+            swallowed = gap - (self.lost - lost_before)
+            is_loss = is_broken or (self._is_even and self._steady >= _STEADY and gap <= _FEW)
+            self.lost += swallowed if is_loss and 0 < swallowed <= _REMEMBERED else 0
             is_next = abs(pts - self._last - self._length) <= max(1, _UNEVEN * self._length)
             self._steady = self._steady + 1 if is_next else 0
         self._last, self._length = pts, duration or self._step

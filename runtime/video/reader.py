@@ -11,7 +11,7 @@ from typing import Any
 
 from edgeseg.optional import require
 from edgeseg.runtime.video.container import open_container, packets_of
-from edgeseg.runtime.video.decoder import ArrivedPacket, Decoded, PacketDecoder, facts_of
+from edgeseg.runtime.video.decoder import INDEXED, ArrivedPacket, Decoded, PacketDecoder, facts_of
 from edgeseg.runtime.video.deinterlace import Deinterlace
 from edgeseg.runtime.video.source import ClipTiming
 from edgeseg.runtime.video.timestamps import SpliceClock
@@ -47,9 +47,12 @@ class FileReader(AbstractContextManager["FileReader"]):
         self.sound_stream: Any = self._container.streams.best("audio")
         """PyAV's; None where the file has none that it announces."""
         self._on_sound = on_sound
-        self.facts = facts_of(self._stream, live=False)
+        may_jump = bool(self._container.format.flags & require("av.format").Flags.ts_discont.value)
+        self.facts = facts_of(self._container, self._stream, live=False)
         self._decoder = PacketDecoder(self.facts, deinterlace)
-        self._clock = SpliceClock(bool(self._container.format.flags & require("av.format").Flags.ts_discont.value))
+        self._clock = SpliceClock(may_jump)
+        self.packets = 0
+        """Of the pictures, so far."""
         self.broken_off = ""
         """Why the file ends where it should not; empty where it is whole, as far as its packets tell."""
         self.sound_end_s = 0.0
@@ -58,6 +61,11 @@ class FileReader(AbstractContextManager["FileReader"]):
     def frame_count(self) -> int | None:
         """What the header says; None where it does not."""
         return self._stream.frames or None
+
+    @property
+    def indexed_frames(self) -> int | None:
+        """How many packets of pictures there are, by an index that counts each; None where the container has none."""
+        return self.frame_count if INDEXED in self._container.format.name else None
 
     @property
     def timing(self) -> ClipTiming:
@@ -82,24 +90,39 @@ class FileReader(AbstractContextManager["FileReader"]):
 
     def decoded(self) -> Iterator[Decoded]:
         """Every picture in order of presentation; one pass only."""
-        cut, errors = False, require("av.error")
+        errors, last = require("av.error"), None
         try:
             for packet in self._packets():
-                if packet.stream.type == "audio":
-                    self._hear(packet)
-                    continue
-                cut = packet.is_corrupt
-                self._clock.place(packet, 1 / self.facts.rate)
-                yield from self._decoder.decode(ArrivedPacket(packet, time.monotonic_ns()))
+                if last is not None:
+                    yield from self._decode(last, packet.is_keyframe)
+                last = packet
         except errors.FFmpegError as error:
             self.broken_off = str(error.strerror or error)
+        if last is not None:
+            yield from self._decode(last, False)
+            if last.is_corrupt and not self.broken_off:
+                self.broken_off = "the last packet is incomplete"
         yield from self._decoder.flush()
-        if cut and not self.broken_off:
-            self.broken_off = "the last packet is incomplete"
+
+    def _decode(self, packet: Any, key_frame_follows: bool) -> Iterator[Decoded]:
+        """What a packet completes.
+
+        Where one MPEG-TS file was put behind another, the last packet before counts as corrupt, for the counters in
+        its headers do not go on. If a key frame follows, nothing rests on what may be missing there.
+        """
+        is_corrupt = packet.is_corrupt and not key_frame_follows
+        return self._decoder.decode(ArrivedPacket(packet, time.monotonic_ns(), is_corrupt=is_corrupt))
 
     def _packets(self) -> Iterator[Any]:
+        """The packets of the pictures in their place in time; those of the sound are passed on as they come."""
         streams = [stream for stream in (self._stream, self.sound_stream) if stream is not None]
-        return (packet for packet in packets_of(self._container, *streams) if packet.size)
+        for packet in packets_of(self._container, *streams):
+            if packet.size and packet.stream.type == "audio":
+                self._hear(packet)
+            elif packet.size:
+                self.packets += 1
+                self._clock.place(packet, 1 / self.facts.rate)
+                yield packet
 
     def _hear(self, packet: Any) -> None:
         self._clock.place(packet, SOUND_STEP_S)
@@ -107,5 +130,9 @@ class FileReader(AbstractContextManager["FileReader"]):
             self.sound_end_s = max(self.sound_end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
             self._on_sound(packet)
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Let go of the file."""
         self._container.close()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

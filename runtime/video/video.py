@@ -41,7 +41,7 @@ class VideoFile(AbstractContextManager["VideoFile"]):
         facts = self._reader.facts
         self._timeline = Timeline(facts.time_base, facts.step)
         self._unplaced: list[Any] = []
-        self._missing_at_the_end = 0
+        self._not_in_the_file = 0
         stream = self._reader.sound_stream
         self.sound = None if stream is None else Sound(stream)
         """What is heard beside the pictures; None where the file announces no sound."""
@@ -52,7 +52,7 @@ class VideoFile(AbstractContextManager["VideoFile"]):
                 why = self._reader.broken_off or "a video stream without frames"
                 raise not_a_video(path, "holds no frame that can be decoded", why)
         except BaseException:
-            self._reader.__exit__()
+            self._reader.close()
             raise
 
     @property
@@ -68,7 +68,7 @@ class VideoFile(AbstractContextManager["VideoFile"]):
     @property
     def lost_frames(self) -> int:
         """Pictures so far that the file announces by a packet, a gap or its index, and that could not be had."""
-        return self._reader.corrupt + self._missing_at_the_end
+        return self._reader.corrupt + self._not_in_the_file
 
     def frames(self) -> Iterator[SourceFrame]:
         """Every frame; the first was decoded by the constructor."""
@@ -82,7 +82,7 @@ class VideoFile(AbstractContextManager["VideoFile"]):
 
     def __exit__(self, *_: object) -> None:
         self._first = None
-        self._reader.__exit__()
+        self._reader.close()
 
     def _decode(self) -> Iterator[SourceFrame]:
         count, end_s = 0, Fraction(0)
@@ -144,11 +144,9 @@ class VideoFile(AbstractContextManager["VideoFile"]):
         if reader.broken_off:
             raise self._breaks_off(count, reader.broken_off)
         announced_s, announced = reader.announced_end_s, reader.frame_count
+        self._not_in_the_file = max(0, (reader.indexed_frames or 0) - reader.packets)
         if announced_s is None:
             return
-        if announced is not None:
-            missing = round((announced_s - end_s) * reader.facts.rate)
-            self._missing_at_the_end = max(0, min(missing, announced - count - reader.corrupt))
         few_s = float(TOLERATED_FRAMES / reader.facts.rate) + (SOUND_PADDING_S if reader.sound_end_s else 0.0)
         too_short = max(end_s, reader.sound_end_s) + few_s < announced_s
         if too_short and (announced is None or count + reader.corrupt + TOLERATED_FRAMES < announced):

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edgeseg.optional import require
@@ -114,7 +115,7 @@ class PacketReader:
         if container.streams.audio:
             logger.info("the sound of the source is left out")
         self.makes_clock_up = makes_clock_up(container.format)
-        self.facts = facts_of(stream, live=True)
+        self.facts = facts_of(container, stream, live=True)
         for packet in packets_of(container, stream):
             if self._closed:
                 return
@@ -134,7 +135,7 @@ class PacketReader:
             self._heard_ns = time.monotonic_ns()
             self.received += 1
             self._bytes += packet.size
-            self._packets.append(ArrivedPacket(packet, self._heard_ns, self._gap))
+            self._packets.append(ArrivedPacket(packet, self._heard_ns, self._gap, packet.is_corrupt))
             self._gap = False
             self._leave_out()
             self._changed.notify_all()
@@ -145,7 +146,7 @@ class PacketReader:
         if newest.packet.is_keyframe and newest.arrived_ns - self._packets[0].arrived_ns > self._buffer_ns:
             self.skipped += len(self._packets) - 1
             self._packets.clear()
-            self._packets.append(ArrivedPacket(newest.packet, newest.arrived_ns, after_gap=True))
+            self._packets.append(replace(newest, after_gap=True))
             self._bytes = newest.packet.size
         elif self._bytes > WAITING_BYTES:
             self.skipped += len(self._packets)
