@@ -7,6 +7,8 @@ from pathlib import Path
 from edgeseg.cli.config_file import ConfigFile
 from edgeseg.cli.output import JsonFlag
 from edgeseg.cli.run_flags import (
+    DeinterlaceFlag,
+    Deinterlacing,
     EngineArgument,
     FileSourceArgument,
     LatencyFlag,
@@ -30,6 +32,7 @@ def run(
     overlay: OverlayFlag = OverlayChoice.contour,
     latency: LatencyFlag = None,
     max_frames: MaxFramesFlag = None,
+    deinterlace: DeinterlaceFlag = Deinterlacing.auto,
     config: ConfigFile = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -47,4 +50,5 @@ def run(
             found=f"a live source: {source}",
             next_command=f"edgeseg live {quoted(engine)} {quoted(source)}",
         )
-    run_file(engine, Path(source), Outputs(out, masks, latency, record), max_frames, overlay.value, as_json)
+    outputs = Outputs(out, masks, latency, record)
+    run_file(engine, Path(source), outputs, max_frames, overlay.value, deinterlace.value, as_json)

@@ -145,7 +145,8 @@ RateFlag = Annotated[
 ]
 LoopFlag = Annotated[bool, typer.Option("--loop", rich_help_panel=LIVE, help="Begin a file anew at its end.")]
 DeinterlaceFlag = Annotated[
-    Deinterlacing, typer.Option(rich_help_panel=LIVE, help="auto: where the stream says that it is interlaced.")
+    Deinterlacing,
+    typer.Option(help="Make combed pictures whole: where the video says that it is interlaced, always or never."),
 ]
 HardwareFlag = Annotated[
     str,

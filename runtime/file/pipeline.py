@@ -45,7 +45,9 @@ class StreamResult:
     frames_with_mask: int
     """Frames with at least one marked pixel."""
     damaged_frames: int
-    """Frames whose missing parts the decoder patched with guesses."""
+    """Frames whose missing parts the decoder patched with guesses, or that follow a lost one up to a key frame."""
+    lost_frames: int
+    """Pictures that could not be decoded and were left out."""
     latency: LatencyReport
 
 
@@ -117,7 +119,7 @@ def run_stream(
             decoded.abort()
             segmented.abort()
             raise
-    return stages.result()
+    return stages.result(source.lost_frames)
 
 
 class _Stages:
@@ -135,7 +137,7 @@ class _Stages:
     def read(self, frames: Iterable[SourceFrame], decoded: Channel[ArrivedFrame]) -> None:
         try:
             for frame in frames:
-                arrived_ns = time.perf_counter_ns()
+                arrived_ns = time.monotonic_ns()
                 self._recorder.add("decode", frame.decode_ns)
                 if not decoded.put(ArrivedFrame(frame, arrived_ns, self._engine_input(frame.picture))):
                     return
@@ -191,7 +193,7 @@ class _Stages:
                     pictures.write(frame.source, shown)
                 for masks in self._sinks.masks:
                     masks.write(frame.source, frame.mask)
-        waited_ns = time.perf_counter_ns() - frame.arrived_ns
+        waited_ns = time.monotonic_ns() - frame.arrived_ns
         self._recorder.add("end_to_end", frame.source.decode_ns + waited_ns)
 
     def _drawn(self, frame: SegmentedFrame) -> Picture:
@@ -201,7 +203,7 @@ class _Stages:
             return draw(picture, frame.mask, lines, "heat", probability)
         return draw(picture, frame.mask if frame.area_fraction else None, lines, self._overlay)
 
-    def result(self) -> StreamResult:
+    def result(self, lost_frames: int) -> StreamResult:
         latency = self._recorder.report(
             self._session.info,
             frames=self._frames,
@@ -210,7 +212,7 @@ class _Stages:
             retries=self._under_way.retries,
             restarts=self._engine.restarts,
         )
-        return StreamResult(self._frames, self._with_mask, self._damaged, latency)
+        return StreamResult(self._frames, self._with_mask, self._damaged, lost_frames, latency)
 
 
 def _caption_of(info: SessionInfo, frame: SegmentedFrame) -> tuple[str, ...]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgeseg.runtime.live.frames import OverlayMode
 from edgeseg.runtime.live.sources.contract import SourceOptions
+from edgeseg.runtime.video.overlay import OverlayMode
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ from edgeseg import cli
         ["--threads", "1"],
         ["--reference-every", "9"],
         ["--hardware", "cuda"],
-        ["--deinterlace", "on"],
     ],
 )
 def test_a_flag_of_live_video_is_no_flag_of_run(flag: list[str], capsys: pytest.CaptureFixture[str]) -> None:
