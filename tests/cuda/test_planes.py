@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import BadInputError
-from edgeseg.runtime.engine.inputs import NetworkInput, PackedFrame
+from edgeseg.runtime.engine.inputs import PackedFrame
 from edgeseg.runtime.engine.outcomes import Segmented
 from edgeseg.runtime.engine.planes import Matrix, PlanarForm, PlanarFrame
 from edgeseg.runtime.opener.loading import open_engine, open_onnx
@@ -65,7 +65,7 @@ def planes_of(picture: Picture) -> PlanarFrame:
 
 
 def expected(reference: Any, picture: Picture) -> Any:
-    return reference.infer(network_input_of(picture, reference.info)[np.newaxis])[0]
+    return reference.infer(network_input_of(picture, reference.info).pixels[np.newaxis])[0]
 
 
 def check(found: Any, probability: Any) -> None:
@@ -152,7 +152,7 @@ def test_planes_pixels_and_prepared_frames_of_any_size_follow_each_other(
         elif index % 3 == 1:
             session.submit(PackedFrame(picture.bgr, "bgr"))
         else:
-            session.submit(NetworkInput(network_input_of(picture, session.info)))
+            session.submit(network_input_of(picture, session.info))
     found += [session.result().copy() for _ in range(3)]
     for picture, probability in zip(pictures, found, strict=True):
         assert np.abs(probability - expected(reference, picture)).max() <= 3 * WORST  # BGR is halved as BGR

@@ -205,7 +205,7 @@ def test_edgeseg_run_at_live_pace_hands_planes_over(
     monkeypatch.setattr(opening, "ANSWER_DEADLINE_S", 60.0)  # the double is no GPU
     monkeypatch.setattr(segmenter, "engine_input", lambda *words: given.append(engine_input(*words)) or given[-1])
     masks = tmp_path / "masks"
-    words = ["run", str(engine), str(numbered_clip), "--pace", "live", "--masks", str(masks), "--spares", "0"]
+    words = ["live", str(engine), str(numbered_clip), "--masks", str(masks), "--spares", "0"]
     words += ["--no-gate", "--json"]  # the gate has a say in masks
     assert edgeseg(words) == 0
     status = _document(capsys)
