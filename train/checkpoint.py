@@ -84,7 +84,7 @@ def load(path: Path) -> dict[str, Any]:
         raise BadInputError(
             f"{path} is no checkpoint that can be read",
             found="a pickle that is damaged or would run code; nothing of it was run",
-            expected="tensors and plain values alone",
+            expected="tensors and plain values only",
         ) from error
     except Exception as error:  # torch raises zip and runtime errors alike
         raise BadInputError(

@@ -98,7 +98,7 @@ def _check_agreed(own: ConcretePrecision, first: ConcretePrecision) -> None:
     """Every process computes as the first one does, or the training ends before its first step."""
     if own != first:
         raise MismatchError(
-            "the machines of this training are good at different arithmetic",
+            "the machines of this training are fast at different arithmetic",
             found=f"training.precision={first} in the first process, {own} in this one",
             expected="one precision in all of them",
             next_command="--set training.precision=32-true  (every machine computes that)",

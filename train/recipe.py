@@ -26,7 +26,7 @@ Precision = Literal["auto", ConcretePrecision]
 
 
 class ModelRecipe(Part):
-    """Which network, and at which size it sees frames."""
+    """The network, and the size at which it sees frames."""
 
     architecture: Annotated[str, pydantic.AfterValidator(check_name)] = "unet"
     """A name of `edgeseg.train.architectures.catalogue`, or `python:package.module:function`: a network of your own."""

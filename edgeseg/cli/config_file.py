@@ -37,7 +37,7 @@ ConfigFile = Annotated[
         metavar="FILE.toml",
         is_eager=True,
         callback=_take_over,
-        help="Values for these flags and arguments by name, in TOML; the command line goes before them.",
+        help="TOML file with values for these flags and arguments, by name; the command line overrides it.",
     ),
 ]
 
@@ -65,7 +65,7 @@ def read_config(path: Path, kinds: Mapping[str, Any]) -> dict[str, Any]:
         if name not in kinds or name == "config":
             near = difflib.get_close_matches(name, kinds, n=1)
             raise BadInputError(
-                f"{path} sets {key}, which is no flag of this command",
+                f"{path} sets {key}, which is not a flag of this command",
                 found=key,
                 expected=near[0].replace("_", "-") if near else "a flag's name without its dashes",
                 next_command="edgeseg run --help",
@@ -73,7 +73,7 @@ def read_config(path: Path, kinds: Mapping[str, Any]) -> dict[str, Any]:
         expected = what_it_must_be(value, kinds[name])
         if expected is not None:
             raise BadInputError(
-                f"{path} sets {key} to what it cannot be",
+                f"{path} sets {key} to a value that it cannot take",
                 found=f"{key} = {json.dumps(value, default=str)}",
                 expected=expected,
                 next_command="edgeseg run --help",

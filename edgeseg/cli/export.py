@@ -20,7 +20,10 @@ def export(
     ] = None,
     trust: TrustOption = None,
     threshold: Annotated[
-        str | None, typer.Option(metavar="T|FILE", help="What 0.5 shall mean: a number or threshold.json of this RUN.")
+        str | None,
+        typer.Option(
+            metavar="T|FILE", help="Threshold that becomes the graph's 0.5: a number, or threshold.json of this RUN."
+        ),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:

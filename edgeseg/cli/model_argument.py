@@ -17,7 +17,7 @@ TrustOption = Annotated[
     typer.Option(
         "--trust",
         metavar="python:MODULE:FUNCTION",
-        help="A RUN of a network of your own names its code: import that code, which runs it. Repeatable.",
+        help="Trust the code that a RUN of your own network names: importing it runs it. Repeatable.",
     ),
 ]
 
@@ -26,7 +26,7 @@ WeightsOption = Annotated[
     Path | None,
     typer.Option(
         metavar="MODEL",
-        help="Of an engine built with --strip-weights: the model that it was built from, where it lies elsewhere now.",
+        help="For an engine built with --strip-weights: the model it was built from, if that has moved.",
     ),
 ]
 

@@ -102,7 +102,7 @@ def run(
         from edgeseg.runtime.file.outputs import Outputs
 
         if is_live_name(source):
-            raise UsageError("a live source has no other pace than its own", found="--pace fast", expected="a file")
+            raise UsageError("a live source always runs at its own pace", found="--pace fast", expected="a file")
         of_live: dict[str, object] = {
             "--web": web,
             "--events": events,
@@ -122,16 +122,18 @@ def run(
         run_file(engine, Path(source), kept, max_frames, overlay.value, weights, as_json)
         return
     if latency is not None:
-        raise UsageError("--latency is of files", found=source, expected="--web and its /api/state, or --json")
+        raise UsageError(
+            "--latency works with files only", found=source, expected="--web and its /api/state, or --json"
+        )
     if delay_ms is not None and not sync:
-        raise UsageError("--delay-ms is of --sync", found="no --sync", next_command="add --sync")
+        raise UsageError("--delay-ms works with --sync only", found="no --sync", next_command="add --sync")
     from edgeseg.cli.run_live import run_live
     from edgeseg.runtime.live.settings import EngineSettings, LiveSettings, OutputSettings, PageSettings, WatchSettings
     from edgeseg.runtime.live.sources.contract import SourceOptions
 
     if web is None and (token_file or tls_certificate or tls_key):
         raise UsageError(
-            "--token-file and --tls-* are of the page", found="no --web", next_command="add --web HOST:PORT"
+            "--token-file and --tls-* work with --web only", found="no --web", next_command="add --web HOST:PORT"
         )
     page = None if web is None else PageSettings(web, token_file, tls_certificate, tls_key)
     settings = LiveSettings(
@@ -164,7 +166,9 @@ def run(
 def _refuse_live_flags(given: dict[str, object], source: str) -> None:
     for option, value in given.items():
         if value:
-            raise UsageError(f"{option} is of live video", found=f"a file: {source}", next_command="add --pace live")
+            raise UsageError(
+                f"{option} works with live video only", found=f"a file: {source}", next_command="add --pace live"
+            )
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:

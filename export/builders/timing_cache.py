@@ -36,7 +36,7 @@ def attach(config: tensorrt.IBuilderConfig, path: Path, say: Say) -> tensorrt.IT
     cache = config.create_timing_cache(kept)
     if cache is not None and config.set_timing_cache(cache, False):
         return cache
-    say(f"the kept timings {path} are of no use here and are started anew")
+    say(f"the kept timings {path} do not fit here and are started again")
     cache = config.create_timing_cache(b"")
     config.set_timing_cache(cache, False)
     return cache

@@ -23,12 +23,12 @@ from edgeseg import cli
 )
 def test_a_flag_of_live_video_is_not_passed_over_on_a_file(flag: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["run", "a.engine", "clip.mp4", *flag]) == 2
-    assert f"{flag[0]} is of live video" in capsys.readouterr().err
+    assert f"{flag[0]} works with live video only" in capsys.readouterr().err
 
 
 def test_a_delay_that_delays_nothing_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["run", "a.engine", "synthetic:", "--delay-ms", "80"]) == 2
-    assert "--delay-ms is of --sync" in capsys.readouterr().err
+    assert "--delay-ms works with --sync only" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("flag", ["--delay-ms", "--max-mask-age-ms"])

@@ -98,7 +98,7 @@ def check_tensorrt_rtx(view: MachineView, answer: dict[str, Any]) -> Check:
     install = "pip install '.[rtx]'"
     wanted = wanted_packages(view, "rtx")
     if not view.has_module("tensorrt_rtx"):
-        found = "not installed" if wanted or not view.requirements else f"edgeseg takes none on {view.python.machine}"
+        found = "not installed" if wanted or not view.requirements else f"edgeseg has none for {view.python.machine}"
         return _rtx("not needed here", f"{found}; optional", install if wanted else None)
     if "missing" in answer:
         return _rtx("missing", f"installed, and does not load: {answer['missing']}", install)
