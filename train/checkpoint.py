@@ -1,4 +1,4 @@
-"""Checkpoints of a RUN folder: `best.pt` (weights alone), `last.pt` (all that resuming needs) and the one before it.
+"""Checkpoints of a RUN folder: `best.pt` (only weights), `last.pt` (all that resuming needs) and the one before it.
 
 All are read with weights_only=True: a checkpoint from a stranger cannot run code.
 """
@@ -128,7 +128,7 @@ def load_last(run: Path, recipe: Recipe, say: Say = quiet) -> dict[str, Any] | N
         f"no checkpoint in {run} can be read",
         found="; ".join(reasons),
         expected=f"{LAST} or {PREVIOUS} as the training wrote it",
-        next_command="put a copy of it back, or start anew: "
+        next_command="put a copy of it back, or start again: "
         f"edgeseg train DATA --out ANOTHER --recipe {quoted(run / RUN_RECIPE)}  ({RUN_CHECKPOINT} stays usable)",
     )
 

@@ -131,7 +131,7 @@ def _compared(report: BenchReport, before: BenchReport, max_growth: float, out: 
 
 
 def _write(report: BenchReport, out: Path | None, plot: Path | None) -> None:
-    """Before any comparison: minutes of measuring are not lost to a baseline of another machine."""
+    """Check the baseline first, so that minutes of measuring are not lost to one of another machine."""
     from edgeseg.machine.bench.plot import write_plot
 
     if out is not None:

@@ -22,7 +22,7 @@ else:
 
 
 def _take_over(context: typer.Context, path: Path | None) -> Path | None:
-    """Make the file's values the defaults; what stands on the command line goes before them."""
+    """Make the file's values the defaults; the command line overrides them."""
     callback = context.command.callback
     if path is not None and callback is not None:
         kinds = typing.get_type_hints(callback)

@@ -27,7 +27,7 @@ def export(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Export the best checkpoint of a RUN as an ONNX graph, held against PyTorch."""
+    """Export the best checkpoint of a RUN as an ONNX graph and compare it with PyTorch."""
     from edgeseg.optional import require
 
     require("torch")

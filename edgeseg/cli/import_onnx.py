@@ -36,7 +36,7 @@ def import_onnx(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Take in a network of others: wrap it into a graph from frame to probability, held against the file."""
+    """Import a network from elsewhere: wrap it into edgeseg's graph and compare the result with the file."""
     from edgeseg.export.foreign.foreign_options import ImportOptions
     from edgeseg.export.foreign.importing import import_onnx as wrap
 

@@ -89,10 +89,10 @@ def run(
     log_json: LogJsonFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Segment video: a file or folder frame by frame, none lost; a live source without ever holding up its picture.
+    """Segment video: files and folders without losing a frame, live sources without ever holding up the picture.
 
     Files keep every frame, its order and its timestamp. Live, the newest frame is shown at once with the newest mask,
-    and the picture goes on whatever becomes of the engine.
+    and the picture goes on whatever happens to the engine.
     """
     from edgeseg.runtime.live.sources.opening import is_live_name
 

@@ -123,7 +123,7 @@ def _way_back(
     trusted: Sequence[str],
     devices: int | None,
 ) -> str:
-    """The command that goes on with a training; recipe and settings lie in the RUN."""
+    """The command that resumes a training; recipe and settings lie in the RUN."""
     options: list[tuple[str, Path | int | str | None]] = [
         ("--negatives", negatives),
         ("--start", start),

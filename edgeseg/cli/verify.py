@@ -48,7 +48,7 @@ def verify(
     trust: TrustOption = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Prove that an engine keeps accuracy and latency within tolerance; exit code 3 where it does not."""
+    """Prove that an engine stays within tolerance of accuracy and latency; exit code 3 if it does not."""
     from edgeseg.artifacts import Verdict
     from edgeseg.cli.model_argument import open_model
     from edgeseg.dataset import load_pairs

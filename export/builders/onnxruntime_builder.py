@@ -81,7 +81,7 @@ def graph_in_precision(request: BuildRequest, say: Say = quiet) -> onnx.ModelPro
         raise UsageError(
             "onnxruntime mixes INT8 with FP32, not with FP16: its CPU provider does not compute such graphs faithfully",
             found=f"fp16 for {fp16[0]}" + (f" and {len(fp16) - 1} more" if fp16[1:] else ""),
-            expected="int8 and fp32 alone",
+            expected="int8 and fp32 only",
             next_command="edgeseg build-engine MODEL --precision int8 --backend onnxruntime --write-plan FILE",
         )
     assert request.table is not None

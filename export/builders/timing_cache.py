@@ -24,7 +24,7 @@ def timing_cache_path(backend: str, version: str, gpu: Gpu) -> Path:
 
 
 def attach(config: tensorrt.IBuilderConfig, path: Path, say: Say) -> tensorrt.ITimingCache:
-    """Give a builder config the kept timings; a file that TensorRT refuses is started anew.
+    """Give a builder config the kept timings; a file that TensorRT refuses is started again.
 
     Returns:
         The cache: it must outlive the build.

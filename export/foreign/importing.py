@@ -1,4 +1,4 @@
-"""Somebody else's float network -> ONNX contract graph, held against the file as it came before it is written."""
+"""Somebody else's float network -> ONNX contract graph, compared with the file as it came before it is written."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def _check(status: Any, found: str, command: str | None) -> Check:
 
 
 def check_tensorrt_rtx(view: MachineView, answer: dict[str, Any]) -> Check:
-    """TensorRT-RTX; it exists for x86-64 alone as far as edgeseg uses it.
+    """TensorRT-RTX; edgeseg uses it on x86-64 only.
 
     Args:
         view: The machine.
