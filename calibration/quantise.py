@@ -48,7 +48,7 @@ ONNXRUNTIME_STYLE = QdqStyle(uint8_activations=True, whole_tensors=True, pair_li
 """Lets ONNX Runtime fuse a convolution into QLinearConv (float32 scales, outputs quantised as well, one type for both,
 ReLU implied by the unsigned range), and keeps the sums of a processor without VNNI from saturating."""
 TENSORRT_STYLE = QdqStyle(scale_dtype=np.float16)
-"""Scales as they will stand in an FP16 graph; TensorRT takes signed symmetric INT8 alone."""
+"""Scales as they will stand in an FP16 graph; TensorRT takes signed symmetric INT8 only."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ class _Rewriter:
         outputs, whole = self._whole_tensors() if self.style.whole_tensors else (set(), set())
         for node in self.proto.graph.node:
             chosen = node.name in self.chosen
-            # A float convolution is spared the rounding of an input that is quantised for its other readers alone.
+            # A float convolution is spared the rounding of an input that is quantised only for its other readers.
             seen = outputs if node.op_type in CONVOLUTIONS else whole
             if whole and _copies_values(node) and node.input[0] in whole and node.output[0] not in whole:
                 self.copies[node.output[0]] = self.copies.get(node.input[0], node.input[0])
@@ -225,7 +225,7 @@ class _Rewriter:
 
 
 def _copies_values(node: onnx.NodeProto) -> bool:
-    """Tell whether a node's output holds values of its input alone, so that their levels need no rounding."""
+    """Tell whether a node's output only holds values of its input, so that their levels need no rounding."""
     return node.op_type == "Resize" and attribute(node, "mode", "nearest") in ("nearest", b"nearest")
 
 

@@ -44,7 +44,7 @@ class CalibrationTable(Value):
 
 
 class PrecisionPlan(Value):
-    """Which precision each convolution of a network runs in."""
+    """The precision of each convolution of a network."""
 
     default: Precision
     """The precision of every convolution that no pattern in `layers` names."""

@@ -186,7 +186,7 @@ def _train(paths: _Paths, say: Say, track: Track) -> None:
 
 def _export(paths: _Paths, say: Say, track: Track) -> None:
     if not paths.onnx.exists():
-        say("3 export     ONNX, held against PyTorch")
+        say("3 export     ONNX, compared with PyTorch")
         model = read_recipe(paths.run / RUN_RECIPE).model_spec()
         metadata = export_run(paths.run, paths.onnx, parity_inputs(paths.data, model))
         difference = metadata.provenance.metrics["max_probability_difference"]

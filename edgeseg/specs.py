@@ -36,7 +36,7 @@ class ModelSpec(Value):
     width: int = pydantic.Field(gt=0, le=LARGEST_SIDE)
     """Network input width in pixels."""
     output: Literal["sigmoid", "softmax"] = "sigmoid"
-    """Which function gives the probabilities; it is inside the graph."""
+    """The function that gives the probabilities; it is inside the graph."""
 
     @pydantic.model_validator(mode="after")
     def _classes_fit_output(self) -> ModelSpec:

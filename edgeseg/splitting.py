@@ -75,7 +75,7 @@ def _refuse_splits(source: Path) -> None:
     present = [name for name in SPLITS if (source / name).is_dir()]
     if present:
         raise BadInputError(
-            f"{source} is split already",
+            f"{source} is already split",
             found=", ".join(present),
             expected="DIR/{images,masks}",
             next_command=f"edgeseg data inspect {quoted(source)}",

@@ -182,7 +182,7 @@ def _named(path: Path | None) -> str | None:
 
 
 def _rebuild(request: BuildRequest, builder: EngineBuilder, options: BuildOptions, files: ModelFiles, out: Path) -> str:
-    """The command that makes the engine again; a plan that was never a file is in the passport alone."""
+    """The command that makes the engine again; a plan that was never a file is only in the passport."""
     standard = default_plan(request.artifact.proto, request.precision, builder.beside_int8)
     if options.plan_path is None and request.plan not in (None, standard):
         return shlex.join(["edgeseg", "build-engine", "--from-passport", str(passport_path(out))])

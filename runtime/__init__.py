@@ -1,4 +1,4 @@
-"""Where engines run: the engine interface, its backends, files and live video.
+"""Runs engines: the engine interface, its backends, files and live video.
 
 Nothing here imports torch: an edge box has none.
 """

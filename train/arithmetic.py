@@ -1,4 +1,4 @@
-"""Which arithmetic a training computes in: bf16 where this machine is fast at it, else float32.
+"""Chooses the arithmetic of a training: bf16 where this machine is fast at it, else float32.
 
 A recipe may leave its precision to the machine ("auto"). That is settled once, before the training starts; the RUN
 keeps what was chosen in its recipe and the reason in its record, and a resumed training computes as it began.

@@ -1,4 +1,4 @@
-"""Augmentation of a whole batch by kornia: image and mask move together, colour changes the image alone."""
+"""Augmentation of a whole batch by kornia: image and mask move together, colour changes only the image."""
 
 from __future__ import annotations
 

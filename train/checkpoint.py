@@ -1,4 +1,4 @@
-"""Checkpoints of a RUN folder: `best.pt` (weights alone), `last.pt` (all that resuming needs) and the one before it.
+"""Checkpoints of a RUN folder: `best.pt` (only weights), `last.pt` (all that resuming needs) and the one before it.
 
 All are read with weights_only=True: a checkpoint from a stranger cannot run code.
 """
@@ -84,7 +84,7 @@ def load(path: Path) -> dict[str, Any]:
         raise BadInputError(
             f"{path} is no checkpoint that can be read",
             found="a pickle that is damaged or would run code; nothing of it was run",
-            expected="tensors and plain values alone",
+            expected="tensors and plain values only",
         ) from error
     except Exception as error:  # torch raises zip and runtime errors alike
         raise BadInputError(
@@ -128,7 +128,7 @@ def load_last(run: Path, recipe: Recipe, say: Say = quiet) -> dict[str, Any] | N
         f"no checkpoint in {run} can be read",
         found="; ".join(reasons),
         expected=f"{LAST} or {PREVIOUS} as the training wrote it",
-        next_command="put a copy of it back, or start anew: "
+        next_command="put a copy of it back, or start again: "
         f"edgeseg train DATA --out ANOTHER --recipe {quoted(run / RUN_RECIPE)}  ({RUN_CHECKPOINT} stays usable)",
     )
 

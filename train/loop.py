@@ -51,7 +51,7 @@ class Trainer:
         samples: The training split in memory.
         validation: Pairs whose mean Dice, at their own size, chooses the best epoch.
         negatives: Pictures that show nothing to find, in memory; None trains without.
-        teacher: What softens the targets; None trains on the masks alone. It moves to the device.
+        teacher: Softens the targets; None trains on the masks only. It moves to the device.
         fabric: A launched Fabric; None makes one for one device.
     """
 

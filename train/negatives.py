@@ -52,7 +52,7 @@ class NegativesOfSource(Part):
     """The pictures that one source gave."""
 
     source: str
-    """Its name, without the folders above it."""
+    """The source's name, without the folders above it."""
     frames: str | None
     """The chosen range; None for windows."""
     pictures: int

@@ -33,7 +33,7 @@ class Descent:
         if training.sync_batchnorm and fabric.world_size > 1:
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         self.bare_network: NormalisedNetwork = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        """Without the wrappers of Fabric, DDP and the compiler, sharing the weights."""
+        """The network without the wrappers of Fabric, DDP and the compiler, sharing the weights."""
         # Fabric cannot unscale FP16 gradients for clipping where the fused kernel does that itself.
         fused = training.precision != "16-mixed"
         optimiser = torch.optim.AdamW(

@@ -1,6 +1,6 @@
 """One training on several devices: processes started by Fabric or by torchrun, joined by gloo (CPU) or NCCL (GPU).
 
-The first process alone judges, writes and speaks; the others compute their share of every batch.
+Only the first process judges, writes and speaks; the others compute their share of every batch.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def _check_agreed(own: ConcretePrecision, first: ConcretePrecision) -> None:
     """Every process computes as the first one does, or the training ends before its first step."""
     if own != first:
         raise MismatchError(
-            "the machines of this training are good at different arithmetic",
+            "the machines of this training are fast at different arithmetic",
             found=f"training.precision={first} in the first process, {own} in this one",
             expected="one precision in all of them",
             next_command="--set training.precision=32-true  (every machine computes that)",
@@ -113,7 +113,7 @@ def _devices_and_nodes(asked: int | None) -> tuple[int, int]:
         raise UsageError(
             "--devices contradicts torchrun",
             found=f"--devices {asked}, --nproc-per-node {local}",
-            next_command="leave --devices away under torchrun",
+            next_command="leave out --devices under torchrun",
         )
     return local, world // local
 
@@ -134,7 +134,7 @@ def lost_process_named(world_size: int) -> Iterator[None]:
         raise LostProcessError(
             "another process of this training has ended or does not answer",
             found=text.splitlines()[0][:200],
-            expected=f"{world_size} processes that go on together; the checkpoints in RUN are whole",
+            expected=f"{world_size} processes that run together; the checkpoints in RUN are whole",
             next_command="look for the other process's own message above, then the same command with --resume",
         ) from error
 

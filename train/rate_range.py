@@ -129,7 +129,7 @@ def range_from_points(points: Sequence[RatePoint], rates: Sequence[float]) -> Ra
     """
     if len(points) < SETTLING + 3:
         raise BadInputError(
-            "the loss diverged before a learning rate could be told",
+            "the loss diverged before a learning rate could be chosen",
             found=f"{len(points)} finite steps from a rate of {rates[0]:.1e} on",
             expected="a network and data that a small rate can train",
             next_command="edgeseg data inspect DATA",

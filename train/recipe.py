@@ -26,7 +26,7 @@ Precision = Literal["auto", ConcretePrecision]
 
 
 class ModelRecipe(Part):
-    """Which network, and at which size it sees frames."""
+    """The network, and the size at which it sees frames."""
 
     architecture: Annotated[str, pydantic.AfterValidator(check_name)] = "unet"
     """A name of `edgeseg.train.architectures.catalogue`, or `python:package.module:function`: a network of your own."""
@@ -92,7 +92,7 @@ class TrainingRecipe(Part):
     teacher_share: float = pydantic.Field(default=0.5, ge=0, le=1)
     """Share of the teachers' answer in the targets, where there are any teachers."""
     sizes: tuple[int, ...] = ()
-    """Heights that the batches are resized to, one drawn for each batch; none trains at the network's size alone."""
+    """Heights that the batches are resized to, one drawn for each; empty trains only at the network's size."""
     seed: int = pydantic.Field(default=0, ge=0)
     precision: Precision = "auto"
     """auto: bf16-mixed where the machine is fast at it, else 32-true; a RUN's recipe holds what was chosen. 16-mixed
@@ -100,7 +100,7 @@ class TrainingRecipe(Part):
     gradient_clip: float = pydantic.Field(default=5.0, ge=0)
     """Greatest 2-norm of all gradients together; 0 does not clip."""
     deterministic: bool = False
-    """Let PyTorch use deterministic kernels alone; a CPU's are so anyway."""
+    """Let PyTorch use deterministic kernels only; a CPU's always are."""
     compile: bool = False
     """Compile the network with torch.compile; whether that pays, benchmarks/training_loop.py tells."""
     sync_batchnorm: bool = False

@@ -75,7 +75,7 @@ class Keeper:
         """
         content = checkpoint.load_last(self.run, self.recipe, say)
         if content is None:
-            say("no step was kept yet: the training starts anew")
+            say("no step was kept yet: the training starts again")
             return False
         path = self.run / checkpoint.LAST
         checkpoint.load_weights(path, self.descent.bare_network.network, content["network"])

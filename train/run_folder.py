@@ -30,7 +30,7 @@ def check_new(run: Path) -> None:
     raise BadInputError(
         f"{run} exists and is not empty",
         expected="a new folder for a new training",
-        next_command=f"edgeseg train DATA --out {quoted(run)} --resume goes on with the one that is there"
+        next_command=f"edgeseg train DATA --out {quoted(run)} --resume continues the one that is there"
         if resumable
         else "choose another --out",
     )

@@ -83,7 +83,7 @@ def plan_batches(samples: Samples, negatives: Samples | None, batch_size: int, n
 
 
 def batches(samples: Samples, negatives: Samples | None, plan: BatchPlan, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """One epoch in a random order that depends on `seed` alone.
+    """One epoch in a random order that depends only on `seed`.
 
     Yields:
         Images float32 [B,3,H,W] in 0..1 and masks float32 [B,1,H,W] of 0 and 1.
@@ -103,7 +103,7 @@ def batches(samples: Samples, negatives: Samples | None, plan: BatchPlan, seed: 
 def sizes_px(recipe: Recipe, seed: int) -> Iterator[tuple[int, int]]:
     """Heights and widths of an epoch's batches, without end: the network's, or drawn from the recipe's sizes.
 
-    They depend on `seed` alone, so that all processes of a training work at the same size.
+    They depend only on `seed`, so that all processes of a training work at the same size.
     """
     model, heights = recipe.model, recipe.training.sizes or (recipe.model.height,)
     generator = torch.Generator().manual_seed(seed)

@@ -22,7 +22,7 @@ class GpuBenchPlan:
     height: int = 1080
     width: int = 1920
     plan: BenchPlan = field(default_factory=lambda: BenchPlan(lanes=(), batches=(), rule=rule_within(6.0)))
-    """Without lanes, which throughput.py holds against their bound."""
+    """Bench plan without lanes, which throughput.py compares with their bound."""
 
 
 def bench_figures(opening: Opening, plan: GpuBenchPlan) -> dict[str, Any]:

@@ -36,7 +36,7 @@ class LatencyPlan:
     height: int = 1080
     width: int = 1920
     frames: int = 8
-    """Which lie on the device and take turns."""
+    """Number of frames that lie on the device and take turns."""
     repetitions: int = 20
     """Launches between two events, so that their gap does not count."""
     parity_frames: int = 8

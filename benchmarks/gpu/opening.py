@@ -26,7 +26,7 @@ class Opening:
     stand_in: bool
     artifact: OnnxArtifact
     open_engine: Callable[[], Engine]
-    """Once a GPU's context is current."""
+    """Opens the engine once a GPU's context is current."""
 
     @property
     def info(self) -> SessionInfo:

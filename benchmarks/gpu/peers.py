@@ -121,7 +121,7 @@ class Naive:
 
 
 def _ready(segments: dict[str, Segment], frame: Frame) -> tuple[dict[str, Segment], dict[str, str]]:
-    """Those that run and agree with the lane, warm; and why not, of the others."""
+    """List the peers that run and agree with the lane, warm; and say why not, of the others."""
     ready, failures = {"lane": segments["lane"]}, {}
     expected = segments["lane"](frame).copy()
     for name, segment in segments.items():

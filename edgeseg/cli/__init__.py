@@ -84,7 +84,7 @@ def _usage_or_defect(error: Exception, debug: bool, as_json: bool) -> int:
 
 
 def _lacks_memory(error: MemoryError) -> MissingComponentError:
-    return MissingComponentError("this machine has not the memory for it", found=str(error) or None)
+    return MissingComponentError("not enough memory on this machine", found=str(error) or None)
 
 
 def _documented(error: EdgesegError, as_json: bool) -> int:

@@ -25,25 +25,35 @@ def bench(
         Path | None,
         typer.Option(metavar="VIDEO", help="Frames of a video or a folder of images, decoded beforehand."),
     ] = None,
-    size: Annotated[str, typer.Option(metavar="WxH", help="Of synthetic frames, without --source.")] = "1920x1080",
+    size: Annotated[
+        str, typer.Option(metavar="WxH", help="Size of the synthetic frames when there is no --source.")
+    ] = "1920x1080",
     rate: Annotated[
         str | None,
-        typer.Option(metavar="HZ,...", help="Frames a second; the source's own, else 25,30,50,60. none: no rate."),
+        typer.Option(
+            metavar="HZ,...", help="Rates in frames a second, or none; by default the source's own, else 25,30,50,60."
+        ),
     ] = None,
     budget_ms: Annotated[
-        float | None, typer.Option(min=0, help="What a frame may take at a rate; else the time until the next one.")
+        float | None,
+        typer.Option(min=0, help="Time that a frame may take at a rate; by default the time until the next frame."),
     ] = None,
-    lanes: Annotated[str, typer.Option(metavar="N,...", help="Frames under way, for throughput; or none.")] = "1,2,3,4",
-    batch: Annotated[str, typer.Option(metavar="N,...", help="Batches, for throughput; or none.")] = "1,2,4,8",
-    threads: Annotated[int, typer.Option(min=0, help="Inside one inference on a CPU; 0: every core.")] = 0,
-    seconds: Annotated[float, typer.Option(help="Bound of each measurement.")] = 10.0,
-    out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Where the report goes.")] = None,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="A plot: .png, .svg or .pdf.")] = None,
+    lanes: Annotated[
+        str, typer.Option(metavar="N,...", help="Numbers of frames in flight for the throughput measurement, or none.")
+    ] = "1,2,3,4",
+    batch: Annotated[
+        str, typer.Option(metavar="N,...", help="Batch sizes for the throughput measurement, or none.")
+    ] = "1,2,4,8",
+    threads: Annotated[int, typer.Option(min=0, help="Threads inside one inference on a CPU; 0 takes every core.")] = 0,
+    seconds: Annotated[float, typer.Option(help="Longest time of each measurement.")] = 10.0,
+    out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Report to write (JSON).")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Plot to write: .png, .svg or .pdf.")] = None,
     baseline: Annotated[
-        Path | None, typer.Option(metavar="FILE.json", help="An earlier report not to fall behind: exit code 3.")
+        Path | None,
+        typer.Option(metavar="FILE.json", help="Earlier report to compare with; exit code 3 if this engine is slower."),
     ] = None,
     max_growth: Annotated[
-        float, typer.Option(min=0, help="With --baseline: what the median may grow by, as a share.")
+        float, typer.Option(min=0, help="With --baseline: allowed growth of the median, as a share.")
     ] = 0.05,
     as_json: JsonFlag = False,
 ) -> None:
@@ -119,7 +129,7 @@ def _compared(report: BenchReport, before: BenchReport, max_growth: float, out: 
 
 
 def _write(report: BenchReport, out: Path | None, plot: Path | None) -> None:
-    """Before any comparison: minutes of measuring are not lost to a baseline of another machine."""
+    """Check the baseline first, so that minutes of measuring are not lost to one of another machine."""
     from edgeseg.machine.bench.plot import write_plot
 
     if out is not None:

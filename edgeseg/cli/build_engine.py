@@ -47,18 +47,14 @@ def build_engine(
     precision: Annotated[Literal["fp16", "fp32", "int8"], typer.Option(help="Of the convolutions.")] = "fp16",
     precision_plan: Annotated[
         Path | None,
-        typer.Option(
-            help="A file that says the precision of each convolution (TOML or .json), instead of --precision."
-        ),
+        typer.Option(help="File that gives each convolution its precision (TOML or .json), instead of --precision."),
     ] = None,
     write_plan: Annotated[
         Path | None,
-        typer.Option(help="Write the plan that --precision stands for to this file, to be edited; builds nothing."),
+        typer.Option(help="Write the plan behind --precision to this file for you to edit; build nothing."),
     ] = None,
     backend: BackendOption = AUTO,
-    calibration: Annotated[
-        Path | None, typer.Option(help="Calibration table for INT8; a package brings its own.")
-    ] = None,
+    calibration: Annotated[Path | None, typer.Option(help="Calibration table for INT8; a package has its own.")] = None,
     calibration_data: Annotated[
         Path | None, typer.Option(help="Images to calibrate on instead: a data set's train split, or a folder.")
     ] = None,
@@ -73,7 +69,7 @@ def build_engine(
         Path | None, typer.Option(help="Write the engine's layers, with their times where they can be measured (JSON).")
     ] = None,
     keep_int8: Annotated[
-        bool, typer.Option("--keep-int8", help="Build INT8 even where float32 is as quick on this processor.")
+        bool, typer.Option("--keep-int8", help="Build INT8 even if float32 is as fast on this processor.")
     ] = False,
     min_batch: MinBatch = None,
     opt_batch: OptBatch = None,
@@ -123,13 +119,13 @@ def build_engine(
 def _check_usage(context: typer.Context) -> None:
     named = context.params
     if (named["model"] is None) == (named["from_passport"] is None):
-        context.fail("name a MODEL to build from, or a build to repeat by --from-passport FILE: one of the two")
+        context.fail("give either a MODEL to build from or --from-passport FILE")
     if named["from_passport"] is not None:
-        _refuse(context, DECIDED_BY_PASSPORT, "the passport decides how a build is repeated; leave out")
+        _refuse(context, DECIDED_BY_PASSPORT, "--from-passport repeats a build as it was; leave out")
     if named["precision_plan"] is not None:
-        _refuse(context, DECIDED_BY_PLAN, "the plan decides the precision; leave out")
+        _refuse(context, DECIDED_BY_PLAN, "--precision-plan gives the precision; leave out")
     if named["write_plan"] is not None:
-        _refuse(context, NOT_OF_A_PLAN, "--write-plan writes a plan and builds nothing; leave out")
+        _refuse(context, NOT_OF_A_PLAN, "--write-plan builds nothing; leave out")
 
 
 def _refuse(context: typer.Context, names: tuple[str, ...], why: str) -> None:
@@ -162,7 +158,7 @@ def _rebuild(passport: Path, out: Path | None, report: Path | None, as_json: boo
     if rebuilt.identical:
         verdict = "the same bytes as before: its verdict holds"
     else:
-        verdict = f"other bytes than before ({'; '.join(rebuilt.differences) or 'all that is recorded is equal'})"
+        verdict = f"other bytes than before ({'; '.join(rebuilt.differences) or 'everything on record is equal'})"
         verdict += f"\nnext: edgeseg verify {quoted(rebuilt.result.engine)} --reference MODEL --data DIR"
     _emit(rebuilt.result, facts, report, as_json, verdict)
 
@@ -176,7 +172,7 @@ def _emit(result: BuildResult, facts: dict[str, Any], report: Path | None, as_js
         facts = {**facts, "report": str(report)}
     say(f"backend {passport.backend} {passport.backend_version} ({result.backend_reason})")
     if result.instead_of_int8 is not None:
-        say(f"built float32 instead of INT8: {result.instead_of_int8}; --keep-int8 builds INT8 all the same")
+        say(f"built float32 instead of INT8: {result.instead_of_int8}; --keep-int8 builds INT8 anyway")
     text = (
         f"{result.engine}: {passport.precision}, {passport.engine_bytes / 1e6:.2f} MB, "
         f"INT8 in {passport.int8_convolutions} of {passport.convolutions} convolutions\n{last}"

@@ -22,7 +22,7 @@ else:
 
 
 def _take_over(context: typer.Context, path: Path | None) -> Path | None:
-    """Make the file's values the defaults; what stands on the command line goes before them."""
+    """Make the file's values the defaults; the command line overrides them."""
     callback = context.command.callback
     if path is not None and callback is not None:
         kinds = typing.get_type_hints(callback)
@@ -37,7 +37,7 @@ ConfigFile = Annotated[
         metavar="FILE.toml",
         is_eager=True,
         callback=_take_over,
-        help="Values for these flags and arguments by name, in TOML; the command line goes before them.",
+        help="TOML file with values for these flags and arguments, by name; the command line overrides it.",
     ),
 ]
 
@@ -66,7 +66,7 @@ def read_config(path: Path, kinds: Mapping[str, Any], command: str) -> dict[str,
         if name not in kinds or name == "config":
             near = difflib.get_close_matches(name, kinds, n=1)
             raise BadInputError(
-                f"{path} sets {key}, which is no flag of this command",
+                f"{path} sets {key}, which is not a flag of this command",
                 found=key,
                 expected=near[0].replace("_", "-") if near else "a flag's name without its dashes",
                 next_command=f"edgeseg {command} --help",
@@ -74,7 +74,7 @@ def read_config(path: Path, kinds: Mapping[str, Any], command: str) -> dict[str,
         expected = what_it_must_be(value, kinds[name])
         if expected is not None:
             raise BadInputError(
-                f"{path} sets {key} to what it cannot be",
+                f"{path} sets {key} to a value that it cannot take",
                 found=f"{key} = {json.dumps(value, default=str)}",
                 expected=expected,
                 next_command=f"edgeseg {command} --help",

@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Make, look into or split a data set; gather pictures without a polyp.", no_args_is_help=True)
 
 Out = Annotated[Path, typer.Option("--out", help="New folder for the data set.")]
-Seed = Annotated[int, typer.Option(min=0, help="Another seed, other content.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed; another seed makes other content.")]
 Count = typer.Option(min=0, help="Pictures in this split.")
 Side = typer.Option(min=32, max=4096, help="Pixels.")
 
 _Sources = typer.Argument(
     metavar="SOURCE[@FRAMES]",
-    help="Videos, folders of images, images; @START:STOP:STEP takes some frames, or images by name, as Python counts.",
+    help="Videos, folders of images, or images; @START:STOP:STEP takes some frames (or images by name), as in Python.",
 )
-_Windows = typer.Option(metavar="DATA", help="Take windows beside the polyps of DATA's train split, too.")
-_Margin = typer.Option(min=0, max=0.5, help="Windows keep this distance from polyps, as share of the shorter side.")
-_WindowSide = typer.Option(min=32, max=4096, help="Resize windows to this side in pixels; as cut unless given.")
+_Windows = typer.Option(metavar="DATA", help="Also take windows beside the polyps of DATA's train split.")
+_Margin = typer.Option(min=0, max=0.5, help="Distance that windows keep from polyps, as a share of the shorter side.")
+_WindowSide = typer.Option(min=32, max=4096, help="Resize windows to this side in pixels; by default they stay as cut.")
 
 
 @app.command("synth")
@@ -39,7 +39,7 @@ def synth(
     test: Annotated[int, Count] = 40,
     height: Annotated[int, Side] = 256,
     width: Annotated[int, Side] = 256,
-    clip: Annotated[Path | None, typer.Option(help="Write a video, too: FILE.mp4.")] = None,
+    clip: Annotated[Path | None, typer.Option(help="Also write a video: FILE.mp4.")] = None,
     clip_frames: Annotated[int, typer.Option(min=1, help="Frames of the video, at 25 a second.")] = 150,
     clip_height: Annotated[int, Side] = 480,
     clip_width: Annotated[int, Side] = 640,
@@ -106,7 +106,7 @@ def _lines(rows: list[tuple[str, str, str]]) -> str:
 
 @app.command("split")
 def split(
-    source: Annotated[Path, typer.Argument(metavar="DIR", help="DIR/{images,masks}, left as it is.")],
+    source: Annotated[Path, typer.Argument(metavar="DIR", help="DIR/{images,masks}; it is left unchanged.")],
     out: Out,
     validation: Annotated[float, typer.Option(help="Share for validation.")] = 0.1,
     test: Annotated[float, typer.Option(help="Share for the test.")] = 0.1,
@@ -139,7 +139,7 @@ def negatives(
     from edgeseg.windows import WindowRule
 
     if windows is None and (window_side is not None or margin != WindowRule.margin):
-        raise UsageError("--margin and --window-side are about windows", found="no --windows DATA")
+        raise UsageError("--margin and --window-side work with --windows only", found="no --windows DATA")
     chosen = [NegativeSource(*split_choice(text)) for text in sources or ()]
     window_source = None if windows is None else WindowSource(windows, WindowRule(margin), window_side)
     result = write_negatives(chosen, window_source, out, track)
@@ -157,7 +157,7 @@ def _check_clip_folder(out: Path, clip: Path | None, clip_masks: Path | None) ->
     if clip_masks is not None and clip is None:
         raise UsageError("--clip-masks without --clip", next_command="add --clip FILE.mp4")
     if clip_masks is not None and clip_masks.absolute() == out.absolute():
-        raise UsageError("--clip-masks and --out are one folder", next_command="choose another --clip-masks")
+        raise UsageError("--clip-masks and --out name the same folder", next_command="choose another --clip-masks")
 
 
 def _content(root: Path, counts: dict[str, int]) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for everything that is made.")] = Path("demo"),
+    out: Annotated[Path, typer.Option(help="Folder for all results.")] = Path("demo"),
     as_json: JsonFlag = False,
 ) -> None:
     """Walk the whole path on synthetic endoscopy: minutes on two CPU cores, no GPU."""

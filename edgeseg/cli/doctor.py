@@ -39,17 +39,19 @@ def doctor(
     ] = False,
     data: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Labelled images; without, synthetic frames, no proof of accuracy."),
+        typer.Option(
+            metavar="DIR", help="Labelled images; without them synthetic frames are used, which prove no accuracy."
+        ),
     ] = None,
-    split: Annotated[str, typer.Option(help="Of the labelled images: train, validation or test.")] = "test",
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where engines, qualify.json and qualify.html go.")] = Path(
+    split: Annotated[str, typer.Option(help="Split of the labelled images: train, validation or test.")] = "test",
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for engines, qualify.json and qualify.html.")] = Path(
         "qualify"
     ),
     precision: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="fp32, fp16 or int8: only this one. Repeatable.")
     ] = None,
     soak_seconds: Annotated[
-        float, typer.Option(min=0, max=LONGEST_SOAK_S, help="How long each engine runs without a pause.")
+        float, typer.Option(min=0, max=LONGEST_SOAK_S, help="How long each engine is soaked.")
     ] = 30.0,
     as_json: JsonFlag = False,
 ) -> None:

@@ -19,28 +19,32 @@ if TYPE_CHECKING:
     from edgeseg.runtime.engine.session import Session
 
 _Negatives = typer.Option(
-    metavar="SOURCE[@FRAMES]", help="Video or folder of images that show no polyp: counts false alarms."
+    metavar="SOURCE[@FRAMES]", help="Video or folder of images without a polyp, to count false alarms."
 )
 _Positives = typer.Option(
-    metavar="SOURCE[@FRAMES]", help="Clip that shows a polyp, without masks: counts frames that are marked."
+    metavar="SOURCE[@FRAMES]", help="Clip that shows a polyp but has no masks, to count the frames that are marked."
 )
 _Shown = typer.Option(metavar="FILE.csv", help="Which frames of --positives show the polyp: columns first,last.")
 _Frames = typer.Option(
     metavar="A:B[:STEP],...",
-    help="FRAMES where there is one source; as Python counts: 550:, -300:, 28:53,60:93.",
+    help="FRAMES when there is one source, as Python slices: 550:, -300:, 28:53,60:93.",
 )
-_Share = typer.Option(help="Part of the picture from which a mask counts on frames without ground truth.")
-_Tolerance = typer.Option(min=0, help="Of the surface Dice, in pixels of the image.")
+_Share = typer.Option(help="Share of the picture from which a mask counts on frames without ground truth.")
+_Tolerance = typer.Option(min=0, help="Tolerance of the surface Dice, in pixels of the image.")
 _Threshold = typer.Option(
     metavar="T|FILE", help="Measure as if exported with this threshold: a number or threshold.json."
 )
 _Choose = typer.Option("--choose-threshold", help="Try thresholds on the validation split and choose one.")
 _Limit = typer.Option(metavar="SHARE", min=0, max=1, help="With --choose-threshold: allowed share of false alarms.")
-_Seeds = typer.Option(metavar="MODEL", help="Another training of the same network, repeatable: mean and sd over all.")
-_Compare = typer.Option(metavar="MODEL", help="Another network on the same images, repeatable: paired difference.")
-_Sheet = typer.Option(metavar="FILE.png", help="Contact sheet: worst and best images, largest false masks.")
+_Seeds = typer.Option(
+    metavar="MODEL", help="Another training of the same network, for mean and sd over all. Repeatable."
+)
+_Compare = typer.Option(
+    metavar="MODEL", help="Another network, for the paired difference on the same images. Repeatable."
+)
+_Sheet = typer.Option(metavar="FILE.png", help="Contact sheet to draw: worst and best images, largest false masks.")
 _Pictures = typer.Option(min=1, help="How many of each kind --sheet and --report show.")
-_Report = typer.Option(metavar="DIR", help="Where the page, JSON and CSV files go.")
+_Report = typer.Option(metavar="DIR", help="Folder for the page, JSON and CSV files.")
 
 
 def evaluate(
@@ -49,7 +53,7 @@ def evaluate(
     ],
     data: Annotated[Path | None, typer.Argument(metavar="DATA", help="Data set with masks.")] = None,
     split: Annotated[
-        str | None, typer.Option(help="test unless told; a data set without splits is taken whole.")
+        str | None, typer.Option(help="Split to take, test by default; a data set without splits is taken whole.")
     ] = None,
     negatives: Annotated[str | None, _Negatives] = None,
     positives: Annotated[str | None, _Positives] = None,
@@ -103,7 +107,7 @@ def _refuse_odd_words(choose_threshold: bool, words: dict[str, Any]) -> None:
     idle = ("positives", "threshold", "seeds", "compare", "sheet") if choose_threshold else ("max_false_alarms",)
     for name in idle:
         if words[name]:
-            relation = "has nothing to do with" if choose_threshold else "needs"
+            relation = "works only without" if choose_threshold else "needs"
             raise UsageError(f"--{name.replace('_', '-')} {relation} --choose-threshold")
     if words["polyp_frames"] is not None and words["positives"] is None:
         raise UsageError("--polyp-frames says which frames of --positives show the polyp", found="no --positives")

@@ -20,11 +20,14 @@ def export(
     ] = None,
     trust: TrustOption = None,
     threshold: Annotated[
-        str | None, typer.Option(metavar="T|FILE", help="What 0.5 shall mean: a number or threshold.json of this RUN.")
+        str | None,
+        typer.Option(
+            metavar="T|FILE", help="Threshold that becomes the graph's 0.5: a number, or threshold.json of this RUN."
+        ),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Export the best checkpoint of a RUN as an ONNX graph, held against PyTorch."""
+    """Export the best checkpoint of a RUN as an ONNX graph and compare it with PyTorch."""
     from edgeseg.optional import require
 
     require("torch")

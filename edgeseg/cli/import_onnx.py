@@ -13,29 +13,30 @@ from edgeseg.shell import quoted
 
 def import_onnx(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A float network of others: NCHW pictures in, ONNX opset 11 to 21.")
+        Path,
+        typer.Argument(metavar="FILE", help="A float network from elsewhere: NCHW pictures in, ONNX opset 11 to 21."),
     ],
     out: Annotated[Path, typer.Option(help="ONNX file to write.")],
-    mean: Annotated[str, typer.Option(help="R,G,B of the pictures divided by --scale.")] = "0,0,0",
-    std: Annotated[str, typer.Option(help="R,G,B; input = (x / scale - mean) / std.")] = "1,1,1",
-    scale: Annotated[float, typer.Option(help="What grey levels are divided by first.")] = 255.0,
+    mean: Annotated[str, typer.Option(help="R,G,B means of the pictures, after --scale.")] = "0,0,0",
+    std: Annotated[str, typer.Option(help="R,G,B deviations: input = (x / scale - mean) / std.")] = "1,1,1",
+    scale: Annotated[float, typer.Option(help="Number that grey levels are divided by first.")] = 255.0,
     bgr: Annotated[bool, typer.Option("--bgr", help="The network takes B,G,R planes.")] = False,
     output: Annotated[
-        Literal["logits", "probability"], typer.Option(help="Whether sigmoid or softmax is still to come.")
+        Literal["logits", "probability"], typer.Option(help="logits if sigmoid or softmax is still to come.")
     ] = "logits",
     class_name: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Repeat for each class, the background's first where there is one."),
+        typer.Option(metavar="NAME", help="Name of a class; repeat it for each, the background first if there is one."),
     ] = None,
-    output_name: Annotated[str | None, typer.Option(help="Which output, where there are several.")] = None,
-    height: Annotated[int | None, typer.Option(min=1, max=8192, help="Where the file leaves it open.")] = None,
-    width: Annotated[int | None, typer.Option(min=1, max=8192, help="Where the file leaves it open.")] = None,
+    output_name: Annotated[str | None, typer.Option(help="The output to take, if there are several.")] = None,
+    height: Annotated[int | None, typer.Option(min=1, max=8192, help="Input size, if the file leaves it open.")] = None,
+    width: Annotated[int | None, typer.Option(min=1, max=8192, help="Input size, if the file leaves it open.")] = None,
     data: Annotated[
         Path | None, typer.Option(help="Images for the parity check against FILE; noise is checked in any case.")
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Take in a network of others: wrap it into a graph from frame to probability, held against the file."""
+    """Import a network from elsewhere: wrap it into edgeseg's graph and compare the result with the file."""
     from edgeseg.export.foreign.foreign_options import ImportOptions
     from edgeseg.export.foreign.importing import import_onnx as wrap
 

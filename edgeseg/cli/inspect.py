@@ -21,7 +21,7 @@ def inspect(
         Path, typer.Argument(metavar="FILE", help="An engine, .onnx, package, RUN, or one of the JSON documents.")
     ],
     layers: Annotated[
-        bool, typer.Option("--layers", help="Of an engine: its layers, with their times where it can be executed here.")
+        bool, typer.Option("--layers", help="Show an engine's layers, with their times if it can run here.")
     ] = False,
     as_json: JsonFlag = False,
 ) -> None:

@@ -17,7 +17,7 @@ TrustOption = Annotated[
     typer.Option(
         "--trust",
         metavar="python:MODULE:FUNCTION",
-        help="A RUN of a network of your own names its code: import that code, which runs it. Repeatable.",
+        help="Trust the code that a RUN of your own network names: importing it runs it. Repeatable.",
     ),
 ]
 

@@ -23,15 +23,23 @@ def package(
     images: Annotated[int, typer.Option(min=1, help="Images of the train split to calibrate on.")] = 256,
     trust: TrustOption = None,
     threshold: Annotated[
-        str | None, typer.Option(metavar="T|FILE", help="What 0.5 shall mean: a number or threshold.json of this RUN.")
+        str | None,
+        typer.Option(
+            metavar="T|FILE", help="Threshold that becomes the graph's 0.5: a number, or threshold.json of this RUN."
+        ),
     ] = None,
     negatives: Annotated[
         list[str] | None,
-        typer.Option(metavar="SOURCE[@FRAMES]", help="Images or a clip without a polyp: false alarms for the card."),
+        typer.Option(
+            metavar="SOURCE[@FRAMES]", help="Images or a clip without a polyp, to put false alarms on the card."
+        ),
     ] = None,
     positives: Annotated[
         list[str] | None,
-        typer.Option(metavar="SOURCE[@FRAMES]", help="Images or a clip that show a polyp: how often it is found."),
+        typer.Option(
+            metavar="SOURCE[@FRAMES]",
+            help="Images or a clip that show a polyp, to put on the card how often it is found.",
+        ),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:

@@ -47,7 +47,7 @@ OutFlag = Annotated[
     typer.Option(
         metavar="FILE.mp4",
         rich_help_panel=RECORDING,
-        help="Where the video with the overlay goes; a name without suffix makes a folder.",
+        help="Video with the overlay to write; a name without a suffix makes a folder of images.",
     ),
 ]
 MasksFlag = Annotated[
@@ -55,21 +55,19 @@ MasksFlag = Annotated[
     typer.Option(
         metavar="DIR",
         rich_help_panel=RECORDING,
-        help="Where the masks go, PNG at each frame's size; live also FILE.jsonl, COCO run lengths.",
+        help="Folder for the masks, PNG at each frame's size; live also FILE.jsonl with COCO run lengths.",
     ),
 ]
 RecordFlag = Annotated[
     Path | None,
-    typer.Option(
-        metavar="FILE.mp4", rich_help_panel=RECORDING, help="Where the video goes as it came, without overlay."
-    ),
+    typer.Option(metavar="FILE.mp4", rich_help_panel=RECORDING, help="Video to write as it came, without overlay."),
 ]
 OverlayFlag = Annotated[
-    OverlayChoice, typer.Option(help="What is shown of the mask: border, tint, probabilities or nothing.")
+    OverlayChoice, typer.Option(help="How to draw the mask: as border, tint, probabilities or not at all.")
 ]
 LatencyFlag = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", rich_help_panel=RECORDING, help="Where the times of every stage go, JSON."),
+    typer.Option(metavar="FILE", rich_help_panel=RECORDING, help="Times of every stage to write (JSON)."),
 ]
 MaxFramesFlag = Annotated[int | None, typer.Option(metavar="N", min=1, help="Stop after N frames.")]
 SyncFlag = Annotated[
@@ -83,7 +81,7 @@ SyncFlag = Annotated[
 DelayMsFlag = Annotated[
     float | None,
     typer.Option(
-        metavar="MS", min=1, max=LONGEST_MS, rich_help_panel=LIVE, help="The delay of --sync; measured if left out."
+        metavar="MS", min=1, max=LONGEST_MS, rich_help_panel=LIVE, help="Delay of --sync; measured by default."
     ),
 ]
 MaxMaskAgeMsFlag = Annotated[
@@ -93,7 +91,7 @@ MaxMaskAgeMsFlag = Annotated[
         min=1,
         max=LONGEST_MS,
         rich_help_panel=LIVE,
-        help="Take a mask down when its frame is older; inference and two frame periods if left out.",
+        help="Take a mask down when its frame is older than this; by default inference and two frame periods.",
     ),
 ]
 GateFlag = Annotated[
@@ -109,7 +107,7 @@ RecordGatedFlag = Annotated[
     typer.Option(
         "--record-gated/--no-record-gated",
         rich_help_panel=LIVE,
-        help="Whether frames that show no tissue (a face, a room) may be recorded.",
+        help="Record frames that show no tissue (a face, a room), too.",
     ),
 ]
 StabiliseFlag = Annotated[
@@ -120,7 +118,7 @@ EventsFlag = Annotated[
     typer.Option(
         metavar="FILE.jsonl",
         rich_help_panel=LIVE,
-        help="Where it is noted when something appears and leaves, thumbnails beside it.",
+        help="Log of what appears and leaves, with thumbnails beside it.",
     ),
 ]
 SendToFlag = Annotated[
@@ -131,19 +129,21 @@ SendToFlag = Annotated[
 ]
 SparesFlag = Annotated[
     int,
-    typer.Option(min=0, max=4, rich_help_panel=LIVE, help="Loaded engine processes that stand ready to take over."),
+    typer.Option(
+        min=0, max=4, rich_help_panel=LIVE, help="Number of loaded engine processes that stand ready to take over."
+    ),
 ]
 ThreadsFlag = Annotated[
-    int, typer.Option(min=0, rich_help_panel=LIVE, help="Of one inference on a CPU; 0 takes every core.")
+    int, typer.Option(min=0, rich_help_panel=LIVE, help="Threads inside one inference on a CPU; 0 takes every core.")
 ]
 SecondsFlag = Annotated[
-    float | None, typer.Option(metavar="S", min=0.1, rich_help_panel=LIVE, help="Stop after so long.")
+    float | None, typer.Option(metavar="S", min=0.1, rich_help_panel=LIVE, help="Stop after this many seconds.")
 ]
 SizeFlag = Annotated[str | None, typer.Option(metavar="WxH", rich_help_panel=LIVE, help="What a camera is asked for.")]
 RateFlag = Annotated[
     float | None, typer.Option(metavar="FPS", min=0.1, rich_help_panel=LIVE, help="What a camera is asked for.")
 ]
-LoopFlag = Annotated[bool, typer.Option("--loop", rich_help_panel=LIVE, help="Begin a file anew at its end.")]
+LoopFlag = Annotated[bool, typer.Option("--loop", rich_help_panel=LIVE, help="Start a file again at its end.")]
 DeinterlaceFlag = Annotated[
     Deinterlacing,
     typer.Option(help="Make combed pictures whole: where the video says that it is interlaced, always or never."),
@@ -153,7 +153,7 @@ HardwareFlag = Annotated[
     typer.Option(
         metavar="DEVICE",
         rich_help_panel=LIVE,
-        help="Decode with cuda, vaapi, ...; jetson: by GStreamer. Falls back.",
+        help="Decode with cuda, vaapi, ...; jetson decodes by GStreamer. Falls back to software.",
     ),
 ]
 WebFlag = Annotated[
@@ -167,13 +167,15 @@ TokenFileFlag = Annotated[
     typer.Option(
         metavar="FILE",
         rich_help_panel=PAGE,
-        help="Holds the token that viewers must show; else EDGESEG_TOKEN. Needed off loopback.",
+        help="File with the token that viewers must show, instead of EDGESEG_TOKEN; needed off loopback.",
     ),
 ]
 TlsCertificateFlag = Annotated[
-    Path | None, typer.Option(metavar="FILE.pem", rich_help_panel=PAGE, help="For https, with --tls-key.")
+    Path | None, typer.Option(metavar="FILE.pem", rich_help_panel=PAGE, help="Certificate for https, with --tls-key.")
 ]
-TlsKeyFlag = Annotated[Path | None, typer.Option(metavar="FILE.pem", rich_help_panel=PAGE, help="Its key.")]
+TlsKeyFlag = Annotated[
+    Path | None, typer.Option(metavar="FILE.pem", rich_help_panel=PAGE, help="Key of --tls-certificate.")
+]
 ReferenceFlag = Annotated[
     Path | None,
     typer.Option(
@@ -183,20 +185,23 @@ ReferenceFlag = Annotated[
     ),
 ]
 ReferenceEveryFlag = Annotated[
-    int, typer.Option(metavar="N", min=1, rich_help_panel=WATCH, help="Every n-th frame that the engine segmented.")
+    int,
+    typer.Option(
+        metavar="N", min=1, rich_help_panel=WATCH, help="Show the reference every N-th frame that the engine segmented."
+    ),
 ]
 StatisticsFlag = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE.json",
         rich_help_panel=WATCH,
-        help="How the training pictures looked (edgeseg data statistics); a package has its own.",
+        help="Statistics of the training pictures (edgeseg data statistics); a package has its own.",
     ),
 ]
 FallBackFlag = Annotated[
     bool,
     typer.Option(
-        "--fall-back", rich_help_panel=WATCH, help="Go over to --reference when the engine drifts away from it."
+        "--fall-back", rich_help_panel=WATCH, help="Switch to --reference when the engine drifts away from it."
     ),
 ]
 LogJsonFlag = Annotated[

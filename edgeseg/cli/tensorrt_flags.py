@@ -28,7 +28,7 @@ WorkspaceMib = Annotated[
 HardwareCompatible = Annotated[
     Literal["same-compute-capability", "ampere-plus"] | None,
     typer.Option(
-        help="tensorrt: which GPUs besides this model the engine may run on; slower, not on a Jetson.",
+        help="tensorrt: other GPU models that the engine may run on; slower, and not on a Jetson.",
         rich_help_panel=PANEL,
     ),
 ]
@@ -43,7 +43,7 @@ VersionCompatible = Annotated[
 ComputeCapabilities = Annotated[
     str | None,
     typer.Option(
-        help="tensorrt-rtx: what the engine shall run on, separated by commas; default 8.6,8.9,12.0.",
+        help="tensorrt-rtx: GPUs to build for, separated by commas; default 8.6,8.9,12.0.",
         rich_help_panel=PANEL,
     ),
 ]

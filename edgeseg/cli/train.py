@@ -33,22 +33,23 @@ def train(
         ),
     ] = None,
     negatives: Annotated[
-        Path | None, typer.Option(help="Folder of pictures that show nothing to find; they join every batch.")
+        Path | None, typer.Option(help="Folder of pictures that show nothing to find; some join every batch.")
     ] = None,
     start: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="Another RUN whose weights to start from, wherever they fit.")
+        Path | None, typer.Option(metavar="RUN", help="Start from another RUN's weights, wherever they fit.")
     ] = None,
     teacher: Annotated[
         list[Path] | None,
-        typer.Option(metavar="RUN", help="Another RUN that teaches this one; several teach by their mean."),
+        typer.Option(metavar="RUN", help="Learn from another RUN, too; several teach by their mean. Repeatable."),
     ] = None,
     trust: TrustOption = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in RUN.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint in RUN.")] = False,
     find_lr: Annotated[
         bool, typer.Option("--find-lr", help="Train nothing: try learning rates, and suggest one.")
     ] = False,
     devices: Annotated[
-        int | None, typer.Option(min=1, help="GPUs (or CPU processes) that share every batch; torchrun works too.")
+        int | None,
+        typer.Option(min=1, help="Number of GPUs (or CPU processes) that share every batch; torchrun works too."),
     ] = None,
     checkpoint_minutes: Annotated[
         float, typer.Option(min=0, help="Inside a long epoch, keep a checkpoint every so many minutes.")
@@ -67,7 +68,7 @@ def train(
     from edgeseg.train.training import train as train_run
 
     if find_lr and (resume or devices not in (None, 1)):
-        raise UsageError("--find-lr goes with neither --resume nor --devices")
+        raise UsageError("--find-lr works with neither --resume nor --devices")
     source = out / RUN_RECIPE if resume and recipe is None else recipe
     chosen = read_recipe(source, set_ or ())
     trusted = list(trust or ())
@@ -122,7 +123,7 @@ def _way_back(
     trusted: Sequence[str],
     devices: int | None,
 ) -> str:
-    """The command that goes on with a training; recipe and settings lie in the RUN."""
+    """The command that resumes a training; recipe and settings lie in the RUN."""
     options: list[tuple[str, Path | int | str | None]] = [
         ("--negatives", negatives),
         ("--start", start),

@@ -20,7 +20,7 @@ MOST_GAINED = 10
 
 def verify(
     engine: Annotated[Path, typer.Argument(metavar="ENGINE", help="The .engine file, its passport beside it.")],
-    reference: Annotated[Path, typer.Option(metavar="MODEL", help="What the engine must not be worse than.")],
+    reference: Annotated[Path, typer.Option(metavar="MODEL", help="Model that the engine is compared with.")],
     data: Annotated[Path, typer.Option(metavar="DIR", help="Data set with masks.")],
     split: Annotated[
         str, typer.Option(help="train, validation or test; a data set without splits is taken whole.")
@@ -34,16 +34,19 @@ def verify(
     ] = None,
     max_lost_polyps: Annotated[
         int | None,
-        typer.Option(min=0, metavar="N", help="Limit of the polyps that the reference finds and the engine does not."),
+        typer.Option(min=0, metavar="N", help="Limit of the polyps that the reference finds and the engine loses."),
     ] = None,
     baseline: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A former verdict.json not to fall behind.")
+        Path | None, typer.Option(metavar="FILE", help="Former verdict.json that the engine must not fall behind.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for verdict.json and verdict.html.")
     ] = None,
     report: Annotated[Path | None, typer.Option(metavar="DIR", help="Where verdict.json and verdict.html go.")] = None,
     trust: TrustOption = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Prove that an engine keeps accuracy and latency within tolerance; exit code 3 where it does not."""
+    """Prove that an engine stays within tolerance of accuracy and latency; exit code 3 if it does not."""
     from edgeseg.cli.model_argument import open_model
     from edgeseg.errors import ToleranceError
     from edgeseg.proof.verdict.engine_verdict import Demands, verify_engine

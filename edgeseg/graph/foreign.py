@@ -55,7 +55,7 @@ def standard_graph(proto: onnx.ModelProto, origin: str) -> onnx.ModelProto:
     oldest, newest = READABLE_OPSETS
     if not oldest <= opset_of(copy) <= newest:
         raise BadInputError(
-            f"{origin} is written in an operator set that edgeseg does not read",
+            f"{origin} uses an operator set that edgeseg does not read",
             found=f"opset {opset_of(copy)}",
             expected=f"opset {oldest} to {newest}",
             next_command="export it again with opset 20",
@@ -63,9 +63,9 @@ def standard_graph(proto: onnx.ModelProto, origin: str) -> onnx.ModelProto:
     nodes = copy.graph.node
     _refuse(
         origin,
-        "uses operators that are no part of ONNX",
+        "uses operators that are not part of ONNX",
         (f"{node.domain}.{node.op_type}" for node in nodes if node.domain not in DEFAULT_DOMAINS),
-        "operators of the standard domain alone",
+        "operators of the standard domain only",
     )
     _refuse(
         origin,

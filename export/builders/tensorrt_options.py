@@ -25,7 +25,7 @@ class TensorRtOptions(Part):
     """Smallest, the one to optimise for, largest."""
     workspace_bytes: int = WORKSPACE_BYTES
     compute_capabilities: tuple[str, ...] = COMPUTE_CAPABILITIES
-    """The GPUs that a TensorRT-RTX engine shall run on."""
+    """The GPUs that a TensorRT-RTX engine is built for."""
     hardware_compatibility: HardwareCompatibility = "none"
     """TensorRT only: which other GPUs the engine may run on; slower, and refused on a Jetson."""
     version_compatible: bool = False
@@ -61,7 +61,7 @@ class Flavour:
     module: str
     title: str
     needs_gpu: bool
-    """True if it builds on the GPU that the engine shall run on; timings are only taken, and kept, there."""
+    """True if it builds on the GPU that will run the engine; timings are only taken, and kept, there."""
     lowest_version: tuple[int, ...]
     lowest_driver: str | None = None
     """Bound into the passport where the engine is not built under the driver that it runs on."""

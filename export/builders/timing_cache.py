@@ -24,7 +24,7 @@ def timing_cache_path(backend: str, version: str, gpu: Gpu) -> Path:
 
 
 def attach(config: tensorrt.IBuilderConfig, path: Path, say: Say) -> tensorrt.ITimingCache:
-    """Give a builder config the kept timings; a file that TensorRT refuses is started anew.
+    """Give a builder config the kept timings; a file that TensorRT refuses is started again.
 
     Returns:
         The cache: it must outlive the build.
@@ -36,7 +36,7 @@ def attach(config: tensorrt.IBuilderConfig, path: Path, say: Say) -> tensorrt.IT
     cache = config.create_timing_cache(kept)
     if cache is not None and config.set_timing_cache(cache, False):
         return cache
-    say(f"the kept timings {path} are of no use here and are started anew")
+    say(f"the kept timings {path} do not fit here and are started again")
     cache = config.create_timing_cache(b"")
     config.set_timing_cache(cache, False)
     return cache

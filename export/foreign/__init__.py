@@ -1,1 +1,1 @@
-"""Networks that others exported to ONNX, made into contract graphs and held against the file as it came. No torch."""
+"""Networks that others exported to ONNX, made into contract graphs and compared with the file as it came. No torch."""

@@ -62,7 +62,7 @@ def prepare(source: onnx.ModelProto, origin: str, options: ImportOptions) -> Pre
     padded = with_folded_padding(simple)
     changes = (
         *_opset_change(source, current),
-        *(["FP16 data became float32, the weights' values kept"] if half else []),
+        *(["FP16 data became float32 with the weights' values kept"] if half else []),
         *_count(plain, folded, "BatchNormalization"),
         *_count(simple, padded, "Pad"),
     )

@@ -17,7 +17,7 @@ NUMBERED = re.compile(
 LONGEST_NAME = 100
 RESERVED = ("frame", "probability")
 PREFIX = "edgeseg_import."
-"""Before the names of what edgeseg puts around the network, so that they stand apart until all are unique."""
+"""Prefix of what edgeseg puts around the network, to keep names apart until all are unique."""
 
 
 def with_named_weights(proto: onnx.ModelProto) -> onnx.ModelProto:

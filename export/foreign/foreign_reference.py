@@ -1,4 +1,4 @@
-"""A foreign network as it came, with preprocessing in numpy: what the wrapped graph is held against."""
+"""A foreign network as it came, with preprocessing in numpy: the oracle of the wrapped graph."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Somebody else's float network -> ONNX contract graph, held against the file as it came before it is written."""
+"""Somebody else's float network -> ONNX contract graph, compared with the file as it came before it is written."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def _check_batches(session: OnnxRuntimeSession, origin: str) -> None:
     except Exception as error:  # onnxruntime raises a dozen classes without a common base
         reason = " ".join(str(error).split())[:200]
     raise BadInputError(
-        f"{origin} works on one batch size alone",
+        f"{origin} works with one batch size only",
         found=f"two pictures at once: {reason}",
         expected="a network that takes any number of pictures",
         next_command="export it again with a dynamic batch",

@@ -1,1 +1,1 @@
-"""RUN folder to contract graph in ONNX, checked against PyTorch; the only part of export that needs torch."""
+"""RUN folder to contract graph in ONNX, compared with PyTorch; the only part of export that needs torch."""

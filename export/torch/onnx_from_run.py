@@ -1,4 +1,4 @@
-"""RUN folder -> ONNX contract graph, held against PyTorch on real inputs before it is written."""
+"""RUN folder -> ONNX contract graph, compared with PyTorch on real inputs before it is written."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def export_run(
         run: The RUN folder.
         out: The .onnx file to write.
         frames: Real inputs at the network's size, uint8 [N,H,W,3], for the parity check; noise is checked besides.
-        threshold: What the graph's 0.5 shall mean: a number, or the file of a choice for this RUN; None leaves it.
+        threshold: Becomes the graph's 0.5: a number, or the file of a choice for this RUN; None leaves it.
         trusted: Code that its network may be; see `edgeseg.train.predictor.open_run`.
 
     Returns:

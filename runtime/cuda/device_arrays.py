@@ -27,7 +27,7 @@ class DeviceArray:
     shape: tuple[int, ...]
     strides_bytes: tuple[int, ...]
     ordinal: int | None
-    """Which GPU its producer names; None where the protocol does not say."""
+    """The GPU that the producer names; None where the protocol does not say."""
     ready_on: int | None
     """The stream that it is written on and that must be waited for; None where it is ready for the reader's stream."""
     keeper: object

@@ -51,7 +51,7 @@ class LaneSpec:
     integrated: bool
     """True if the GPU reads host memory in place."""
     ordinal: int = 0
-    """Which GPU."""
+    """Ordinal of the GPU."""
     copies_back: bool = True
     """True if results are brought to the host."""
 

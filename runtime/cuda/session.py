@@ -36,7 +36,7 @@ class CudaOptions:
     """How a session uses its GPU."""
 
     ordinal: int = 0
-    """Which GPU."""
+    """Ordinal of the GPU."""
     lanes: int = 1
     """Frames at once: one for live video, two or three for throughput."""
     frame_bytes: int = 1920 * 1080 * 3
@@ -46,7 +46,7 @@ class CudaOptions:
     stage_times: bool = False
     """True if the GPU times the stages of each frame (`CudaSession.stage_times_ns`); costs nothing when off."""
     largest_batch: int = 1
-    """That `infer` hands to the network at once; above 1 a context and memory are set aside for it."""
+    """Largest batch that `infer` hands to the network at once; above 1 a context and memory are set aside for it."""
 
 
 class CudaSession:

@@ -25,7 +25,7 @@ class EngineSettings:
     """The engine's processes."""
 
     active: int = 1
-    """That are given frames at a time."""
+    """Number of processes that are given frames at a time."""
     spares: int = 1
     """Loaded and warm, to take over."""
     threads: int = 0
@@ -82,7 +82,7 @@ class LiveSettings:
     sync: bool = False
     """Every frame with its own mask, a fixed time later."""
     delay_ms: float | None = None
-    """That time; None measures what the engine needs."""
+    """Delay of synchronous mode; None measures what the engine needs."""
     mask_limit_ms: float | None = None
     """How old a shown mask may be; None takes inference and two frame periods."""
     gate: bool = True

@@ -1,4 +1,4 @@
-"""Which frame lies in which slot, and what has come of it."""
+"""Knows which frame lies in which slot, and what has come of it."""
 
 from __future__ import annotations
 

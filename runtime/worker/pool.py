@@ -156,7 +156,7 @@ class EnginePool:
             session.close()
 
     def _sort(self) -> None:
-        """Those that are ready first, otherwise as they are: a process that came back becomes the spare."""
+        """Order the processes: those that are ready first; one that came back becomes the spare."""
         self._sessions = sorted(
             self._sessions, key=lambda session: session.state != "ready"
         )  # others may be reading it

@@ -80,7 +80,7 @@ class WorkerProcess:
         self._process.kill()
 
     def reap(self) -> int | None:
-        """Its exit code, or None while it still exists. A process inside a stuck driver call may take its time."""
+        """The exit code, or None while the process exists. A process inside a stuck driver call may take its time."""
         code = self._process.exitcode
         if code is not None:
             self._connection.close()

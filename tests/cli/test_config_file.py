@@ -53,8 +53,8 @@ def test_a_box_starts_from_the_file_alone_and_the_command_line_goes_before_it(
 @pytest.mark.parametrize(
     ("line", "code", "words"),
     [
-        ("sparse = 1", 5, ["sparse, which is no flag", "spares"]),
-        ("config = 'again.toml'", 5, ["config, which is no flag"]),
+        ("sparse = 1", 5, ["sparse, which is not a flag", "spares"]),
+        ("config = 'again.toml'", 5, ["config, which is not a flag"]),
         ('spares = "many"', 5, ['spares = "many"', "a whole number"]),
         ("spares = true", 5, ["spares = true", "a whole number"]),
         ('gate = "no"', 5, ['gate = "no"', "true or false"]),
@@ -65,7 +65,7 @@ def test_a_box_starts_from_the_file_alone_and_the_command_line_goes_before_it(
         ("web = 8080", 5, ["a text in quotation marks"]),
         ('overlay = "pink"', 5, ["contour or fill or heat or off"]),
         ("out = 2026-01-31", 5, ["a text in quotation marks"]),
-        ("[page]\nweb = '127.0.0.1:80'", 5, ["page, which is no flag"]),
+        ("[page]\nweb = '127.0.0.1:80'", 5, ["page, which is not a flag"]),
         ("spares = 9", 2, ["--spares"]),
         ("pace = ", 5, ["no TOML"]),
     ],

@@ -124,7 +124,7 @@ def test_split_divides_and_inspect_agrees(data: Path, tmp_path: Path, capsys: py
 
 def test_split_refuses_a_split_data_set(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["data", "split", str(data), "--out", str(tmp_path / "s")]) == 5
-    assert "split already" in capsys.readouterr().err
+    assert "already split" in capsys.readouterr().err
     assert run(["data", "split", str(data), "--out", str(tmp_path / "s"), "--test", "1.5"]) == 2
     assert not (tmp_path / "s").exists()
 

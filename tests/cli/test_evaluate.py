@@ -249,7 +249,7 @@ def test_a_limit_that_no_threshold_keeps_is_out_of_tolerance(tiny_onnx, validate
         (["--negatives", "X", "--false-mask-share", "1.5"], "no share of a picture"),
         (["--negatives", "X", "--polyp-frames", "f.csv"], "--polyp-frames says"),
         (["DATA", "--max-false-alarms", "0.1"], "--max-false-alarms needs --choose-threshold"),
-        (["DATA", "--choose-threshold", "--threshold", "0.7"], "--threshold has nothing to do with"),
+        (["DATA", "--choose-threshold", "--threshold", "0.7"], "--threshold works only without"),
         (
             ["DATA", "--choose-threshold", "--split", "test", "--max-false-alarms", "0.1"],
             "needs frames without a polyp",

@@ -104,7 +104,7 @@ def test_nothing_is_left_where_the_source_does_not_fit(tmp_path: Path) -> None:
     (broken / "images" / "p3.png").write_bytes(b"junk")
     done = tmp_path / "done"
     split_dataset(_heap(tmp_path / "nine", list(range(9))), done)
-    for source, words in ((two, "too few"), (broken, r"p3\.png"), (done, "is split already")):
+    for source, words in ((two, "too few"), (broken, r"p3\.png"), (done, "is already split")):
         with pytest.raises(BadInputError, match=words):
             split_dataset(source, tmp_path / "out")
         assert not (tmp_path / "out").exists()

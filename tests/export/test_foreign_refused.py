@@ -89,7 +89,7 @@ REFUSED = {
             [value("y", [1, 3, 16, 16])],
             domains=[helper.make_opsetid("com.somebody", 1)],
         ),
-        "no part of ONNX",
+        "not part of ONNX",
         "com.somebody.Swish",
     ),
     "quantised": (
@@ -132,7 +132,7 @@ REFUSED = {
             [value("y", [1, 3, 16, 16])],
             [numpy_helper.from_array(np.array([0]), "axes")],
         ),
-        "one batch size alone",
+        "one batch size only",
         "another result",
     ),
     "NaN in the weights": (

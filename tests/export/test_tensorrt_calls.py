@@ -153,7 +153,7 @@ def test_timings_are_kept_by_version_and_gpu(install, small_artifact: OnnxArtifa
     assert ("IBuilderConfig.create_timing_cache", b"timings after") in module.calls
     module.refuses_timings, lines = True, []
     build(module, small_artifact, lines.append)
-    assert any("started anew" in line for line in lines)
+    assert any("started again" in line for line in lines)
 
 
 def test_timings_that_cannot_be_kept_do_not_stop_a_build(install, small_artifact: OnnxArtifact, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from edgeseg.train.recipe import ModelRecipe
 
 OWN_PREFIX = "python:"
-"""Before the reference of a network that is not ours: `python:package.module:function`."""
+"""Prefix of a network that is not ours: `python:package.module:function`."""
 _REFERENCE = re.compile(r"python:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 
 
@@ -24,7 +24,7 @@ class Architecture:
     """One network of ours."""
 
     module: str
-    """Its module, whose function `from_recipe(recipe: ModelRecipe)` makes it."""
+    """The network's module, whose function `from_recipe(recipe: ModelRecipe)` makes it."""
     size_step: Callable[[ModelRecipe], int] = lambda recipe: 32
     """The number that height and width must be multiples of."""
     encoder: str | None = None

@@ -64,7 +64,7 @@ def check_trusted(run: Path, architecture: str, trusted: Collection[str], way_on
     """
     if is_own(architecture) and architecture not in trusted:
         raise BadInputError(
-            f"the network of {run} is code, which loading it would run",
+            f"the network of {run} is your own code, and loading it would run that code",
             found=architecture,
             expected=f"--trust {architecture}, if you know that code and trust it",
             next_command=way_on or f"edgeseg export {quoted(run)} --out model.onnx --trust {quoted(architecture)}",

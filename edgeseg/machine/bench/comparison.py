@@ -81,7 +81,7 @@ def _refuse_differing(found: Mapping[str, object], expected: Mapping[str, object
     differing = [name for name in found if found[name] != expected[name]]
     if differing:
         raise MismatchError(
-            f"the baseline was measured otherwise ({', '.join(differing)})",
+            f"the baseline was measured under other conditions ({', '.join(differing)})",
             found="; ".join(str(found[name]) for name in differing),
             expected="; ".join(str(expected[name]) for name in differing),
             next_command="edgeseg bench FORMER_ENGINE --out FILE.json on this machine, in the same way",

@@ -61,9 +61,9 @@ def _blind(report: BenchReport) -> Iterator[str]:
 def _company(report: BenchReport) -> Iterator[str]:
     busy = [cores for _, series in measurements(report) if (cores := series.conditions.other_cores) is not None]
     if not busy:
-        yield "whether anything else ran on this machine could not be read"
+        yield "edgeseg could not see whether anything else ran on this machine"
     elif max(busy) > BUSY_CORES:
-        yield f"others kept up to {max(busy):.1f} cores of this machine busy: times are upper bounds"
+        yield f"other processes kept up to {max(busy):.1f} cores of this machine busy, so times are upper bounds"
 
 
 def _throttled(report: BenchReport) -> Iterator[str]:

@@ -43,7 +43,7 @@ class Series(Part):
     end_to_end: Percentiles
     """Frame in host memory to mask at the frame's size; for throughput to the result at the network's size."""
     samples: int
-    """That the figures are of."""
+    """Number of samples behind the figures."""
     windows: int
     """Windows measured in all, settling included."""
     stable: bool

@@ -20,7 +20,7 @@ class StabilityRule:
     window_samples: int = 50
     """A window has at least so many samples, so that three of them carry a 99th percentile."""
     window_s: float = 0.5
-    """And lasts at least so long: clocks and temperatures follow the load in tenths of seconds."""
+    """Shortest window: clocks and temperatures follow the load in tenths of seconds."""
     windows: int = 3
     """So many consecutive windows must agree; they are what is reported."""
     tolerance: float = 0.01

@@ -91,7 +91,7 @@ def _reason(lacks_to_build: list[Check], lacks_to_run: list[Check]) -> str:
     if lacks_to_build or lacks_to_run:
         what = "to build" if lacks_to_build else "to run"
         return f"{what}, it lacks " + ", ".join(check.name for check in lacks_to_build or lacks_to_run)
-    return "all that it needs is here"
+    return "everything it needs is here"
 
 
 def automatic_choice(

@@ -31,7 +31,7 @@ def check_board(view: MachineView, hardware: Hardware) -> list[Check]:
 
 
 def check_jetpack(view: MachineView, hardware: Hardware) -> Check:
-    """The board's software release; IGX with IGX OS has one of its own and is not held against JetPack's."""
+    """The board's software release; IGX with IGX OS has one of its own, which is not compared with JetPack's."""
     purpose = "driver, CUDA and TensorRT of the board belong together by it"
     package = view.run(["dpkg-query", "--show", "--showformat=${Version}", "nvidia-jetpack"])
     names = [hardware.board or "NVIDIA board"]

@@ -59,7 +59,7 @@ def check_edgeseg(view: MachineView) -> Check:
         part="base",
         name="edgeseg",
         status="ok" if version else "missing",
-        found=version or "run from a folder, not installed: no package can be held against its version",
+        found=version or "run from a folder, not installed: package versions cannot be checked",
         purpose="these commands",
         next_command=None if version else INSTALL_BASE,
     )

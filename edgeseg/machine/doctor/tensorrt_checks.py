@@ -89,7 +89,7 @@ def _check(status: Any, found: str, command: str | None) -> Check:
 
 
 def check_tensorrt_rtx(view: MachineView, answer: dict[str, Any]) -> Check:
-    """TensorRT-RTX; it exists for x86-64 alone as far as edgeseg uses it.
+    """TensorRT-RTX; edgeseg uses it on x86-64 only.
 
     Args:
         view: The machine.
@@ -98,7 +98,7 @@ def check_tensorrt_rtx(view: MachineView, answer: dict[str, Any]) -> Check:
     install = "pip install '.[rtx]'"
     wanted = wanted_packages(view, "rtx")
     if not view.has_module("tensorrt_rtx"):
-        found = "not installed" if wanted or not view.requirements else f"edgeseg takes none on {view.python.machine}"
+        found = "not installed" if wanted or not view.requirements else f"edgeseg has none for {view.python.machine}"
         return _rtx("not needed here", f"{found}; optional", install if wanted else None)
     if "missing" in answer:
         return _rtx("missing", f"installed, and does not load: {answer['missing']}", install)

@@ -1,4 +1,4 @@
-"""One engine of a qualification: build it, hold it against the reference, soak it, measure it."""
+"""One engine of a qualification: build it, compare it with the reference, soak it, measure it."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class QualifyOptions:
     split: str = "test"
     out: Path = Path("qualify")
     backends: tuple[str, ...] = ()
-    """Empty: every one that can build here."""
+    """Empty takes every one that can build here."""
     precisions: tuple[Precision, ...] = PRECISIONS
     soak: SoakLimits = field(default_factory=SoakLimits)
     synthetic_images: int = 16

@@ -118,7 +118,7 @@ def _labelled(rows: Sequence[FrameMask], shown: Sequence[tuple[int, int]]) -> La
     others = [row for row, inside in zip(rows, with_polyp, strict=True) if not inside]
     if not polyp:
         raise BadInputError(
-            "none of the frames is one that shows the polyp",
+            "none of the frames shows the polyp",
             found=f"frames {rows[0].index} to {rows[-1].index}",
             expected=f"ranges {', '.join(f'{first} to {last}' for first, last in shown[:5])}",
         )

@@ -39,7 +39,7 @@ class EvaluationRequest:
     def __post_init__(self) -> None:
         if not (self.material.pairs or self.material.negatives or self.material.positives):
             raise UsageError(
-                "there is nothing to evaluate on",
+                "nothing to evaluate on",
                 expected="DATA with masks, --negatives or --positives",
                 next_command=f"edgeseg evaluate {quoted(self.model)} DATA",
             )

@@ -85,7 +85,7 @@ def _cell(shown: Shown, picture: Frame, cell: Frame) -> Frame:
 
 
 def _write(picture: Frame, text: str, baseline: int, scale: float, colour: tuple[int, int, int]) -> None:
-    """One line, cut where the picture ends; OpenCV's letters know ASCII alone."""
+    """One line, cut where the picture ends; OpenCV's letters are ASCII only."""
     line = text.encode("ascii", "replace").decode()
     room = picture.shape[1] - MARGIN_PX
     while line and cv2.getTextSize(line, FONT, scale, 1)[0][0] > room:

@@ -48,7 +48,7 @@ def agree(
     """Let both networks segment frames.
 
     Args:
-        engine: What is held against the reference.
+        engine: The session that is compared with the reference.
         reference: A session of the same network.
         frames: uint8 [H,W,3] RGB, at least one.
         precision: The engine's, which decides the limit.

@@ -88,7 +88,7 @@ def compare(engine: Session, reference: Session, pairs: Sequence[Pair], track: T
 
     Raises:
         MismatchError: The networks have other classes.
-        NotFiniteError: The reference gave NaN or infinity: nothing can be held against it.
+        NotFiniteError: The reference gave NaN or infinity: nothing can be compared with it.
         BadInputError: No pairs, or an image or mask that cannot be read.
     """
     refuse_other_classes(engine.info, reference.info)

@@ -45,7 +45,7 @@ class SizeGroup(Part):
     above: float
     """The polyp's share is more than this in the smallest and the largest group, at least this in the one between."""
     below: float
-    """It is less than this in the smallest group, at most this in the others."""
+    """Upper end of the group: below it in the smallest group, at most this in the others."""
     image_count: int
     mean_dice: float | None
     """None where there is no image; likewise the next."""

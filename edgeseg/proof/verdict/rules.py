@@ -184,7 +184,7 @@ def judge_baseline(
     dice = Finding(
         fall <= allowed,
         f"mean Dice {comparison.mean_dice:.4f} against the baseline's {baseline.mean_dice:.4f}: "
-        f"a fall of {fall:.4f} {relation} {allowed:.4f}",
+        f"a drop of {fall:.4f} {relation} {allowed:.4f}",
     )
     return [dice, _judge_baseline_latency(latency, baseline.latency)]
 

@@ -131,7 +131,7 @@ def growth_of(samples: Sequence[int]) -> int | None:
 
 
 class _Watch:
-    """The engine's answers, held against its first ones."""
+    """Compares the engine's answers with its first ones."""
 
     def __init__(self, session: Session, frames: Sequence[Frame]) -> None:
         self._session = session

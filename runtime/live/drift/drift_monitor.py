@@ -200,7 +200,7 @@ class DriftMonitor:
     def _hear(self, pool: EnginePool) -> None:
         for outcome in pool.poll():
             check, self._under_way = self._under_way, None
-            assert check is not None, "one frame is under way at a time"
+            assert check is not None, "one frame may be in flight at a time"
             if isinstance(outcome, Segmented):
                 self._judge(check, outcome.probability)
             else:

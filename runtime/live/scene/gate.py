@@ -1,4 +1,4 @@
-"""Which frames show no tissue that a mask could be trusted on, and why; with memory, so that it does not flutter."""
+"""Decides which frames show no tissue that a mask could be trusted on, and why; memory keeps it from fluttering."""
 
 from __future__ import annotations
 

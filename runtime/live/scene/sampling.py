@@ -1,4 +1,4 @@
-"""Which of the frames that the engine segmented are looked at again."""
+"""Chooses which of the frames that the engine segmented are looked at again."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ class EncodedWriter:
         self._frames += 1
 
     def _continued(self, presented: Presented) -> int:
-        """Its time in the container; one that is not after the last is put where the clock is.
+        """The frame's time in the container; one that is not after the last is put where the clock is.
 
         A cover may be ahead of what the source gives next: of frames that come late and at once, and are soon through,
         or of a source whose own time stood still, which the clock has to lead from then on.

@@ -86,7 +86,7 @@ def find_token(address: Address, file: Path | None) -> str | None:
         raise UsageError(
             f"the page on {address.host} can be reached from other machines and needs a token"
             if not token
-            else "the token is too short to be one",
+            else "the token is too short",
             found="none" if not token else f"{len(token)} characters",
             expected=f"at least {MIN_TOKEN_LENGTH} ASCII characters in {TOKEN_VARIABLE} or --token-file",
             next_command=f"export {TOKEN_VARIABLE}=$(openssl rand -hex 16)",

@@ -17,19 +17,19 @@ COUNTERS = {
     "lost": "Frames that were lost with an engine's process or refused by it.",
     "gated": "Frames that show no tissue.",
     "deadline_misses": "Frames that were shown after their deadline.",
-    "restarts": "Engine processes that were started again.",
+    "restarts": "Restarts of engine processes.",
 }
 SPREADS = {
-    "picture_age": "From a frame's arrival to its presentation.",
-    "mask_age": "From the arrival of the frame that a mask was made of to its presentation.",
+    "picture_age": "Time from a frame's arrival to its presentation.",
+    "mask_age": "Time from the arrival of a mask's frame to its presentation.",
     "infer": "Inference.",
-    "compose": "From taking a frame up to its presentation.",
+    "compose": "Time from taking up a frame to its presentation.",
 }
 DRIFT_COUNTERS = {
-    "checks": "Frames that were looked at again.",
-    "missed": "Frames that were due, but the reference was busy or not there.",
-    "reference_lost": "Frames that the reference gave no answer to.",
-    "reference_restarts": "Processes of the reference that were started again.",
+    "checks": "Frames that the reference checked.",
+    "missed": "Frames that were due for a check while the reference was busy or absent.",
+    "reference_lost": "Frames that the reference did not answer.",
+    "reference_restarts": "Restarts of the reference's process.",
 }
 DRIFT_FIGURES = {
     "dice": "Pooled Dice of the engine's and the reference's newest masks.",
@@ -60,7 +60,7 @@ class StatusCollector:
         yield state
         for name, text in SPREADS.items():
             yield self._spread(core, name, text, getattr(status, f"{name}_ms"))
-        fps = core.GaugeMetricFamily("edgeseg_fps", "Frames shown a second.")
+        fps = core.GaugeMetricFamily("edgeseg_fps", "Frames shown per second.")
         fps.add_metric([], status.fps or 0.0)
         yield fps
         yield from self._sinks(core, status)
@@ -87,7 +87,7 @@ class StatusCollector:
                 yield core.GaugeMetricFamily(f"edgeseg_drift_{figure}", text, value=drift[figure])
         distance = core.GaugeMetricFamily(
             "edgeseg_drift_distance",
-            "From the training pictures, in their standard deviations, signed.",
+            "Distance from the training pictures, in their standard deviations, signed.",
             labels=["statistic"],
         )
         for name, value in drift["distances"].items():
@@ -95,9 +95,9 @@ class StatusCollector:
         alarm = core.GaugeMetricFamily("edgeseg_drift_alarm", "1 for each alarm that is up.", labels=["alarm"])
         for name in drift["alarms"]:
             alarm.add_metric([name], 1.0)
-        state = core.GaugeMetricFamily("edgeseg_drift_reference_up", "Whether the reference answers.")
+        state = core.GaugeMetricFamily("edgeseg_drift_reference_up", "1 if the reference answers.")
         state.add_metric([], float(drift["reference_state"] in ("ready", "live")))
-        fallen = core.GaugeMetricFamily("edgeseg_drift_fallen_back", "Whether the reference runs as the engine.")
+        fallen = core.GaugeMetricFamily("edgeseg_drift_fallen_back", "1 if the reference runs in place of the engine.")
         fallen.add_metric([], float(drift["fall_back"] == "done"))
         yield from (distance, alarm, state, fallen)
 

@@ -13,7 +13,7 @@ from edgeseg.runtime.video.picture import Picture
 JPEG_QUALITY = 80
 MAX_WIDTH = 1280
 HEADER = struct.Struct(">IIff")
-"""Before the JPEG: frame index, frame width in pixels, and two times in milliseconds; see `header_of`."""
+"""The header before a JPEG: frame index, frame width in pixels, and two times in milliseconds; see `header_of`."""
 
 
 class PictureFeed:

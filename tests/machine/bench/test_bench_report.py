@@ -110,7 +110,7 @@ def test_other_machines_are_refused(report_with: Make, change: dict) -> None:
     after = report_with()
     if "settings" in change:
         change = {"settings": after.settings.model_copy(update=change["settings"])}
-    with pytest.raises(MismatchError, match="measured otherwise"):
+    with pytest.raises(MismatchError, match="measured under other conditions"):
         compare(after, report_with(**change))
 
 

@@ -150,7 +150,7 @@ def test_a_fall_behind_the_baseline_fails(make_pairs, threshold_session, verdict
     assert verdict_of(pairs, threshold_session(150), reference=poor).passed is True
     verdict = verdict_of(pairs, threshold_session(150), reference=poor, baseline=before)
     assert verdict.passed is False
-    assert "baseline's 1.0000: a fall of 0.0476 is beyond 0.0050" in verdict.reasons[0]
+    assert "baseline's 1.0000: a drop of 0.0476 is beyond 0.0050" in verdict.reasons[0]
 
 
 def test_a_baseline_of_other_data_is_refused(make_pairs, threshold_session, verdict_of) -> None:

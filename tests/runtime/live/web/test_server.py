@@ -90,7 +90,7 @@ def test_metrics_are_prometheus_text_with_the_statuss_figures(serve: Serve) -> N
 def test_the_guides_alerts_ask_for_metrics_that_are_there(serve: Serve) -> None:
     text = httpx.get(serve().url + "metrics").text
     there = set(re.findall(r"^(edgeseg_\w+)", text, re.MULTILINE))
-    named = set(re.findall(r"edgeseg_\w+", (Path(__file__).parents[4] / "docs" / "live.md").read_text()))
+    named = set(re.findall(r"edgeseg_\w+", (Path(__file__).parents[4] / "docs" / "how-to" / "live.md").read_text()))
     assert len(named) >= 4 and named <= there
     assert 'edgeseg_state{state="pass-through"}' in text
 
