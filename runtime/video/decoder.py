@@ -43,8 +43,6 @@ class ArrivedPacket:
     arrived_ns: int
     after_gap: bool = False
     """Data before it were left out."""
-    is_corrupt: bool = False
-    """Whether the container calls it so, on good grounds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +169,7 @@ class PacketDecoder:
         packet = arrived.packet
         if arrived.after_gap:
             self._begin_anew()
-        if arrived.is_corrupt:
+        if packet.is_corrupt:
             self._flag(packet.pts)
         if packet.pts is not None and not packet.is_discard:
             self._ledger.send(packet.pts, arrived.arrived_ns)
