@@ -125,6 +125,7 @@ def run(
     if delay_ms is not None and not sync:
         raise UsageError("--delay-ms is of --sync", found="no --sync", next_command="add --sync")
     from edgeseg.cli.run_live import run_live
+    from edgeseg.cli.size_argument import parse_size
     from edgeseg.runtime.live.settings import EngineSettings, LiveSettings, OutputSettings, PageSettings, WatchSettings
     from edgeseg.runtime.live.sources.contract import SourceOptions
 
@@ -137,7 +138,7 @@ def run(
         engine=engine,
         source=source,
         source_options=SourceOptions(
-            size=parse_size(size),
+            size=None if size is None else parse_size(size),
             rate=None if rate is None else Fraction(rate).limit_denominator(1001),
             loop=loop,
             deinterlace=deinterlace.value,
@@ -164,17 +165,3 @@ def _refuse_live_flags(given: dict[str, object], source: str) -> None:
     for option, value in given.items():
         if value:
             raise UsageError(f"{option} is of live video", found=f"a file: {source}", next_command="add --pace live")
-
-
-def parse_size(text: str | None) -> tuple[int, int] | None:
-    """``1280x720`` as width and height.
-
-    Raises:
-        UsageError: It is not of that form.
-    """
-    if text is None:
-        return None
-    width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise UsageError(f"--size {text} is no size", found=text, expected="WIDTHxHEIGHT, for example 1280x720")
-    return int(width), int(height)
