@@ -12,7 +12,6 @@ from typing import Any
 from edgeseg.artifacts import PRECISIONS, Precision, Verdict
 from edgeseg.calibration.ranges import calibrate, choose_images
 from edgeseg.dataset import load_images, load_pairs
-from edgeseg.export.backends import BackendName
 from edgeseg.export.build import BuildOptions, BuildResult, build_engine
 from edgeseg.export.torch.onnx_from_run import export_run
 from edgeseg.export.torch.parity_inputs import parity_inputs
@@ -51,7 +50,7 @@ RECIPE_SETTINGS = (
 """The smallest network that ships: a processor with AVX2 alone needs a quarter of the others' time for a step of it."""
 
 INDENT = " " * 13
-"""Of a line that goes on with the step above it."""
+"""Indents a line that continues the step above it."""
 
 Say = Callable[[str], None]
 
@@ -96,7 +95,7 @@ class EngineRow:
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo leaves behind."""
+    """The demo's engines, page and clip."""
 
     rows: tuple[EngineRow, ...]
     page: Path
@@ -105,7 +104,7 @@ class DemoResult:
 
     @property
     def passed(self) -> bool:
-        """Whether every engine that ran is within tolerance."""
+        """True if every engine that ran is within tolerance."""
         return all(row.verdict.passed is True for row in self.rows if row.verdict is not None)
 
     @property
@@ -120,7 +119,7 @@ class DemoResult:
 
 
 class _Paths:
-    """Where the demo keeps things; a step whose result is there is not done again."""
+    """The demo's files and folders; a step whose result is there is not done again."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -128,7 +127,7 @@ class _Paths:
         self.onnx, self.table = root / "model.onnx", root / "model.calibration.json"
         self.overlay = root / "overlay.mp4"
 
-    def engine(self, backend: BackendName, precision: Precision) -> Path:
+    def engine(self, backend: str, precision: Precision) -> Path:
         return self.root / f"{backend}.{precision}.engine"
 
     def report(self, precision: Precision) -> Path:
@@ -198,7 +197,7 @@ def _export(paths: _Paths, say: Say, track: Track) -> None:
         calibrate(load_onnx(paths.onnx), images, track).write(paths.table)
 
 
-def _build(paths: _Paths, backend: BackendName, precision: Precision, say: Say) -> BuildResult:
+def _build(paths: _Paths, backend: str, precision: Precision, say: Say) -> BuildResult:
     out = paths.engine(backend, precision)
     options = BuildOptions(precision, backend, out=out)
     result = build_engine(paths.onnx, options)

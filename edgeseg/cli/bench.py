@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeseg.cli.model_argument import WeightsOption
 from edgeseg.cli.output import JsonFlag, emit, say, table
 from edgeseg.errors import ToleranceError
 
@@ -37,7 +36,6 @@ def bench(
     lanes: Annotated[str, typer.Option(metavar="N,...", help="Frames under way, for throughput; or none.")] = "1,2,3,4",
     batch: Annotated[str, typer.Option(metavar="N,...", help="Batches, for throughput; or none.")] = "1,2,4,8",
     threads: Annotated[int, typer.Option(min=0, help="Inside one inference on a CPU; 0: every core.")] = 0,
-    weights: WeightsOption = None,
     seconds: Annotated[float, typer.Option(help="Bound of each measurement.")] = 10.0,
     out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Where the report goes.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="A plot: .png, .svg or .pdf.")] = None,
@@ -65,7 +63,7 @@ def bench(
         parse_counts(batch, "--batch", 64),
     )
     before = None if baseline is None else BenchReport.read(baseline)
-    subject = subject_of(engine, weights)
+    subject = subject_of(engine)
     frames = _frames(source, size)
     if before is not None:
         _refuse_early(before, frames)

@@ -1,4 +1,4 @@
-"""`edgeseg run` on files: every frame, in order, none lost."""
+"""What `edgeseg run` does: every frame of a file, in order, none lost."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ def run_file(
     outputs: Outputs,
     max_frames: int | None,
     overlay: OverlayMode,
-    weights: Path | None,
     deinterlace: Deinterlace,
     as_json: bool,
 ) -> None:
@@ -36,7 +35,7 @@ def run_file(
 
     outputs.check([engine, passport_path(engine), source])
     with (
-        contextlib.closing(open_model(engine, streaming=True, weights=weights)) as session,
+        contextlib.closing(open_model(engine, streaming=True)) as session,
         open_source(source, deinterlace) as frames,
         outputs.open(frames.timing, frames.sound) as sinks,
     ):

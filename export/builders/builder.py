@@ -1,4 +1,4 @@
-"""What every engine builder takes and gives."""
+"""The interface of every engine builder."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 from edgeseg.artifacts import Binding, CalibrationTable, Precision, PrecisionPlan, TensorSpec
 from edgeseg.calibration.placement import default_plan
+from edgeseg.errors import UsageError
+from edgeseg.export.builders.tensorrt_options import TensorRtOptions
 from edgeseg.graph.files import OnnxArtifact
 from edgeseg.progress import Say, quiet
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME, ModelSpec
@@ -40,8 +42,6 @@ class BuiltEngine:
     """Convolutions that the finished engine, not the graph handed in, runs on INT8."""
     build_flags: dict[str, Any] = field(default_factory=dict)
     binding: Binding = field(default_factory=Binding)
-    refit_sha256: str | None = None
-    """Of the constants that an engine built without its weights must be given back; None for one that holds them."""
 
     def __repr__(self) -> str:
         return (
@@ -59,7 +59,12 @@ class EngineBuilder(Protocol):
 
     @property
     def beside_int8(self) -> Precision:
-        """What the float convolutions of an INT8 engine take where no plan says."""
+        """The precision of an INT8 engine's float convolutions, unless a plan names another."""
+        ...
+
+    @property
+    def what_is_here(self) -> str:
+        """What builds, with its version, as the reason for which `auto` takes it: ``TensorRT 10.3.0 ... are here``."""
         ...
 
     def build(self, request: BuildRequest, say: Say = quiet) -> BuiltEngine:
@@ -69,6 +74,33 @@ class EngineBuilder(Protocol):
     def why_not_int8(self, request: BuildRequest, built: BuiltEngine) -> str | None:
         """Why an INT8 engine is not worth having on this machine, in one clause; None where it is, or none can tell."""
         ...
+
+
+class BuilderFactory(Protocol):
+    """What the registry names as a backend's builder, usually the builder's class."""
+
+    @property
+    def beside_int8(self) -> Precision:
+        """As the builder's own; known where the backend is not installed, too."""
+        ...
+
+    def __call__(self, options: TensorRtOptions | None = None) -> EngineBuilder:
+        """Make a builder; see `edgeseg.export.backends.builder_for` for what it raises."""
+        ...
+
+
+def refuse_options(backend: str, options: TensorRtOptions | None) -> None:
+    """For a backend that has no builder options.
+
+    Raises:
+        UsageError: There are some.
+    """
+    if options is not None:
+        raise UsageError(
+            f"the backend {backend} has no builder options: its engines take any batch and run on any CPU",
+            found=" ".join(options.command_line()) or "options for TensorRT",
+            expected="--backend tensorrt or tensorrt-rtx",
+        )
 
 
 def tensor_specs(model: ModelSpec) -> tuple[TensorSpec, TensorSpec]:

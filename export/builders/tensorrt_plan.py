@@ -41,9 +41,9 @@ def plan_from_onnx(
         trt: The module `tensorrt` or `tensorrt_rtx`.
         flavour: Which of them it is.
         proto: The contract graph in the precision wanted.
-        options: As checked by `check_options`.
+        options: Options that `check_options` has checked.
         origin: The model's path, for messages.
-        timings: Where kernel timings are kept; None keeps none.
+        timings: File that keeps kernel timings; None keeps none.
         say: Hears how far the build has come.
 
     Raises:
@@ -111,9 +111,6 @@ def _config(
     user_allocation = getattr(trt.BuilderFlag, "REQUIRE_USER_ALLOCATION", None)
     if user_allocation is not None:  # TensorRT-RTX: without it, capture may be refused
         config.set_flag(user_allocation)
-    if options.strip:
-        for name in ("STRIP_PLAN", "REFIT_IDENTICAL"):
-            config.set_flag(_member(trt, flavour, "BuilderFlag", name))
     profile = builder.create_optimization_profile()
     profile.set_shape(INPUT_NAME, *((batch, *shape) for batch in options.batch))
     config.add_optimization_profile(profile)

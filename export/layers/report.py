@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pydantic
 
 from edgeseg.artifacts import EngineArtifact, Precision
 from edgeseg.values import Part, Value
 
+INFERENCES = 20
+"""How many are timed; the time of a layer is the median over them."""
 _MULTIPLIES = re.compile(r"conv|corrltn|gemm|matmul|fusion", re.IGNORECASE)
 _INT8 = ("int8", "uint8")
 _NAMES = {
@@ -32,13 +34,13 @@ class LayerTensor(Part):
 
 
 class Layer(Part):
-    """What an engine executes as one step."""
+    """One step of an engine's execution."""
 
     name: str
     type: str
-    """In the backend's words."""
+    """The layer's type in the backend's words."""
     precision: str
-    """Of its operands: ``int8``, ``fp16``, ``fp32``; else as the backend says."""
+    """Precision of the operands: ``int8``, ``fp16``, ``fp32``; else as the backend says."""
     nodes: tuple[str, ...] = ()
     """The nodes of the network that it computes, where the backend tells."""
     inputs: tuple[LayerTensor, ...] = ()
@@ -46,7 +48,7 @@ class Layer(Part):
     time_ms: float | None = pydantic.Field(default=None, ge=0)
     """Median over some inferences; None where it was not measured."""
     share: float | None = None
-    """Of the time of all layers."""
+    """Share of the time of all layers."""
 
 
 class PrecisionTotal(Part):
@@ -76,6 +78,10 @@ class LayerReport(Value):
     layers: tuple[Layer, ...]
 
 
+LayersOf = Callable[[bytes, EngineArtifact], LayerReport]
+"""Tells the layers of an engine whose file fits its passport: what the registry names for each backend."""
+
+
 def report_of(
     passport: EngineArtifact,
     layers: Sequence[Layer],
@@ -87,7 +93,7 @@ def report_of(
 
     Args:
         passport: The engine's.
-        layers: In the engine's order; all with a time or none.
+        layers: The layers in the engine's order; all have a time or none has.
         time_source: See `LayerReport`; likewise the next.
         time_missing: Why there are no times.
         frames_per_inference: The batch that was timed.

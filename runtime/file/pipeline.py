@@ -21,10 +21,10 @@ from edgeseg.artifacts import LatencyReport
 from edgeseg.frames import Mask, Probability, confidence_of
 from edgeseg.progress import Track, silent
 from edgeseg.runtime.engine.frame_engine import FrameEngine, frame_engine
+from edgeseg.runtime.engine.inputs import EngineInput
 from edgeseg.runtime.engine.latency import LatencyRecorder
 from edgeseg.runtime.engine.lossless import LosslessFrames
 from edgeseg.runtime.engine.outcomes import Segmented
-from edgeseg.runtime.engine.planes import AnyFrame
 from edgeseg.runtime.engine.session import Session, SessionInfo, marked_at_frame, mask_at_frame
 from edgeseg.runtime.video.channel import Channel
 from edgeseg.runtime.video.engine_input import network_input_of, planes_for
@@ -57,7 +57,7 @@ class ArrivedFrame:
 
     source: SourceFrame
     arrived_ns: int
-    engine_input: AnyFrame
+    engine_input: EngineInput
     """Its planes, or the network's input, uint8 [h,w,3] RGB."""
 
 
@@ -128,7 +128,7 @@ class _Stages:
     def __init__(self, session: Session, sinks: Sinks, recorder: LatencyRecorder, overlay: OverlayMode) -> None:
         self._session = session
         self._engine: FrameEngine = frame_engine(session)
-        self._under_way: LosslessFrames[ArrivedFrame] = LosslessFrames(self._engine, "rgb", prepared=True)
+        self._under_way: LosslessFrames[ArrivedFrame] = LosslessFrames(self._engine)
         self._overlay: OverlayMode = overlay
         self._sinks = sinks
         self._recorder = recorder
@@ -144,7 +144,7 @@ class _Stages:
         finally:
             decoded.close()
 
-    def _engine_input(self, picture: Picture) -> AnyFrame:
+    def _engine_input(self, picture: Picture) -> EngineInput:
         planes = planes_for(picture, self._session.info)
         if planes is not None:
             return planes

@@ -57,9 +57,7 @@ def live_stream(settings: LiveSettings, say: Say) -> Iterator[LiveStream]:
     with contextlib.ExitStack() as stack:
         page = None if settings.page is None else stack.enter_context(open_page(settings.page))
         processes = settings.processes
-        pool = open_pool(
-            settings.engine, processes.active, processes.spares, processes.threads, weights=processes.weights
-        )
+        pool = open_pool(settings.engine, processes.active, processes.spares, processes.threads)
         stack.callback(pool.close)
         source = open_live_source(settings.source, settings.source_options)
         slowest_ms = warm_up(pool, say)

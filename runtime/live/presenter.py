@@ -25,7 +25,7 @@ from edgeseg.runtime.video.picture import Picture
 from edgeseg.runtime.video.source import SourceFrame
 
 ASSUMED_PERIOD_MS = 40.0
-"""Until two frames have come: 25 frames a second."""
+"""Frame period until two frames have come: 25 frames a second."""
 PERIODS = 2.0
 """Frame periods that a picture, and a mask beyond its inference, may take."""
 UNJUDGED = "not judged"
@@ -62,7 +62,7 @@ class Draw(Protocol):
 
 @dataclass(frozen=True)
 class PresenterOptions:
-    """What is shown, and when."""
+    """Choices of what is shown, and when."""
 
     sync_ms: float | None = None
     """Show every frame so long after it came, with its own mask; None shows it at once."""
@@ -72,9 +72,9 @@ class PresenterOptions:
     """A frame shown later than that after it came is late; None takes two frame periods, in synchronous mode one
     beyond the delay."""
     record_gated: bool = True
-    """Whether frames that show no tissue may be recorded."""
+    """True if frames that show no tissue may be recorded."""
     structure: str = "marked"
-    """What the network marks, for the caption."""
+    """The structure that the network marks, for the caption."""
     engine: str = ""
     """Backend and precision, for the caption."""
 
@@ -113,12 +113,12 @@ class Presenter:
         self.engine = options.engine
         """Backend and precision, for the caption."""
         self.alarms: tuple[str, ...] = ()
-        """Of the drift watch."""
+        """The drift watch's alarms."""
         self.failure: BaseException | None = None
         self.fault = ""
-        """What went wrong with the newest frame beside its picture, which is shown all the same."""
+        """The fault of the newest frame beside its picture, which is shown all the same."""
         self.newest: Presented | None = None
-        """What is shown now."""
+        """The frame that is shown now."""
         self.arrivals, self.presentations = Rate(), Rate()
         self.picture_age_ms, self.mask_age_ms = RollingPercentiles(), RollingPercentiles()
         self.compose_ms = RollingPercentiles()
@@ -153,7 +153,7 @@ class Presenter:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the thread runs."""
+        """True if the thread runs."""
         return self._thread.is_alive()
 
     def start(self) -> None:
@@ -253,7 +253,7 @@ class Presenter:
         return overlay, mask
 
     def _is_young(self, mask: LiveMask) -> bool:
-        """Whether it may be shown now; in synchronous mode every frame has its own mask, however old both are."""
+        """Tell whether it may be shown now; in synchronous mode every frame has its own mask, however old both are."""
         age_ms = (time.monotonic_ns() - mask.arrived_ns) / 1e6
         return self._options.sync_ms is not None or age_ms <= self.mask_limit_ms
 

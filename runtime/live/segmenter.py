@@ -168,7 +168,7 @@ class Segmenter:
     def _submit(self, frame: LiveFrame) -> None:
         try:
             given = engine_input(frame.picture, self._pool.info, self._pool.frame_bytes)
-            sequence = self._pool.submit(given, "rgb", prepared=True)
+            sequence = self._pool.submit(given)
         except Exception as error:  # this frame does not fit; the next may
             self._give_up(frame, str(error).splitlines()[0])
             return

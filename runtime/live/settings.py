@@ -11,7 +11,7 @@ from edgeseg.runtime.video.overlay import OverlayMode
 
 @dataclass(frozen=True)
 class PageSettings:
-    """Where the page listens, and for whom."""
+    """The page's address, and who may see it."""
 
     address: str
     """HOST:PORT."""
@@ -30,13 +30,11 @@ class EngineSettings:
     """Loaded and warm, to take over."""
     threads: int = 0
     """Inside one inference on a CPU; 0 takes every usable core."""
-    weights: Path | None = None
-    """The model of an engine that was built without its weights, where it cannot be found."""
 
 
 @dataclass(frozen=True)
 class OutputSettings:
-    """What is kept or sent on; None where nothing is asked for."""
+    """The recordings and streams to make; None where nothing is asked for."""
 
     overlay: Path | None = None
     """FILE.mp4 with the overlay."""
@@ -63,7 +61,7 @@ class WatchSettings:
     every: int = 50
     """Frames that the engine segmented from one check to the next."""
     statistics: Path | None = None
-    """Of the training pictures; None looks beside engine and reference."""
+    """Statistics of the training pictures; None looks beside engine and reference."""
     fall_back: bool = False
     """Go over to the reference when the engine drifts away from it."""
 
@@ -90,7 +88,7 @@ class LiveSettings:
     gate: bool = True
     """Hold masks back where no tissue is shown."""
     record_gated: bool = True
-    """Whether frames that show no tissue may be recorded."""
+    """True if frames that show no tissue may be recorded."""
     stabilise: bool = False
     max_frames: int | None = None
     seconds: float | None = None

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgeseg.frames import Frame, resize_to_network
 from edgeseg.optional import require
-from edgeseg.runtime.engine.planes import KR_KB, Matrix, PlanarForm, PlanarFrame, Plane, size_of
+from edgeseg.runtime.engine.planes import KR_KB, Matrix, PlanarForm, PlanarFrame, Plane
 from edgeseg.specs import Crop
 
 if TYPE_CHECKING:
@@ -58,12 +58,12 @@ class Picture:
     @property
     def height(self) -> int:
         """In pixels."""
-        return size_of(self.content)[0]
+        return self.content.form.height if isinstance(self.content, PlanarFrame) else self.content.shape[0]
 
     @property
     def width(self) -> int:
         """In pixels."""
-        return size_of(self.content)[1]
+        return self.content.form.width if isinstance(self.content, PlanarFrame) else self.content.shape[1]
 
     @property
     def planar_frame(self) -> PlanarFrame | None:

@@ -1,4 +1,4 @@
-"""What a check gives, and what the checks together say of a machine."""
+"""The values of single checks, and of all checks of a machine together."""
 
 from __future__ import annotations
 
@@ -10,10 +10,19 @@ from edgeseg.values import Part, Value
 Status = Literal["ok", "missing", "wrong version", "advice", "unknown", "not needed here"]
 """`advice`: it works, and something would make it better. `unknown`: the machine does not tell."""
 PartName = Literal[
-    "base", "training", "GPU", "CUDA runtime", "TensorRT", "TensorRT-RTX", "bench", "board", "host", "live video"
+    "base",
+    "training",
+    "GPU",
+    "CUDA runtime",
+    "TensorRT",
+    "TensorRT-RTX",
+    "backend",
+    "bench",
+    "board",
+    "host",
+    "live video",
 ]
-BackendName = Literal["onnxruntime", "tensorrt", "tensorrt-rtx"]
-BACKENDS: tuple[BackendName, ...] = ("onnxruntime", "tensorrt", "tensorrt-rtx")
+"""`backend`: the package of the backend that the check is named after."""
 _BROKEN: tuple[Status, ...] = ("missing", "wrong version")
 
 
@@ -21,41 +30,41 @@ class Check(Part):
     """One thing that was looked for."""
 
     part: PartName
-    """Of the path: what stands or falls with it."""
+    """The part of the path that stands or falls with this check."""
     name: str
     status: Status
     found: str
     purpose: str
-    """What it is for."""
+    """The use of the thing that was checked."""
     next_command: str | None = None
-    """What mends or improves it."""
+    """The command that mends or improves it."""
 
     @property
     def broken(self) -> bool:
-        """Whether its part cannot work without it being mended."""
+        """True if its part cannot work without it being mended."""
         return self.status in _BROKEN
 
 
 class BackendState(Part):
-    """What a backend can do on this machine."""
+    """The abilities of a backend on this machine."""
 
-    name: BackendName
+    name: str
     builds: bool
     runs: bool
     reason: str
-    """What it has, or lacks."""
+    """The things that it has, or lacks."""
     next_command: str | None = None
 
 
 class AutomaticChoice(Part):
-    """What `--backend auto` takes here."""
+    """The backend that `--backend auto` takes here."""
 
     backend: str
     reason: str
 
 
 class DoctorReport(Value):
-    """What a machine has and lacks for each part of the path."""
+    """Everything a machine has and lacks, for each part of the path."""
 
     edgeseg_version: str
     machine: str
@@ -67,13 +76,13 @@ class DoctorReport(Value):
 
     @property
     def base_works(self) -> bool:
-        """Whether the base path (onnxruntime on the CPU) works."""
+        """True if the base path (onnxruntime on the CPU) works."""
         return not any(check.broken for check in self.checks if check.part == "base")
 
-    def backend(self, name: BackendName) -> BackendState:
+    def backend(self, name: str) -> BackendState:
         """One backend's state."""
         return next(state for state in self.backends if state.name == name)
 
     def lacking(self, part: PartName) -> list[Check]:
-        """What a part lacks."""
+        """List the checks that a part fails."""
         return [check for check in self.checks if check.part == part and check.broken]

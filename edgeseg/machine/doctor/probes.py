@@ -1,4 +1,4 @@
-"""What must be loaded to be known, each asked in a process of its own: `python -m edgeseg.machine.doctor.probes NAME`.
+"""Asks for what must be loaded to be known, each in its own process: `python -m edgeseg.machine.doctor.probes NAME`.
 
 A probe initialises CUDA or loads foreign libraries, so it never runs in the process of a command. It prints one JSON
 object: facts, or ``{"missing": why}``.
@@ -14,10 +14,12 @@ from collections.abc import Callable
 from typing import Any
 
 from edgeseg.errors import MissingComponentError
+from edgeseg.optional import import_package
+from edgeseg.runtime.engine.backends import backend_names, find_backend
 from edgeseg.runtime.passport.gpu import DRIVER_LIBRARY, cuda_version, find_gpu
 
 CODECS = {"encoders": ("libx264", "h264_nvenc", "h264_v4l2m2m"), "decoders": ("h264", "hevc", "mjpeg", "h264_cuvid")}
-"""What video files and live sources need, and the hardware's own."""
+"""Codecs that video files and live sources need, and the hardware's own."""
 _BUS_ID_BYTES = 32
 _INTEGRATED = 18
 """The driver API's CU_DEVICE_ATTRIBUTE_INTEGRATED."""
@@ -51,7 +53,7 @@ def gpu(library: str = DRIVER_LIBRARY) -> dict[str, Any]:
 
 
 def codecs() -> dict[str, Any]:
-    """What PyAV's FFmpeg can encode and decode, of what is used here."""
+    """List what PyAV's FFmpeg can encode and decode of the codecs used here."""
     av = importlib.import_module("av")
     modes = {"encoders": "w", "decoders": "r"}
     return {
@@ -70,7 +72,7 @@ def _has_codec(av: Any, name: str, mode: str) -> bool:
 
 def module_version(name: str) -> dict[str, Any]:
     """A module's own version, which proves that it and its libraries load."""
-    return {"version": str(importlib.import_module(name).__version__)}
+    return {"version": str(import_package(name).__version__)}
 
 
 def pycuda() -> dict[str, Any]:
@@ -80,7 +82,7 @@ def pycuda() -> dict[str, Any]:
 
 
 def int8() -> dict[str, Any]:
-    """Whether INT8 is computed rightly on this processor, and how quick it is beside float32."""
+    """Try whether INT8 is computed rightly on this processor, and how quick it is beside float32."""
     from edgeseg.machine.doctor.int8_worth import int8_worth
     from edgeseg.runtime.engine.machine import instruction_sets
     from edgeseg.runtime.onnxruntime.int8_kernels import examine_int8_kernels
@@ -99,17 +101,22 @@ PROBES: dict[str, Callable[[], dict[str, Any]]] = {
     "codecs": codecs,
     "int8": int8,
     "pycuda": pycuda,
-    "tensorrt": lambda: module_version("tensorrt"),
-    "tensorrt_rtx": lambda: module_version("tensorrt_rtx"),
 }
+"""Beside these, the package of each backend is a probe of its version."""
 
 
 def answer(name: str) -> dict[str, Any]:
     """A probe's facts, or ``{"missing": why}`` whatever goes wrong."""
     try:
+        if name not in PROBES and name in _backend_packages():
+            return module_version(name)
         return PROBES[name]()
     except Exception as error:  # whatever a foreign library's import raises
         return {"missing": f"{type(error).__name__}: {error}"[:300]}
+
+
+def _backend_packages() -> set[str]:
+    return {backend.package for name in backend_names() if (backend := find_backend(name)) is not None}
 
 
 if __name__ == "__main__":

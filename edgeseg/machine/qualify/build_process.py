@@ -8,21 +8,18 @@ from pathlib import Path
 
 from edgeseg.artifacts import Precision
 from edgeseg.export.build import BuildOptions, build_engine
-from edgeseg.machine.doctor.checks import BackendName
 from edgeseg.machine.qualify.child import answer_parent, ask_child
 
 _THIS = "edgeseg.machine.qualify.build_process"
 
 
-def build_apart(
-    model: Path, backend: BackendName, precision: Precision, calibration_data: Path | None, out: Path
-) -> None:
+def build_apart(model: Path, backend: str, precision: Precision, calibration_data: Path | None, out: Path) -> None:
     """Build an engine in a child process; engine and passport lie at `out` afterwards.
 
     Args:
         model: An .onnx file or a model package.
         backend: Which builder.
-        precision: Of all convolutions.
+        precision: Precision of all convolutions.
         calibration_data: Images for the ranges of INT8; None takes the model's own table.
         out: The engine.
 
@@ -43,7 +40,7 @@ def build_apart(
 
 
 def build(model: str, request: str) -> str:
-    """In the child.
+    """Build an engine; runs in the child.
 
     Returns:
         Nothing to print.

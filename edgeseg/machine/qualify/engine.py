@@ -12,7 +12,6 @@ from edgeseg.artifacts import EngineArtifact, Precision, Verdict
 from edgeseg.dataset import Pair
 from edgeseg.errors import EdgesegError, MissingComponentError
 from edgeseg.images import read_rgb
-from edgeseg.machine.doctor.checks import BackendName
 from edgeseg.machine.qualify.bench_process import bench_apart
 from edgeseg.machine.qualify.build_process import build_apart
 from edgeseg.machine.qualify.values import BuiltFacts, EngineQualification, Outcome, QualifyOptions, VerdictSummary
@@ -35,12 +34,12 @@ class Job:
     """One engine to qualify."""
 
     model: Path
-    backend: BackendName
+    backend: str
     precision: Precision
     fingerprint: str
     options: QualifyOptions
     calibration_data: Path | None = None
-    """Where the model brings no table."""
+    """Images to calibrate on, if the model brings no table."""
 
     @property
     def name(self) -> str:
@@ -49,16 +48,16 @@ class Job:
 
     @property
     def engine(self) -> Path:
-        """Where the engine goes."""
+        """The engine's path."""
         return self.options.out / f"{self.name}.engine"
 
     @property
     def record(self) -> Path:
-        """Where what was found goes."""
+        """The path of the record of what was found."""
         return self.options.out / f"{self.name}.qualify.json"
 
     def ended(self, outcome: Outcome, reasons: Sequence[str], **found: Any) -> EngineQualification:
-        """What was found, as a value."""
+        """Put what was found into a value."""
         return EngineQualification(
             backend=self.backend,
             precision=self.precision,

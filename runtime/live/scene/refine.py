@@ -1,4 +1,4 @@
-"""What the scene says of a network's answer: steadied along the motion, and kept to where a mask counts."""
+"""Steadies a network's answer along the motion, and keeps it to where a mask counts."""
 
 from __future__ import annotations
 

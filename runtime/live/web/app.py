@@ -33,7 +33,7 @@ STATIC = {
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 OPEN_PATHS = ("/healthz", "/readyz")
-"""For probes that hold no token; they tell a state and no picture."""
+"""Paths for probes that hold no token; they tell a state and no picture."""
 STATUS_S = 0.25
 MAX_BODY_BYTES = 1024
 ACK_S = 10.0

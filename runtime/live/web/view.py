@@ -1,4 +1,4 @@
-"""What the page needs of a stream."""
+"""The part of a stream that the page needs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class View(Protocol):
 
     @property
     def newest(self) -> Presented | None:
-        """What is shown now."""
+        """The frame that is shown now."""
         ...
 
     def status(self) -> LiveStatus:
@@ -27,7 +27,7 @@ class View(Protocol):
         ...
 
     def passport(self) -> dict[str, Any]:
-        """Of the engine, as JSON."""
+        """The engine's passport as JSON."""
         ...
 
     def events(self) -> Sequence[dict[str, Any]]:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from edgeseg.artifacts import LatencyReport
 from edgeseg.errors import BadInputError
 from edgeseg.frames import Frame, Mask
+from edgeseg.runtime.engine.inputs import PackedFrame
 from edgeseg.runtime.engine.session import (
     FrameBatch,
     ProbabilityBatch,
@@ -131,8 +132,10 @@ def test_the_mask_is_the_one_that_segment_gives(numbered: Any) -> None:
     bgr = np.ascontiguousarray(rgb[:, :, ::-1])
     for crop in (None, Crop(top=10, left=20, height=60, width=70)):
         session = BrightSession(crop=crop)
-        assert np.array_equal(preprocess(session, bgr, "bgr"), preprocess(session, rgb))
-        staged = mask_at_frame(session, session.infer(preprocess(session, bgr, "bgr"))[0], 97, 131)
+        assert np.array_equal(
+            preprocess(session, PackedFrame(bgr, "bgr")), preprocess(session, PackedFrame(rgb, "rgb"))
+        )
+        staged = mask_at_frame(session, session.infer(preprocess(session, PackedFrame(bgr, "bgr")))[0], 97, 131)
         assert np.array_equal(staged, segment(session, rgb))
     assert not staged[:10].any() and not staged[:, 90:].any() and staged.any()
 

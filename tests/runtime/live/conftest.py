@@ -21,7 +21,7 @@ from edgeseg.runtime.worker.pool import EnginePool, PoolOptions
 from edgeseg.runtime.worker.restarts import RestartLimit
 from edgeseg.runtime.worker.supervisor import SupervisorOptions
 
-WORKER_TESTS = Path(__file__).parents[2] / "worker"
+WORKER_TESTS = Path(__file__).parents[1] / "worker"
 SMALL = SupervisorOptions(
     slots=1, frame_bytes=8 * 8 * 3, answer_deadline_s=0.6, end_deadline_s=0.5, restarts=RestartLimit(1000, 600.0)
 )

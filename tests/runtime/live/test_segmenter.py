@@ -54,7 +54,7 @@ class ObedientPool:
     def waitables(self) -> list[Any]:
         return []
 
-    def submit(self, frame: Any, colour_order: str, prepared: bool) -> int | None:
+    def submit(self, frame: Any) -> int | None:
         self.asked += 1
         if not self.takes(self.asked):
             return None
@@ -172,9 +172,9 @@ class SlowPool(ObedientPool):
     took_s: float = 0.06
     _due_s: float = 0.0
 
-    def submit(self, frame: Any, colour_order: str, prepared: bool) -> int | None:
+    def submit(self, frame: Any) -> int | None:
         self._due_s = time.monotonic() + self.took_s
-        return super().submit(frame, colour_order, prepared)
+        return super().submit(frame)
 
     def poll(self) -> list[Outcome]:
         if time.monotonic() < self._due_s:
