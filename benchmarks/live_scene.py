@@ -40,7 +40,7 @@ def pictures(clip: Path) -> Iterator[Picture]:
     """The frames of a clip as planes."""
     with av.open(str(clip)) as container:
         for frame in container.decode(video=0):
-            yield Picture(frame.height, frame.width, i420=frame.to_ndarray(format="yuv420p"))
+            yield Picture.of_i420(frame.height, frame.width, i420=frame.to_ndarray(format="yuv420p"))
 
 
 def gate(clip: Path) -> None:

@@ -99,9 +99,13 @@ def _check_outputs(out: Path | None, plot: Path | None, inputs: tuple[Path | Non
 
 
 def _frames(source: Path | None, size: str) -> BenchFrames:
-    from edgeseg.machine.bench.frames import frames_of, parse_size, synthetic_frames
+    from edgeseg.cli.size_argument import parse_size
+    from edgeseg.machine.bench.frames import frames_of, synthetic_frames
 
-    return synthetic_frames(*parse_size(size)) if source is None else frames_of(source)
+    if source is not None:
+        return frames_of(source)
+    typed = parse_size(size)
+    return synthetic_frames(typed.height, typed.width)
 
 
 def _rates(rate: str | None, frames: BenchFrames) -> tuple[Fraction, ...]:

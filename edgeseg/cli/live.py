@@ -88,6 +88,7 @@ def live(
     if delay_ms is not None and not sync:
         raise UsageError("--delay-ms works with --sync only", found="no --sync", next_command="add --sync")
     from edgeseg.cli.run_live import run_live
+    from edgeseg.cli.size_argument import parse_size
     from edgeseg.runtime.live.settings import EngineSettings, LiveSettings, OutputSettings, PageSettings, WatchSettings
     from edgeseg.runtime.live.sources.contract import SourceOptions
 
@@ -100,7 +101,7 @@ def live(
         engine=engine,
         source=source,
         source_options=SourceOptions(
-            size=parse_size(size),
+            size=None if size is None else parse_size(size),
             rate=None if rate is None else Fraction(rate).limit_denominator(1001),
             loop=loop,
             deinterlace=deinterlace.value,
@@ -121,17 +122,3 @@ def live(
         seconds=seconds,
     )
     run_live(settings, as_json, log_json)
-
-
-def parse_size(text: str | None) -> tuple[int, int] | None:
-    """``1280x720`` as width and height.
-
-    Raises:
-        UsageError: It is not of that form.
-    """
-    if text is None:
-        return None
-    width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise UsageError(f"--size {text} is no size", found=text, expected="WIDTHxHEIGHT, for example 1280x720")
-    return int(width), int(height)

@@ -43,10 +43,11 @@ def run_file(
         sound = _sound(frames, outputs)
     if outputs.latency is not None:
         result.latency.write(outputs.latency)
-    if result.damaged_frames:
-        say(f"warning: {source} is damaged: {result.damaged_frames} frames are patched, or rest on patched ones")
-    if result.lost_frames:
-        say(f"warning: {source} is damaged: {result.lost_frames} frames are missing or could not be decoded")
+    if result.lost_frames or result.damaged_frames:
+        say(
+            f"warning: {source} is damaged: {result.lost_frames} of its frames missing or undecodable, "
+            f"{result.damaged_frames} patched or resting on patched ones"
+        )
     if sound is not None and sound != CARRIED:
         say(f"the sound of {source} is {sound}")
     emit(_document(result, outputs, sound), as_json, _text(result, outputs, source))

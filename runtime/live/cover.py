@@ -77,7 +77,7 @@ def cover_picture(like: Picture, words: Sequence[str], state: str) -> Picture:
     rows, columns = like.height + like.height % 2, like.width + like.width % 2
     planes = np.full((rows * 3 // 2, columns), NEUTRAL, np.uint8)
     planes[:rows] = 0 if like.full_range else 16
-    picture = Picture(like.height, like.width, planes, like.matrix, like.full_range)
+    picture = Picture.of_i420(like.height, like.width, planes, like.matrix, like.full_range)
     large = _letter_scale(words, WORDS_WIDTH * like.width, WORDS_HEIGHT * like.height)
     small = _letter_scale([state], STATE_WIDTH * like.width, STATE_HEIGHT * like.height)
     lines = [*((word, large) for word in words), (state, min(large, small))]

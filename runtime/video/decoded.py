@@ -43,10 +43,10 @@ def picture_of(decoded: VideoFrame, orientation: Orientation | None = None) -> P
         decoded = _as_420(decoded, full_range)
     if orientation.is_upright and decoded.height % 2 == 0 and decoded.width % 2 == 0:
         i420 = np.asarray(decoded.to_ndarray(), np.uint8)
-        return Picture(decoded.height, decoded.width, i420, matrix, full_range)
+        return Picture.of_i420(decoded.height, decoded.width, i420, matrix, full_range)
     planes = tuple(np.asarray(orientation.apply(plane), np.uint8) for plane in _planes(decoded))
     height, width = planes[0].shape
-    return Picture(height, width, _packed(planes), matrix, full_range)
+    return Picture.of_i420(height, width, _packed(planes), matrix, full_range)
 
 
 def _as_420(decoded: VideoFrame, full_range: bool) -> VideoFrame:

@@ -15,6 +15,7 @@ from edgeseg.runtime.video.loss import PacketLedger
 from edgeseg.runtime.video.orientation import orientation_of
 from edgeseg.runtime.video.picture import Picture
 from edgeseg.runtime.video.source import UNSPECIFIED, ClipTiming
+from edgeseg.runtime.video.timestamps import StampChoice
 
 if TYPE_CHECKING:
     import av
@@ -43,8 +44,6 @@ class ArrivedPacket:
     arrived_ns: int
     after_gap: bool = False
     """Data before it were left out."""
-    is_corrupt: bool = False
-    """Whether the container calls it so, on good grounds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,37 +105,6 @@ class _Note:
     damaged: bool
 
 
-class StampChoice:
-    """Which timestamps of decoded frames to believe: FFmpeg's rule (`guess_correct_pts`).
-
-    A container without times of presentation gives those of decoding under their name.
-
-    Args:
-        has_pts: Whether the container has times of presentation, as far as is known.
-    """
-
-    def __init__(self, has_pts: bool) -> None:
-        self._has_pts = has_pts
-        self._faulty_pts = self._faulty_dts = 0
-        self._last_pts: int | None = None
-        self._last_dts: int | None = None
-
-    @property
-    def believes_pts(self) -> bool:
-        """Whether times of presentation are in order, as far as they came."""
-        return self._has_pts and self._faulty_pts <= self._faulty_dts
-
-    def choose(self, pts: int | None, dts: int | None) -> int | None:
-        """The time of the next frame."""
-        if pts is not None:
-            self._faulty_pts += self._last_pts is not None and pts <= self._last_pts
-            self._last_pts = pts
-        if dts is not None:
-            self._faulty_dts += self._last_dts is not None and dts <= self._last_dts
-            self._last_dts = dts
-        return dts if pts is None or (dts is not None and not self.believes_pts) else pts
-
-
 class PacketDecoder:
     """Decodes the packets of one stream.
 
@@ -171,7 +139,7 @@ class PacketDecoder:
         packet = arrived.packet
         if arrived.after_gap:
             self._begin_anew()
-        if arrived.is_corrupt:
+        if packet.is_corrupt:
             self._flag(packet.pts)
         if packet.pts is not None and not packet.is_discard:
             self._ledger.send(packet.pts, arrived.arrived_ns)
@@ -213,7 +181,7 @@ class PacketDecoder:
     def _unflag(self, pts: int) -> bool:
         """Whether the container called the packet of a picture corrupt."""
         is_flagged = pts in self._flagged
-        if is_flagged:
+        if self._flagged:
             self._flagged = {later for later in self._flagged if later > pts}
         return is_flagged
 

@@ -20,7 +20,7 @@ def planes_for(picture: Picture, info: SessionInfo, room_bytes: int | None = Non
         BadInputError: The network's crop does not lie inside the picture.
     """
     check_crop(info.preprocess.crop, picture.height, picture.width)
-    planes = picture.planar_frame() if info.takes_planes else None
+    planes = picture.planar_frame if info.takes_planes else None
     has_room = planes is None or room_bytes is None or planes.nbytes <= room_bytes
     return planes if has_room else None
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from edgeseg.dataset import load_images
-from edgeseg.errors import BadInputError
+from edgeseg.errors import BadInputError, UsageError
 from edgeseg.images import IMAGE_SUFFIXES, read_rgb
 from edgeseg.runtime.video.deinterlace import Deinterlace
 from edgeseg.runtime.video.picture import Picture
@@ -72,7 +72,10 @@ def open_source(path: Path, deinterlace: Deinterlace = "auto") -> Source:
 
     Raises:
         BadInputError: Nothing there, or nothing that can be decoded.
+        UsageError: Images are to be deinterlaced.
     """
+    if deinterlace != "auto" and (path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES):
+        raise UsageError("--deinterlace works with video only", found=f"images: {path}", expected="a video file")
     if path.is_dir():
         return ImageFolder(load_images(path))
     if not path.exists():

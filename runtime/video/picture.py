@@ -29,30 +29,67 @@ LIMITED, FULL = 1, 2
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A picture, uint8, 8 bits a sample. Its arrays are not to be written to: `copy` first.
+    """A picture, uint8, 8 bits a sample. Its arrays are not to be written to: `copy` first."""
 
-    Exactly one of the two forms is given.
-    """
+    content: PlanarFrame | Frame
+    """What a decoder gave: planes, or uint8 [H,W,3] BGR."""
 
-    height: int
-    width: int
-    i420: Plane | None = None
-    """uint8 [3*H'/2, W'], contiguous: luma, then U, then V at half the size, where H' and W' are `height` and `width`
-    rounded up to even numbers; the added row or column is a copy of the last."""
-    matrix: Matrix = "bt601"
-    full_range: bool = False
-    _bgr: Frame | None = None
+    @classmethod
+    def of_i420(
+        cls, height: int, width: int, i420: Plane, matrix: Matrix = "bt601", full_range: bool = False
+    ) -> Picture:
+        """A picture of planes, which are not copied; see `PlanarFrame`.
+
+        Args:
+            height: In pixels.
+            width: In pixels.
+            i420: uint8 [3*H'/2, W'], contiguous, where H' and W' are the sides rounded up to even numbers; an added row
+                or column is a copy of the last.
+            matrix: What turned RGB into YUV.
+            full_range: Whether samples are 0..255.
+        """
+        return cls(PlanarFrame(i420, PlanarForm(height, width, matrix, full_range)))
 
     @classmethod
     def of_bgr(cls, bgr: Frame) -> Picture:
         """A picture of uint8 [H,W,3] BGR."""
-        return cls(bgr.shape[0], bgr.shape[1], _bgr=bgr)
+        return cls(bgr)
+
+    @property
+    def height(self) -> int:
+        """In pixels."""
+        return self.content.form.height if isinstance(self.content, PlanarFrame) else self.content.shape[0]
+
+    @property
+    def width(self) -> int:
+        """In pixels."""
+        return self.content.form.width if isinstance(self.content, PlanarFrame) else self.content.shape[1]
+
+    @property
+    def planar_frame(self) -> PlanarFrame | None:
+        """The planes as an engine takes them; None where the picture is BGR."""
+        return self.content if isinstance(self.content, PlanarFrame) else None
+
+    @property
+    def i420(self) -> Plane | None:
+        """The samples of the planes; None where the picture is BGR."""
+        return self.content.samples if isinstance(self.content, PlanarFrame) else None
+
+    @property
+    def matrix(self) -> Matrix:
+        """Of the planes; of those that `planar` makes where the picture is BGR."""
+        return self.content.form.matrix if isinstance(self.content, PlanarFrame) else "bt601"
+
+    @property
+    def full_range(self) -> bool:
+        """Whether samples of the planes are 0..255."""
+        return isinstance(self.content, PlanarFrame) and self.content.form.full_range
 
     @cached_property
     def bgr(self) -> Frame:
         """uint8 [H,W,3]; converted once, each chroma sample for its four pixels."""
-        if self._bgr is not None:
-            return self._bgr
+        if not isinstance(self.content, PlanarFrame):
+            return self.content
         whole = _pixels(self.planes(), Crop(top=0, left=0, height=self.height, width=self.width))
         return _converted(whole, self.matrix, self.full_range)
 
@@ -68,12 +105,6 @@ class Picture:
         chroma = self.i420[rows:].reshape(2, rows // 2, columns // 2)
         return self.i420[:rows], chroma[0], chroma[1]
 
-    def planar_frame(self) -> PlanarFrame | None:
-        """The planes as an engine takes them, not copied; None where the picture is BGR."""
-        if self.i420 is None:
-            return None
-        return PlanarFrame(self.i420, PlanarForm(self.height, self.width, self.matrix, self.full_range))
-
     def planar(self) -> Picture:
         """The same picture as planes: itself, or BT.601 limited range made of its BGR."""
         if self.i420 is not None:
@@ -81,7 +112,7 @@ class Picture:
         bgr: Any = self.bgr
         if self.height % 2 or self.width % 2:
             bgr = cv2.copyMakeBorder(bgr, 0, self.height % 2, 0, self.width % 2, cv2.BORDER_REPLICATE)
-        return Picture(self.height, self.width, i420=_uint8(cv2.cvtColor(bgr, cv2.COLOR_BGR2YUV_I420)))
+        return Picture.of_i420(self.height, self.width, _uint8(cv2.cvtColor(bgr, cv2.COLOR_BGR2YUV_I420)))
 
     def video_frame(self) -> VideoFrame:
         """The planes as a frame of PyAV that names its matrix and range; it shares their memory where it can.
@@ -100,9 +131,9 @@ class Picture:
 
     def copy(self) -> Picture:
         """A picture of its own memory, which may be drawn into."""
-        i420 = None if self.i420 is None else self.i420.copy()
-        bgr = None if self._bgr is None else self._bgr.copy()
-        return Picture(self.height, self.width, i420, self.matrix, self.full_range, bgr)
+        if not isinstance(self.content, PlanarFrame):
+            return Picture(self.content.copy())
+        return Picture(PlanarFrame(self.content.samples.copy(), self.content.form))
 
     def network_input(self, height: int, width: int, crop: Crop | None = None) -> Frame:
         """The whole picture, or a crop of it, at the network's size: uint8 [height,width,3] RGB.

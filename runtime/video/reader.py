@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from fractions import Fraction
@@ -18,6 +19,8 @@ from edgeseg.runtime.video.timestamps import SpliceClock
 
 FORMATS_WITH_LENGTH = ("mp4", "matroska")
 """Containers whose header states how long the video is; others guess it from what is there."""
+LOOK_AHEAD = 2
+"""Packets; see `FileReader._decode`."""
 SOUND_STEP_S = Fraction(1, 50)
 """About what one packet of sound lasts."""
 
@@ -90,28 +93,29 @@ class FileReader(AbstractContextManager["FileReader"]):
 
     def decoded(self) -> Iterator[Decoded]:
         """Every picture in order of presentation; one pass only."""
-        errors, last = require("av.error"), None
+        waiting: deque[Any] = deque()
         try:
             for packet in self._packets():
-                if last is not None:
-                    yield from self._decode(last, packet.is_keyframe)
-                last = packet
-        except errors.FFmpegError as error:
+                waiting.append(packet)
+                if len(waiting) > LOOK_AHEAD:
+                    yield from self._decode(waiting.popleft(), waiting)
+        except require("av.error").FFmpegError as error:
             self.broken_off = str(error.strerror or error)
-        if last is not None:
-            yield from self._decode(last, False)
-            if last.is_corrupt and not self.broken_off:
-                self.broken_off = "the last packet is incomplete"
+        if waiting and waiting[-1].is_corrupt and not self.broken_off:
+            self.broken_off = "the last packet is incomplete"
+        while waiting:
+            yield from self._decode(waiting.popleft(), waiting)
         yield from self._decoder.flush()
 
-    def _decode(self, packet: Any, key_frame_follows: bool) -> Iterator[Decoded]:
+    def _decode(self, packet: Any, following: deque[Any]) -> Iterator[Decoded]:
         """What a packet completes.
 
-        Where one MPEG-TS file was put behind another, the last packet before counts as corrupt, for the counters in
-        its headers do not go on. If a key frame follows, nothing rests on what may be missing there.
+        Where one MPEG-TS file was put behind another, one of the last packets before counts as corrupt, for the
+        counters in their headers do not go on. If a key frame follows, nothing rests on what may be missing there.
         """
-        is_corrupt = packet.is_corrupt and not key_frame_follows
-        return self._decoder.decode(ArrivedPacket(packet, time.monotonic_ns(), is_corrupt=is_corrupt))
+        if packet.is_corrupt and any(later.is_keyframe for later in following):
+            packet.is_corrupt = False  # FFmpeg would call its picture corrupt unseen
+        return self._decoder.decode(ArrivedPacket(packet, time.monotonic_ns()))
 
     def _packets(self) -> Iterator[Any]:
         """The packets of the pictures in their place in time; those of the sound are passed on as they come."""

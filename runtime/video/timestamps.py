@@ -91,3 +91,34 @@ class Timeline:
         if (self.last - pts - self.offset) * self.time_base > SPLICE_S:
             self.offset = self.last + self.step - pts
         return max(pts + self.offset, self.last + 1)
+
+
+class StampChoice:
+    """Which timestamps of decoded frames to believe: FFmpeg's rule (`guess_correct_pts`).
+
+    A container without times of presentation gives those of decoding under their name.
+
+    Args:
+        has_pts: Whether the container has times of presentation, as far as is known.
+    """
+
+    def __init__(self, has_pts: bool) -> None:
+        self._has_pts = has_pts
+        self._faulty_pts = self._faulty_dts = 0
+        self._last_pts: int | None = None
+        self._last_dts: int | None = None
+
+    @property
+    def believes_pts(self) -> bool:
+        """Whether times of presentation are in order, as far as they came."""
+        return self._has_pts and self._faulty_pts <= self._faulty_dts
+
+    def choose(self, pts: int | None, dts: int | None) -> int | None:
+        """The time of the next frame."""
+        if pts is not None:
+            self._faulty_pts += self._last_pts is not None and pts <= self._last_pts
+            self._last_pts = pts
+        if dts is not None:
+            self._faulty_dts += self._last_dts is not None and dts <= self._last_dts
+            self._last_dts = dts
+        return dts if pts is None or (dts is not None and not self.believes_pts) else pts

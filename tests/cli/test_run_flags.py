@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from edgeseg import cli
@@ -45,3 +47,8 @@ def test_a_delay_that_delays_nothing_is_refused(capsys: pytest.CaptureFixture[st
 def test_a_delay_and_a_masks_age_are_bounded(flag: str) -> None:
     assert cli.run(["live", "a.engine", "synthetic:", flag, "5001"]) == 2
     assert cli.run(["live", "a.engine", "synthetic:", flag, "inf"]) == 2
+
+
+def test_images_have_no_fields(tiny_engine: Path, small_images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["run", str(tiny_engine), str(small_images), "--deinterlace", "on"]) == 2
+    assert "--deinterlace works with video only" in capsys.readouterr().err

@@ -55,11 +55,11 @@ def grainy(height: int, width: int, seed: int = 0, full_range: bool = False) -> 
     rng = np.random.default_rng(seed)
     rows, columns = height + height % 2, width + width % 2
     luma, chroma = rng.integers(90, 160, (rows, columns)), rng.integers(110, 146, (rows // 2, columns))
-    return Picture(height, width, np.vstack([luma, chroma]).astype(np.uint8), "bt709", full_range)
+    return Picture.of_i420(height, width, np.vstack([luma, chroma]).astype(np.uint8), "bt709", full_range)
 
 
 def planes_of(picture: Picture) -> PlanarFrame:
-    planes = picture.planar_frame()
+    planes = picture.planar_frame
     assert planes is not None
     return planes
 

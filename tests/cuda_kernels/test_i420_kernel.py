@@ -36,7 +36,7 @@ def noise(height: int, width: int, seed: int = 0, matrix: Matrix = "bt709", full
     """Every value of Y, U and V, colours that no screen has too."""
     rows, columns = height + height % 2, width + width % 2
     samples = np.random.default_rng(seed).integers(0, 256, (rows * 3 // 2, columns), np.uint8)
-    return Picture(height, width, samples, matrix, full_range)
+    return Picture.of_i420(height, width, samples, matrix, full_range)
 
 
 def grainy(height: int, width: int, matrix: Matrix, full_range: bool) -> Picture:
@@ -44,7 +44,7 @@ def grainy(height: int, width: int, matrix: Matrix, full_range: bool) -> Picture
     rows, columns = height + height % 2, width + width % 2
     rng = np.random.default_rng(3)
     luma, chroma = rng.integers(90, 160, (rows, columns)), rng.integers(110, 146, (rows // 2, columns))
-    return Picture(height, width, np.vstack([luma, chroma]).astype(np.uint8), matrix, full_range)
+    return Picture.of_i420(height, width, np.vstack([luma, chroma]).astype(np.uint8), matrix, full_range)
 
 
 def rgb_by_definition(picture: Picture) -> Plane:
@@ -111,14 +111,14 @@ def test_known_colours_of_limited_range(kernels: Any, guarded: Any) -> None:
         samples = np.full((12, 8), y, np.uint8)
         samples[8:10], samples[10:] = u, v
         for network in ((4, 4), (8, 8)):
-            result = preprocessed(kernels, guarded, Picture(8, 8, samples, "bt709"), network).reshape(-1, 3)
+            result = preprocessed(kernels, guarded, Picture.of_i420(8, 8, samples, "bt709"), network).reshape(-1, 3)
             assert np.abs(result.astype(int) - rgb).max() <= 2  # the bars' own rounding
 
 
 def test_planes_are_halved_before_they_become_rgb(kernels: Any, guarded: Any) -> None:
     samples = np.full((3, 2), 128, np.uint8)
     samples[:2] = [[255, 16], [255, 16]]  # 255 lies above white
-    picture = Picture(2, 2, samples, "bt709")
+    picture = Picture.of_i420(2, 2, samples, "bt709")
     assert preprocessed(kernels, guarded, picture, (1, 1)).tolist() == [[[140, 140, 140]]]  # 255/219 * (136 - 16)
     whole = preprocessed(kernels, guarded, picture, (2, 2))
     assert whole[:, :, 0].tolist() == [[255, 0], [255, 0]], "clamped as it comes where nothing is halved"

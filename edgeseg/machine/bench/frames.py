@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.errors import BadInputError, UsageError
+from edgeseg.errors import BadInputError
 from edgeseg.frames import Frame
 from edgeseg.runtime.video.files import open_source
 
@@ -48,19 +47,6 @@ class BenchFrames:
     def endless(self) -> Iterator[Frame]:
         """The frames, round and round."""
         return cycle(list(self.images))
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """``1920x1080`` as (height, width).
-
-    Raises:
-        UsageError: Something else.
-    """
-    found = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text.strip().lower())
-    width, height = (int(found[1]), int(found[2])) if found else (0, 0)
-    if not (0 < width <= 16384 and 0 < height <= 16384):
-        raise UsageError("--size is not a frame's size", found=text, expected="WIDTHxHEIGHT, for example 1920x1080")
-    return height, width
 
 
 def frames_of(source: Path) -> BenchFrames:

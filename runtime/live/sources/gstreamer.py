@@ -169,7 +169,7 @@ class GstConnection:
         self.timing = self.timing if self.timing == timing else timing
         self.decoder_name = header["decoder"] or "GStreamer"
         matrix, full_range = colour_of(header["colorimetry"])
-        picture = Picture(header["height"], header["width"], _i420(header, data), matrix, full_range)
+        picture = Picture.of_i420(header["height"], header["width"], _i420(header, data), matrix, full_range)
         time_s = None if header["pts_ns"] is None else Fraction(header["pts_ns"], 10**9)
         return Decoded(picture, time_s, None, header["arrived_ns"], time.monotonic_ns(), header["damaged"])
 

@@ -135,7 +135,7 @@ class PacketReader:
             self._heard_ns = time.monotonic_ns()
             self.received += 1
             self._bytes += packet.size
-            self._packets.append(ArrivedPacket(packet, self._heard_ns, self._gap, packet.is_corrupt))
+            self._packets.append(ArrivedPacket(packet, self._heard_ns, self._gap))
             self._gap = False
             self._leave_out()
             self._changed.notify_all()

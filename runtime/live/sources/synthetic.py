@@ -78,7 +78,7 @@ class SyntheticFeed:
         luma, *chroma = tissue.planes()
         i420[:height] = self._warped(luma, pose, 1)
         i420[height:].reshape(2, height // 2, width // 2)[:] = [self._warped(plane, pose, 2) for plane in chroma]
-        return Picture(height, width, i420, tissue.matrix, tissue.full_range)
+        return Picture.of_i420(height, width, i420, tissue.matrix, tissue.full_range)
 
     def mask(self, index: int) -> Mask:
         """Where the polyp is in that picture, uint8 [H,W] of 0 and 255."""

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeseg.errors import BadInputError, UsageError
-from edgeseg.machine.bench.frames import PAGE_BYTES, frames_of, parse_size, synthetic_frames
+from edgeseg.errors import BadInputError
+from edgeseg.machine.bench.frames import PAGE_BYTES, frames_of, synthetic_frames
 from edgeseg.machine.bench.targets import LaneTarget, SessionTarget, target_of
 from edgeseg.runtime.engine.session import Session, SessionInfo
 from edgeseg.runtime.opener.loading import open_onnx
@@ -131,10 +131,3 @@ def test_synthetic_frames_are_the_same_every_time_and_not_flat() -> None:
     assert np.array_equal(frames.images, again.images)
     assert frames.images.std() > 20
     assert not np.array_equal(frames.images[0], frames.images[1])
-
-
-def test_sizes() -> None:
-    assert parse_size("1920x1080") == (1080, 1920)
-    for text in ("1920", "0x5", "ax5", "99999x1", "5x-5"):
-        with pytest.raises(UsageError):
-            parse_size(text)

@@ -23,7 +23,7 @@ STATE = "state: degraded, no frame from the source for 12.1 s"
 def noise(height: int, width: int, full_range: bool = False) -> Picture:
     rows, columns = height + height % 2, width + width % 2
     planes = np.random.default_rng(0).integers(0, 256, (rows * 3 // 2, columns), np.uint8)
-    return Picture(height, width, planes, "bt709", full_range)
+    return Picture.of_i420(height, width, planes, "bt709", full_range)
 
 
 @given(st.integers(2, 90), st.integers(2, 120), st.booleans())

@@ -15,7 +15,7 @@ from edgeseg.runtime.video.engine_input import engine_input, network_input_of, p
 from edgeseg.runtime.video.picture import Picture
 from edgeseg.specs import Crop, ModelSpec, PreprocessSpec
 
-PICTURE = Picture(
+PICTURE = Picture.of_i420(
     38, 51, np.random.default_rng(0).integers(0, 256, (57, 52), np.uint8), matrix="bt2020", full_range=True
 )
 
@@ -60,7 +60,7 @@ def test_a_crop_outside_the_picture_is_refused_either_way(takes_planes: bool) ->
 
 
 def test_a_frame_is_the_same_after_it_was_taken_apart() -> None:
-    planes = PICTURE.planar_frame()
+    planes = PICTURE.planar_frame
     assert planes is not None
     for frame in (planes, PackedFrame(PICTURE.bgr, "bgr"), PackedFrame(PICTURE.bgr, "rgb"), NetworkInput(PICTURE.bgr)):
         again: Any = put_together(*taken_apart(frame))
@@ -72,7 +72,7 @@ def test_a_session_that_takes_no_planes_says_so() -> None:
     class Nothing:
         info = info(takes_planes=False)
 
-    planes = PICTURE.planar_frame()
+    planes = PICTURE.planar_frame
     assert planes is not None
     session: Any = Nothing()
     with pytest.raises(EdgesegError, match="takes none"):

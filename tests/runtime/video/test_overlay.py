@@ -27,7 +27,7 @@ LINES = caption("polyp", 0.1234, 0.912, "onnxruntime int8", 3.14159)
 def grey(height: int, width: int, matrix: Matrix = "bt709", full_range: bool = False) -> Picture:
     rows, columns = height + height % 2, width + width % 2
     planes = np.vstack([np.full((rows, columns), 120, np.uint8), np.full((rows // 2, columns), 128, np.uint8)])
-    return Picture(height, width, planes, matrix, full_range)
+    return Picture.of_i420(height, width, planes, matrix, full_range)
 
 
 def square(height: int, width: int) -> NDArray[np.uint8]:
@@ -63,7 +63,7 @@ def test_colours_are_themselves_in_every_matrix(matrix: Matrix, full_range: bool
         planes = np.empty((3, 2), np.uint8)
         y, u, v = yuv_of(colour, matrix, full_range)
         planes[:2], planes[2] = y, (u, v)
-        shown = Picture(2, 2, planes, matrix, full_range).bgr[0, 0, ::-1]
+        shown = Picture.of_i420(2, 2, planes, matrix, full_range).bgr[0, 0, ::-1]
         assert np.abs(shown.astype(int) - colour).max() <= 2
 
 
@@ -137,7 +137,7 @@ def test_the_picture_that_is_drawn_on_stays_as_it_is(mode: OverlayMode) -> None:
     rng = np.random.default_rng(1)
     planes = rng.integers(0, 255, (96 * 3 // 2, 128), np.uint8)
     kept = planes.copy()
-    draw(Picture(96, 128, planes), square(96, 128), LINES, mode, rng.random((1, 16, 16), np.float32))
+    draw(Picture.of_i420(96, 128, planes), square(96, 128), LINES, mode, rng.random((1, 16, 16), np.float32))
     assert np.array_equal(planes, kept)
 
 

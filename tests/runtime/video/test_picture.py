@@ -28,7 +28,7 @@ def noise(height: int, width: int, seed: int, matrix: Matrix = "bt601", full_ran
     rows, columns = height + height % 2, width + width % 2
     luma = rng.integers(90, 160, (rows, columns), np.uint8)
     chroma = rng.integers(110, 146, (rows // 2, columns), np.uint8)
-    return Picture(height, width, np.vstack([luma, chroma]), matrix, full_range)
+    return Picture.of_i420(height, width, np.vstack([luma, chroma]), matrix, full_range)
 
 
 def rgb_by_definition(picture: Picture) -> NDArray[np.float64]:
@@ -55,7 +55,7 @@ def test_colours_are_those_of_the_standard(matrix: Matrix, full_range: bool) -> 
 
 def test_colours_that_no_screen_has_are_cut_off() -> None:
     samples = np.random.default_rng(5).integers(0, 256, (72, 64), np.uint8)
-    picture = Picture(48, 64, samples, "bt709", full_range=False)
+    picture = Picture.of_i420(48, 64, samples, "bt709", full_range=False)
     assert np.abs(picture.bgr[:, :, ::-1] - rgb_by_definition(picture).clip(0, 255)).max() <= 0.6
 
 

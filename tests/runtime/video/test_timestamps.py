@@ -50,6 +50,7 @@ def test_a_joined_stream_is_as_long_as_its_pictures(
     assert times == pytest.approx(seconds_by_ffmpeg(system_program("ffmpeg"), joined), abs=0.05)
     assert times == pytest.approx([index / 25 for index in range(len(times))], abs=0.05)
     assert len(times) == (50 if jump_s is None else 100)
+    assert not any(frame.damaged for frame in frames)
 
 
 def test_a_gap_in_matroska_is_a_gap(tmp_path: Path, videos: Any, numbered: Any) -> None:

@@ -184,7 +184,7 @@ def clip_reasons(path: Path) -> list[str | None]:
     watch, reasons = SceneWatch(), []
     with av.open(str(path)) as container:
         for index, frame in enumerate(container.decode(video=0)):
-            picture = Picture(frame.height, frame.width, i420=frame.to_ndarray(format="yuv420p"))
+            picture = Picture.of_i420(frame.height, frame.width, i420=frame.to_ndarray(format="yuv420p"))
             reasons.append(watch.update(reduce_picture(picture), index / RATE).gate.reason)
     return reasons
 

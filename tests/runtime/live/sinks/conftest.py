@@ -51,7 +51,7 @@ class Showing:
         for bit in range(8):
             if number >> bit & 1:
                 luma[:, bit * width // 8 : (bit + 1) * width // 8] = 235
-        return Picture(height, width, np.vstack([luma, np.full((height // 2, width), 128, np.uint8)]), "bt709")
+        return Picture.of_i420(height, width, np.vstack([luma, np.full((height // 2, width), 128, np.uint8)]), "bt709")
 
 
 @pytest.fixture

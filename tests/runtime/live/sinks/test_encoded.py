@@ -353,7 +353,7 @@ def test_a_peer_that_takes_nothing_blocks_its_own_sink_alone(
 def _noise(showing: Any, seed: int) -> Presented:
     planes = np.random.default_rng(seed).integers(16, 235, (720, 640), np.uint8)
     presented = showing(seed)
-    frame = dataclasses.replace(presented.frame, picture=Picture(480, 640, planes))
+    frame = dataclasses.replace(presented.frame, picture=Picture.of_i420(480, 640, planes))
     return dataclasses.replace(presented, frame=frame)
 
 

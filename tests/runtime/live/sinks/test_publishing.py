@@ -222,6 +222,6 @@ def _connects(sink: PublishingSink, showing: Any) -> bool:
 
 
 def _white(shown: Presented, height: int, width: int) -> Presented:
-    picture = type(shown.overlay)(height, width, np.full((height * 3 // 2, width), 128, np.uint8), "bt709")
+    picture = type(shown.overlay).of_i420(height, width, np.full((height * 3 // 2, width), 128, np.uint8), "bt709")
     picture.planes()[0][:] = 235
     return dataclasses.replace(shown, frame=dataclasses.replace(shown.frame, picture=picture), overlay=picture)
