@@ -1,4 +1,4 @@
-"""What networks cost on one CPU core: parameters, multiply-adds, times of float32 and INT8, all alternated in one run.
+"""Measures networks on one CPU core: parameters, multiply-adds, times of float32 and INT8, all alternated in one run.
 
 Usage: python benchmarks/architectures.py IMAGES MODEL...
 IMAGES: folder to calibrate on. MODEL: a recipe (.toml, its network untrained: times do not depend on the weights), an

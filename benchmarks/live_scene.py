@@ -1,4 +1,4 @@
-"""What the gate says of real clips, what stabilisation does to flicker and Dice, and what both cost a frame.
+"""Measures the gate on real clips, what stabilisation does to flicker and Dice, and what both cost a frame.
 
 Usage: python benchmarks/live_scene.py gate CLIP...
        python benchmarks/live_scene.py steady MODEL DATA     MODEL: an .onnx file or a package; DATA: with a test split
@@ -64,7 +64,7 @@ def gate(clip: Path) -> None:
 
 
 def clip_frames(session: Session, pairs: Iterator[tuple[Frame, Mask]]) -> Iterator[ClipFrame]:
-    """What the network says of frames, with their truth."""
+    """Run the network on frames and pair its answers with their truth."""
     height, width, _ = session.info.model.input_shape
     for image, truth in pairs:
         small = resize_to_network(image, height, width)

@@ -1,4 +1,4 @@
-"""What the shape of a Q/DQ graph is worth on ONNX Runtime: one thread, one frame, graphs alternated in one run.
+"""Compares shapes of the Q/DQ graph on ONNX Runtime: one thread, one frame, graphs alternated in one run.
 
 Usage: python benchmarks/qdq_graphs.py MODEL IMAGES     MODEL: an .onnx file or a package; IMAGES: any folder of images
 """

@@ -35,7 +35,7 @@ ENCODER = ("libx264", {"preset": "ultrafast"})
 
 @dataclass(frozen=True)
 class Result:
-    """What one runner did."""
+    """The work of one runner, and its times."""
 
     runner: str
     engine: str
@@ -59,7 +59,7 @@ class Result:
 
 @dataclass
 class Work:
-    """What a runner got done."""
+    """The frames that a runner got done."""
 
     frames: int = 0
     inferences: int = 0
@@ -155,7 +155,7 @@ def _write_in_order(done: queue.Queue[Any], senders: int, out: Path, written: li
 
 
 def ours(engine: Path, clip: Path, out: Path, frames: int) -> Work:
-    """What `edgeseg run ENGINE CLIP --out OUT` runs."""
+    """Run what `edgeseg run ENGINE CLIP --out OUT` runs."""
     from edgeseg.runtime.file.outputs import Outputs
     from edgeseg.runtime.file.pipeline import run_stream
     from edgeseg.runtime.onnxruntime.onnxruntime_session import OnnxRuntimeSession
@@ -201,7 +201,7 @@ def read(clip: Path, frames: int) -> Iterator[Any]:
 
 
 def prepared(picture: Any, session: Session) -> Any:
-    """As the network wants it."""
+    """Resize a picture to the network's input."""
     return cv2.cvtColor(cv2.resize(picture, (session.width, session.height)), cv2.COLOR_BGR2RGB)
 
 

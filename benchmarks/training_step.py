@@ -21,7 +21,7 @@ from edgeseg.train.recipe import read_recipe
 STEPS = 5
 NETWORKS = ("lite0-unet", "ultra-lite0-unet")
 Variant = tuple[bool, bool]
-"""Whether channels last, whether bf16."""
+"""(is channels last, is bf16)."""
 REFERENCE: Variant = (True, False)
 
 

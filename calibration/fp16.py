@@ -122,7 +122,7 @@ def _quantisers_of(graph: onnx.GraphProto, half: set[int]) -> set[int]:
 
 
 def _is_data(graph: onnx.GraphProto, name: str) -> bool:
-    """Whether a tensor is computed (and float) rather than an integer constant."""
+    """Tell whether a tensor is computed (and float) rather than an integer constant."""
     return all(tensor.name != name for tensor in graph.initializer)
 
 

@@ -23,7 +23,7 @@ def default_plan(proto: onnx.ModelProto, precision: Precision, beside_int8: Prec
 
     Args:
         proto: A float32 graph with named nodes.
-        precision: Of the engine.
+        precision: The engine's precision.
         beside_int8: What the float convolutions of an INT8 engine take.
     """
     if precision != "int8":

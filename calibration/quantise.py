@@ -24,7 +24,7 @@ SMALLEST_NORMAL_FP16 = 2.0**-14
 
 @dataclass(frozen=True)
 class QdqStyle:
-    """What differs between the backends' Q/DQ graphs."""
+    """The choices in which the backends' Q/DQ graphs differ."""
 
     scale_dtype: DTypeLike = np.float32
     """The type in which scales will be stored; values are rounded to it before weights are quantised with them."""
@@ -36,7 +36,7 @@ class QdqStyle:
     pooling, upsampling, concatenation and addition between convolutions work on INT8."""
 
     pair_limit: int | None = None
-    """What two weights of one sign in a channel may add up to, in levels; None does not limit them."""
+    """Largest sum of two weights of one sign in a channel, in levels; None does not limit them."""
 
     @property
     def smallest_scale(self) -> float:
@@ -45,8 +45,8 @@ class QdqStyle:
 
 
 ONNXRUNTIME_STYLE = QdqStyle(uint8_activations=True, whole_tensors=True, pair_limit=PAIR_LIMIT)
-"""What lets ONNX Runtime fuse a convolution into QLinearConv: float32 scales, outputs quantised as well, one type for
-both, and ReLU implied by the unsigned range; and what keeps the sums of a processor without VNNI from saturating."""
+"""Lets ONNX Runtime fuse a convolution into QLinearConv (float32 scales, outputs quantised as well, one type for both,
+ReLU implied by the unsigned range), and keeps the sums of a processor without VNNI from saturating."""
 TENSORRT_STYLE = QdqStyle(scale_dtype=np.float16)
 """Scales as they will stand in an FP16 graph; TensorRT takes signed symmetric INT8 alone."""
 
@@ -112,7 +112,7 @@ def quantise_weight(
     Args:
         weight: float32 [O,I/groups,kH,kW].
         style: Decides the smallest scale, how scales are rounded, and what pairs of weights may add up to.
-        groups: Of the convolution.
+        groups: The convolution's groups.
 
     Returns:
         int8 of the same shape in -127..127, and float32 [O] scales, representable in the style's type.
@@ -225,7 +225,7 @@ class _Rewriter:
 
 
 def _copies_values(node: onnx.NodeProto) -> bool:
-    """Whether a node's output holds values of its input alone, so that their levels need no rounding."""
+    """Tell whether a node's output holds values of its input alone, so that their levels need no rounding."""
     return node.op_type == "Resize" and attribute(node, "mode", "nearest") in ("nearest", b"nearest")
 
 

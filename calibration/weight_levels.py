@@ -16,7 +16,7 @@ MAX_LEVEL = 127
 PAIR_LIMIT = (2**15 - 1) // 255
 """Two products with one uint8 activation each stay within 16 bits where their weights add up to no more than this."""
 _GROWTH = 1.0 + 2.0**-9
-"""Of a scale whose levels, once rounded, still exceed the limit."""
+"""How much a scale grows when its levels, once rounded, still exceed the limit."""
 
 Levels = NDArray[np.float64]
 RoundScale = Callable[[NDArray[np.float64]], NDArray[np.float64]]
@@ -62,7 +62,7 @@ def largest_pair(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def multiplies_pairs(weight_shape: tuple[int, ...], groups: int) -> bool:
-    """Whether kernels add products of this convolution in pairs; those of a depthwise one work in 32 bits."""
+    """Tell whether kernels add products of this convolution in pairs; those of a depthwise one work in 32 bits."""
     return not (groups > 1 and weight_shape[1] == 1 and weight_shape[0] == groups)
 
 

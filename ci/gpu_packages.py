@@ -1,4 +1,4 @@
-"""What `make gpu` needs beside Python, CUDA and the driver: from wheels that were brought along, else from the index.
+"""Installs what `make gpu` needs beside Python, CUDA and the driver: from wheels brought along, else from the index.
 
 Nothing that the machine has is replaced: its torch, its TensorRT and what they need were built for it.
 """
@@ -49,7 +49,7 @@ class Packages:
     """Brings everything into one folder.
 
     Args:
-        work: Where to keep it.
+        work: The folder to keep it in.
         wheels: Folders of wheels and of pycuda's source.
         step: Runs pip.
     """
@@ -64,7 +64,7 @@ class Packages:
         return self.work / f"site-{TAG}"
 
     def install(self) -> bool:
-        """Whether everything but pycuda is there in the end."""
+        """Install everything but pycuda; True if all of it is there in the end."""
         wheels = self._brought()
         if wheels and self.step("install wheels", [*self._pip, "--no-index", "--no-deps", *wheels], INSTALL_LIMIT_S):
             return False
@@ -80,7 +80,7 @@ class Packages:
         return self.step(f"install {' '.join(missing)}", [*self._pip, *offline, *wanted], INSTALL_LIMIT_S) == 0
 
     def pycuda(self) -> bool:
-        """Whether pycuda loads: as it is, or built with this machine's nvcc, once."""
+        """Make pycuda load, as it is or built once with this machine's nvcc; True if it does."""
         if self._pycuda_loads():
             return True
         built = self.work / f"wheels-{TAG}"
@@ -157,7 +157,7 @@ def driver_cuda() -> int | None:
 
 
 def is_there(module: str) -> bool:
-    """Whether it could be imported."""
+    """Tell whether a module can be imported."""
     try:
         return importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:
@@ -165,7 +165,7 @@ def is_there(module: str) -> bool:
 
 
 def versions(packages: Iterable[str]) -> list[tuple[str, str]]:
-    """Of those that are installed."""
+    """List the versions of those packages that are installed."""
     found = []
     for package in packages:
         try:

@@ -17,7 +17,7 @@ RESEARCH_NOTICE = "Research use only; not a medical device"
 
 
 class Range(Part):
-    """What one tensor was seen to hold."""
+    """The values that one tensor was seen to hold."""
 
     minimum: float
     maximum: float
@@ -31,9 +31,9 @@ class CalibrationTable(Value):
     method: Literal["max"]
     image_count: int = pydantic.Field(gt=0)
     data_sha256: str
-    """Of the calibration images' content."""
+    """Hash of the calibration images' content."""
     weights_sha256: str
-    """Of the network's weights in float32; a table of other weights is refused."""
+    """Hash of the network's weights in float32; a table of other weights is refused."""
     ranges: dict[str, Range]
     """Tensor name -> range, for every convolution's input."""
 
@@ -47,7 +47,7 @@ class PrecisionPlan(Value):
     """Which precision each convolution of a network runs in."""
 
     default: Precision
-    """Of the convolutions that nothing else names."""
+    """The precision of every convolution that no pattern in `layers` names."""
     layers: dict[str, Precision] = pydantic.Field(default_factory=dict)
     """Node name, or a pattern with ``*``, ``?`` and ``[abc]`` -> precision; of several that match, the last counts."""
 
@@ -63,7 +63,7 @@ class PrecisionPlan(Value):
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Whether a pattern of a plan means a node; a name means itself even where it holds ``[`` or ``*``."""
+    """Tell whether a pattern of a plan means a node; a name means itself even where it holds ``[`` or ``*``."""
     return pattern == name or fnmatchcase(name, pattern)
 
 
@@ -76,18 +76,18 @@ class TensorSpec(Part):
 
 
 class Binding(Part):
-    """What an engine is bound to; None where it is bound to nothing."""
+    """The machine or library that an engine is bound to; None where it is bound to nothing."""
 
     gpu: str | None = None
     compute_capabilities: tuple[str, ...] | None = None
     driver: str | None = None
     instruction_set: str | None = None
-    """On a CPU, the instruction set whose INT8 arithmetic the graph was made for: ``any`` where its sums saturate
+    """The instruction set whose INT8 arithmetic a CPU engine's graph was made for: ``any`` where its sums saturate
     nowhere, else a flag of /proc/cpuinfo. None where there is no INT8, and in passports from before it was recorded."""
 
 
 class BuildRecord(Part):
-    """What an engine was built from, as it was named then; `edgeseg build-engine --from-passport` repeats it."""
+    """The sources of an engine, as they were named then; `edgeseg build-engine --from-passport` repeats the build."""
 
     model: str
     """The .onnx file or model package."""
@@ -116,7 +116,7 @@ class EngineArtifact(Value):
     weights_sha256: str
     calibration_sha256: str | None = None
     precision_plan: PrecisionPlan | None = None
-    """What was asked of each convolution; None in passports from before this was recorded, likewise the next."""
+    """The precision asked of each convolution; None in passports from before this was recorded, likewise the next."""
     precision_plan_sha256: str | None = None
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
@@ -171,10 +171,10 @@ class LatencyReport(Value):
 
 
 class VerdictLimits(Part):
-    """What was demanded."""
+    """The limits that were demanded."""
 
     max_dice_drop: float
-    """Of the mean over the images; a negative limit demands a gain."""
+    """Limit of the mean drop over the images; a negative limit demands a gain."""
     max_p99_ms: float | None = None
     """End to end for one image; None demands nothing."""
     max_lost_polyps: int | None = pydantic.Field(default=None, ge=0)
@@ -182,7 +182,7 @@ class VerdictLimits(Part):
 
 
 class ConfidenceInterval(Part):
-    """For a mean over images by the bootstrap, for a share of them after Clopper and Pearson."""
+    """A confidence interval: of a mean over images by the bootstrap, of a share of them after Clopper and Pearson."""
 
     low: float
     high: float
@@ -194,20 +194,20 @@ class VerdictRow(Part):
 
     name: str
     dice: float
-    """Of the engine against ground truth; 0 where the engine's probabilities are not finite."""
+    """The engine's Dice against ground truth; 0 where its probabilities are not finite."""
     reference_dice: float
     drop: float
     """reference_dice - dice; positive is worse."""
     agreement: float
     """Dice of the engine's mask against the reference's mask."""
     iou: float
-    """Of the engine against ground truth."""
+    """The engine's IoU against ground truth."""
     reference_iou: float | None = None
-    """Of the reference against ground truth; None in a verdict from before it was kept."""
+    """The reference's IoU against ground truth; None in a verdict from before it was kept."""
     foreground: float = pydantic.Field(ge=0, le=1)
     """Share of the image that ground truth marks; 0 where there is nothing to find."""
     finite: bool = True
-    """Whether every probability of the engine was a number; one image without fails the engine."""
+    """True if every probability of the engine was a number; one image without fails the engine."""
 
 
 class PolypChange(Part):
@@ -219,17 +219,17 @@ class PolypChange(Part):
     names: tuple[str, ...]
     """The largest change of the IoU first."""
     interval: ConfidenceInterval | None
-    """Of the share `count / of`; None where `of` is 0."""
+    """Interval of the share `count / of`; None where `of` is 0."""
 
 
 class FoundPolyps(Part):
-    """What a mean hides: on which images each network finds the polyp.
+    """The images on which each network finds the polyp, which a mean hides.
 
     The mask of an image counts as one thing, so that what it marks elsewhere counts against it, too.
     """
 
     found_iou: float
-    """From this overlap with ground truth on a polyp counts as found."""
+    """The overlap with ground truth from which a polyp counts as found."""
     images_with_polyp: int
     reference_found: int
     engine_found: int
@@ -240,7 +240,7 @@ class FoundPolyps(Part):
 
 
 class Verdict(Value):
-    """Whether an engine may be shipped, and why.
+    """Says whether an engine may be shipped, and why.
 
     False where a limit is broken; "undecided" where none is broken but the evidence is too thin; else true.
     """
@@ -264,7 +264,7 @@ class Verdict(Value):
     mean_agreement: float
     """Mean Dice of the engine's masks against the reference's masks."""
     confidence_interval: ConfidenceInterval
-    """Of the mean Dice drop."""
+    """Interval of the mean Dice drop."""
     polyps: FoundPolyps | None = None
     """None in a verdict from before they were counted."""
     limits: VerdictLimits
@@ -277,7 +277,7 @@ class Verdict(Value):
     reference_backend: str
     reference_precision: Precision
     convolutions: int | None = None
-    """From the passport, where the engine has one; likewise the next."""
+    """Number of convolutions in the passport, where the engine has one; likewise the next."""
     int8_convolutions: int | None = None
     edgeseg_version: str
     created: str

@@ -20,7 +20,7 @@ _CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 
 @dataclass(frozen=True)
 class BorderDistances:
-    """From each border pixel of one mask to the nearest border pixel of the other, both ways.
+    """Distances from each border pixel of one mask to the nearest border pixel of the other, both ways.
 
     An empty mask has no border pixels; what the other mask's values are then means nothing.
     """
@@ -34,7 +34,7 @@ class BorderDistances:
 
     @property
     def one_is_empty(self) -> bool:
-        """Whether exactly one of the masks marks nothing."""
+        """True if exactly one of the masks marks nothing."""
         return (self.predicted_to_truth.size == 0) != (self.truth_to_predicted.size == 0)
 
 

@@ -50,7 +50,7 @@ RECIPE_SETTINGS = (
 """The smallest network that ships: a processor with AVX2 alone needs a quarter of the others' time for a step of it."""
 
 INDENT = " " * 13
-"""Of a line that goes on with the step above it."""
+"""Indents a line that continues the step above it."""
 
 Say = Callable[[str], None]
 
@@ -95,7 +95,7 @@ class EngineRow:
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo leaves behind."""
+    """The demo's engines, page and clip."""
 
     rows: tuple[EngineRow, ...]
     page: Path
@@ -104,7 +104,7 @@ class DemoResult:
 
     @property
     def passed(self) -> bool:
-        """Whether every engine that ran is within tolerance."""
+        """True if every engine that ran is within tolerance."""
         return all(row.verdict.passed is True for row in self.rows if row.verdict is not None)
 
     @property
@@ -119,7 +119,7 @@ class DemoResult:
 
 
 class _Paths:
-    """Where the demo keeps things; a step whose result is there is not done again."""
+    """The demo's files and folders; a step whose result is there is not done again."""
 
     def __init__(self, root: Path) -> None:
         self.root = root

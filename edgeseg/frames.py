@@ -70,7 +70,7 @@ def mask_from_probability(probability: Probability, height: int, width: int, thr
         probability: float32 [C,h,w].
         height: Frame height in pixels.
         width: Frame width in pixels.
-        threshold: For one class; the pixel belongs to it where p >= threshold.
+        threshold: With one class, a pixel belongs to it where p >= threshold.
 
     Returns:
         uint8 [height,width]: 255 or 0 for one class, else the index of the largest probability.
@@ -89,7 +89,7 @@ def confidence_of(probability: Probability, threshold: float = THRESHOLD) -> flo
 
     Args:
         probability: float32 [C,h,w]; of several classes, the largest counts where it is not the first (the background).
-        threshold: For one class, as for the mask.
+        threshold: The threshold of one class, as for the mask.
 
     Returns:
         0 to 1; 0 where nothing is marked.

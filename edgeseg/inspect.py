@@ -40,7 +40,7 @@ MOST_FIGURES = 5
 
 @dataclass(frozen=True)
 class Description:
-    """What a file is."""
+    """A file's kind and contents."""
 
     kind: str
     facts: dict[str, Any]

@@ -1,4 +1,4 @@
-"""What a data set holds and everything that is wrong with it, found in one pass."""
+"""Finds in one pass what a data set holds and everything that is wrong with it."""
 
 from __future__ import annotations
 
@@ -47,15 +47,15 @@ class SplitContent(Part):
     """Mean over the pairs of the share of pixels that the mask marks; None without pairs."""
     empty_masks: int
     data_sha256: str
-    """As `edgeseg.dataset.hash_pairs` gives it."""
+    """Hash of the split's pairs, as `edgeseg.dataset.hash_pairs` gives it."""
 
 
 class DatasetReport(Value):
-    """What was found in a data set."""
+    """Everything found in a data set."""
 
     splits: tuple[SplitContent, ...]
     data_sha256: str
-    """Of all pairs together."""
+    """Hash of all pairs together."""
     problems: tuple[str, ...]
     """One sentence each; empty for a sound data set."""
 
@@ -100,7 +100,7 @@ def inspect_dataset(root: Path, track: Track = silent) -> DatasetReport:
 
 
 def mask_problem(grey: Mask) -> str | None:
-    """What makes a grey picture unfit as a two-valued mask; None for a fit one.
+    """Say what makes a grey picture unfit as a two-valued mask; None for a fit one.
 
     Args:
         grey: uint8 [H,W], before the threshold.

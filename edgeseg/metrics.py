@@ -1,4 +1,4 @@
-"""What one predicted mask is worth against its ground truth; means over images are taken last, as Kvasir-SEG does.
+"""Scores one predicted mask against its ground truth; means over images are taken last, as Kvasir-SEG does.
 
 One convention for empty masks holds for every measure: both empty is the best value there is, one empty the worst.
 """
@@ -12,7 +12,7 @@ from edgeseg.boundary import border_distances, hausdorff_95_px, surface_dice
 from edgeseg.values import Part
 
 TOLERANCE_PX = 2.0
-"""Of the surface Dice where the caller names none."""
+"""Default tolerance of the surface Dice."""
 
 
 class ImageScore(Part):
@@ -30,9 +30,9 @@ class ImageScore(Part):
     surface_dice: float
     """Share of both borders within the tolerance."""
     polyp_share: float
-    """Of the picture, by ground truth; 0 where there is nothing to find."""
+    """Share of the picture that shows a polyp, by ground truth; 0 where there is nothing to find."""
     mask_share: float
-    """Of the picture, marked by the network."""
+    """Share of the picture that the network marks."""
 
 
 def dice_per_image(predicted: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:
@@ -70,10 +70,10 @@ def score_image(
     """Every measure of one image.
 
     Args:
-        name: Of the image.
+        name: The image's name.
         predicted: uint8 [H,W]; anything above 0 is foreground.
         truth: uint8 [H,W], likewise.
-        tolerance_px: Of the surface Dice.
+        tolerance_px: Tolerance of the surface Dice.
     """
     distances = border_distances(predicted, truth)
     return ImageScore(

@@ -86,5 +86,5 @@ def install_command(name: str) -> str:
 
 
 def is_installed(name: str) -> bool:
-    """Whether a top-level package can be found; nothing is imported."""
+    """Tell whether a top-level package can be found; nothing is imported."""
     return importlib.util.find_spec(name) is not None

@@ -23,13 +23,13 @@ Kind = Literal["run", "onnx", "engine", "package"]
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """Where the parts of a model lie."""
+    """The paths of a model's parts."""
 
     kind: Kind
     path: Path
-    """What was named: the file or the folder."""
+    """The file or folder that was named."""
     name: str
-    """For the names of files made from it."""
+    """Stem for the names of files made from this model."""
     onnx: Path | None = None
     calibration: Path | None = None
 
@@ -58,7 +58,7 @@ def find_model(path: Path) -> ModelFiles:
 
 
 def model_folders() -> list[Path]:
-    """Where packages are looked for by name: `models` here, then that of the source tree that edgeseg runs from.
+    """List the folders where packages are looked for by name: `models` here, then that of the source tree.
 
     An installed wheel brings no weights: there only the first is left.
     """
@@ -73,7 +73,7 @@ def package_folders(folder: Path) -> list[Path]:
 
 
 def _nearest(path: Path) -> str | None:
-    """What may have been meant: the closest name among the packages and the models that lie beside a path."""
+    """Guess what was meant: the closest name among the packages and the models that lie beside a path."""
     beside = path.parent.iterdir() if path.parent.is_dir() else ()
     names = {entry.name: str(entry) for entry in beside if _may_be_model(entry)}
     for folder in model_folders():

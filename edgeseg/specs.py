@@ -1,4 +1,4 @@
-"""What a network is and what it wants to see: the two specs that travel inside every model file."""
+"""The two specs that travel inside every model file: what a network is, and what it wants to see."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OUTPUT_NAME = "probability"
 """The graph's output: float32 [N,C,H,W]."""
 
 LARGEST_SIDE = 8192
-"""Of a network's input, in pixels."""
+"""Largest height and width of a network's input, in pixels."""
 
 IMAGENET_MEAN: Fraction = (0.485, 0.456, 0.406)
 IMAGENET_STD: Fraction = (0.229, 0.224, 0.225)
@@ -74,12 +74,12 @@ class PreprocessSpec(Value):
     """The one rule of `edgeseg.frames.resize_to_network`."""
     crop: Crop | None = None
     mean: Fraction = IMAGENET_MEAN
-    """Of RGB scaled to 0..1."""
+    """Mean of RGB scaled to 0..1."""
     std: Fraction = IMAGENET_STD
 
 
 class Provenance(Part):
-    """Where a model comes from, in hashes and figures rather than in paths."""
+    """The origin of a model, in hashes and figures rather than in paths."""
 
     data_sha256: str | None = None
     recipe_sha256: str | None = None
@@ -87,14 +87,14 @@ class Provenance(Part):
     source_sha256: str | None = None
     """The file of others that an imported network was made from."""
     threshold: float = pydantic.Field(default=0.5, gt=0, lt=1)
-    """What the graph's 0.5 was on the probability of the network as trained."""
+    """The probability of the network as trained that the graph's 0.5 stands for."""
     metrics: dict[str, float] = pydantic.Field(default_factory=dict)
     tools: dict[str, str] = pydantic.Field(default_factory=dict)
     """Versions of what made it."""
 
 
 class ModelMetadata(Value):
-    """What an ONNX file of ours carries under the metadata key ``edgeseg``."""
+    """The metadata that an ONNX file of ours carries under the key ``edgeseg``."""
 
     model: ModelSpec
     preprocess: PreprocessSpec

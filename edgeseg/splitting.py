@@ -26,7 +26,7 @@ class DatasetSplit(Value):
     distinct: int
     """Pictures that differ in content."""
     data_sha256: str
-    """Of all pairs together; the same before and after."""
+    """Hash of all pairs together, the same before and after."""
 
 
 def split_dataset(

@@ -1,4 +1,4 @@
-"""What other packages would write or send unasked is switched off here, before any of them is imported.
+"""Switches off what other packages would write or send unasked, before any of them is imported.
 
 `import edgeseg` calls `settle_environment`, so it holds for the library, for every command and, by the environment that
 they inherit, for every process that these start. A program that imports onnxruntime itself imports edgeseg first:
@@ -25,7 +25,8 @@ SCRATCH = {
 """GStreamer's list of plug-ins, matplotlib's of fonts and torch's compiled code, in one scratch folder that ends with
 this process. A place that the user has chosen is kept to: files there were asked for."""
 CUDA_CACHE = "CUDA_CACHE_PATH"
-"""Where the CUDA driver keeps what it compiles: in edgeseg's cache instead of ~/.nv, unless the user says where."""
+"""Names the folder where the CUDA driver keeps what it compiles: edgeseg's cache, not ~/.nv, unless the user chose
+one."""
 OPENVINO_TELLS = ("openvino.tools.ovc", "openvino_telemetry")
 """OpenVINO's converter, which is imported with it, and what the converter sends by."""
 

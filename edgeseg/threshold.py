@@ -20,16 +20,16 @@ from edgeseg.errors import BadInputError, MismatchError, UsageError
 from edgeseg.values import Part, Value
 
 THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995)
-"""What is tried: denser towards 1, where trained networks put most of what they mark."""
+"""Thresholds to try: denser towards 1, where trained networks put most of what they mark."""
 
 
 class ThresholdPoint(Part):
-    """What a network reaches at one threshold."""
+    """The figures that a network reaches at one threshold."""
 
     threshold: float = pydantic.Field(gt=0, lt=1)
     mean_dice: float
     false_alarm_share: float | None
-    """Of the frames without a polyp; None where there were none."""
+    """Share of the frames without a polyp that raise a false alarm; None where there were no such frames."""
 
 
 class ThresholdChoice(Value):
@@ -41,13 +41,13 @@ class ThresholdChoice(Value):
     max_false_alarms: float | None
     """Share of the frames without a polyp that may raise a false alarm; None demands nothing."""
     false_mask_share: float | None
-    """From which share of the picture on a mask counts as a false alarm; None without such frames."""
+    """Share of the picture from which a mask counts as a false alarm; None without such frames."""
     points: tuple[ThresholdPoint, ...]
     model_sha256: str
     data_sha256: str
-    """Of images and masks."""
+    """Hash of images and masks."""
     negatives_sha256: str | None
-    """Of the frames without a polyp."""
+    """Hash of the frames without a polyp."""
 
     @property
     def chosen(self) -> ThresholdPoint:

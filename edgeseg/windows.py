@@ -20,7 +20,7 @@ SEARCH_STEPS = 200
 
 @dataclass(frozen=True)
 class WindowRule:
-    """What a window must be like; shares of lengths are of the picture's shorter side."""
+    """The rule that a window must keep; shares of lengths are of the picture's shorter side."""
 
     margin: float = 0.02
     """Distance from every polyp pixel; the border of a mask is not exact."""

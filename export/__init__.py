@@ -1,1 +1,1 @@
-"""From PyTorch to ONNX and from ONNX to engines, one builder a backend; engine builders import no torch."""
+"""PyTorch to ONNX, and ONNX to engines, one builder a backend; engine builders import no torch."""

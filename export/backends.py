@@ -39,7 +39,7 @@ def builder_for(backend: str, options: TensorRtOptions | None = None) -> tuple[E
 
 
 def beside_int8(backend: str) -> Precision:
-    """What the float convolutions of an INT8 engine take by default; the backend need not be on this machine."""
+    """Name the default precision of an INT8 engine's float convolutions; the backend need not be on this machine."""
     return builder_for(AUTO)[0].beside_int8 if backend == AUTO else _factory(backend).beside_int8
 
 

@@ -28,10 +28,10 @@ CALIBRATION_IMAGES = 256
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """What `edgeseg build-engine` was asked for."""
+    """The settings of `edgeseg build-engine`."""
 
     precision: Precision = "fp16"
-    """Of all convolutions where no plan says otherwise."""
+    """Precision of every convolution, unless a plan says otherwise."""
     backend: str = AUTO
     """A name of the registry (`edgeseg.runtime.engine.backends`), or auto."""
     calibration: Path | None = None
@@ -40,11 +40,11 @@ class BuildOptions:
     out: Path | None = None
     """None: NAME.PRECISION.engine in the current folder, NAME.mixed.engine with a plan."""
     tensorrt: TensorRtOptions | None = None
-    """For tensorrt and tensorrt-rtx; None takes their defaults."""
+    """Options of tensorrt and tensorrt-rtx; None takes their defaults."""
     plan: PrecisionPlan | None = None
     """The precision of each convolution; None takes the default plan of `precision`."""
     plan_path: Path | None = None
-    """Where the plan was read."""
+    """The file that the plan was read from."""
     former: EngineArtifact | None = None
     """The passport of the build that this one repeats: network and calibration must be the same."""
     keep_int8: bool = False
@@ -52,13 +52,13 @@ class BuildOptions:
 
     @property
     def may_leave_int8(self) -> bool:
-        """Whether float32 may take the place of INT8 where INT8 gains nothing."""
+        """True if float32 may take the place of INT8 where INT8 gains nothing."""
         return not self.keep_int8 and self.plan is None and self.former is None
 
 
 @dataclass(frozen=True)
 class BuildResult:
-    """What was written, and why that backend."""
+    """The files that were written, and why that backend was chosen."""
 
     engine: Path
     passport: EngineArtifact

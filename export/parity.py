@@ -1,4 +1,4 @@
-"""Whether two networks compute the same probabilities, input by input."""
+"""Compares the probabilities of two networks, input by input."""
 
 from __future__ import annotations
 

@@ -21,12 +21,12 @@ class RebuildResult:
 
     @property
     def identical(self) -> bool:
-        """Whether the engine is the former one, byte for byte."""
+        """True if the engine is the former one, byte for byte."""
         return self.result.passport.engine_sha256 == self.former.engine_sha256
 
     @property
     def differences(self) -> list[str]:
-        """What is known to differ beside the bytes.
+        """List what is known to differ beside the bytes.
 
         Even without any, bytes may differ: TensorRT chooses kernels by timing them, and TensorRT-RTX numbers its
         internal tensors anew in each build with a range of batches.

@@ -1,4 +1,4 @@
-"""Where engines run: backends that load and infer, the video pipeline (stream/), the proof (verify/).
+"""Where engines run: the engine interface, its backends, files and live video.
 
 Nothing here imports torch: an edge box has none.
 """

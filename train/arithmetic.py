@@ -30,7 +30,7 @@ TIMED_BATCH, TIMED_STEPS = 2, 2
 
 @dataclass(frozen=True)
 class Machine:
-    """What the machine that trains says of itself."""
+    """The machine that trains, as it describes itself."""
 
     device: str
     """`cuda`, `mps` or `cpu`."""
@@ -38,11 +38,11 @@ class Machine:
     features: frozenset[str] | None = None
     """Instruction sets of the processor; None where torch cannot tell."""
     gpu_bf16: bool = False
-    """Whether the GPU computes bf16 itself."""
+    """True if the GPU computes bf16 itself."""
 
     @property
     def bf16(self) -> bool | None:
-        """Whether bf16 is fast here; None where the machine does not say it clearly."""
+        """True if bf16 is fast here; None where the machine does not say it clearly."""
         if self.device != "cpu":
             return self.gpu_bf16
         if self.features is None or self.processor == "other":
@@ -53,7 +53,7 @@ class Machine:
 
     @property
     def name(self) -> str:
-        """What the machine is called in a sentence."""
+        """The machine's name in a sentence."""
         return "GPU" if self.device != "cpu" else "processor"
 
 
@@ -97,7 +97,7 @@ def settle(
 
     Args:
         asked: The recipe's precision.
-        machine: Where it trains.
+        machine: The machine that trains.
         time_steps: Is asked for both precisions where the machine leaves it in doubt; None takes float32 there.
         kept: The precision of the RUN that is resumed; of effect where the recipe leaves it to the machine.
 
@@ -141,7 +141,7 @@ def settled(recipe: Recipe, kept: ConcretePrecision | None = None, processes: in
     Args:
         recipe: What is to be trained.
         kept: The precision of the RUN that is resumed.
-        processes: Of the training. Several must agree, so they go by what the machine says and time nothing.
+        processes: Processes of the training. Several must agree, so they go by what the machine says and time nothing.
 
     Raises:
         MissingComponentError: 16-mixed without a GPU.

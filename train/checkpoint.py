@@ -96,12 +96,12 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def load_last(run: Path, recipe: Recipe, say: Say = quiet) -> dict[str, Any] | None:
-    """What a training goes on from: `last.pt`, or `previous.pt` where that is missing or cannot be read.
+    """Load what a training goes on from: `last.pt`, or `previous.pt` where that is missing or cannot be read.
 
     Args:
         run: The RUN folder.
-        recipe: That the checkpoint must have been trained with.
-        say: Takes the line that says that `last.pt` was not to be used.
+        recipe: The recipe that the checkpoint must have been trained with.
+        say: Takes the line that says that `last.pt` could not be used.
 
     Returns:
         None where no checkpoint was written yet.

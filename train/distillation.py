@@ -21,7 +21,7 @@ class Teacher:
 
     Args:
         networks: They take float [N,3,H,W] in 0..1 and give logits [N,1,H,W]; they are frozen.
-        share: Of their answer in the targets, 0..1; the mask has the rest.
+        share: Share of their answer in the targets, 0..1; the mask has the rest.
     """
 
     def __init__(self, networks: Sequence[nn.Module], share: float) -> None:
@@ -63,7 +63,7 @@ def teacher_from_runs(
 
     Args:
         runs: RUN folders.
-        share: Of their answer in the targets.
+        share: Share of their answer in the targets.
         student: What they must fit; its own code is trusted.
         trusted: Other code that they may import; see `edgeseg.train.predictor.open_run`.
 

@@ -1,6 +1,6 @@
-"""What an endoscope does to a picture: interlace combing, highlights, glare, a dark border. Pure functions of a batch.
+"""Degrades a batch of pictures as an endoscope does: interlace combing, highlights, glare, a dark border.
 
-Geometry stays, so masks stay. Randomness comes from torch's global generator.
+Pure functions. Geometry stays, so masks stay. Randomness comes from torch's global generator.
 """
 
 from __future__ import annotations
@@ -91,4 +91,4 @@ def motion_blur(images: Tensor) -> Tensor:
 
 
 DEGRADATIONS: tuple[Degradation, ...] = (highlights, glare, combing, motion_blur, grain, dark_border)
-"""In the order in which light, scope, sensor and video processor act."""
+"""The degradations in the order in which light, scope, sensor and video processor act."""

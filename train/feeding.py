@@ -35,7 +35,7 @@ class WaitClock:
 
 
 def share_of(rows: Tensor, rank: int, world_size: int) -> Tensor:
-    """What one of several processes computes of a batch: every row belongs to exactly one of them."""
+    """Take one process's share of a batch: every row belongs to exactly one process."""
     return rows if world_size == 1 else rows[rank::world_size]
 
 

@@ -88,7 +88,7 @@ class Trainer:
 
     @property
     def judged_network(self) -> NormalisedNetwork:
-        """What is validated and kept as the best: the average of the weights, or the network itself."""
+        """The network that is validated and kept as the best: the average of the weights, or the network itself."""
         if self.average is None:
             return self.bare_network
         module = self.average.module
@@ -170,7 +170,7 @@ class Trainer:
         """Run the steps of an epoch that are left.
 
         Args:
-            number: Of the epoch, from 1.
+            number: The epoch's number, from 1.
             track: Draws the progress.
             checkpoint_s: After so long without a checkpoint one is written.
 
@@ -202,13 +202,13 @@ class Trainer:
         return losses, clock.seconds / max(time.perf_counter() - started, 1e-9)
 
     def _agreed(self, due: bool, step: int) -> bool:
-        """What the first process thinks, asked for now and then; clocks differ, and all must look at the same step."""
+        """Ask the first process what it decides, now and then: clocks differ, and all must look at the same step."""
         if self.fabric.world_size == 1:
             return due
         return step % LOOK_EVERY == 0 and bool(self.fabric.broadcast(due))
 
     def batches_of(self, number: int, first: int = 0) -> Iterator[Batch]:
-        """What this process computes of an epoch, from a step on."""
+        """Make the batches of this process for an epoch, from a step on."""
         seed = epoch_seed(self.recipe.training.seed, number)
         steps = zip(batches(self.samples, self.negatives, self.plan, seed), sizes_px(self.recipe, seed), strict=False)
         rank, world_size = self.fabric.global_rank, self.fabric.world_size
@@ -231,7 +231,7 @@ class Trainer:
         return self.loss(logits.float(), self._targets(images, masks))
 
     def _targets(self, images: Tensor, masks: Tensor) -> Tensor:
-        """What the logits are held against: the masks, softened by teachers and label smoothing."""
+        """Make the targets of the logits: the masks, softened by teachers and label smoothing."""
         if self.teacher is not None:
             with self.fabric.autocast():
                 masks = self.teacher.targets(images, masks)

@@ -19,7 +19,7 @@ class LossWatch:
 
     Args:
         count: Steps of the epoch.
-        device: Where the losses come from.
+        device: The device that the losses come from.
         average: Means a tensor over the processes; None where there is one process.
         former: Losses of the epoch's steps that were done before this process took it up.
     """
@@ -74,7 +74,7 @@ class NotFiniteLossError(BadInputError):
 
     Args:
         value: The loss.
-        step: Of the epoch, from 0.
+        step: The step within the epoch, from 0.
     """
 
     def __init__(self, value: float, step: int) -> None:

@@ -1,4 +1,4 @@
-"""Where decoded pictures are kept: in memory where they fit, else in a file that is mapped into it."""
+"""Keeps decoded pictures in memory where they fit, else in a file that is mapped into it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edgeseg.progress import Say, quiet
 BYTES_PER_PIXEL = 4
 """RGB and the mask."""
 SHARE = 0.5
-"""Of the free memory that pictures may take; network, gradients and the page cache want the rest."""
+"""Share of the free memory that pictures may take; network, gradients and the page cache want the rest."""
 
 Allocate = Callable[[tuple[int, ...]], NDArray[np.uint8]]
 """Gives a uint8 array of a shape, its content undefined."""
@@ -38,8 +38,8 @@ def available_bytes(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cg
     """Memory that this process may still take: the machine's, or its control group's where that is less.
 
     Args:
-        proc: Where the kernel tells of memory and of this process.
-        cgroups: Where control groups are mounted; versions 1 and 2 are read.
+        proc: The folder where the kernel tells of memory and of this process.
+        cgroups: The folder where control groups are mounted; versions 1 and 2 are read.
 
     Returns:
         Bytes; None where the system does not tell.
@@ -58,7 +58,7 @@ def _machine_bytes(proc: Path) -> int | None:
 
 
 def _group_bytes(proc: Path, cgroups: Path) -> list[int | None]:
-    """What is left in the groups of this process; a group's parents limit it too."""
+    """Read what is left in the groups of this process; a group's parents limit it too."""
     try:
         lines = (proc / "self" / "cgroup").read_text().splitlines()
     except OSError:
@@ -86,12 +86,12 @@ def _left(folder: Path, limit: str, usage: str) -> int | None:
 
 @dataclass(frozen=True)
 class Storage:
-    """Where the pictures of a training are kept."""
+    """The place where the pictures of a training are kept."""
 
     mapped: bool
-    """In a file, because memory is too small."""
+    """True if pictures lie in a file, because memory is too small."""
     folder: Path
-    """Where that file lies."""
+    """Folder of that file."""
 
     def allocate(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         """A uint8 array of a shape; a mapped one has no name on disk, so nothing of it outlives the process.
@@ -106,9 +106,9 @@ def choose_storage(needed_bytes: int, available: int | None, folder: Path, say: 
     """Decide before anything is decoded.
 
     Args:
-        needed_bytes: Of all pictures, of all processes of this machine.
+        needed_bytes: Size of all pictures, for all processes of this machine.
         available: What `available_bytes` says.
-        folder: Where a file may lie, should memory not do.
+        folder: The folder for a file, should memory not do.
         say: Takes the line that says what was decided, where that is not the usual.
 
     Raises:

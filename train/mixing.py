@@ -20,7 +20,7 @@ def mosaic(images: Tensor, masks: Tensor, probability: float) -> tuple[Tensor, T
     Args:
         images: float [N,3,H,W], H and W even.
         masks: float [N,1,H,W] of 0 and 1.
-        probability: In 0..1.
+        probability: A probability in 0..1.
 
     Returns:
         Both, mixed; masks stay 0 and 1.

@@ -49,7 +49,7 @@ class WindowSource:
 
 
 class NegativesOfSource(Part):
-    """What one source gave."""
+    """The pictures that one source gave."""
 
     source: str
     """Its name, without the folders above it."""
@@ -65,7 +65,7 @@ class Negatives(Value):
 
     pictures: int
     data_sha256: str
-    """Of all pictures, as `train` counts them."""
+    """Hash of all pictures, as `train` counts them."""
     sources: tuple[NegativesOfSource, ...] = pydantic.Field(min_length=1)
 
 
@@ -93,8 +93,8 @@ def write_negatives(
     same sources give the same bytes.
 
     Args:
-        sources: Where nothing shows a polyp.
-        windows: Where polyps are, and masks say where.
+        sources: Sources that show no polyp.
+        windows: Data with polyps and masks, to take windows beside them.
         out: A new or empty folder; it appears whole or not at all.
         track: Shows progress.
 

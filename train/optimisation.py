@@ -1,4 +1,4 @@
-"""From a loss to changed weights: precision, gradient clipping, AdamW, the one-cycle schedule."""
+"""Turns a loss into changed weights: precision, gradient clipping, AdamW, the one-cycle schedule."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Descent:
         fabric: A launched Fabric.
         network: What is trained; it moves to the device.
         training: The recipe's loop section.
-        steps: Of the whole training, for the schedule.
+        steps: Steps of the whole training, for the schedule.
 
     Raises:
         UsageError: The batch cannot be split evenly among the processes.

@@ -32,7 +32,7 @@ class TorchSession:
 
     @property
     def info(self) -> SessionInfo:
-        """What this is."""
+        """The network and where it runs."""
         return self._info
 
     @torch.inference_mode()

@@ -23,7 +23,7 @@ from edgeseg.optional import require
 from edgeseg.train.recipe import ConcretePrecision
 
 LOST_SIGNS = ("gloo", "nccl", "connection closed", "connection reset", "broken pipe", "timed out", "socket")
-"""What the messages of torch.distributed hold when another process has gone."""
+"""Words in the messages of torch.distributed when another process has gone."""
 
 ENDING_S = 10.0
 """How long the other processes may take to end by themselves when the first one ends."""
@@ -31,14 +31,14 @@ ENDING_S = 10.0
 
 @dataclass(frozen=True)
 class Launch:
-    """On how many devices a training runs.
+    """The devices that a training runs on.
 
     With several, Fabric starts the running program once more for each further one, so all that the program does before
     training is done in each of them; a script must not write anything there.
     """
 
     devices: int | None = None
-    """Of this machine; None: one, or what torchrun says."""
+    """Number of devices of this machine; None: one, or what torchrun says."""
     timeout_minutes: float = 30.0
     """How long a process waits for the others before it gives up; the others wait while the first one validates."""
 
@@ -48,7 +48,7 @@ class LostProcessError(MissingComponentError):
 
 
 def is_first_process() -> bool:
-    """Whether this process is the one that writes and speaks."""
+    """Tell whether this process is the one that writes and speaks."""
     return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
 
 

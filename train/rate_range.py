@@ -55,13 +55,13 @@ class RatePoint(Part):
 
 
 class RateRange(Value):
-    """What a sweep found."""
+    """The findings of a sweep."""
 
     suggested_learning_rate: float
     steepest_learning_rate: float
-    """Where the smoothed loss falls fastest over the logarithm of the rate."""
+    """The rate where the smoothed loss falls fastest over the rate's logarithm."""
     minimum_learning_rate: float
-    """Where the smoothed loss is least."""
+    """The rate where the smoothed loss is least."""
     diverged_at: float | None
     """The rate at which the sweep ended early; None: it came to its end."""
     points: tuple[RatePoint, ...]
@@ -182,7 +182,7 @@ def find_learning_rate(
         data: A data set with the splits train and validation.
         out: A new or empty folder for `lr.png` and `lr.csv`.
         recipe: What would be trained.
-        negatives: As for training; so are the next two.
+        negatives: The same as for training; so are the next two.
         start: A RUN whose best weights are taken over.
         teachers: RUNs that soften the targets.
         trusted: Code that the teachers' networks may be.

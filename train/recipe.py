@@ -108,7 +108,7 @@ class TrainingRecipe(Part):
 
 
 class AugmentationRecipe(Part):
-    """What happens to a training image, each with its own strength; 0 switches it off."""
+    """The changes to a training image, each with its own strength; 0 switches it off."""
 
     flip: bool = True
     rotation_deg: float = pydantic.Field(default=30.0, ge=0, le=180)
@@ -147,7 +147,7 @@ class Recipe(Value):
 
     @property
     def sha256(self) -> str:
-        """Of what differs from the defaults: comments, order and later additions to this class do not matter.
+        """Hash of what differs from the defaults: comments, order and later additions to this class do not matter.
 
         The precision 32-true counts as a default, as it was one in older RUNs; auto is settled before a RUN is made.
         """
@@ -158,7 +158,7 @@ class Recipe(Value):
         return sha256_bytes(document.model_dump_json(exclude_defaults=True).encode())
 
     def model_spec(self) -> ModelSpec:
-        """What the stages after training must know of the network."""
+        """The spec that the stages after training need."""
         model = self.model
         return ModelSpec(
             architecture=model.architecture,
@@ -178,7 +178,7 @@ def read_recipe(path: Path | None, settings: Sequence[str] = ()) -> Recipe:
 
     Args:
         path: A TOML file; None takes the defaults.
-        settings: For example ``training.epochs=3``; the value is TOML, or else text.
+        settings: Settings such as ``training.epochs=3``; the value is TOML, or else text.
 
     Raises:
         BadInputError: The file is missing, no TOML, or does not validate.

@@ -1,4 +1,4 @@
-"""What a RUN folder says of itself: `run.json`, `history.csv`, `curves.png`; and how far its training has come."""
+"""A RUN folder's own record, `run.json`, `history.csv` and `curves.png`; and how far its training has come."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Epoch(Part):
 
     epoch: int
     learning_rate: float
-    """At the epoch's end."""
+    """Learning rate at the epoch's end."""
     train_loss: float
     validation_dice: float
     validation_iou: float
     seconds: float
-    """Of training and validation; of an epoch that was cut off, since it was taken up again."""
+    """Duration of training and validation; for an epoch that was cut off, the time since it was resumed."""
     data_wait_share: float | None = None
     """Share of the training time in which the loop waited for its batches; None in older histories."""
 
@@ -39,7 +39,7 @@ class Progress:
     history: list[Epoch] = field(default_factory=list)
     """One row for each epoch done."""
     losses: list[float] = field(default_factory=list)
-    """Of the steps done in the epoch after those; none between two epochs."""
+    """Losses of the steps done in the epoch after those; none between two epochs."""
 
     @property
     def next_epoch(self) -> int:
@@ -52,18 +52,18 @@ class Progress:
         return max(self.history, key=lambda row: row.validation_dice)
 
     def exhausted(self, patience: int) -> bool:
-        """Whether early stopping says that it is enough."""
+        """Tell whether early stopping says that it is enough."""
         return patience > 0 and bool(self.history) and self.history[-1].epoch - self.best.epoch >= patience
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What a training was made from, besides its recipe."""
+    """The sources of a training, besides its recipe."""
 
     data_sha256: str
-    """Of the train and validation pairs, of the negatives, and of the teachers' weights."""
+    """Hash of the train and validation pairs, the negatives and the teachers' weights."""
     start_sha256: str | None = None
-    """Of the checkpoint that it started from; None: from the recipe's own weights."""
+    """Hash of the checkpoint that it started from; None if it started from the recipe's own weights."""
     precision_reason: str | None = None
     """Why the recipe's precision is what it is; None in RUNs from before this was kept."""
 
@@ -78,9 +78,9 @@ class RunRecord(Value):
     """0 before the first one is done."""
     best_validation_dice: float
     data_sha256: str
-    """Of the train and validation pairs, of the negatives, and of the teachers' weights."""
+    """Hash of the train and validation pairs, the negatives and the teachers' weights."""
     start_sha256: str | None = None
-    """Of the checkpoint that it started from; None: from the recipe's own weights."""
+    """Hash of the checkpoint that it started from; None if it started from the recipe's own weights."""
     recipe_sha256: str
     precision_reason: str | None = None
     """Why the recipe's precision is what it is; None in RUNs from before this was kept."""

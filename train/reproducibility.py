@@ -1,4 +1,4 @@
-"""What makes a training repeatable: a seed for every step, and PyTorch's deterministic algorithms."""
+"""Makes a training repeatable: a seed for every step, and PyTorch's deterministic algorithms."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def step_seed(seed: int, epoch: int, step: int, rank: int) -> int:
     it had not been. The parts are mixed by numpy's SeedSequence (O'Neill's seed_seq): neighbours share nothing.
 
     Args:
-        seed: Of the recipe.
-        epoch: From 1.
-        step: Of the epoch, from 0.
-        rank: Of the process, so that no two augment alike.
+        seed: The recipe's seed.
+        epoch: The epoch, from 1.
+        step: The step within the epoch, from 0.
+        rank: The process's rank, so that no two augment alike.
     """
     return int(np.random.SeedSequence([seed, epoch, step, rank]).generate_state(1, np.uint64)[0])
 

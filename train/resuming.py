@@ -1,4 +1,4 @@
-"""What a training keeps in its RUN folder so that it can be cut off anywhere, and how it takes that up again.
+"""Keeps in the RUN folder what a training needs to be cut off anywhere, and takes it up again.
 
 The order of writing is part of it: best.pt, then last.pt, then run.json and history.csv. A training that ends between
 two of them goes on from last.pt and writes the rest again, the same.
@@ -31,7 +31,7 @@ class Keeper:
     descent: Descent
     average: AveragedModel | None
     judged_network: NormalisedNetwork
-    """What was validated."""
+    """The network that was validated."""
     world_size: int
     """Processes of the training."""
 

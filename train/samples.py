@@ -68,9 +68,9 @@ class BatchPlan:
     """How an epoch is cut into batches."""
 
     positives: int
-    """Of each batch, from the training split."""
+    """How many samples of each batch come from the training split."""
     negatives: int
-    """Of each batch, from the negatives."""
+    """How many samples of each batch come from the negatives."""
     count: int
     """Batches of one epoch: each training image comes once, but for a smaller last batch."""
 

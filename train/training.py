@@ -36,7 +36,7 @@ Report = Callable[[Epoch, RunRecord], None]
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a training reads, checked and not yet decoded."""
+    """The inputs of a training, checked and not yet decoded."""
 
     pairs: tuple[Pair, ...]
     validation: tuple[Pair, ...]

@@ -11,7 +11,7 @@ import numpy as np
 from edgeseg.machine.bench.stability import StabilityRule, is_stable
 
 RULE = StabilityRule(window_samples=60, window_s=0.1, max_s=20.0)
-"""Of one window; the bound is of all together."""
+"""Stability rule of one window; its bound is that of all windows together."""
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ Work = Callable[[Any, int], None]
 
 @dataclass(frozen=True)
 class BandwidthPlan:
-    """What is measured, and for how long."""
+    """The measurements to make, and their duration."""
 
     height: int = 2160
     width: int = 3840

@@ -17,7 +17,7 @@ from edgeseg.machine.bench.targets import BenchTarget, LaneTarget, Layout
 
 @dataclass(frozen=True)
 class GpuBenchPlan:
-    """What is measured, and for how long."""
+    """The measurements to make, and their duration."""
 
     height: int = 1080
     width: int = 1920

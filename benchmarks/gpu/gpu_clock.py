@@ -22,7 +22,7 @@ class GpuClock:
         self._start, self._end = pycuda.Event(), pycuda.Event()
 
     def mean_ms(self, launch: Callable[[], object], repetitions: int) -> float:
-        """What one launch takes of several that follow each other without a gap, in milliseconds.
+        """Time one launch, out of several that follow each other without a gap, in milliseconds.
 
         Args:
             launch: Puts work on the stream and waits for nothing.

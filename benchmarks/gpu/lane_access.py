@@ -13,7 +13,7 @@ class LaneAccess:
     """The idle lane of a session that takes its next frame.
 
     Args:
-        session: With no frame under way.
+        session: A session with no frame under way.
     """
 
     def __init__(self, session: CudaSession) -> None:
@@ -28,8 +28,8 @@ class LaneAccess:
 
         Args:
             source: The frame's device address.
-            width: Of the frame, pixels.
-            height: Of the frame, pixels.
+            width: The frame's width in pixels.
+            height: The frame's height in pixels.
         """
         layout = FrameLayout("bgr24", width, height, 3 * width)
         model, buffers, lane = self._model, self.buffers, self._lane

@@ -1,4 +1,4 @@
-"""A contract graph (docs/design.md, section 3) as a torch network: the same operators, the file's weights by name.
+"""A contract graph (docs/architecture.md) as a torch network: the same operators, the file's weights by name.
 
 Only what edgeseg exports is known. The network runs in one data type throughout; normalisation, the logits' sigmoid,
 input and output stay float32, as in edgeseg's FP16 engines.
@@ -27,7 +27,7 @@ def network_from_onnx(artifact: OnnxArtifact, dtype: torch.dtype) -> fx.GraphMod
 
     Args:
         artifact: The network, its weights float32.
-        dtype: Of the convolutions, for example torch.float16.
+        dtype: Data type of the convolutions, for example torch.float16.
 
     Raises:
         BadInputError: An operator, or a form of it, that is not known here.

@@ -22,7 +22,7 @@ class Opening:
     """An engine that can be opened again and again."""
 
     name: str
-    """What it is, in words, with what it is not."""
+    """The engine's name in words, saying what it is not."""
     stand_in: bool
     artifact: OnnxArtifact
     open_engine: Callable[[], Engine]
@@ -30,7 +30,7 @@ class Opening:
 
     @property
     def info(self) -> SessionInfo:
-        """What it is, as a session says it."""
+        """The engine's identity, as a session gives it."""
         metadata, backend = self.artifact.metadata, "stand-in" if self.stand_in else self.name
         return SessionInfo(metadata.model, metadata.preprocess, backend, "fp16", self.artifact.sha256)
 

@@ -12,7 +12,7 @@ def page_from_results(document: Mapping[str, Any], lines: list[Target]) -> str:
     """The page of one GPU.
 
     Args:
-        document: As written to the JSON file.
+        document: The document that was written to the JSON file.
         lines: Its targets.
     """
     gpu, engine = document["gpu"], document["engine"]

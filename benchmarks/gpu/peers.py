@@ -23,6 +23,7 @@ from benchmarks.gpu.network_from_onnx import network_from_onnx
 from benchmarks.gpu.opening import Opening
 from edgeseg.frames import Frame, Mask, resize_to_network
 from edgeseg.machine.bench.stability import StabilityRule
+from edgeseg.runtime.engine.inputs import PackedFrame
 
 RULE = StabilityRule(window_samples=40, window_s=0.1, max_s=25.0)
 MIN_AGREEMENT = 0.97
@@ -31,7 +32,7 @@ MIN_AGREEMENT = 0.97
 
 @dataclass(frozen=True)
 class PeersPlan:
-    """What is measured, and for how long."""
+    """The measurements to make, and their duration."""
 
     height: int = 1080
     width: int = 1920
@@ -51,7 +52,7 @@ def peers_figures(opening: Opening, plan: PeersPlan) -> dict[str, Any]:
         frames = list(pinned_frames(session, plan.height, plan.width)[0].images)
 
         def lane(frame: Frame) -> Mask:
-            session.submit(frame, "bgr")
+            session.submit(PackedFrame(frame, "bgr"))
             return session.finish().mask
 
         peers, failures = _ready({"lane": lane, **_peers(opening, plan)}, frames[0])
@@ -95,7 +96,7 @@ class OnDevice:
         return self._result.numpy()
 
     def _mask(self, frame: Tensor) -> Tensor:
-        """As `edgeseg.frames.resize_to_network`, but for its rounding; then the network and the threshold."""
+        """Resize as `edgeseg.frames.resize_to_network` does, but for its rounding; then infer and threshold."""
         height, width = self._size
         image = frame.permute(2, 0, 1).flip(0)[None].to(self._plan.dtype)
         while image.shape[2] >= 2 * height and image.shape[3] >= 2 * width:

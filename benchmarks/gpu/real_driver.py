@@ -1,4 +1,4 @@
-"""Whether a real GPU is measured, and which: no figure of anything else is written."""
+"""Tells whether a real GPU is measured, and which: no figure of anything else is written."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class RealGpu:
 
     @property
     def slug(self) -> str:
-        """For the names of files: ``nvidia-h200``."""
+        """The GPU's name as a part of file names, such as ``nvidia-h200``."""
         return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
 
 

@@ -30,7 +30,7 @@ def document_of(
     Args:
         gpu: What was measured.
         network: The package's name and input size.
-        sections: As `section_apart` gives them.
+        sections: What `section_apart` gave.
         probes: Likewise.
         tests: What became of the tests, in a line; empty where they were not run.
 

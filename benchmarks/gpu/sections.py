@@ -1,4 +1,4 @@
-"""What is measured, each in a process of its own: what one breaks, or hangs in, costs the others nothing."""
+"""Runs each measurement in a process of its own: one that breaks or hangs costs the others nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from edgeseg.runtime.cuda.driver import CudaDevice
 
 LIMITS_S = {"probe-tensorrt": 120, "probe-tensorrt-rtx": 60, "latency": 75, "throughput": 75, "bandwidth": 75}
 LIMITS_S |= {"bench": 75, "soak": 130, "peers": 150}
-"""At most, for each, its start included. They are run in this order; torch.compile, which may take minutes, is last."""
+"""Longest time of each section, its start included. They run in this order; torch.compile, which may take minutes, is
+last."""
 PROBES: dict[str, EngineName] = {"probe-tensorrt": "tensorrt", "probe-tensorrt-rtx": "tensorrt-rtx"}
 ROOT = Path(__file__).parents[2]
 Figures = dict[str, Any]

@@ -12,11 +12,12 @@ from typing import Any
 from benchmarks.gpu.frames import pinned_frames
 from benchmarks.gpu.opening import Opening
 from edgeseg.optional import require
+from edgeseg.runtime.engine.inputs import PackedFrame
 
 
 @dataclass(frozen=True)
 class SoakPlan:
-    """What is run, and for how long at most."""
+    """The work to do, and how long it may take."""
 
     height: int = 1080
     width: int = 1920
@@ -35,11 +36,11 @@ def soak_figures(opening: Opening, plan: SoakPlan) -> dict[str, Any]:
     with contextlib.closing(session):
         frames = pinned_frames(session, plan.height, plan.width)[0].endless()
         for _ in range(plan.lanes):
-            session.submit(next(frames), "bgr")
+            session.submit(PackedFrame(next(frames), "bgr"))
         while done < plan.frames and time.monotonic() - start_s < plan.limit_s:
             for _ in range(max(1, plan.frames // plan.readings)):
                 session.finish()
-                session.submit(next(frames), "bgr")
+                session.submit(PackedFrame(next(frames), "bgr"))
                 done += 1
             free, total = pycuda.mem_get_info()
             device.append(total - free)
@@ -59,5 +60,5 @@ def soak_figures(opening: Opening, plan: SoakPlan) -> dict[str, Any]:
 
 
 def _resident_bytes() -> int:
-    """Of this process (proc(5), statm)."""
+    """Resident memory of this process (proc(5), statm)."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()

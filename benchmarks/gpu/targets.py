@@ -31,7 +31,7 @@ class Target:
 
     @property
     def verdict(self) -> str:
-        """In a word."""
+        """The result in one word."""
         if self.met is None:
             return "-" if self.figure != "not measured" else "not measured"
         return "met" if self.met else "NOT MET"

@@ -25,7 +25,7 @@ def tensor_at(address: int, shape: tuple[int, ...], typestr: str) -> torch.Tenso
 
 
 class TorchEngine:
-    """As ICudaEngine: the weights, once for all contexts."""
+    """Stands in for ICudaEngine: the weights, once for all contexts."""
 
     def __init__(self, artifact: OnnxArtifact, device: str = "cuda") -> None:
         torch.backends.cudnn.benchmark = True
@@ -38,7 +38,7 @@ class TorchEngine:
 
 
 class TorchContext:
-    """As IExecutionContext."""
+    """Stands in for IExecutionContext."""
 
     def __init__(self, engine: TorchEngine) -> None:
         self._engine = engine
@@ -67,7 +67,7 @@ class TorchContext:
         return True
 
     def why_refused(self) -> str:
-        """What torch said of the last refusal."""
+        """Torch's words on the last refusal."""
         return self._refusal
 
     def _execute(self, stream_handle: int) -> None:

@@ -25,7 +25,7 @@ class Terminated(BaseException):
 
 
 def main() -> NoReturn:
-    """Run the command line and leave with the exit code of docs/design.md."""
+    """Run the command line and leave with the exit code that docs/architecture.md lists."""
     fit_streams()
     signal.signal(signal.SIGTERM, _terminate)
     arguments = sys.argv[1:]
@@ -37,7 +37,7 @@ def run(arguments: list[str], debug: bool = False) -> int:
     """Run one command.
 
     Args:
-        arguments: As after `edgeseg`, without `--debug`.
+        arguments: The words after `edgeseg`, without `--debug`.
         debug: Show tracebacks.
 
     Returns:

@@ -18,6 +18,7 @@ from edgeseg.cli.evaluate import evaluate
 from edgeseg.cli.export import export
 from edgeseg.cli.import_onnx import import_onnx
 from edgeseg.cli.inspect import inspect
+from edgeseg.cli.live import live
 from edgeseg.cli.models import models
 from edgeseg.cli.package import package
 from edgeseg.cli.run import run
@@ -60,6 +61,7 @@ app.command("calibrate")(calibrate)
 app.command("build-engine", cls=BackendCommand)(build_engine)
 app.command("inspect")(inspect)
 app.command("run")(run)
+app.command("live")(live)
 app.command("bench")(bench)
 app.command("verify")(verify)
 app.command("package")(package)

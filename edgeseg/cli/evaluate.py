@@ -129,7 +129,7 @@ def _check_outputs(sheet: Path | None, report: Path | None) -> None:
 
 
 def _unlabelled(text: str | None, frames: str | None, false_mask_share: float) -> UnlabelledSource | None:
-    """What --negatives or --positives names, with its frames from behind the @ or from --frames."""
+    """Read --negatives or --positives, with the frames from behind the @ or from --frames."""
     from edgeseg.errors import UsageError
     from edgeseg.proof.evaluation.frame_masks import UnlabelledSource
     from edgeseg.runtime.file.frame_choice import ALL_FRAMES, FrameChoice, split_choice

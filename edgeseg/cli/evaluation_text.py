@@ -1,4 +1,4 @@
-"""What `edgeseg evaluate` tells a person."""
+"""Prints an evaluation for a person."""
 
 from __future__ import annotations
 

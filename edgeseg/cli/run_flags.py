@@ -1,4 +1,4 @@
-"""The flags of `edgeseg run`: their types, and what its help says of each."""
+"""The flags of `edgeseg run` and `edgeseg live`: their types, and what the help says of each."""
 
 from __future__ import annotations
 
@@ -10,19 +10,12 @@ import typer
 
 
 class OverlayChoice(str, Enum):
-    """What is drawn on the pictures; typer wants an Enum."""
+    """The ways to draw a mask on the pictures; typer wants an Enum."""
 
     contour = "contour"
     fill = "fill"
     heat = "heat"
     off = "off"
-
-
-class Pace(str, Enum):
-    """How fast frames are taken."""
-
-    fast = "fast"
-    live = "live"
 
 
 class Deinterlacing(str, Enum):
@@ -35,17 +28,18 @@ class Deinterlacing(str, Enum):
 
 RECORDING, LIVE, PAGE, WATCH = "What is kept", "Live", "The page", "The drift watch"
 LONGEST_MS = 5000
-"""Of a delay, for pictures wait in memory; and of a mask's age, for tissue moves."""
+"""Longest `--delay-ms`, because pictures wait in memory, and longest `--max-mask-age-ms`, because tissue moves."""
 
 EngineArgument = Annotated[
     Path, typer.Argument(metavar="ENGINE", help="The .engine file, its passport beside it; or a MODEL.")
 ]
-SourceArgument = Annotated[
+FileSourceArgument = Annotated[str, typer.Argument(metavar="SOURCE", help="A video file or a folder of images.")]
+LiveSourceArgument = Annotated[
     str,
     typer.Argument(
         metavar="SOURCE",
-        help="A video file or a folder of images; live: rtsp://..., http(s)://..., camera:0, /dev/video0, "
-        "synthetic:1280x720@25, gst:PIPELINE.",
+        help="rtsp://..., http(s)://..., camera:0, /dev/video0, synthetic:1280x720@25, gst:PIPELINE, or a file, which "
+        "is played at its own pace.",
     ),
 ]
 OutFlag = Annotated[
@@ -78,10 +72,6 @@ LatencyFlag = Annotated[
     typer.Option(metavar="FILE", rich_help_panel=RECORDING, help="Where the times of every stage go, JSON."),
 ]
 MaxFramesFlag = Annotated[int | None, typer.Option(metavar="N", min=1, help="Stop after N frames.")]
-PaceFlag = Annotated[
-    Pace | None,
-    typer.Option(help="fast: every frame, none lost; live: as frames come. Files default to fast.", show_default=False),
-]
 SyncFlag = Annotated[
     bool,
     typer.Option(
@@ -155,7 +145,8 @@ RateFlag = Annotated[
 ]
 LoopFlag = Annotated[bool, typer.Option("--loop", rich_help_panel=LIVE, help="Begin a file anew at its end.")]
 DeinterlaceFlag = Annotated[
-    Deinterlacing, typer.Option(rich_help_panel=LIVE, help="auto: where the stream says that it is interlaced.")
+    Deinterlacing,
+    typer.Option(help="Make combed pictures whole: where the video says that it is interlaced, always or never."),
 ]
 HardwareFlag = Annotated[
     str,

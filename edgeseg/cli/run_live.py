@@ -1,4 +1,4 @@
-"""`edgeseg run` on live video."""
+"""What `edgeseg live` does: run a stream and say what came of it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class JsonLines(logging.Formatter):
     """One JSON document a record."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """As a line."""
+        """Write the record as one line of JSON."""
         line = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),

@@ -38,7 +38,7 @@ PLAIN = {
     **dict.fromkeys("‘’‚", "'"),
     **dict.fromkeys("“”„", '"'),
 }
-"""What stands for a character that cannot be written; signs that draw lines keep their width."""
+"""Stand-ins for characters that cannot be written; signs that draw lines keep their width."""
 
 
 def fit_streams() -> None:

@@ -1,4 +1,4 @@
-"""What a network costs: parameters, multiply-adds, and what each convolution reads and writes."""
+"""Counts a network's cost: parameters, multiply-adds, and what each convolution reads and writes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ConvolutionCost:
 
     name: str
     precision: Precision
-    """Of its operands: INT8 where both come through DequantizeLinear, else the type of its data."""
+    """INT8 where both operands come through DequantizeLinear, else the type of the data."""
     multiply_adds: int
     input_values: int
     weight_values: int

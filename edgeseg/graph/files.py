@@ -26,7 +26,7 @@ class OnnxArtifact:
     sha256: str
     metadata: ModelMetadata
     proto: onnx.ModelProto
-    """With float32 weights, however the file stores them."""
+    """The graph with float32 weights, however the file stores them."""
 
     @property
     def weights_sha256(self) -> str:
@@ -77,7 +77,7 @@ def refuse_external_data(data: bytes, origin: str) -> None:
 
 
 def read_metadata(proto: onnx.ModelProto, origin: str) -> ModelMetadata:
-    """What the file says of itself.
+    """Read the metadata that the file carries.
 
     Raises:
         BadInputError: No metadata of ours.

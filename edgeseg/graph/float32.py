@@ -12,7 +12,7 @@ HALF, FLOAT = onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT
 
 
 def holds_fp16(proto: onnx.ModelProto) -> bool:
-    """Whether any input, output, constant or cast is FP16."""
+    """Tell whether any input, output, constant or cast is FP16."""
     graph = proto.graph
     return (
         any(value.type.tensor_type.elem_type == HALF for value in (*graph.input, *graph.output))

@@ -88,7 +88,7 @@ def foreign_input(proto: onnx.ModelProto, origin: str, height: int | None, width
     """Find the input and its size.
 
     Args:
-        proto: From `standard_graph`.
+        proto: The graph that `standard_graph` gave.
         origin: The file, for messages.
         height: What the user says, where the file leaves it open.
         width: Likewise.
@@ -166,7 +166,7 @@ def dimensions(value: onnx.ValueInfoProto) -> list[Dimension]:
 
 
 def describe_value(value: onnx.ValueInfoProto) -> str:
-    """For example ``image: float [?,3,64,64]``."""
+    """Describe an input or output, for example ``image: float [?,3,64,64]``."""
     kind = onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type).lower()
     return f"{value.name}: {kind} [{','.join('?' if dim is None else str(dim) for dim in dimensions(value))}]"
 

@@ -20,7 +20,7 @@ SHAPE_ARITHMETIC = frozenset({
     "Reshape", "ReduceProd", "ConstantOfShape", "Range", "Expand", "Transpose", "Split",
 })
 # fmt: on
-"""What exporters compute sizes with."""
+"""Operators that exporters compute sizes with."""
 LARGEST_SHAPE = 64
 """Values in a tensor that still counts as a shape; larger ones are left to the backend."""
 LARGEST_FILL = 4096
@@ -142,7 +142,7 @@ def _run(node: onnx.NodeProto, inputs: dict[str, onnx.TensorProto], opset: int) 
 
 
 def _scale_resize(graph: onnx.GraphProto, node: onnx.NodeProto, shape: list[int], size: list[int], name: str) -> None:
-    """By scales where height and width come out exactly, else by the sizes of the last two axes."""
+    """Give a Resize its scales where height and width come out exactly, else the sizes of the last two axes."""
     if len(shape) != PICTURE_RANK or attribute(node, "axes") is not None or shape[1] != size[1]:
         return
     scales = [np.float32(after / before) for before, after in zip(shape, size, strict=True)]

@@ -1,1 +1,1 @@
-"""What can this box do? doctor, bench and qualify look at the machine; nothing here runs beside live video."""
+"""Looks at the machine: doctor, bench and qualify. Nothing here runs beside live video."""

@@ -1,4 +1,4 @@
-"""What the model packages of a folder are, as their files and cards say; nothing is run."""
+"""Lists the model packages of a folder, as their files and cards describe them; nothing is run."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class ListedPackage(Part):
     parameters: int | None = None
     """Values of float weights, batch norm folded in."""
     multiply_adds: int | None = None
-    """Of all convolutions, one frame."""
+    """Multiply-adds of all convolutions for one frame."""
     file_bytes: int | None = None
-    """Of the ONNX file."""
+    """Size of the ONNX file."""
     measured: dict[str, Figures] = pydantic.Field(default_factory=dict)
     """Precision -> what the card says, or the metadata where there is no card."""
     terms: str | None = None
-    """On what terms the weights may be used."""
+    """The terms on which the weights may be used."""
 
 
 def list_packages(folders: Sequence[Path]) -> list[ListedPackage]:

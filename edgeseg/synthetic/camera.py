@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edgeseg.synthetic.noise import Floats
 
 HALF_DIAGONAL_ANGLE = math.radians(64.0)
-"""From the picture's centre to its corner: endoscopes see 120 to 170 degrees across."""
+"""Angle from the picture's centre to its corner: endoscopes see 120 to 170 degrees across."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Camera:
 
     position: tuple[float, float, float]
     yaw: float = 0.0
-    """To the right of the bowel's direction."""
+    """Turn to the right of the bowel's direction."""
     pitch: float = 0.0
     """Upward."""
     roll: float = 0.0

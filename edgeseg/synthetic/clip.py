@@ -50,8 +50,8 @@ def write_clip(
         path: The .mp4 file (yuv420p, index first).
         seed: Zero or more; the same pictures for the same arguments.
         frames: How many, at least 1.
-        height: In pixels, even, at least 32.
-        width: In pixels, even, at least 32.
+        height: Height in pixels, even, at least 32.
+        width: Width in pixels, even, at least 32.
         fps: Frames a second.
         masks_dir: A new or empty folder for `frame_000000.png` and on, uint8 of 0 and 255; None writes none.
         track: Shows progress.
@@ -87,7 +87,7 @@ def render_clip(seed: int, frames: int, height: int, width: int, fps: int = 25) 
 
 
 class _Path:
-    """Where the lens is at any time: back along the bowel, swaying, turning, breathing in and out."""
+    """The lens's path over time: back along the bowel, swaying, turning, breathing in and out."""
 
     def __init__(self, rng: np.random.Generator, scene: Scene, duration_s: float) -> None:
         self._colon = scene.colon

@@ -27,7 +27,7 @@ _FOLD_REACH = 0.7
 
 @dataclass(frozen=True)
 class WallPoints:
-    """Where rays meet the wall, as flat lists of n points."""
+    """The points where rays meet the wall, as flat lists of n points."""
 
     position: Floats
     """float32 [3,n]."""

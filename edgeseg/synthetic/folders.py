@@ -35,7 +35,7 @@ def write_dataset(
         root: A new or empty folder.
         seed: Zero or more.
         counts: Pictures in each of ``train``, ``validation`` and ``test``; a split of 0 is left out.
-        height: Of each picture, in pixels, at least 32.
+        height: Height of each picture in pixels, at least 32.
         width: Likewise.
         negatives: Splits in which every eighth picture shows no polyp; in the others each shows one or two.
         track: Shows progress.

@@ -1,4 +1,4 @@
-"""What differs from patient to patient and scope to scope: colours, light, sharpness, noise, the black border."""
+"""Draws what differs from patient to patient and scope to scope: colours, light, sharpness, noise, the black border."""
 
 from __future__ import annotations
 

@@ -21,14 +21,14 @@ from edgeseg.synthetic.tissue import Tissue
 
 _COARSE_PX = 112
 _LAMPS = ((-0.07, 0.02, 0.0), (0.07, 0.02, 0.0))
-"""Where the two light guides sit beside the lens, in the camera's frame."""
+"""Positions of the two light guides beside the lens, in the camera's frame."""
 _MIRROR = 0.9
 """Cosine between view and surface below which no lamp beside the lens can be mirrored."""
 
 
 @dataclass
 class _Surface:
-    """What the rays of the visible pixels meet, as flat lists."""
+    """The surface that the rays of the visible pixels meet, as flat lists."""
 
     position: Floats
     normal: Floats

@@ -1,4 +1,4 @@
-"""What the endoscope does to the light: exposure, colour, blur, sharpening, noise, and the black octagon."""
+"""Does to the light what an endoscope does: exposure, colour, blur, sharpening, noise, and the black octagon."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def expose(radiance: Floats, gain: float, look: Look) -> Floats:
 
     Args:
         radiance: float32 [n,3], linear RGB.
-        gain: From the automatic exposure, see `gain_for`.
+        gain: The automatic exposure's gain, see `gain_for`.
         look: White balance.
 
     Returns:
@@ -54,7 +54,7 @@ def expose(radiance: Floats, gain: float, look: Look) -> Floats:
 
 
 def gain_for(radiance: Floats, look: Look) -> float:
-    """What an automatic exposure would choose for this picture."""
+    """Choose the gain as an automatic exposure would for this picture."""
     bright = float(np.percentile(radiance[::7, 0], 80)) if radiance.size else 0.0
     return look.exposure * 1.5 / max(bright, 1e-4)
 

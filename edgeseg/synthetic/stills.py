@@ -16,7 +16,7 @@ from edgeseg.synthetic.scene import Scene, roughly_centred
 
 SMALLEST_SIDE_PX = 32
 _NEAREST, _FARTHEST = 0.5, 2.0
-"""Where polyps of single pictures sit, in bowel radii from the lens."""
+"""Distances at which single pictures may show their polyp, in bowel radii from the lens."""
 _FACING = 0.3
 _ATTEMPTS = 16
 
@@ -35,7 +35,7 @@ def render_scene(
         height: Picture height in pixels, at least 32.
         width: Picture width in pixels, at least 32.
         polyps: How many; None draws none, one, two or three.
-        shape: Of all polyps; None draws one for each.
+        shape: The shape of all polyps; None draws one for each.
 
     Returns:
         The frame, uint8 [H,W,3] RGB with the black octagon border, and the mask, uint8 [H,W] of 0 and 255: what

@@ -28,7 +28,7 @@ class BuildProgress:
     def __init__(self, title: str, say: Say, clock: Callable[[], float] = time.monotonic) -> None:
         self.title = title
         self.error: BaseException | None = None
-        """What `say` raised, or Ctrl-C: the build was told to stop and the caller raises it again."""
+        """The exception that `say` raised, or Ctrl-C: the build was told to stop and the caller raises it again."""
         self._say, self._clock = say, clock
         self._lock = threading.Lock()
         self._steps: dict[str, int] = {}

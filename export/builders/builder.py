@@ -1,4 +1,4 @@
-"""What every engine builder takes and gives."""
+"""The interface of every engine builder."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class EngineBuilder(Protocol):
 
     @property
     def beside_int8(self) -> Precision:
-        """What the float convolutions of an INT8 engine take where no plan says."""
+        """The precision of an INT8 engine's float convolutions, unless a plan names another."""
         ...
 
     @property

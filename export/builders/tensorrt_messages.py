@@ -65,7 +65,7 @@ def _describe(error: tensorrt.ParserError, proto: onnx.ModelProto) -> str:
 
 
 def _node(error: tensorrt.ParserError, proto: onnx.ModelProto) -> onnx.NodeProto | None:
-    """By name, which is certain; else by number, which the parser counts in the graph that it was given."""
+    """Find the node by name, which is certain; else by number, as the parser counted the graph it was given."""
     named: list[onnx.NodeProto] = [node for node in proto.graph.node if node.name and node.name == error.node_name()]
     if named:
         return named[0]

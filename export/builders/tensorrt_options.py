@@ -1,4 +1,4 @@
-"""What TensorRT and TensorRT-RTX share and where they differ, as values."""
+"""Values for what TensorRT and TensorRT-RTX share and where they differ."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TensorRtOptions(Part):
     """Smallest, the one to optimise for, largest."""
     workspace_bytes: int = WORKSPACE_BYTES
     compute_capabilities: tuple[str, ...] = COMPUTE_CAPABILITIES
-    """What a TensorRT-RTX engine shall run on."""
+    """The GPUs that a TensorRT-RTX engine shall run on."""
     hardware_compatibility: HardwareCompatibility = "none"
     """TensorRT only: which other GPUs the engine may run on; slower, and refused on a Jetson."""
     version_compatible: bool = False
@@ -61,7 +61,7 @@ class Flavour:
     module: str
     title: str
     needs_gpu: bool
-    """Whether it builds on the GPU that the engine shall run on; timings are only taken, and kept, there."""
+    """True if it builds on the GPU that the engine shall run on; timings are only taken, and kept, there."""
     lowest_version: tuple[int, ...]
     lowest_driver: str | None = None
     """Bound into the passport where the engine is not built under the driver that it runs on."""
@@ -108,7 +108,7 @@ def check_options(flavour: Flavour, options: TensorRtOptions, jetson: bool) -> N
 
 
 def build_flags(flavour: Flavour, options: TensorRtOptions) -> dict[str, Any]:
-    """What the passport records."""
+    """The flags that the passport records."""
     theirs = {"hardware_compatibility", "version_compatible"} if flavour.needs_gpu else {"compute_capabilities"}
     shared = {"batch", "workspace_bytes"}
     return {"strongly_typed": True, "tf32": False, **options.model_dump(mode="json", include=shared | theirs)}

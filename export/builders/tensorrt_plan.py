@@ -41,9 +41,9 @@ def plan_from_onnx(
         trt: The module `tensorrt` or `tensorrt_rtx`.
         flavour: Which of them it is.
         proto: The contract graph in the precision wanted.
-        options: As checked by `check_options`.
+        options: Options that `check_options` has checked.
         origin: The model's path, for messages.
-        timings: Where kernel timings are kept; None keeps none.
+        timings: File that keeps kernel timings; None keeps none.
         say: Hears how far the build has come.
 
     Raises:

@@ -30,7 +30,7 @@ class PreparedNetwork:
     proto: onnx.ModelProto
     """float32 [N,3,H,W] in; N is free."""
     shape: ForeignInput
-    """Of the file as it came."""
+    """The input of the file as it came."""
     output: str
     """The output's name in the file as it came."""
     half: bool
@@ -42,7 +42,7 @@ def prepare(source: onnx.ModelProto, origin: str, options: ImportOptions) -> Pre
     """Check a foreign graph and bring it to float32, opset 19 or 20, with batch norms and paddings folded.
 
     Args:
-        source: From `parse_onnx`.
+        source: The file that `parse_onnx` read.
         origin: The file, for messages.
         options: Which output is meant, and the size where the file leaves it open.
 

@@ -83,6 +83,6 @@ def _path(weight: str, node: onnx.NodeProto, index: int) -> str:
 
 
 def _tells(name: str) -> bool:
-    """Whether a name is one that a person chose; names that end in ``.out`` are given to results later."""
+    """Tell whether a name is one that a person chose; names that end in ``.out`` are given to results later."""
     readable = READABLE.fullmatch(name) and not NUMBERED.fullmatch(name) and not re.search(r"\.out\d*$", name)
     return bool(readable) and len(name) <= LONGEST_NAME

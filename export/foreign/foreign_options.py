@@ -1,4 +1,4 @@
-"""What the user says of a foreign network."""
+"""The user's statements about a foreign network."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ImportOptions:
     """How a foreign network wants its pictures and what it gives; input = (x / scale - mean) / std."""
 
     mean: Colour = (0.0, 0.0, 0.0)
-    """In the order R,G,B, whatever order the network takes."""
+    """Means in the order R,G,B, whatever order the network takes."""
     std: Colour = (1.0, 1.0, 1.0)
     """Likewise."""
     scale: float = 255.0
@@ -44,7 +44,7 @@ class ImportOptions:
 
     @property
     def preprocess(self) -> PreprocessSpec:
-        """For the record: mean and std of RGB in 0..1."""
+        """The mean and std of RGB in 0..1, kept for the record."""
         unit = self.scale / GREY_LEVELS
         red, green, blue = (value * unit for value in self.mean)
         std = (self.std[0] * unit, self.std[1] * unit, self.std[2] * unit)

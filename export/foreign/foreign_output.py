@@ -1,4 +1,4 @@
-"""What a foreign network gives: its size, and whether its values are what the user says."""
+"""Examines a foreign network's output: its size, and whether its values are what the user says."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class BareNetwork:
         self._shape, self._output, self._options = shape, output, options
 
     def probe(self, height: int, width: int) -> NDArray[Any]:
-        """What the network gives for a black picture, one batch of its own size, of whatever type and rank.
+        """Run a black picture, one batch of the network's own size, and give the result of whatever type and rank.
 
         Raises:
             BadInputError: The network does not run at this size.
@@ -47,7 +47,7 @@ class BareNetwork:
         return self._run(self._planes(np.zeros((1, height, width, 3), np.uint8))[0])
 
     def raw(self, frames: FrameBatch) -> NDArray[Any]:
-        """What the network itself gives, picture by picture: uint8 [N,H,W,3] RGB in; [N,C,h,w] out.
+        """Run the network itself, picture by picture: uint8 [N,H,W,3] RGB in; [N,C,h,w] out.
 
         Raises:
             BadInputError: The network does not run.

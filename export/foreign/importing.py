@@ -32,11 +32,11 @@ NOISE_BLOCK_PX = 8
 
 @dataclass(frozen=True)
 class ImportResult:
-    """What was written, and what the user should know of it."""
+    """The file that was written, and what the user should know of it."""
 
     metadata: ModelMetadata
     changes: tuple[str, ...]
-    """What was changed in the network, a phrase each."""
+    """The changes made to the network, a phrase each."""
     warnings: tuple[str, ...]
 
 

@@ -1,1 +1,1 @@
-"""What an engine consists of: its layers, their precisions, shapes and times, read from the engine of each backend."""
+"""Reads an engine's layers, their precisions, shapes and times from the engine of each backend."""

@@ -28,7 +28,7 @@ def inspected_layers(information: str, times_ms: Mapping[str, float] | None = No
     """The layers of an engine built with detailed profiling.
 
     Args:
-        information: As `engine_information` gives it.
+        information: What `engine_information` gave.
         times_ms: Layer name -> mean time, of IProfiler; a layer that it does not name took none.
 
     Returns:
@@ -42,7 +42,7 @@ def int8_convolutions(information: str, convolutions: Collection[str]) -> int:
     """Count the convolutions that take int8 data.
 
     Args:
-        information: As for `inspected_layers`.
+        information: What `engine_information` gave.
         convolutions: The names of the network's convolution nodes.
 
     Returns:

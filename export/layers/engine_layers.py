@@ -1,4 +1,4 @@
-"""From an engine's file to the report of its layers."""
+"""Reads the layers of an engine's file into a report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a TensorRT-RTX plan says of itself in plain text: the layers, with their operand types.
+"""Reads the plain text inside a TensorRT-RTX plan: the layers, with their operand types.
 
 Without a GPU the engine cannot be deserialised, so IEngineInspector is out of reach; the plan holds the same layer
 description as text when it was built with detailed profiling.
@@ -53,7 +53,7 @@ def plan_layers(plan: bytes) -> list[Layer]:
 
 
 def _tells_more(layer: Layer, convolutions: set[str]) -> bool:
-    """Whether this is neither a computation of shapes nor the shell of a convolution that the plan lists by itself."""
+    """Tell whether this is neither shape arithmetic nor the shell of a convolution that the plan lists by itself."""
     return bool(layer.nodes) and not (layer.type == "fusion" and convolutions & set(layer.nodes))
 
 

@@ -34,13 +34,13 @@ class LayerTensor(Part):
 
 
 class Layer(Part):
-    """What an engine executes as one step."""
+    """One step of an engine's execution."""
 
     name: str
     type: str
-    """In the backend's words."""
+    """The layer's type in the backend's words."""
     precision: str
-    """Of its operands: ``int8``, ``fp16``, ``fp32``; else as the backend says."""
+    """Precision of the operands: ``int8``, ``fp16``, ``fp32``; else as the backend says."""
     nodes: tuple[str, ...] = ()
     """The nodes of the network that it computes, where the backend tells."""
     inputs: tuple[LayerTensor, ...] = ()
@@ -48,7 +48,7 @@ class Layer(Part):
     time_ms: float | None = pydantic.Field(default=None, ge=0)
     """Median over some inferences; None where it was not measured."""
     share: float | None = None
-    """Of the time of all layers."""
+    """Share of the time of all layers."""
 
 
 class PrecisionTotal(Part):
@@ -93,7 +93,7 @@ def report_of(
 
     Args:
         passport: The engine's.
-        layers: In the engine's order; all with a time or none.
+        layers: The layers in the engine's order; all have a time or none has.
         time_source: See `LayerReport`; likewise the next.
         time_missing: Why there are no times.
         frames_per_inference: The batch that was timed.

@@ -27,7 +27,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class MarkedFrames:
-    """In how many frames of a clip something was marked."""
+    """How many frames of a clip have something marked."""
 
     clip: Clip
     frames: int
@@ -55,7 +55,7 @@ class CardFacts:
     metadata: ModelMetadata
     parameters: int
     multiply_adds: int
-    """Of all convolutions, one frame."""
+    """Multiply-adds of all convolutions for one frame."""
     calibration_images: int
     rows: tuple[PrecisionRow, ...]
     terms: str

@@ -34,16 +34,16 @@ from edgeseg.train.record import RUN_RECORD, RunRecord
 
 @dataclass(frozen=True)
 class PackageOptions:
-    """What `edgeseg package` was asked for."""
+    """The settings of `edgeseg package`."""
 
     data: Path
     """Data set with the splits train, validation and test."""
     terms: str
-    """On what terms the weights may be used, given those of the training data."""
+    """The terms on which the weights may be used, given those of the training data."""
     images: int = 256
-    """For the calibration."""
+    """Number of calibration images."""
     threshold: str | None = None
-    """What the graph's 0.5 shall mean: a number, or the file of a choice for this RUN; None leaves it."""
+    """Moves the graph's 0.5 to this threshold: a number, or the file of a choice for this RUN; None leaves it."""
     clips: tuple[Clip, ...] = ()
     """Frames without ground truth that the card tells of."""
     trusted: tuple[str, ...] = ()

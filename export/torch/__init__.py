@@ -1,1 +1,1 @@
-"""From a RUN folder to a contract graph in ONNX, held against PyTorch. The only part of export that needs torch."""
+"""RUN folder to contract graph in ONNX, checked against PyTorch; the only part of export that needs torch."""

@@ -25,7 +25,7 @@ class BatchLane:
     """Batches of up to `largest` pictures, one batch at a time; all memory is allocated at once.
 
     Args:
-        context: Of the engine; this lane's alone.
+        context: A context of the engine that belongs to this lane alone.
         model: The network.
         largest: Batch.
 
@@ -92,6 +92,6 @@ class BatchLane:
         self._batch = count
 
     def _let_go(self) -> None:
-        """What ends with its last reference must be gone while the GPU's context is current."""
+        """Let go of what ends with its last reference while the GPU's context is still current."""
         self._stream = None
         del self._context

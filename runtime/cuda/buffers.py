@@ -19,7 +19,7 @@ def device_buffer(stack: contextlib.ExitStack, size_bytes: int, purpose: str) ->
     Args:
         stack: Frees it.
         size_bytes: How much.
-        purpose: For the message: "allocate <purpose>".
+        purpose: Named in the message: "allocate <purpose>".
 
     Raises:
         DeviceMemoryError: There is none left.
@@ -38,9 +38,9 @@ def pinned_array(
 
     Args:
         stack: Frees it; the array must not be used after that.
-        shape: Of the array.
-        dtype: Of the array.
-        purpose: For the message: "allocate <purpose>".
+        shape: The array's shape.
+        dtype: The array's type.
+        purpose: Named in the message: "allocate <purpose>".
         mapped: Whether kernels are to reach it as well; `mapped_address` says where.
 
     Raises:
@@ -55,7 +55,7 @@ def pinned_array(
 
 
 def mapped_address(array: NDArray[Any]) -> int:
-    """Where kernels find an array of `pinned_array` that was mapped."""
+    """The device address of a mapped array of `pinned_array`."""
     with translated("map pinned memory"):
         return int(array.base.get_device_pointer())  # type: ignore[union-attr]
 
@@ -101,13 +101,13 @@ class PinnedFrames:
 
         Args:
             memory: uint8 [n].
-            address: Where kernels find it; 0 where it is not mapped.
+            address: The address that kernels find it at; 0 where it is not mapped.
         """
         start = memory.ctypes.data
         self._ranges.append((start, start + memory.nbytes, address))
 
     def device_address(self, frame: NDArray[np.uint8]) -> int | None:
-        """Where kernels find a contiguous frame (0 where it is pinned but not mapped); None where it is not pinned."""
+        """The device address of a contiguous frame: 0 if it is pinned but not mapped, None if it is not pinned."""
         first = frame.ctypes.data
         for start, end, mapped in self._ranges:
             if start <= first and first + frame.nbytes <= end:

@@ -112,7 +112,7 @@ def _tensor_of(capsule: object) -> _Tensor:
 
 
 def _strides(shape: tuple[int, ...], strides: Any) -> tuple[int, ...]:
-    """In bytes, which for uint8 is in elements; compact where none are given."""
+    """Strides in bytes, which for uint8 are elements; compact where none are given."""
     if strides is not None:
         return tuple(strides)
     compact, step = [], 1

@@ -15,14 +15,14 @@ from edgeseg.runtime.cuda.errors import CudaError, checked, translated
 
 @dataclass(frozen=True)
 class DeviceTraits:
-    """What the runtime asks of a GPU."""
+    """The GPU's traits that the runtime asks for."""
 
     name: str
     compute_capability: tuple[int, int]
     integrated: bool
-    """Whether it shares the host's memory, so that frames need no copy."""
+    """True if it shares the host's memory, so that frames need no copy."""
     registers_host_memory: bool
-    """Whether memory that another allocator made can be pinned."""
+    """True if memory that another allocator made can be pinned."""
 
     @property
     def architecture(self) -> int:

@@ -1,4 +1,4 @@
-"""What the runtime needs of a TensorRT engine, so that a test may stand in for one."""
+"""The part of a TensorRT engine that the runtime needs, so that a test may stand in for one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from edgeseg.runtime.cuda.errors import LaunchRefusedError, StickyCudaError, sti
 
 
 class ExecutionContext(Protocol):
-    """As TensorRT's IExecutionContext (10 and 11); a call that returns False has refused."""
+    """The part of TensorRT's IExecutionContext (10 and 11) that is used; a call that returns False has refused."""
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
         """Fix a dynamic shape."""
@@ -23,12 +23,12 @@ class ExecutionContext(Protocol):
         ...
 
     def why_refused(self) -> str:
-        """What the library said of the last refusal; may be empty."""
+        """The library's words on the last refusal; may be empty."""
         ...
 
 
 class Engine(Protocol):
-    """As TensorRT's ICudaEngine."""
+    """The part of TensorRT's ICudaEngine that is used."""
 
     def create_execution_context(self) -> ExecutionContext | None:
         """A context with its own activation memory; None where there is none for it."""

@@ -12,7 +12,7 @@ from edgeseg.runtime.cuda.errors import checked
 
 
 class CapturedGraph:
-    """What a function did on a stream, to be launched again as one piece.
+    """The work of a function on a stream, to be launched again as one piece.
 
     Args:
         stream: A pycuda stream with no capture under way.
@@ -48,7 +48,7 @@ class CapturedGraph:
         """Run it on its stream, its first kernel with another function or argument; nothing is waited for.
 
         Args:
-            first_kernel: As `first_kernel` of this graph, or of a graph of another kernel of the same geometry.
+            first_kernel: The `first_kernel` of this graph, or of a graph of another kernel of the same geometry.
             argument: The kernel's one parameter, copied by the driver.
         """
         address = ctypes.c_void_p(ctypes.addressof(argument))

@@ -38,30 +38,30 @@ from edgeseg.specs import INPUT_NAME, OUTPUT_NAME, Crop, ModelSpec
 
 _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: not ordered with the legacy stream
 _CHROMA_PITCHES: dict[PixelFormat, int] = {"nv12": 2, "yuv420p": 1}
-"""Of a frame of one pixel."""
+"""Chroma pitches of a frame of one pixel."""
 
 
 @dataclass(frozen=True)
 class LaneSpec:
-    """What a lane is made for."""
+    """The frames and results that a lane is made for."""
 
     model: ModelSpec
     frame_bytes: int
-    """Of the largest frame."""
+    """Size of the largest frame."""
     integrated: bool
-    """Whether the GPU reads host memory in place."""
+    """True if the GPU reads host memory in place."""
     ordinal: int = 0
     """Which GPU."""
     copies_back: bool = True
-    """Whether results are brought to the host."""
+    """True if results are brought to the host."""
 
 
 class Lane:
     """One stream with its engine context, buffers and captured graph. One frame at a time.
 
     Args:
-        context: Of the engine; this lane's alone.
-        kernels: For the network's size.
+        context: A context of the engine that belongs to this lane alone.
+        kernels: Kernels for the network's size.
         spec: What to set memory aside for.
 
     Raises:
@@ -85,7 +85,7 @@ class Lane:
             self._first_kernels = {kind: self._first_kernel_of(kind) for kind in PREPROCESS_KERNELS}
             self._resources = stack.pop_all()
         self.busy = False
-        """Whether a frame is under way."""
+        """True if a frame is under way."""
         self._unread = False
         self._kept: object = None
 
@@ -94,7 +94,7 @@ class Lane:
 
         Args:
             image: The frame.
-            pinned: Where frames lie that need not be copied to pinned memory first.
+            pinned: Memory whose frames need not be copied to pinned memory first.
 
         Raises:
             BadInputError: It does not fit the lane or the network.
@@ -274,7 +274,7 @@ class Lane:
         execute(self._context, self._stream.handle)
 
     def _let_go(self) -> None:
-        """What ends with its last reference must be gone while the GPU's context is current."""
+        """Let go of what ends with its last reference while the GPU's context is still current."""
         self._stream = self._done = self._kept = None
         del self._context
 

@@ -43,7 +43,7 @@ def allocate(stack: contextlib.ExitStack, model: ModelSpec, frame_bytes: int, in
     Args:
         stack: Frees it.
         model: The network.
-        frame_bytes: Of the largest frame.
+        frame_bytes: Size of the largest frame.
         integrated: Whether the GPU reads host memory in place.
 
     Raises:

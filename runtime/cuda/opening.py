@@ -1,4 +1,4 @@
-"""From an engine file to a CUDA session, in the process that will use the GPU."""
+"""Opens an engine file as a CUDA session, in the process that will use the GPU."""
 
 from __future__ import annotations
 

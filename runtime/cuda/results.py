@@ -10,7 +10,7 @@ from edgeseg.frames import Mask, Probability
 
 @dataclass(frozen=True, eq=False)
 class LaneResult:
-    """On the host: valid until the lane's next frame."""
+    """A result on the host, valid until the lane's next frame."""
 
     probability: Probability
     """float32 [C,h,w]."""
@@ -45,7 +45,7 @@ class DeviceOutput:
 
 @dataclass(frozen=True)
 class DeviceResult:
-    """On the device, perhaps not yet written; valid until the lane's next frame."""
+    """A result on the device, perhaps not yet written; valid until the lane's next frame."""
 
     probability: DeviceOutput
     """float32 [C,h,w]."""

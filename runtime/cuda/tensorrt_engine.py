@@ -65,7 +65,7 @@ class TensorRtEngine:
         return _Context(context, self)
 
     def last_errors(self) -> str:
-        """What the library has logged as errors since they were asked for; may be empty."""
+        """The errors that the library has logged since they were asked for; may be empty."""
         return error_log(self._trt).take()
 
     def _context_options(self) -> tuple[Any, ...]:
@@ -134,7 +134,7 @@ def _tensors_of(engine: tensorrt.ICudaEngine) -> list[str]:
 
 
 def _name_of(member: Any) -> str:
-    """Of a member of the bindings' enumerations, of which the stubs tell nothing."""
+    """The name of a member of the bindings' enumerations, of which the stubs tell nothing."""
     return str(member.name)
 
 

@@ -26,7 +26,7 @@ logging.getLogger(LOGGER_NAME).addHandler(logging.NullHandler())
 
 
 class TensorRtModule(Protocol):
-    """What 10.3 to 11.x and TensorRT-RTX have in common; what one of them lacks is looked up by `getattr`."""
+    """The names that 10.3 to 11.x and TensorRT-RTX share; what one of them lacks is looked up by `getattr`."""
 
     __name__: str
     __version__: str
@@ -112,7 +112,7 @@ def open_plan(trt: TensorRtModule, plan: bytes, *, host_code: bool = False) -> t
 
 
 def tells_out_of_memory(said: str) -> bool:
-    """Whether what the library has logged is of memory that it did not get."""
+    """Tell whether what the library has logged is of memory that it did not get."""
     return any(words in said.lower() for words in _OUT_OF_MEMORY)
 
 

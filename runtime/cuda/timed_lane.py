@@ -23,14 +23,14 @@ _START = "start"
 
 
 class TimedLane(Lane):
-    """As `Lane`, with the times of each frame's stages. For measuring: the events cost a frame some microseconds.
+    """A `Lane` that times each frame's stages. For measuring: the events cost a frame some microseconds.
 
     The events inside the graph are recorded as nodes of their own (CU_EVENT_RECORD_EXTERNAL of the CUDA Driver API).
 
     Args:
-        context: As of `Lane`.
-        kernels: As of `Lane`.
-        spec: As of `Lane`.
+        context: See `Lane`.
+        kernels: See `Lane`.
+        spec: See `Lane`.
     """
 
     def __init__(self, context: ExecutionContext, kernels: Kernels, spec: LaneSpec) -> None:
@@ -60,7 +60,7 @@ class TimedLane(Lane):
         return times
 
     def submit_device(self, frame: DeviceFrame, crop: Crop | None) -> None:
-        """As of `Lane`; ``copy`` is next to nothing."""
+        """Submit as `Lane` does; ``copy`` is next to nothing."""
         self._record(_START)
         self._record("copy")
         super().submit_device(frame, crop)

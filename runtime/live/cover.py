@@ -1,4 +1,4 @@
-"""What viewers of a sent stream see in place of a picture that does not come, or that they may not see."""
+"""Draws what viewers of a sent stream see in place of a picture that does not come, or that they may not see."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def cover_of(newest: Presented, gate: str | None, since_ns: int, now_ns: int, ch
 
 
 def cover_words(gate: str | None, since_1970_s: float, for_s: float) -> tuple[str, str]:
-    """What stands there large. The seconds count on, so that a cover does not look like a frozen picture itself.
+    """Give the large words. The seconds count on, so that a cover does not look like a frozen picture itself.
 
     Args:
         gate: Why pictures are not shown; None where none come.

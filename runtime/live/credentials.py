@@ -12,7 +12,7 @@ _STREAM_KEY = re.compile(r"(rtmp[a-z]*://[^\s/]+/[^\s/]+/)[^\s'\"]+", re.IGNOREC
 _SECRET = r"[\w.-]*(?:pass(?:word|wd|phrase)?|pwd|user-?(?:id|name|pw)?|pw|token|secret|key|auth|sig(?:nature)?)"
 _PARAMETER = re.compile(rf"([?&;]{_SECRET}=)[^\s&;'\"]*", re.IGNORECASE)
 _PROPERTY = re.compile(rf"((?:^|\s){_SECRET}\s*=\s*)(\"[^\"]*\"|'[^']*'|[^\s!]+)", re.IGNORECASE)
-"""Of a GStreamer element: user-id=... user-pw=..."""
+"""Matches user and password of a GStreamer element: user-id=... user-pw=..."""
 
 
 def without_credentials(text: object) -> str:

@@ -1,4 +1,4 @@
-"""What a live picture shows of its mask."""
+"""Draws the mask and its words on a live picture."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import cv2
 
-from edgeseg.runtime.live.frames import LiveMask, OverlayMode
+from edgeseg.runtime.live.frames import LiveMask
 from edgeseg.runtime.live.states import StateChange
 from edgeseg.runtime.video.canvas import FONT
-from edgeseg.runtime.video.overlay import caption, draw
+from edgeseg.runtime.video.overlay import OverlayMode, caption, draw
 from edgeseg.runtime.video.picture import Picture
 
 if TYPE_CHECKING:
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 
 MOST_LETTERS = 64
-"""Of a reason on the picture. A line is written as small as it must be to fit, and where it would be too small nothing
-is written at all: a long list of complaints would take "NO OVERLAY" off the picture. Page and log have the whole."""
+"""Most letters of a reason on the picture. A line is written as small as it must be to fit, and nothing is written
+where it would be too small: a long list of complaints would take "NO OVERLAY" off the picture. Page and log have the
+whole."""
 WIDEST_PX = 1500
-"""Of a reason at OpenCV's font scale 1, whose letters differ in width, and between OpenCV 4 and 5, too."""
+"""Widest reason at OpenCV's font scale 1; letters differ in width, and between OpenCV 4 and 5, too."""
 
 
 def draw_live(picture: Picture, mask: LiveMask | None, lines: Sequence[str], mode: OverlayMode) -> Picture:
@@ -40,7 +41,7 @@ def caption_lines(
     now_ns: int,
     engine: str,
 ) -> tuple[str, ...]:
-    """What stands on the picture: what is marked, or plainly that nothing is and why.
+    """Give the words on the picture: what is marked, or plainly that nothing is and why.
 
     Args:
         mask: What is shown.
@@ -48,7 +49,7 @@ def caption_lines(
         gate: Why nothing may be shown.
         options: What is shown, and when.
         mode: What is drawn.
-        now_ns: Of the monotonic clock.
+        now_ns: The time now by the monotonic clock.
         engine: Backend and precision.
     """
     state = change.state if not change.reason else f"{change.state}: {shortened(change.reason)}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from edgeseg.runtime.live.frames import LiveFrame
 from edgeseg.runtime.live.presenter import Offered
+from edgeseg.runtime.video.source import SourceFrame
 
 
 class Frames(Protocol):
@@ -14,10 +14,10 @@ class Frames(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is, without secrets."""
+        """The source's name, without secrets."""
         ...
 
-    def frames(self) -> Iterator[LiveFrame]:
+    def frames(self) -> Iterator[SourceFrame]:
         """Frames as they come; the end is the end of the stream."""
         ...
 
@@ -31,7 +31,7 @@ class Frames(Protocol):
 
 
 class Sink(Offered, Protocol):
-    """Where presented frames go; see `edgeseg.runtime.live.sinks`.
+    """Takes presented frames; see `edgeseg.runtime.live.sinks`.
 
     One may also have ``reopen()``, for new files, and ``cover(now_ns, change)``, asked ten times a second, for viewers
     who have no picture to see.
@@ -39,7 +39,7 @@ class Sink(Offered, Protocol):
 
     @property
     def name(self) -> str:
-        """What it is."""
+        """The sink's name."""
         ...
 
     def counts(self) -> Any:

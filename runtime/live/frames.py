@@ -1,46 +1,27 @@
-"""What flows through a live pipeline, and what is said of it."""
+"""The values that flow through a live pipeline, and what is said of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Literal
 
 from edgeseg.frames import Mask, Probability
 from edgeseg.runtime.video.picture import Picture
+from edgeseg.runtime.video.source import SourceFrame
 
 State = Literal["starting", "live", "degraded", "pass-through", "stopped"]
 """The engine is not up, or no picture has come yet; masks come in time; masks come, but late or few, or a gate or sink
 complains; the picture goes on without masks; it has ended."""
-OverlayMode = Literal["contour", "fill", "heat", "off"]
-
-
-@dataclass(frozen=True, eq=False)
-class LiveFrame:
-    """A picture from a source and when it came. Times are of `time.monotonic_ns`."""
-
-    index: int
-    """0 for the first; counts on over reconnections."""
-    arrived_ns: int
-    """When the source gave the data of this frame, before it was decoded."""
-    decoded_ns: int
-    pts: int
-    """Presentation time in units of `time_base`; strictly increasing, over reconnections too."""
-    time_base: Fraction
-    """Seconds."""
-    picture: Picture
-    damaged: bool = False
-    """The decoder patched missing parts with guesses."""
 
 
 @dataclass(frozen=True, eq=False)
 class LiveMask:
-    """What the engine said of one frame."""
+    """The engine's answer for one frame."""
 
     index: int
-    """Of the frame that the engine saw."""
+    """Index of the frame that the engine saw."""
     arrived_ns: int
-    """Of that frame."""
+    """Arrival of that frame."""
     mask: Mask
     """uint8 [H,W] at that frame's size: 0 or 255."""
     area_fraction: float
@@ -56,10 +37,10 @@ class LiveMask:
 class Presented:
     """One frame as it is shown. Sinks read it and write to none of it."""
 
-    frame: LiveFrame
+    frame: SourceFrame
     presented_ns: int
     overlay: Picture
-    """With outline and caption; the very picture of `frame` where nothing is drawn."""
+    """The picture with outline and caption; the very picture of `frame` where nothing is drawn."""
     mask: LiveMask | None
     """The mask that is shown; None where none is young enough, or a gate took it down."""
     state: State
@@ -70,14 +51,14 @@ class Presented:
     recordable: bool = True
     """False where the frame is not to leave the machine's memory (privacy)."""
     alarms: tuple[str, ...] = ()
-    """What the drift watch complains of; see `DriftState.alarms`."""
+    """The drift watch's alarms; see `DriftState.alarms`."""
 
     @property
     def picture_age_ms(self) -> float:
-        """From the frame's arrival to its presentation."""
+        """Time from the frame's arrival to its presentation."""
         return (self.presented_ns - self.frame.arrived_ns) / 1e6
 
     @property
     def mask_age_ms(self) -> float | None:
-        """From the arrival of the frame that the mask was made of to its presentation."""
+        """Time from the arrival of the frame that the mask was made of to its presentation."""
         return None if self.mask is None else (self.presented_ns - self.mask.arrived_ns) / 1e6

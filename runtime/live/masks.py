@@ -1,4 +1,4 @@
-"""What the engine has said lately, for whoever shows frames."""
+"""The engine's latest answers, for whoever shows frames."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class MaskBoard:
         """The newest mask, where its frame arrived at most so long ago.
 
         Args:
-            now_ns: Of the monotonic clock.
+            now_ns: The time now by the monotonic clock.
             limit_ms: How long ago.
             not_after: Leave out masks of later frames, for a presenter that is behind: a mask must not run ahead.
         """

@@ -1,4 +1,4 @@
-"""What is checked before the first frame, so that a stream that starts can go on."""
+"""Checks before the first frame what a stream needs to go on once it has started."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from edgeseg.errors import UsageError
 from edgeseg.files import UnwritableError, check_writable
 from edgeseg.progress import Say
 from edgeseg.runtime.engine.failures import EngineDownError
+from edgeseg.runtime.engine.inputs import EngineInput, NetworkInput
 from edgeseg.runtime.engine.outcomes import Segmented
-from edgeseg.runtime.engine.planes import AnyFrame, PlanarForm, PlanarFrame
+from edgeseg.runtime.engine.planes import PlanarForm, PlanarFrame
 from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.runtime.live.drawing import draw_live
 from edgeseg.runtime.live.settings import LiveSettings, OutputSettings
@@ -23,11 +24,11 @@ from edgeseg.runtime.video.picture import Picture
 from edgeseg.runtime.worker.pool import EnginePool
 
 MIN_FREE_BYTES = 256 * 2**20
-"""On a disk that is recorded to: some minutes of video."""
+"""Free space demanded on a disk that is recorded to: some minutes of video."""
 WARM_FRAMES = 10
 READY_S = 120.0
 SYNC_MARGIN = 1.5
-"""Of the slowest warm-up inference: the delay that masks may take in synchronous mode."""
+"""Delay that masks may take in synchronous mode, over the slowest warm-up inference."""
 _ANSWER_S = 10.0
 _DOCTOR = "edgeseg doctor"
 
@@ -95,18 +96,18 @@ def warm_up(pool: EnginePool, say: Say) -> float:
     return slowest_ms
 
 
-def _typical_frame(info: SessionInfo) -> AnyFrame:
+def _typical_frame(info: SessionInfo) -> EngineInput:
     """1080p where whole planes are taken, so that their way to the GPU is timed, too; else the network's input."""
     height, width = 1080, 1920
     crop = info.preprocess.crop
     if info.takes_planes and (crop is None or (crop.top + crop.height <= height and crop.left + crop.width <= width)):
         return PlanarFrame(np.full((height * 3 // 2, width), 128, np.uint8), PlanarForm(height, width, "bt709", False))
-    return np.zeros((info.model.height, info.model.width, 3), np.uint8)
+    return NetworkInput(np.zeros((info.model.height, info.model.width, 3), np.uint8))
 
 
-def _inferences_ms(pool: EnginePool, frame: AnyFrame) -> Iterator[float]:
+def _inferences_ms(pool: EnginePool, frame: EngineInput) -> Iterator[float]:
     for _ in range(WARM_FRAMES):
-        if pool.submit(frame, "rgb", prepared=True) is not None:
+        if pool.submit(frame) is not None:
             for outcome in pool.poll(_ANSWER_S):
                 if isinstance(outcome, Segmented):
                     yield outcome.infer_ms

@@ -15,15 +15,17 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edgeseg.runtime.live.drawing import caption_lines
-from edgeseg.runtime.live.frames import LiveFrame, LiveMask, OverlayMode, Presented
+from edgeseg.runtime.live.frames import LiveMask, Presented
 from edgeseg.runtime.live.masks import MaskBoard
 from edgeseg.runtime.live.meters import Rate, RecentShare, RollingPercentiles
 from edgeseg.runtime.live.slot import NewestSlot
 from edgeseg.runtime.live.states import StateChange
+from edgeseg.runtime.video.overlay import OverlayMode
 from edgeseg.runtime.video.picture import Picture
+from edgeseg.runtime.video.source import SourceFrame
 
 ASSUMED_PERIOD_MS = 40.0
-"""Until two frames have come: 25 frames a second."""
+"""Frame period until two frames have come: 25 frames a second."""
 PERIODS = 2.0
 """Frame periods that a picture, and a mask beyond its inference, may take."""
 UNJUDGED = "not judged"
@@ -37,7 +39,7 @@ not kept."""
 class Gate(Protocol):
     """Says whether a frame shows tissue at all."""
 
-    def reason(self, frame: LiveFrame) -> str | None:
+    def reason(self, frame: SourceFrame) -> str | None:
         """Why it does not; None where it does."""
         ...
 
@@ -60,7 +62,7 @@ class Draw(Protocol):
 
 @dataclass(frozen=True)
 class PresenterOptions:
-    """What is shown, and when."""
+    """Choices of what is shown, and when."""
 
     sync_ms: float | None = None
     """Show every frame so long after it came, with its own mask; None shows it at once."""
@@ -70,9 +72,9 @@ class PresenterOptions:
     """A frame shown later than that after it came is late; None takes two frame periods, in synchronous mode one
     beyond the delay."""
     record_gated: bool = True
-    """Whether frames that show no tissue may be recorded."""
+    """True if frames that show no tissue may be recorded."""
     structure: str = "marked"
-    """What the network marks, for the caption."""
+    """The structure that the network marks, for the caption."""
     engine: str = ""
     """Backend and precision, for the caption."""
 
@@ -93,7 +95,7 @@ class Presenter:
 
     def __init__(
         self,
-        frames: NewestSlot[LiveFrame],
+        frames: NewestSlot[SourceFrame],
         board: MaskBoard,
         infer_ms: RollingPercentiles,
         state: Callable[[], StateChange],
@@ -104,19 +106,19 @@ class Presenter:
     ) -> None:
         self._frames, self._board, self._infer_ms, self._state = frames, board, infer_ms, state
         self._draw, self._sinks, self._options, self._gate = draw, sinks, options, gate
-        self._waiting: deque[LiveFrame] = deque()
+        self._waiting: deque[SourceFrame] = deque()
         self._thread = threading.Thread(target=self._run, name="edgeseg-presenter", daemon=True)
         self.mode: OverlayMode = "contour"
         """May be set from any thread, and so may the next two."""
         self.engine = options.engine
         """Backend and precision, for the caption."""
         self.alarms: tuple[str, ...] = ()
-        """Of the drift watch."""
+        """The drift watch's alarms."""
         self.failure: BaseException | None = None
         self.fault = ""
-        """What went wrong with the newest frame beside its picture, which is shown all the same."""
+        """The fault of the newest frame beside its picture, which is shown all the same."""
         self.newest: Presented | None = None
-        """What is shown now."""
+        """The frame that is shown now."""
         self.arrivals, self.presentations = Rate(), Rate()
         self.picture_age_ms, self.mask_age_ms = RollingPercentiles(), RollingPercentiles()
         self.compose_ms = RollingPercentiles()
@@ -151,7 +153,7 @@ class Presenter:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the thread runs."""
+        """True if the thread runs."""
         return self._thread.is_alive()
 
     def start(self) -> None:
@@ -174,7 +176,7 @@ class Presenter:
         except BaseException as error:
             self.failure = error
 
-    def _newest_if_behind(self, frame: LiveFrame) -> LiveFrame:
+    def _newest_if_behind(self, frame: SourceFrame) -> SourceFrame:
         now_ns = time.monotonic_ns()
         if not len(self._frames):
             self._caught_up_ns = now_ns
@@ -198,7 +200,7 @@ class Presenter:
                 return
             self._present(self._waiting.popleft())
 
-    def _present(self, frame: LiveFrame) -> None:
+    def _present(self, frame: SourceFrame) -> None:
         started_ns = time.monotonic_ns()
         self.fault = ""
         gate = self._gate_reason(frame)
@@ -227,7 +229,7 @@ class Presenter:
                 self._note_fault("a sink fails", error)
         self._count(presented, started_ns)
 
-    def _gate_reason(self, frame: LiveFrame) -> str | None:
+    def _gate_reason(self, frame: SourceFrame) -> str | None:
         """A frame that cannot be judged is shown without a mask, and is as private as the gate can make it."""
         try:
             return self._gate.reason(frame) if self._gate is not None else None
@@ -236,7 +238,7 @@ class Presenter:
             return UNJUDGED
 
     def _overlay(
-        self, frame: LiveFrame, mask: LiveMask | None, change: StateChange, gate: str | None
+        self, frame: SourceFrame, mask: LiveMask | None, change: StateChange, gate: str | None
     ) -> tuple[Picture, LiveMask | None]:
         """The picture as it is shown, and what is shown on it: a mask may grow too old while it is drawn."""
         now_ns = time.monotonic_ns()
@@ -251,14 +253,14 @@ class Presenter:
         return overlay, mask
 
     def _is_young(self, mask: LiveMask) -> bool:
-        """Whether it may be shown now; in synchronous mode every frame has its own mask, however old both are."""
+        """Tell whether it may be shown now; in synchronous mode every frame has its own mask, however old both are."""
         age_ms = (time.monotonic_ns() - mask.arrived_ns) / 1e6
         return self._options.sync_ms is not None or age_ms <= self.mask_limit_ms
 
     def _note_fault(self, what: str, error: Exception) -> None:
         self.fault = f"{what} ({type(error).__name__}: {error})"
 
-    def _mask_for(self, frame: LiveFrame) -> LiveMask | None:
+    def _mask_for(self, frame: SourceFrame) -> LiveMask | None:
         if self._options.sync_ms is not None:
             mask = self._board.of_frame(frame.index)
         else:

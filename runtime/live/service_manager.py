@@ -1,4 +1,4 @@
-"""What systemd is told, where it started us: ready, alive, stopping (the protocol of sd_notify(3))."""
+"""Tells systemd, if it started us, that we are ready, alive or stopping (the protocol of sd_notify(3))."""
 
 from __future__ import annotations
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgeseg.runtime.live.frames import OverlayMode
 from edgeseg.runtime.live.sources.contract import SourceOptions
+from edgeseg.runtime.video.overlay import OverlayMode
 
 
 @dataclass(frozen=True)
 class PageSettings:
-    """Where the page listens, and for whom."""
+    """The page's address, and who may see it."""
 
     address: str
     """HOST:PORT."""
@@ -34,7 +34,7 @@ class EngineSettings:
 
 @dataclass(frozen=True)
 class OutputSettings:
-    """What is kept or sent on; None where nothing is asked for."""
+    """The recordings and streams to make; None where nothing is asked for."""
 
     overlay: Path | None = None
     """FILE.mp4 with the overlay."""
@@ -61,7 +61,7 @@ class WatchSettings:
     every: int = 50
     """Frames that the engine segmented from one check to the next."""
     statistics: Path | None = None
-    """Of the training pictures; None looks beside engine and reference."""
+    """Statistics of the training pictures; None looks beside engine and reference."""
     fall_back: bool = False
     """Go over to the reference when the engine drifts away from it."""
 
@@ -88,7 +88,7 @@ class LiveSettings:
     gate: bool = True
     """Hold masks back where no tissue is shown."""
     record_gated: bool = True
-    """Whether frames that show no tissue may be recorded."""
+    """True if frames that show no tissue may be recorded."""
     stabilise: bool = False
     max_frames: int | None = None
     seconds: float | None = None

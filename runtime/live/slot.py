@@ -1,4 +1,4 @@
-"""Where one thread leaves frames for another and never waits: what is not fetched in time is replaced."""
+"""A slot where one thread leaves frames for another and never waits: what is not fetched in time is replaced."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class NewestSlot(Generic[T]):
 
     @property
     def closed(self) -> bool:
-        """Whether no item will come any more; what waits can still be taken."""
+        """True if no item will come any more; what waits can still be taken."""
         return self._closed
 
     def __len__(self) -> int:

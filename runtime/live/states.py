@@ -12,24 +12,24 @@ EngineState = Literal["starting", "ready", "restarting", "down"]
 
 @dataclass(frozen=True)
 class Signs:
-    """What is known of a stream at one moment."""
+    """The measured values of a stream at one moment."""
 
     engine: EngineState
     engine_reason: str = ""
     was_ready: bool = False
-    """Whether the engine ever took a frame."""
+    """True if the engine ever took a frame."""
     has_picture: bool = True
-    """Whether a frame was ever shown."""
+    """True if a frame was ever shown."""
     source_silent_ms: float = 0.0
-    """Since the last frame arrived."""
+    """Time since the last frame arrived."""
     without_mask_ms: float = 0.0
     """How long frames have been shown without what the engine says of them; 0 while a gate holds masks back."""
     late_share: float = 0.0
-    """Of the recent frames: shown after their deadline."""
+    """Share of the recent frames that were shown after their deadline."""
     mask_share: float = 1.0
-    """Of the recent frames: shown with what the engine says of them."""
+    """Share of the recent frames that were shown with what the engine says of them."""
     complaints: tuple[str, ...] = ()
-    """What sinks, the source and the drift watch have to say."""
+    """Complaints of sinks, source and drift watch."""
     stopped: bool = False
 
 
@@ -97,7 +97,7 @@ class StateKeeper:
 
         Args:
             signs: What is known.
-            now_ns: Of the monotonic clock.
+            now_ns: The time now by the monotonic clock.
         """
         state, reason = judge(signs, self._limits)
         if state != "live":

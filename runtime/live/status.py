@@ -1,4 +1,4 @@
-"""What a live stream tells of itself: the page, the metrics, the log and `--json` all read this."""
+"""The status of a live stream, which the page, the metrics, the log and `--json` all read."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ class LiveStatus:
     sinks: tuple[dict[str, Any], ...] = ()
     source_status: dict[str, Any] | None = None
     drift: dict[str, Any] | None = None
-    """What the drift watch has found; None where none runs. See `DriftMonitor.report`."""
+    """Findings of the drift watch; None where none runs. See `DriftMonitor.report`."""
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON."""
+        """Give the status as plain JSON types."""
         return asdict(self)

@@ -24,7 +24,7 @@ class Vigil:
         keeper: Follows the state.
         presenter: Shows frames.
         segmenter: Runs the engine.
-        sinks: Where frames go.
+        sinks: The sinks that frames go to.
         drift: Watches what the engine says.
         on_change: Told of every state, from the looking thread.
     """
@@ -56,7 +56,7 @@ class Vigil:
         """Judge anew.
 
         Args:
-            now_ns: Of the monotonic clock.
+            now_ns: The time now by the monotonic clock.
             last_arrival_ns: When the source last gave a frame.
             stopped: The stream has ended.
         """

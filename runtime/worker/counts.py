@@ -1,4 +1,4 @@
-"""What happened to a supervised session since its start."""
+"""Counts of what happened to a supervised session since its start."""
 
 from __future__ import annotations
 

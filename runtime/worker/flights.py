@@ -21,7 +21,7 @@ class Flights:
 
     @property
     def has_room(self) -> bool:
-        """Whether another frame may be submitted."""
+        """True if another frame may be submitted."""
         return bool(self._free)
 
     @property
@@ -31,12 +31,12 @@ class Flights:
 
     @property
     def any_under_way(self) -> bool:
-        """Whether a frame waits for its result."""
+        """True if a frame waits for its result."""
         return bool(self._under_way)
 
     @property
     def has_outcomes(self) -> bool:
-        """Whether `take_outcomes` has something to give."""
+        """True if `take_outcomes` has something to give."""
         return bool(self._outcomes)
 
     def begin(self) -> tuple[int, int]:
@@ -76,7 +76,7 @@ class Flights:
         self._under_way.clear()
 
     def take_outcomes(self) -> list[Outcome]:
-        """What has come of frames since the last call."""
+        """Take the outcomes since the last call."""
         outcomes, self._outcomes = self._outcomes, []
         return outcomes
 

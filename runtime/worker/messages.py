@@ -1,12 +1,12 @@
-"""What parent and worker say to each other."""
+"""The messages between parent and worker."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from edgeseg.errors import EdgesegError
-from edgeseg.runtime.engine.planes import PlanarForm
-from edgeseg.runtime.engine.session import ColourOrder, SessionInfo
+from edgeseg.runtime.engine.inputs import InputForm
+from edgeseg.runtime.engine.session import SessionInfo
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,9 @@ class Submitted:
     sequence: int
     slot: int
     shape: tuple[int, ...]
-    """Of its samples."""
-    form: PlanarForm | None
-    """What they mean; None where they are packed pixels."""
-    colour_order: ColourOrder
-    prepared: bool
-    """Whether packed pixels are the network's input already."""
+    """The shape of its samples."""
+    form: InputForm
+    """What they mean."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ class Answered:
 
     sequence: int
     infer_ns: int
-    """From submission inside the worker to the result."""
+    """Time from submission inside the worker to the result."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ class Failed:
 
     error: EdgesegError
     again: bool
-    """Whether a new worker may fare better."""
+    """True if a new worker may fare better."""
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Any
 
 from edgeseg.errors import EdgesegError
 from edgeseg.runtime.engine.failures import EngineDownError
+from edgeseg.runtime.engine.inputs import EngineInput
 from edgeseg.runtime.engine.outcomes import Outcome
-from edgeseg.runtime.engine.planes import AnyFrame
-from edgeseg.runtime.engine.session import ColourOrder, SessionInfo
+from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.runtime.worker.loop import SessionFactory
 from edgeseg.runtime.worker.supervisor import SupervisedSession, SupervisorOptions
 
@@ -54,7 +54,7 @@ class EnginePool:
 
     @property
     def info(self) -> SessionInfo:
-        """What runs."""
+        """The network that runs, and where."""
         return self._info
 
     @property
@@ -84,12 +84,12 @@ class EnginePool:
 
     @property
     def is_ready(self) -> bool:
-        """Whether a process takes frames, as of the last call."""
+        """True if a process takes frames, as of the last call."""
         return any(session.state == "ready" for session in self._sessions)
 
     @property
     def is_down(self) -> bool:
-        """Whether every process was given up."""
+        """True if every process was given up."""
         return all(session.state in ("down", "closed") for session in self._sessions)
 
     @property
@@ -99,11 +99,11 @@ class EnginePool:
 
     @property
     def worker_pids(self) -> list[int]:
-        """Of the processes, those that are given frames first."""
+        """Ids of the processes, those that are given frames first."""
         return [session.worker_pid for session in self._sessions if session.worker_pid is not None]
 
     def waitables(self) -> list[Any]:
-        """What becomes readable when `poll` has something to do, for `multiprocessing.connection.wait`."""
+        """Handles that become readable when `poll` has something to do, for `multiprocessing.connection.wait`."""
         return [item for session in self._sessions for item in session.waitables()]
 
     def wait_ready(self, timeout_s: float) -> None:
@@ -122,14 +122,14 @@ class EnginePool:
             for session in self._sessions:
                 session.advance()
 
-    def submit(self, frame: AnyFrame, colour_order: ColourOrder = "bgr", prepared: bool = False) -> int | None:
+    def submit(self, frame: EngineInput) -> int | None:
         """Hand a frame to the process with the least to do; see `FrameEngine`."""
         self._sort()
         ready = [session for session in self._sessions if session.state == "ready"][: self._options.active]
         for session in sorted(ready, key=lambda session: session.under_way):
             if not session.has_room:
                 continue
-            number = session.submit(frame, colour_order, prepared)
+            number = session.submit(frame)
             if number is not None:
                 self._sequence += 1
                 self._numbers[id(session), number] = self._sequence
@@ -137,7 +137,7 @@ class EnginePool:
         return None
 
     def poll(self, timeout_s: float = 0.0) -> list[Outcome]:
-        """What has come of frames since the last call; see `FrameEngine`."""
+        """Take the outcomes since the last call; see `FrameEngine`."""
         until_s = time.monotonic() + timeout_s
         while True:
             outcomes = [

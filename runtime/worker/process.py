@@ -40,7 +40,7 @@ class WorkerProcess:
                 os.setpriority(os.PRIO_PROCESS, self._process.pid, niceness)
         theirs.close()  # its only holder is to be the worker, whose death then ends the connection
         self.broken = False
-        """Whether the worker has ended or talks nonsense; no message will come any more."""
+        """True if the worker has ended or talks nonsense; no message will come any more."""
 
     @property
     def pid(self) -> int | None:
@@ -55,7 +55,7 @@ class WorkerProcess:
             self.broken = True
 
     def receive(self, timeout_s: float) -> list[object]:
-        """What the worker has said, after waiting at most so long for the first message or for its end."""
+        """Receive what the worker has said, after waiting at most so long for the first message or for its end."""
         if self.broken:
             self._process.join(timeout_s)
             return []
@@ -71,7 +71,7 @@ class WorkerProcess:
         return messages
 
     def waitables(self) -> list[Any]:
-        """What `receive` waits for."""
+        """The handles that `receive` waits for."""
         return [self._process.sentinel] if self.broken else [self._connection, self._process.sentinel]
 
     def kill(self) -> None:

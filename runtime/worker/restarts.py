@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class RestartLimit:
-    """At most so many restarts in so long a time."""
+    """Allows so many restarts in so long a time."""
 
     restarts: int = 5
     window_s: float = 600.0
@@ -27,7 +27,7 @@ class RestartBudget:
         """Note a restart, or say no: the limit is reached.
 
         Args:
-            now_s: Of the monotonic clock.
+            now_s: The time now by the monotonic clock.
         """
         while self._times_s and now_s - self._times_s[0] >= self._limit.window_s:
             self._times_s.popleft()

@@ -37,7 +37,7 @@ class RingLayout:
 
     @property
     def frame_stride_bytes(self) -> int:
-        """From one frame to the next."""
+        """Distance from one frame to the next."""
         return _whole_pages(self.frame_bytes)
 
     @property
@@ -47,12 +47,12 @@ class RingLayout:
 
     @property
     def result_stride_bytes(self) -> int:
-        """From one result to the next: a stamp in front, float32 [C,h,w], a stamp behind."""
+        """Distance from one result to the next: a stamp in front, float32 [C,h,w], a stamp behind."""
         return _whole_pages(2 * _STAMP_BYTES + 4 * math.prod(self.result_shape))
 
     @property
     def total_bytes(self) -> int:
-        """Of the shared memory."""
+        """Size of the shared memory."""
         return self.frames_bytes + self.slots * self.result_stride_bytes
 
 
@@ -90,7 +90,7 @@ class FrameRing:
 
     @property
     def name(self) -> str:
-        """What `attach` takes."""
+        """The name that `attach` takes."""
         return self._memory.name
 
     def frames(self) -> NDArray[np.uint8]:

@@ -14,9 +14,9 @@ from typing import Any
 
 from edgeseg.errors import EdgesegError, MismatchError
 from edgeseg.runtime.engine.failures import LOST_EXIT_CODE, EngineDownError, ProcessLostError
+from edgeseg.runtime.engine.inputs import EngineInput, taken_apart
 from edgeseg.runtime.engine.outcomes import Loss, Outcome
-from edgeseg.runtime.engine.planes import AnyFrame, taken_apart
-from edgeseg.runtime.engine.session import ColourOrder, SessionInfo
+from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.runtime.worker.counts import SupervisorCounts, WorkerState
 from edgeseg.runtime.worker.flights import Flights
 from edgeseg.runtime.worker.loop import SessionFactory
@@ -35,11 +35,11 @@ class SupervisorOptions:
     frame_bytes: int = 1920 * 1080 * 3
     """Room for one frame."""
     answer_deadline_s: float = 1.0
-    """From the last sign of progress to the next answer; past it the worker counts as hung."""
+    """Longest time from the last sign of progress to the next answer; past it the worker counts as hung."""
     start_deadline_s: float = 120.0
-    """For loading and warming the engine."""
+    """Time to load and warm the engine."""
     end_deadline_s: float = 2.0
-    """For a worker that says that it ends."""
+    """Time for a worker to end once it has said that it will."""
     restarts: RestartLimit = field(default_factory=RestartLimit)
     niceness: int = 0
     """0 to 19: how readily the worker gives way to every other process."""
@@ -74,7 +74,7 @@ class SupervisedSession:
 
     @property
     def info(self) -> SessionInfo:
-        """What the worker runs."""
+        """The network that the worker runs."""
         return self._info
 
     @property
@@ -94,7 +94,7 @@ class SupervisedSession:
 
     @property
     def any_under_way(self) -> bool:
-        """Whether a frame waits for its outcome."""
+        """True if a frame waits for its outcome."""
         return self._flights.any_under_way or self._flights.has_outcomes
 
     @property
@@ -104,21 +104,21 @@ class SupervisedSession:
 
     @property
     def has_room(self) -> bool:
-        """Whether a ready worker could take another frame."""
+        """True if a ready worker could take another frame."""
         return self._flights.has_room
 
     @property
     def state(self) -> WorkerState:
-        """Of the worker, as of the last call."""
+        """The worker's state, as of the last call."""
         return self._state
 
     @property
     def worker_pid(self) -> int | None:
-        """Of the worker; None where there is none."""
+        """The worker's id; None where there is no worker."""
         return None if self._state in ("resting", "down", "closed") else self._worker.pid
 
     def waitables(self) -> list[Any]:
-        """What becomes readable when the worker has said something or ended; nothing where neither will be."""
+        """Handles that become readable when the worker has said something or ended; empty where neither will happen."""
         return [] if self._state in ("resting", "down", "closed") else self._worker.waitables()
 
     def advance(self) -> None:
@@ -139,13 +139,11 @@ class SupervisedSession:
                 raise _never_ready(f"the engine was not ready within {timeout_s} s")
             self._advance(0.05)
 
-    def submit(self, frame: AnyFrame, colour_order: ColourOrder = "bgr", prepared: bool = False) -> int | None:
+    def submit(self, frame: EngineInput) -> int | None:
         """Hand a frame over; it is copied into its slot.
 
         Args:
-            frame: Packed pixels, uint8 [H,W,3], or planes, of any size that has room.
-            colour_order: Of packed pixels.
-            prepared: Packed pixels are the network's input already.
+            frame: A frame of any size that has room.
 
         Returns:
             Its sequence number, or None where no worker can take it now: show it as it is.
@@ -163,11 +161,11 @@ class SupervisedSession:
             self._progress_s = time.monotonic()
         sequence, slot = self._flights.begin()
         self._ring.frame(slot, samples.shape)[...] = samples
-        self._worker.send(Submitted(sequence, slot, samples.shape, form, colour_order, prepared))
+        self._worker.send(Submitted(sequence, slot, samples.shape, form))
         return sequence
 
     def poll(self, timeout_s: float = 0.0) -> list[Outcome]:
-        """What has come of frames since the last call, each frame once.
+        """Take the outcomes since the last call, each frame once.
 
         Args:
             timeout_s: Wait so long where nothing has, but a frame is under way.
@@ -224,7 +222,7 @@ class SupervisedSession:
             self._bury(exit_code)
 
     def _left_s(self) -> float:
-        """Until the worker is overdue; one that has nothing to do never is."""
+        """Time until the worker is overdue; a worker that has nothing to do never is."""
         options = self._options
         allowed_s = {"starting": options.start_deadline_s, "ending": options.end_deadline_s}.get(self._state)
         if allowed_s is None:

@@ -22,6 +22,7 @@ COMMANDS = (
     "build-engine",
     "inspect",
     "run",
+    "live",
     "bench",
     "verify",
     "package",

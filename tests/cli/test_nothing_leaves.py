@@ -84,7 +84,7 @@ def test_a_file_of_video(box: Box, data: str, engine: str) -> None:
 @pytest.mark.slow
 def test_live_video_with_its_page(box: Box, engine: str) -> None:
     outputs = ("--out", "live.mp4", "--masks", "live.jsonl", "--web", "127.0.0.1:0")
-    box.edgeseg("run", engine, "synthetic:160x120@10", "--seconds", 3, *outputs, leaves=["live.mp4", "live.jsonl"])
+    box.edgeseg("live", engine, "synthetic:160x120@10", "--seconds", 3, *outputs, leaves=["live.mp4", "live.jsonl"])
 
 
 @pytest.mark.slow

@@ -26,7 +26,7 @@ class Architecture:
     module: str
     """Its module, whose function `from_recipe(recipe: ModelRecipe)` makes it."""
     size_step: Callable[[ModelRecipe], int] = lambda recipe: 32
-    """What height and width must be multiples of."""
+    """The number that height and width must be multiples of."""
     encoder: str | None = None
     """The encoder that can start from pretrained weights; it is the network's attribute `encoder`."""
 
@@ -41,7 +41,7 @@ ARCHITECTURES: dict[str, Architecture] = {
 
 
 def is_own(architecture: str) -> bool:
-    """Whether a name refers to a network of the user's own: making it imports and runs their code."""
+    """Tell whether a name refers to a network of the user's own: making it imports and runs their code."""
     return architecture.startswith(OWN_PREFIX)
 
 
@@ -64,7 +64,7 @@ def check_name(architecture: str) -> str:
 
 
 def size_step(recipe: ModelRecipe) -> int:
-    """What height and width must be multiples of; 1 for networks of the user's own, which a dry run tries instead."""
+    """The number that height and width must be multiples of; 1 for the user's own networks, which a dry run tries."""
     return 1 if is_own(recipe.architecture) else ARCHITECTURES[recipe.architecture].size_step(recipe)
 
 

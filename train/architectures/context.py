@@ -1,4 +1,4 @@
-"""What lets the deepest features see the whole picture."""
+"""A block that lets the deepest features see the whole picture."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class PyramidContext(nn.Module):
     so that nothing is broadcast to the map's size before a convolution.
 
     Args:
-        in_channels: Of the map.
-        out_channels: Of the result, and of each branch.
+        in_channels: Channels of the map.
+        out_channels: Channels of the result, and of each branch.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:

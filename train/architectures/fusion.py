@@ -40,7 +40,7 @@ class FusionDecoder(nn.Module):
     a map of 7 to 11 positions: a wide view for few weights, and no dilation.
 
     Args:
-        feature_channels: Of the encoder's features, strides 2 to 16.
+        feature_channels: Channels of the encoder's features, strides 2 to 16.
         context_width: Channels at stride 32.
         widths: Channels at strides 16, 8, 4 and 2.
         out_channels: Channels of the logits.

@@ -1,4 +1,4 @@
-"""From a recipe to a network."""
+"""Makes a network from a recipe."""
 
 from __future__ import annotations
 

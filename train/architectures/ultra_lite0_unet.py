@@ -14,7 +14,7 @@ FEATURE_CHANNELS = (16, 24, 40, 80)
 
 
 class UltraLite0UNet(nn.Module):
-    """At most 0.13 M parameters, two thirds of them pretrained.
+    """A U-Net of at most 0.13 M parameters, two thirds of them pretrained.
 
     Args:
         out_channels: Channels of the logits.

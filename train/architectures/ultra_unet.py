@@ -13,7 +13,7 @@ WIDTHS = (16, 32, 64, 80)
 
 
 class UltraUNet(nn.Module):
-    """At most 0.13 M parameters.
+    """A U-Net of at most 0.13 M parameters.
 
     Full convolutions where the maps are large and the channels few, separable residual blocks with 5x5 kernels below.
 

@@ -96,7 +96,7 @@ class _Work:
 
     @property
     def layout(self) -> Layout:
-        """For one frame at a time."""
+        """The layout for one frame at a time."""
         return Layout(threads=self.plan.threads, frame_bytes=self.frames.images[0].nbytes)
 
     @property
@@ -116,7 +116,7 @@ class _Work:
             return measure_back_to_back(target, self.frames.endless(), self.plan.rule, self.clock, probes)[1]
 
     def paced(self, target: BenchTarget, probes: Sequence[Probe]) -> tuple[PacedSeries, ...]:
-        """At each rate."""
+        """Measure the latency at each rate."""
         results = []
         for rate in self.plan.rates:
             self.say(f"{float(rate):.4g} frames a second")

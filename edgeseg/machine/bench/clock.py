@@ -22,9 +22,9 @@ class MonotonicClock:
     """The system's monotonic clock."""
 
     def now_ns(self) -> int:
-        """As `time.perf_counter_ns`."""
+        """Read the clock, like `time.perf_counter_ns`."""
         return time.perf_counter_ns()
 
     def sleep(self, seconds: float) -> None:
-        """As `time.sleep`."""
+        """Wait, like `time.sleep`."""
         time.sleep(seconds)

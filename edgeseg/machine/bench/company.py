@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BUSY_FIELDS = (0, 1, 2, 5, 6, 7)
-"""Of the first line of /proc/stat (proc_stat(5)): user, nice, system, irq, softirq, steal. Waiting is not busy."""
+"""Fields of the first line of /proc/stat that count as busy (proc_stat(5)): user, nice, system, irq, softirq, steal.
+Waiting is not busy."""
 
 
 @dataclass(frozen=True)
@@ -16,9 +17,9 @@ class ProcessorTimes:
 
     at_s: float
     machine_s: float | None
-    """By everything, in user and kernel; None where the system does not tell."""
+    """Seconds that everything ran, in user and kernel mode; None where the system does not tell."""
     process_s: float
-    """By this process and its children that have ended."""
+    """Seconds that this process and its ended children ran."""
 
 
 def read_times(root: Path = Path("/")) -> ProcessorTimes:
@@ -40,7 +41,7 @@ def cores_busy(before: ProcessorTimes, after: ProcessorTimes) -> tuple[float | N
 
 
 def load_average() -> tuple[float, float, float] | None:
-    """Of 1, 5 and 15 minutes."""
+    """Read the load averages of 1, 5 and 15 minutes."""
     try:
         return os.getloadavg()
     except OSError:

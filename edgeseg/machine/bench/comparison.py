@@ -14,13 +14,13 @@ MAX_P50_GROWTH = 0.05
 
 
 def refuse_other_machine(baseline: BenchReport, machine: str, height: int, width: int) -> None:
-    """What can be refused before anything is measured; see `compare` for the rest.
+    """Refuse what can be refused before anything is measured; see `compare` for the rest.
 
     Args:
         baseline: The earlier report.
         machine: This one.
-        height: Of the frames, in pixels.
-        width: Of the frames, in pixels.
+        height: The frames' height in pixels.
+        width: The frames' width in pixels.
 
     Raises:
         MismatchError: Another machine, or frames of another size.
@@ -38,7 +38,7 @@ def compare(report: BenchReport, baseline: BenchReport, max_growth: float = MAX_
     Args:
         report: The new one.
         baseline: The old one.
-        max_growth: Of the median, as a share.
+        max_growth: Allowed growth of the median, as a share.
 
     Raises:
         MismatchError: Another machine, GPU or power mode, other threads, or frames of another size.

@@ -25,7 +25,7 @@ def find_probes(gpu_bus_id: str | None, root: Path = Path("/")) -> tuple[Probe, 
 
     Args:
         gpu_bus_id: PCI address of the GPU that is measured; None where none is.
-        root: Of the file system.
+        root: Root of the file system.
     """
     probes: list[Probe] = []
     if gpu_bus_id is not None:
@@ -35,7 +35,7 @@ def find_probes(gpu_bus_id: str | None, root: Path = Path("/")) -> tuple[Probe, 
 
 
 def power_mode(probes: Sequence[Probe]) -> str | None:
-    """What the probes tell of power limits and governors, in one line."""
+    """Describe power limits and governors in one line, as the probes tell them."""
     modes = [mode for probe in probes if (mode := probe.power_mode())]
     return "; ".join(modes) or None
 
@@ -73,7 +73,7 @@ class Watch:
 
     @property
     def conditions(self) -> Conditions:
-        """Of the block."""
+        """The conditions during the block."""
         return summed_up(self._readings, self._before, self._after)
 
     def __enter__(self) -> Watch:

@@ -1,4 +1,4 @@
-"""What this CPU can do at most, measured in the same run: a matrix product, an integer one, a copy."""
+"""Measures this CPU's peaks in the same run: a matrix product, an integer one, a copy."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from edgeseg.runtime.engine.machine import usable_cores
 
 SIDE = 1024
 COPY_BYTES = 64 * 2**20
-"""For each core; far more than caches hold."""
+"""Bytes that each core copies: far more than caches hold."""
 BUDGET_S = 0.6
-"""Of each measurement; the best counts."""
+"""Seconds for each measurement; the best one counts."""
 REPEATS = 3
 
 

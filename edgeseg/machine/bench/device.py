@@ -1,4 +1,4 @@
-"""What the engine runs on, found out once: a GPU with its attributes and peaks, or the CPU."""
+"""Finds out once what the engine runs on: a GPU with its attributes and peaks, or the CPU."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edgeseg.machine.bench.report import Peaks
 
 @dataclass(frozen=True)
 class Device:
-    """Where an engine runs."""
+    """The processor or GPU that an engine runs on."""
 
     gpu: GpuAttributes | None
     """None: the CPU."""
@@ -23,7 +23,7 @@ class Device:
 
     @property
     def gpu_name(self) -> str | None:
-        """With its compute capability."""
+        """The GPU's name with its compute capability."""
         if self.gpu is None:
             return None
         major, minor = self.gpu.compute_capability

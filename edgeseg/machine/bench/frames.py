@@ -31,18 +31,18 @@ class BenchFrames:
     images: NDArray[np.uint8]
     """uint8 [N,H,W,3] BGR, a view of `block`."""
     name: str
-    """What they are, for the report."""
+    """The frames' name in the report."""
     rate: Fraction | None
     """The source's own, frames a second."""
 
     @property
     def height(self) -> int:
-        """In pixels."""
+        """Height in pixels."""
         return int(self.images.shape[1])
 
     @property
     def width(self) -> int:
-        """In pixels."""
+        """Width in pixels."""
         return int(self.images.shape[2])
 
     def endless(self) -> Iterator[Frame]:

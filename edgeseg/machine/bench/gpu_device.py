@@ -18,7 +18,7 @@ def gpu_bus_id(ordinal: int = 0) -> str:
 
 
 def read_attributes(ordinal: int = 0) -> GpuAttributes:
-    """What the driver tells.
+    """Read a GPU's attributes from the driver.
 
     Raises:
         CudaError: It refuses.

@@ -1,4 +1,4 @@
-"""What a GPU can do at most, from its attributes and the published rates of its architecture."""
+"""Computes a GPU's peaks from its attributes and the published rates of its architecture."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ CUDA core rates: CUDA C++ programming guide, throughput of native arithmetic ins
 
 @dataclass(frozen=True)
 class GpuAttributes:
-    """What the driver tells of a GPU (CUdevice_attribute)."""
+    """A GPU's attributes as the driver tells them (CUdevice_attribute)."""
 
     name: str
     compute_capability: tuple[int, int]
@@ -92,7 +92,7 @@ def gpu_peaks(gpu: GpuAttributes, tf32: bool, measured_bytes_per_second: float |
     Args:
         gpu: Which.
         tf32: Whether FP32 convolutions may use TF32.
-        measured_bytes_per_second: Of a copy inside the GPU's memory in this run, for a GPU that does not tell.
+        measured_bytes_per_second: Rate of a copy inside the GPU's memory in this run, for a GPU that does not tell.
     """
     compute, memory = compute_peaks(gpu, tf32), memory_peak(gpu)
     if memory is None and measured_bytes_per_second is not None:

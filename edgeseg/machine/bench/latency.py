@@ -98,7 +98,7 @@ def over_budget_share(durations_ns: Sequence[int], dropped: int, budget_ms: floa
     """Which part of the frames that came was finished too late, or never.
 
     Args:
-        durations_ns: Of the frames that were finished; at least one.
+        durations_ns: Durations of the frames that were finished; at least one.
         dropped: Frames that were not.
         budget_ms: What a frame may take.
     """

@@ -1,4 +1,4 @@
-"""What a reader must know before believing a figure, in sentences."""
+"""Writes down, in sentences, what a reader must know before believing a figure."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from edgeseg.machine.bench.report import BenchReport, Conditions, Series
 from edgeseg.machine.bench.summary import layout_name
 
 BUSY_CORES = 0.2
-"""Of others: from here on a figure of a CPU is an upper bound."""
+"""How many cores others may keep busy before a figure of a CPU is called an upper bound."""
 SLOWER = 1.15
-"""At a rate against back to back: what is more than noise."""
+"""Engine time at a rate over that back to back: a larger ratio is more than noise."""
 HARMLESS_THROTTLE = frozenset({"idle"})
 
 
@@ -80,7 +80,7 @@ def _real_reasons(conditions: Conditions) -> list[str]:
 
 
 def _slower_when_paced(report: BenchReport) -> Iterator[str]:
-    """Of measurements that settled: in others the difference may be anybody's."""
+    """Only compares measurements that settled: elsewhere the difference may come from other processes."""
     usual = report.back_to_back.end_to_end.p50_ms
     slow = [
         f"{ratio:.2f}x at {paced.rate_hz:.4g} Hz"
@@ -92,7 +92,7 @@ def _slower_when_paced(report: BenchReport) -> Iterator[str]:
 
 
 def _past_the_bound(report: BenchReport) -> Iterator[str]:
-    """What more than 100 % means: no hardware is faster than it can be, so one of the bound's assumptions is wrong."""
+    """Explains more than 100 %: no hardware is faster than it can be, so one of the bound's assumptions is wrong."""
     roof = report.roofline
     if roof is None or roof.achieved <= 1:
         return

@@ -17,7 +17,7 @@ def deadline_ns(start_ns: int, index: int, rate: Fraction) -> int:
 
     Args:
         start_ns: When frame 0 comes.
-        index: Of the frame.
+        index: The frame's index.
         rate: Frames a second.
     """
     return start_ns + index * NS_PER_S * rate.denominator // rate.numerator
@@ -51,7 +51,7 @@ class Pacer:
 
     Args:
         rate: Frames a second.
-        clock: Of the measurement.
+        clock: The measurement's clock.
         spin_ns: See `wait_until`.
     """
 
@@ -60,11 +60,11 @@ class Pacer:
         self._start_ns: int | None = None
         self._next = 0
         self.dropped: list[int] = []
-        """For each frame that was handed out: how many were dropped just before it."""
+        """How many frames were dropped just before each frame that was handed out."""
         self.late_ns: list[int] = []
-        """For each frame that was waited for: how late the wait ended."""
+        """How late each wait for a frame ended."""
         self.spun_ns = 0
-        """In all."""
+        """Time spent spinning, in all."""
 
     def next_arrival_ns(self) -> int:
         """Wait for the next frame and tell when it came.

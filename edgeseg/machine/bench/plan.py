@@ -1,4 +1,4 @@
-"""What a bench is to measure."""
+"""The measurements that a bench is to make."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edgeseg.errors import UsageError
 from edgeseg.machine.bench.stability import StabilityRule
 
 RATES_HZ = (Fraction(25), Fraction(30), Fraction(50), Fraction(60))
-"""What endoscopy cameras deliver: PAL and NTSC systems, and their doubles."""
+"""Rates of endoscopy cameras: PAL and NTSC systems, and their doubles."""
 LANES = (1, 2, 3, 4)
 BATCHES = (1, 2, 4, 8)
 
@@ -21,7 +21,7 @@ class BenchPlan:
 
     rates: tuple[Fraction, ...] = RATES_HZ
     budget_ms: float | None = None
-    """For a frame; None: the time until the next one."""
+    """Time that a frame may take; None gives it the time until the next one."""
     lanes: tuple[int, ...] = LANES
     batches: tuple[int, ...] = BATCHES
     threads: int = 0

@@ -10,7 +10,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Reading:
-    """What sensors showed at one moment."""
+    """The sensors' values at one moment."""
 
     clocks_mhz: Mapping[str, float] = field(default_factory=dict)
     power_watts: Mapping[str, float] = field(default_factory=dict)

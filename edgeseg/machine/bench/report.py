@@ -12,7 +12,7 @@ Limit = Literal["compute", "memory"]
 
 
 class Spread(Part):
-    """What a sensor showed during one measurement."""
+    """The values of a sensor during one measurement."""
 
     minimum: float
     median: float
@@ -26,9 +26,9 @@ class Conditions(Part):
     """How often the sensors were read."""
     clocks_mhz: dict[str, Spread] | None = None
     power_watts: dict[str, Spread] | None = None
-    """By rail or device."""
+    """Power of each rail or device."""
     temperature_c: dict[str, Spread] | None = None
-    """By zone or device."""
+    """Temperature of each zone or device."""
     throttle: dict[str, float] | None = None
     """Reason -> share of the samples that showed it; empty where none did."""
     process_cores: float | None = None
@@ -47,7 +47,7 @@ class Series(Part):
     windows: int
     """Windows measured in all, settling included."""
     stable: bool
-    """Whether the last windows agreed before the time was over."""
+    """True if the last windows agreed before the time was over."""
     conditions: Conditions
 
 
@@ -59,7 +59,7 @@ class PacedSeries(Part):
     at_work: Percentiles
     """The engine's own time for a frame, without a frame's wait for it: longer than back to back where clocks fall."""
     over_budget_share: float
-    """Of the frames that came: finished later than the budget, or dropped."""
+    """Share of the frames that finished later than the budget or were dropped."""
     dropped: int
     """Frames that a newer one replaced before the engine was free."""
     wake_late_p99_ms: float | None = None
@@ -67,7 +67,7 @@ class PacedSeries(Part):
     spin_share: float
     """Part of the time that the wait for frames kept a core spinning."""
     series: Series
-    """From a frame's coming to its mask."""
+    """Latency from a frame's arrival to its mask."""
 
 
 class Throughput(Part):
@@ -80,7 +80,8 @@ class Throughput(Part):
     batch: int = 1
     frames_per_second: float | None = None
     series: Series | None = None
-    """Of lanes: one frame from its start to its result; of batches: one batch through the network alone."""
+    """Durations: for lanes, of one frame from its start to its result; for batches, of one batch through the network
+    alone."""
     skipped: str | None = None
 
 
@@ -98,7 +99,7 @@ class LayerBound(Part):
 
 
 class Peaks(Part):
-    """What the hardware can do at most, and how that is known."""
+    """The most that the hardware can do, and how that is known."""
 
     operations_per_second: dict[Precision, float]
     bytes_per_second: float
@@ -121,10 +122,10 @@ class Roofline(Part):
     memory_ms: float
     """Moving alone, at peak."""
     floor_ms: float
-    """With every activation kept on the chip: the longer of all computing and of moving the weights, the network's
-    input and its output once. Nothing can be faster."""
+    """Bound with every activation kept on the chip: the longer of all computing and of moving the weights, the
+    network's input and its output once. Nothing can be faster."""
     limit: Limit
-    """What bounds the larger part of `bound_ms`."""
+    """The resource that bounds the larger part of `bound_ms`."""
     infer_p50_ms: float
     achieved: float
     """bound_ms / infer_p50_ms; above 1 where caches keep activations on the chip, or the peaks are too low."""
@@ -141,7 +142,7 @@ class Settings(Part):
     threads: int | None
     """Inside one inference; null on a GPU."""
     tf32: bool | None
-    """Whether FP32 convolutions may be rounded to TF32; null where the engine does not say."""
+    """True if FP32 convolutions may be rounded to TF32; null where the engine does not say."""
     power_mode: str | None
     window_samples: int
     window_s: float
@@ -171,7 +172,7 @@ class BenchReport(Value):
     machine: str
     """Processor and cores."""
     gpu: str | None
-    """What the engine ran on, where that is a GPU."""
+    """The GPU that the engine ran on; null on a CPU."""
     settings: Settings
     back_to_back: Series
     stages: dict[str, Percentiles]
@@ -186,9 +187,9 @@ class BenchReport(Value):
     """The system's load average of 1, 5 and 15 minutes when the bench began."""
     load_after: tuple[float, float, float] | None
     notes: tuple[str, ...] = ()
-    """What a reader must know before believing a figure."""
+    """Sentences that a reader must know before believing a figure."""
     comparison: BaselineComparison | None = None
-    """Where a baseline was named."""
+    """The comparison with the baseline, if one was named."""
     edgeseg_version: str
     created: str
     """UTC, ISO 8601."""

@@ -37,9 +37,9 @@ def roofline_of(costs: Sequence[ConvolutionCost], picture_bytes: int, peaks: Pea
     """The bound of a whole network and how close a measured inference comes to it.
 
     Args:
-        costs: Of every convolution; at least one.
+        costs: The cost of every convolution; at least one.
         picture_bytes: The network's input and output, which cross memory whatever an engine keeps on the chip.
-        peaks: Of the hardware, for every precision among `costs`.
+        peaks: The hardware's peaks, for every precision among `costs`.
         infer_p50_ms: The measured inference.
     """
     layers = tuple(layer_bound(cost, peaks) for cost in costs)

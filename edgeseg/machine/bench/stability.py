@@ -47,7 +47,7 @@ class Measured:
 
 
 def is_stable(levels: Sequence[float], windows: int = 3, tolerance: float = 0.01) -> bool:
-    """Whether the last `windows` levels lie within `tolerance` of each other.
+    """Tell whether the last `windows` levels lie within `tolerance` of each other.
 
     Stricter than each against its predecessor: a slow drift of just under 1 % a window does not pass.
 

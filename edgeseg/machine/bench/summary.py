@@ -10,11 +10,11 @@ from edgeseg.machine.bench.report import BenchReport, Conditions, PacedSeries, R
 Table = tuple[str, list[str], list[list[str]]]
 UNKNOWN = "-"
 CLOCKS = ("sm", "gpu", "gpu-gpc-0", "cpu")
-"""What sets the speed, most telling first."""
+"""Clocks that set the speed, most telling first."""
 
 
 def heading(report: BenchReport) -> list[str]:
-    """What was measured, where and how."""
+    """Say what was measured, where and how."""
     settings, model = report.settings, report.model
     version = f" {report.backend_version}" if report.backend_version else ""
     place = report.machine if report.gpu is None else f"{report.gpu}; {report.machine}"

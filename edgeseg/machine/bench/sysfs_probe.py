@@ -36,7 +36,7 @@ class CpuProbe:
     """Clocks and governor of the CPU.
 
     Args:
-        root: Of the file system.
+        root: Root of the file system.
     """
 
     def __init__(self, root: Path = Path("/")) -> None:
@@ -60,7 +60,7 @@ class BoardProbe:
     """Thermal zones, power rails, and on a Jetson the clocks of GPU and memory and what slows them.
 
     Args:
-        root: Of the file system.
+        root: Root of the file system.
     """
 
     def __init__(self, root: Path = Path("/")) -> None:
@@ -85,7 +85,7 @@ class BoardProbe:
         return Reading(clocks, rails, zones, self._throttle())
 
     def power_mode(self) -> str | None:
-        """What nvpmodel was set to."""
+        """The mode that nvpmodel was set to."""
         number = power_mode_number(text_in(self._root / NVPMODEL_STATUS) or "")
         if number is None:
             return None

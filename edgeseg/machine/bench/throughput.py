@@ -28,7 +28,7 @@ def cpu_layouts(counts: Sequence[int], cores: int) -> list[tuple[Layout, str | N
 
     Args:
         counts: Numbers of sessions that are wanted.
-        cores: That this process may use.
+        cores: Cores that this process may use.
 
     Returns:
         Each layout, and why it is skipped where it makes no sense.
@@ -41,7 +41,7 @@ def cpu_layouts(counts: Sequence[int], cores: int) -> list[tuple[Layout, str | N
 
 
 def frames_per_second(durations_ns: Sequence[int], frames_each: int = 1) -> float:
-    """From the times between one end and the next.
+    """Frames a second, from the times between one end and the next.
 
     Args:
         durations_ns: At least one.
@@ -58,14 +58,14 @@ def measure_lanes(
     clock: Clock,
     probes: Sequence[Probe],
 ) -> Throughput:
-    """As many frames under way as there are lanes, each to its result at the network's size.
+    """Measure with as many frames under way as there are lanes, each to its result at the network's size.
 
     Args:
         opened: Opens the engine in that layout.
-        layout: With the threads of one inference; 0 where that says nothing.
+        layout: Gives the threads of one inference; 0 says nothing.
         frames: Endless.
         rule: When to stop.
-        clock: Of the measurement.
+        clock: The measurement's clock.
         probes: To read meanwhile.
     """
     point = Throughput(kind="lanes", lanes=layout.lanes, threads=layout.threads or None)
@@ -101,9 +101,9 @@ def measure_batch(
         target: What runs.
         size: Frames in a batch.
         rule: When to stop.
-        clock: Of the measurement.
+        clock: The measurement's clock.
         probes: To read meanwhile.
-        threads: For the report.
+        threads: The threads, for the report.
     """
     point = Throughput(kind="batch", batch=size, threads=threads)
     refusal = target.batch_refusal(size)

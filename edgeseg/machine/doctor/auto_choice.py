@@ -1,4 +1,4 @@
-"""What `--backend auto` takes here, asked of the builders in a child process: choosing initialises CUDA."""
+"""Asks the builders, in a child process because choosing initialises CUDA, what `--backend auto` takes here."""
 
 from __future__ import annotations
 

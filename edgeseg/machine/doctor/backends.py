@@ -1,4 +1,4 @@
-"""What each backend can do here, told by the checks of the parts that it stands on."""
+"""Concludes what each backend can do here from the checks of the parts that it stands on."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _candidate(name: str) -> Candidate:
 
 
 def backend_state(candidate: Candidate, checks: Sequence[Check]) -> BackendState:
-    """Whether a backend can build and run here, and what it lacks.
+    """Conclude whether a backend can build and run here, and what it lacks.
 
     A part that is not needed here counts as lacking for a backend that stands on it: without a GPU nothing mends that.
     """
@@ -97,10 +97,10 @@ def _reason(lacks_to_build: list[Check], lacks_to_run: list[Check]) -> str:
 def automatic_choice(
     checks: Sequence[Check], hardware: Hardware, ask: Callable[[], AutomaticChoice] | None
 ) -> AutomaticChoice:
-    """What `--backend auto` takes.
+    """Say what `--backend auto` takes.
 
     Args:
-        checks: Of this machine.
+        checks: The checks of this machine.
         hardware: Likewise.
         ask: Lets the builders themselves decide, in a child process since that initialises CUDA; it is called only
             where there is something to decide. None where they cannot be asked.

@@ -75,13 +75,13 @@ def check_power_mode(view: MachineView) -> Check:
 
 
 def _mode_of_files(view: MachineView, modes: dict[int, str]) -> tuple[str, int | None] | None:
-    """As nvpmodel's own status file has it, where nvpmodel does not answer, as in a container."""
+    """Read the mode from nvpmodel's own status file, where nvpmodel does not answer, as in a container."""
     number = power_mode_number(view.text(f"/{NVPMODEL_STATUS}") or "")
     return None if number is None else (modes.get(number, "unnamed"), number)
 
 
 def check_clocks(view: MachineView) -> Check:
-    """Whether the GPU's clock is held up, as jetson_clocks does, or falls when the GPU idles between frames."""
+    """Check whether the GPU's clock is held up, as jetson_clocks does, or falls when the GPU idles between frames."""
     purpose = "a GPU that idles between frames clocks down"
     for path in view.glob(_GPU_CLOCKS):
         if not GPU_DEVICES.search(path.name):

@@ -1,4 +1,4 @@
-"""What a check gives, and what the checks together say of a machine."""
+"""The values of single checks, and of all checks of a machine together."""
 
 from __future__ import annotations
 
@@ -30,41 +30,41 @@ class Check(Part):
     """One thing that was looked for."""
 
     part: PartName
-    """Of the path: what stands or falls with it."""
+    """The part of the path that stands or falls with this check."""
     name: str
     status: Status
     found: str
     purpose: str
-    """What it is for."""
+    """The use of the thing that was checked."""
     next_command: str | None = None
-    """What mends or improves it."""
+    """The command that mends or improves it."""
 
     @property
     def broken(self) -> bool:
-        """Whether its part cannot work without it being mended."""
+        """True if its part cannot work without it being mended."""
         return self.status in _BROKEN
 
 
 class BackendState(Part):
-    """What a backend can do on this machine."""
+    """The abilities of a backend on this machine."""
 
     name: str
     builds: bool
     runs: bool
     reason: str
-    """What it has, or lacks."""
+    """The things that it has, or lacks."""
     next_command: str | None = None
 
 
 class AutomaticChoice(Part):
-    """What `--backend auto` takes here."""
+    """The backend that `--backend auto` takes here."""
 
     backend: str
     reason: str
 
 
 class DoctorReport(Value):
-    """What a machine has and lacks for each part of the path."""
+    """Everything a machine has and lacks, for each part of the path."""
 
     edgeseg_version: str
     machine: str
@@ -76,7 +76,7 @@ class DoctorReport(Value):
 
     @property
     def base_works(self) -> bool:
-        """Whether the base path (onnxruntime on the CPU) works."""
+        """True if the base path (onnxruntime on the CPU) works."""
         return not any(check.broken for check in self.checks if check.part == "base")
 
     def backend(self, name: str) -> BackendState:
@@ -84,5 +84,5 @@ class DoctorReport(Value):
         return next(state for state in self.backends if state.name == name)
 
     def lacking(self, part: PartName) -> list[Check]:
-        """What a part lacks."""
+        """List the checks that a part fails."""
         return [check for check in self.checks if check.part == part and check.broken]

@@ -1,4 +1,4 @@
-"""What the processor has for INT8, and what INT8 is worth on it."""
+"""Checks what the processor has for INT8, and what INT8 is worth on it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ PURPOSE = "INT8 engines of onnxruntime"
 
 
 def check_int8(answer: dict[str, Any]) -> Check:
-    """Whether INT8 is right here, and how much quicker than float32.
+    """Check whether INT8 is right here, and how much quicker than float32.
 
     Args:
-        answer: Of the probe ``int8``.
+        answer: The answer of the probe ``int8``.
     """
     if "missing" in answer:
         return Check(part="base", name="INT8", status="unknown", found=answer["missing"], purpose=PURPOSE)

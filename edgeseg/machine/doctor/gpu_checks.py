@@ -12,10 +12,10 @@ from edgeseg.machine.doctor.view import MachineView
 from edgeseg.runtime.cuda.kernels.compile import CUDA_12_ARCHITECTURES
 
 LOWEST_CUDA = (12, 0)
-"""What the kernels compile with; JetPack 6 has 12.6."""
+"""Lowest CUDA that the kernels compile with; JetPack 6 has 12.6."""
 _NO_GPU = "no GPU here"
 _LOWEST_CAPABILITY = divmod(min(CUDA_12_ARCHITECTURES), 10)
-"""What the kernels are compiled for, and what TensorRT 10 builds for."""
+"""Lowest compute capability that the kernels are compiled for and that TensorRT 10 builds for."""
 # Of the Linux driver, by TensorRT's CUDA major (TensorRT's prerequisites); a Jetson's belongs to its JetPack.
 _LOWEST_DRIVER = {12: "535", 13: "580"}
 
@@ -55,7 +55,7 @@ def check_gpu(view: MachineView, hardware: Hardware) -> Check:
 
 
 def _driver_command(view: MachineView, hardware: Hardware) -> str | None:
-    """What brings the driver where a GPU is likely; None where nothing speaks for one."""
+    """Name the command that installs the driver where a GPU is likely; None where nothing speaks for one."""
     if hardware.is_nvidia_board:
         if view.path("/.dockerenv").exists():
             return "start the container with --runtime nvidia"
@@ -147,7 +147,7 @@ def check_cuda_packages(view: MachineView, hardware: Hardware, pycuda_answer: di
     Args:
         view: The machine.
         hardware: Its GPU.
-        pycuda_answer: Of the probe ``pycuda``; asked only where pycuda is installed beside a GPU.
+        pycuda_answer: The answer of the probe ``pycuda``; asked only where pycuda is installed beside a GPU.
     """
     purposes = {"pycuda": "memory, streams, kernels on the GPU", "cuda-bindings": "CUDA graphs"}
     gpu = hardware.gpu

@@ -20,11 +20,11 @@ class GpuFacts(Part):
     name: str
     compute_capability: str
     driver: str
-    """Of the kernel, for example ``580.65.06``."""
+    """Version of the kernel's driver, for example ``580.65.06``."""
     cuda: str
     """The newest CUDA that the driver runs, for example ``13.0``."""
     integrated: bool
-    """Whether it shares the host's memory, as on Jetson."""
+    """True if it shares the host's memory, as on Jetson."""
     memory_bytes: int
     count: int = 1
     """How many GPUs there are."""
@@ -33,7 +33,7 @@ class GpuFacts(Part):
 
 
 class Hardware(Part):
-    """What a machine is."""
+    """The machine's processor, board and GPU."""
 
     board: str | None = None
     """The firmware's name of an Arm board, for example ``NVIDIA Jetson AGX Orin Developer Kit``."""
@@ -47,7 +47,7 @@ class Hardware(Part):
 
     @property
     def is_nvidia_board(self) -> bool:
-        """Whether this is a Jetson or an IGX."""
+        """True if this is a Jetson or an IGX."""
         return self.jetson_linux is not None or (self.board or "").startswith("NVIDIA")
 
 
@@ -56,7 +56,7 @@ def read_hardware(view: MachineView, gpu_answer: dict[str, Any]) -> Hardware:
 
     Args:
         view: The machine.
-        gpu_answer: Of the probe ``gpu``.
+        gpu_answer: The answer of the probe ``gpu``.
     """
     release = parse_tegra_release(view.text(str(TEGRA_RELEASE)) or "")
     gpu = None if "missing" in gpu_answer else GpuFacts(**gpu_answer)

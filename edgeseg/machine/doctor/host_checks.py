@@ -1,4 +1,4 @@
-"""What any host must give: disk, cache, shared memory, memory that may be locked, a port, cameras."""
+"""Checks what any host must give: disk, cache, shared memory, memory that may be locked, a port, cameras."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def check_locked_memory(view: MachineView, hardware: Hardware) -> Check:
 
 
 def check_port(view: MachineView) -> Check:
-    """Whether this process may listen on the loopback address."""
+    """Check whether this process may listen on the loopback address."""
     purpose = "the page and metrics of live video"
     if view.can_listen():
         return _check("loopback port", "ok", "can be opened on 127.0.0.1", purpose, part="live video")

@@ -1,4 +1,4 @@
-"""What INT8 is worth on this processor, on a small network of the kind that edgeseg ships: inverted residuals."""
+"""Measures what INT8 is worth on this processor, on a small network of the kind that edgeseg ships."""
 
 from __future__ import annotations
 

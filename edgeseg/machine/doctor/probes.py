@@ -1,4 +1,4 @@
-"""What must be loaded to be known, each asked in a process of its own: `python -m edgeseg.machine.doctor.probes NAME`.
+"""Asks for what must be loaded to be known, each in its own process: `python -m edgeseg.machine.doctor.probes NAME`.
 
 A probe initialises CUDA or loads foreign libraries, so it never runs in the process of a command. It prints one JSON
 object: facts, or ``{"missing": why}``.
@@ -19,7 +19,7 @@ from edgeseg.runtime.engine.backends import backend_names, find_backend
 from edgeseg.runtime.passport.gpu import DRIVER_LIBRARY, cuda_version, find_gpu
 
 CODECS = {"encoders": ("libx264", "h264_nvenc", "h264_v4l2m2m"), "decoders": ("h264", "hevc", "mjpeg", "h264_cuvid")}
-"""What video files and live sources need, and the hardware's own."""
+"""Codecs that video files and live sources need, and the hardware's own."""
 _BUS_ID_BYTES = 32
 _INTEGRATED = 18
 """The driver API's CU_DEVICE_ATTRIBUTE_INTEGRATED."""
@@ -53,7 +53,7 @@ def gpu(library: str = DRIVER_LIBRARY) -> dict[str, Any]:
 
 
 def codecs() -> dict[str, Any]:
-    """What PyAV's FFmpeg can encode and decode, of what is used here."""
+    """List what PyAV's FFmpeg can encode and decode of the codecs used here."""
     av = importlib.import_module("av")
     modes = {"encoders": "w", "decoders": "r"}
     return {
@@ -82,7 +82,7 @@ def pycuda() -> dict[str, Any]:
 
 
 def int8() -> dict[str, Any]:
-    """Whether INT8 is computed rightly on this processor, and how quick it is beside float32."""
+    """Try whether INT8 is computed rightly on this processor, and how quick it is beside float32."""
     from edgeseg.machine.doctor.int8_worth import int8_worth
     from edgeseg.runtime.engine.machine import instruction_sets
     from edgeseg.runtime.onnxruntime.int8_kernels import examine_int8_kernels

@@ -53,7 +53,7 @@ def check_python(view: MachineView) -> Check:
 
 
 def check_edgeseg(view: MachineView) -> Check:
-    """Whether edgeseg is installed, which is what tells the other checks the versions that it needs."""
+    """Check whether edgeseg is installed, which is what tells the other checks the versions that it needs."""
     version = view.installed_version("edgeseg")
     return Check(
         part="base",
@@ -66,7 +66,7 @@ def check_edgeseg(view: MachineView) -> Check:
 
 
 def check_base_packages(view: MachineView) -> list[Check]:
-    """What calibrate, build-engine, run, verify and inspect need."""
+    """Check the packages that calibrate, build-engine, run, verify and inspect need."""
     return [
         check_package(view, wanted, "base", _PURPOSES.get(wanted.name, "the base path"), INSTALL_BASE)
         for wanted in wanted_packages(view)
@@ -74,10 +74,10 @@ def check_base_packages(view: MachineView) -> list[Check]:
 
 
 def check_codecs(answer: dict[str, Any]) -> Check:
-    """What PyAV's FFmpeg writes and reads.
+    """Check what PyAV's FFmpeg writes and reads.
 
     Args:
-        answer: Of the probe ``codecs``.
+        answer: The answer of the probe ``codecs``.
     """
     purpose = "H.264 in and out; the hardware's codecs where they are"
     if "missing" in answer:
@@ -98,7 +98,7 @@ def check_codecs(answer: dict[str, Any]) -> Check:
 
 
 def check_training(view: MachineView, hardware: Hardware) -> list[Check]:
-    """What `train`, `export`, `study` and `demo` need; a box that only runs engines needs none of it."""
+    """Check what `train`, `export`, `study` and `demo` need; a box that only runs engines needs none of it."""
     checks = [
         check_package(view, wanted, "training", _PURPOSES.get(wanted.name, "training"), INSTALL_TRAINING)
         for wanted in wanted_packages(view, "train")
@@ -110,7 +110,7 @@ def check_training(view: MachineView, hardware: Hardware) -> list[Check]:
 
 
 def check_bench(view: MachineView, hardware: Hardware) -> list[Check]:
-    """What `bench` draws with and reads the GPU's sensors by; it measures without either."""
+    """Check what `bench` draws with and reads the GPU's sensors by; it measures without either."""
     read_by_nvml = hardware.gpu is not None and not hardware.gpu.integrated
     checks = []
     for wanted in wanted_packages(view, "bench"):

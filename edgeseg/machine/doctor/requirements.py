@@ -94,7 +94,7 @@ def wanted_packages(view: MachineView, extra: str | None = None) -> list[Wanted]
 
 
 def check_package(view: MachineView, wanted: Wanted, part: PartName, purpose: str, install: str) -> Check:
-    """Whether a package is installed in a version that fits; nothing is imported.
+    """Check whether a package is installed in a version that fits; nothing is imported.
 
     Args:
         view: The machine.
@@ -130,7 +130,7 @@ def _installed(view: MachineView, name: str) -> tuple[str, str | None]:
 
 
 def fits(version: str, versions: SpecifierSet) -> bool:
-    """Whether a version lies in a range; a pre-release or a build of a vendor counts as its release."""
+    """Tell whether a version lies in a range; a pre-release or a build of a vendor counts as its release."""
     parsed = parse_version(version)
     return parsed is not None and versions.contains(Version(parsed.base_version), prereleases=True)
 

@@ -22,7 +22,7 @@ def check_tensorrt(view: MachineView, hardware: Hardware, answer: dict[str, Any]
     Args:
         view: The machine.
         hardware: Its board and GPU.
-        answer: Of the probe ``tensorrt``; asked only where the module is found beside a GPU.
+        answer: The answer of the probe ``tensorrt``; asked only where the module is found beside a GPU.
     """
     if not view.has_module("tensorrt"):
         return _without_module(view, hardware)
@@ -93,7 +93,7 @@ def check_tensorrt_rtx(view: MachineView, answer: dict[str, Any]) -> Check:
 
     Args:
         view: The machine.
-        answer: Of the probe ``tensorrt_rtx``; asked only where the module is found.
+        answer: The answer of the probe ``tensorrt_rtx``; asked only where the module is found.
     """
     install = "pip install '.[rtx]'"
     wanted = wanted_packages(view, "rtx")

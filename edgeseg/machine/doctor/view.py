@@ -1,4 +1,4 @@
-"""What the checks see of a machine: its files, commands and packages. Tests hand in another machine."""
+"""The machine as the checks see it: its files, commands and packages. Tests hand in another machine."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class PythonFacts:
 
     @property
     def in_venv(self) -> bool:
-        """Whether it is a virtual environment's."""
+        """True if it is a virtual environment's."""
         return self.prefix != self.base_prefix
 
     @property
@@ -53,11 +53,11 @@ class MachineView:
 
     python: PythonFacts
     root: Path = Path("/")
-    """In place of ``/``."""
+    """The folder that stands in for ``/``."""
     environment: Mapping[str, str] = field(default_factory=dict)
     home: Path = Path("/root")
     requirements: tuple[str, ...] = ()
-    """What edgeseg's metadata requires, extras included; empty where edgeseg is not installed."""
+    """Requirements in edgeseg's metadata, extras included; empty where edgeseg is not installed."""
     requires_python: str | None = None
     memlock_bytes: int | None = None
     """The most that this process may lock; None is no limit."""
@@ -72,10 +72,10 @@ class MachineView:
     """Size and free space of the file system that a path lies on."""
     access: Callable[[Path, int], bool] = os.access
     can_listen: Callable[[], bool] = lambda: True
-    """Whether a port of the loopback address can be had."""
+    """Tells whether a port of the loopback address can be had."""
 
     def path(self, absolute: str) -> Path:
-        """Where an absolute path of the machine lies."""
+        """Map an absolute path of the machine to where it lies below `root`."""
         return self.root / absolute.lstrip("/")
 
     def text(self, absolute: str) -> str | None:
@@ -93,7 +93,7 @@ class MachineView:
 
     @property
     def is_arm(self) -> bool:
-        """Whether this is a 64-bit Arm machine, as Jetson and IGX are."""
+        """True if this is a 64-bit Arm machine, as Jetson and IGX are."""
         return self.python.machine in ("aarch64", "arm64")
 
 
@@ -164,7 +164,7 @@ def installed_version(distribution: str) -> str | None:
 
 
 def has_module(module: str) -> bool:
-    """Whether a top-level module can be found; nothing is imported."""
+    """Tell whether a top-level module can be found; nothing is imported."""
     return importlib.util.find_spec(module) is not None
 
 
@@ -180,7 +180,7 @@ def space_bytes(path: Path) -> tuple[int, int] | None:
 
 
 def can_listen() -> bool:
-    """Whether a port of the loopback address can be had."""
+    """Tell whether a port of the loopback address can be had."""
     try:
         with socket.create_server(("127.0.0.1", 0)):
             return True

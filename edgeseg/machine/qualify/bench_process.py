@@ -34,7 +34,7 @@ def bench_apart(engine: Path) -> BenchReport:
 
 
 def measure(engine: str) -> str:
-    """In the child.
+    """Measure an engine; runs in the child.
 
     Returns:
         The report as JSON.

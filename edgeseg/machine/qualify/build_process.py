@@ -19,7 +19,7 @@ def build_apart(model: Path, backend: str, precision: Precision, calibration_dat
     Args:
         model: An .onnx file or a model package.
         backend: Which builder.
-        precision: Of all convolutions.
+        precision: Precision of all convolutions.
         calibration_data: Images for the ranges of INT8; None takes the model's own table.
         out: The engine.
 
@@ -40,7 +40,7 @@ def build_apart(model: Path, backend: str, precision: Precision, calibration_dat
 
 
 def build(model: str, request: str) -> str:
-    """In the child.
+    """Build an engine; runs in the child.
 
     Returns:
         Nothing to print.

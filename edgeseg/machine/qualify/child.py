@@ -52,7 +52,7 @@ def ask_child(module: str, *arguments: str, role: str) -> str:
 
 
 def answer_parent(work: Callable[[], str]) -> int:
-    """In the child: print what the work gives, or its error as one line of JSON.
+    """Print what the work gives, or its error, as one line of JSON; runs in the child.
 
     Returns:
         The exit code.

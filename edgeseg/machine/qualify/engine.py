@@ -39,7 +39,7 @@ class Job:
     fingerprint: str
     options: QualifyOptions
     calibration_data: Path | None = None
-    """Where the model brings no table."""
+    """Images to calibrate on, if the model brings no table."""
 
     @property
     def name(self) -> str:
@@ -48,16 +48,16 @@ class Job:
 
     @property
     def engine(self) -> Path:
-        """Where the engine goes."""
+        """The engine's path."""
         return self.options.out / f"{self.name}.engine"
 
     @property
     def record(self) -> Path:
-        """Where what was found goes."""
+        """The path of the record of what was found."""
         return self.options.out / f"{self.name}.qualify.json"
 
     def ended(self, outcome: Outcome, reasons: Sequence[str], **found: Any) -> EngineQualification:
-        """What was found, as a value."""
+        """Put what was found into a value."""
         return EngineQualification(
             backend=self.backend,
             precision=self.precision,

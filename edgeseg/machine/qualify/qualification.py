@@ -135,7 +135,7 @@ def _has_train_split(data: Path | None) -> bool:
 
 
 def _done_before(job: Job) -> EngineQualification | None:
-    """What a former run found, where it passed, is of the same things, and its engine is still there."""
+    """Take over what a former run found, if it passed, is of the same things, and its engine is still there."""
     try:
         former = EngineQualification.read(job.record)
     except BadInputError:

@@ -1,4 +1,4 @@
-"""What a qualification is asked for, and what it finds."""
+"""The settings of a qualification, and its findings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Outcome = Literal["passed", "failed", "undecided", "not executed", "left out"]
 
 @dataclass(frozen=True)
 class QualifyOptions:
-    """What was asked for."""
+    """The settings of a qualification."""
 
     data: Path | None = None
     """Labelled images; None compares on synthetic endoscopy, which proves nothing of accuracy."""
@@ -45,7 +45,7 @@ class BuiltFacts(Part):
 
 
 class VerdictSummary(Part):
-    """What `verify` concluded on labelled images; the whole verdict lies in `report`."""
+    """The conclusion of `verify` on labelled images; the whole verdict lies in `report`."""
 
     report: str
     """Folder of verdict.json and verdict.html."""
@@ -65,21 +65,21 @@ class EngineQualification(Value):
     reasons: tuple[str, ...]
     """One sentence each."""
     fingerprint: str
-    """Of everything that it was found with; a second run takes a passed one over where this is the same."""
+    """Hash of everything that this was found with; a second run takes over a passed engine with the same hash."""
     built: BuiltFacts | None = None
     agreement: Agreement | None = None
     verdict: VerdictSummary | None = None
     soak: SoakReport | None = None
     bench: BenchReport | None = None
-    """As `edgeseg bench` measures it, on synthetic 1080p frames."""
+    """The figures of `edgeseg bench` on synthetic 1080p frames."""
 
 
 class Qualification(Value):
-    """Whether this machine runs this network as it should."""
+    """Says whether this machine runs this network as it should."""
 
     passed: bool | Literal["undecided"]
     proves_accuracy: bool
-    """Whether labelled images were used."""
+    """True if labelled images were used."""
     summary: str
     model_path: str
     model: ModelSpec

@@ -1,4 +1,4 @@
-"""Where each mark of the evaluation's charts stands; the page only draws it."""
+"""Positions of every mark on the evaluation's charts; the page only draws them."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class ThresholdChart:
     """Points of a polyline; likewise the next, empty without false alarms."""
     alarms: str
     chosen: float
-    """Where the chosen threshold stands."""
+    """Position of the chosen threshold."""
     limit: float | None
-    """Where the limit of false alarms stands."""
+    """Position of the limit of false alarms."""
     ticks: list[tuple[float, str]]
-    """Of the thresholds, which stand at equal steps."""
+    """Positions and labels of the thresholds, which stand at equal steps."""
 
 
 def sorted_dice_chart(scores: Sequence[ImageScore], mean: float) -> BarChart:

@@ -19,7 +19,7 @@ _BESIDE = ("negatives", "positives", "seeds", "comparisons")
 
 
 class EvaluationDocument(Part):
-    """What `edgeseg evaluate` wrote: `--json`, or `evaluation.json` of its report."""
+    """The document that `edgeseg evaluate` writes: `--json`, or `evaluation.json` of its report."""
 
     evaluation: Evaluation | None
     """None where no labelled images were measured; likewise the others."""

@@ -10,20 +10,20 @@ from edgeseg.values import Value
 
 
 class FalseAlarms(Value):
-    """What a network marks where there is nothing; every mask is false."""
+    """The marks of a network on frames that show nothing; every mask is false."""
 
     frames: str
     """The chosen range, as it was asked for."""
     frame_count: int = pydantic.Field(gt=0)
     data_sha256: str
-    """Of the video file, or of the chosen images."""
+    """Hash of the video file, or of the chosen images."""
     false_mask_share: float
     """Share of the picture from which a mask counts as an alarm."""
     alarm_count: int
     alarm_share: float
-    """Of the frames: those with an alarm."""
+    """Share of the frames with an alarm."""
     any_mask_share: float
-    """Of the frames: those with at least one marked pixel."""
+    """Share of the frames with at least one marked pixel."""
     mean_false_area: float
     """Marked share of the picture, mean over all frames."""
     blobs_per_frame: float

@@ -26,7 +26,7 @@ from edgeseg.runtime.video.source import SourceFrame
 from edgeseg.values import Part
 
 FALSE_MASK_SHARE = 0.01
-"""Of the picture, from which a mask counts where the caller names nothing; specks below it are seen by nobody."""
+"""Default share of the picture from which a mask counts; regions smaller than this are ignored."""
 
 
 @dataclass(frozen=True)
@@ -47,17 +47,17 @@ class UnlabelledSource:
 
 
 class FrameMask(Part):
-    """What a network marks in one frame."""
+    """The marks of a network in one frame."""
 
     index: int
-    """In the source, 0 for the first."""
+    """Position in the source, 0 for the first."""
     name: str
     mask_share: float = pydantic.Field(ge=0, le=1)
-    """Of the picture."""
+    """Share of the picture that the mask covers."""
     blobs: int
     """Connected regions, corners included."""
     counts: bool
-    """Whether the mask reaches the share from which it counts."""
+    """True if the mask reaches the share from which it counts."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,9 @@ class FrameMasks:
 
     rows: tuple[FrameMask, ...]
     is_video: bool
-    """Whether neighbours in `rows` are neighbours in time."""
+    """True if neighbours in `rows` are neighbours in time."""
     data_sha256: str
-    """Of the video file, or of the chosen images."""
+    """Hash of the video file, or of the chosen images."""
     largest: tuple[KeptFrame, ...]
     """The frames with the largest masks, largest first; none that are empty."""
 
@@ -96,7 +96,7 @@ def measure_frames(
         source: What to look at.
         keep: How many frames with the largest masks to keep as pictures.
         track: Shows progress.
-        description: For the progress.
+        description: What the progress says.
 
     Raises:
         UsageError: No frame in the range.

@@ -17,7 +17,7 @@ from edgeseg.runtime.engine.session import Session, SessionInfo
 
 @dataclass(frozen=True)
 class Material:
-    """What to measure a network on; what is None is left out."""
+    """The images and frames to measure a network on; None leaves a kind out."""
 
     pairs: Sequence[Pair] | None = None
     negatives: UnlabelledSource | None = None
@@ -29,7 +29,7 @@ class Material:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What one network reached."""
+    """The figures that one network reached."""
 
     info: SessionInfo
     evaluation: Evaluation | None

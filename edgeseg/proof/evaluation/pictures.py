@@ -40,7 +40,7 @@ class Section:
     title: str
     pictures: tuple[Shown, ...]
     has_truth: bool = False
-    """Whether ground truth is drawn in them."""
+    """True if ground truth is drawn in them."""
 
 
 def ranked(scores: Sequence[ImageScore], count: int) -> tuple[list[ImageScore], list[ImageScore]]:

@@ -26,18 +26,18 @@ class LabelledFrames(Part):
 
     polyp_frames: int = pydantic.Field(gt=0)
     found_share: float
-    """Of the polyp's frames: those whose mask counts."""
+    """Share of the polyp's frames whose mask counts."""
     marked_share: float
-    """Of the polyp's frames: those with at least one marked pixel."""
+    """Share of the polyp's frames with at least one marked pixel."""
     longest_missed_frames: int
     """The most of the polyp's frames in a row whose mask does not count."""
     other_frames: int
     other_alarm_share: float | None
-    """Of the other frames: those whose mask counts; None where there are none."""
+    """Share of the other frames whose mask counts; None where there are no other frames."""
 
 
 class PolypClip(Value):
-    """What a network marks in a clip that shows a polyp."""
+    """The marks of a network in a clip that shows a polyp."""
 
     frames: str
     """The chosen range, as it was asked for."""
@@ -46,9 +46,9 @@ class PolypClip(Value):
     false_mask_share: float
     """Share of the picture from which a mask counts."""
     counting_share: float
-    """Of all frames: those whose mask counts."""
+    """Share of all frames whose mask counts."""
     any_mask_share: float
-    """Of all frames: those with at least one marked pixel."""
+    """Share of all frames with at least one marked pixel."""
     longest_marked_frames: int | None
     """The most frames in a row whose mask counts; None for still images; likewise the next."""
     longest_unmarked_frames: int | None
@@ -64,7 +64,7 @@ def polyp_clip(
 
     Args:
         masks: The frames under the network.
-        source: Where they come from.
+        source: The source that they come from.
         shown: First and last index of every run of frames that shows the polyp; see `read_ranges`.
 
     Raises:

@@ -47,7 +47,7 @@ class EvaluationRequest:
 
 @dataclass(frozen=True)
 class EvaluationResults:
-    """What came of it."""
+    """The results of an evaluation."""
 
     model: str
     measurement: Measurement
@@ -57,7 +57,7 @@ class EvaluationResults:
     differences: tuple[PairedDifference, ...]
 
     def document(self) -> dict[str, Any]:
-        """As plain JSON types: the evaluation's own keys on top, the rest where it was asked for."""
+        """Give the evaluation as plain JSON types: its own keys on top, the rest where it was asked for."""
         measured = self.measurement
         document: dict[str, Any] = {} if measured.evaluation is None else measured.evaluation.to_dict()
         for name, part in (("negatives", measured.negatives), ("positives", measured.positives), ("seeds", self.seeds)):

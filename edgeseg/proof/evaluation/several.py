@@ -21,7 +21,7 @@ class Spread(Part):
     sd: float
     """Sample standard deviation (n - 1)."""
     values: tuple[float, ...]
-    """In the order of the models."""
+    """One value for each model, in the order of the models."""
 
 
 class SeedSpread(Part):
@@ -38,7 +38,7 @@ class PairedDifference(Part):
     model: str
     """The other one."""
     mean_dice: float | None
-    """Of the other one; None without labelled images; likewise the next three."""
+    """Mean Dice of the other network; None without labelled images; likewise the next three."""
     dice_difference: float | None
     interval: ConfidenceInterval | None
     """The paired bootstrap's: of the mean difference over images like these."""
@@ -46,7 +46,7 @@ class PairedDifference(Part):
     """Images on which the other one has the higher Dice."""
     images_worse: int | None
     alarm_share: float | None
-    """Of the other one; None without frames that show no polyp."""
+    """False alarms of the other network; None without frames that show no polyp."""
     alarm_share_difference: float | None
 
 
@@ -70,7 +70,7 @@ def paired_difference(name: str, this: Measurement, other: Measurement) -> Paire
     """How another network differs from this one, image by image.
 
     Args:
-        name: Of the other one.
+        name: The other network's name.
         this: Measured on some material.
         other: Measured on the same.
     """

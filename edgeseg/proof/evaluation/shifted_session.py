@@ -25,7 +25,7 @@ class ShiftedSession:
 
     @property
     def info(self) -> SessionInfo:
-        """Of the session behind."""
+        """The wrapped session's info."""
         return self._session.info
 
     def infer(self, frames: FrameBatch) -> ProbabilityBatch:

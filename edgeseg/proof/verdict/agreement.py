@@ -9,6 +9,7 @@ import numpy as np
 from edgeseg.artifacts import Precision
 from edgeseg.frames import Frame
 from edgeseg.progress import Track, silent
+from edgeseg.runtime.engine.inputs import PackedFrame
 from edgeseg.runtime.engine.session import Session, mask_at_frame, probability_of
 from edgeseg.values import Part
 
@@ -31,7 +32,7 @@ class Agreement(Part):
     limit: float
 
     def failures(self) -> list[str]:
-        """What was not as it must be, one sentence each."""
+        """List what was not as it must be, one sentence each."""
         if not np.isfinite(self.max_probability_difference):
             return ["the engine gave NaN or infinity"]
         if self.flipped_share > self.limit:
@@ -48,14 +49,14 @@ def agree(
 
     Args:
         engine: What is held against the reference.
-        reference: Of the same network.
+        reference: A session of the same network.
         frames: uint8 [H,W,3] RGB, at least one.
         precision: The engine's, which decides the limit.
         track: Shows progress.
     """
     flipped, largest, with_mask = [], 0.0, 0
     for frame in track(frames, "comparing", len(frames)):
-        probabilities = [probability_of(session, frame) for session in (reference, engine)]
+        probabilities = [probability_of(session, PackedFrame(frame, "rgb")) for session in (reference, engine)]
         difference = np.abs(probabilities[0] - probabilities[1])
         largest = max(largest, float(np.nan_to_num(difference, nan=np.inf).max()))
         masks = [

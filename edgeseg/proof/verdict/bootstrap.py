@@ -26,7 +26,7 @@ def bootstrap_interval(
         values: float64 [N], one value an image.
         level: Share of the resampled means inside the interval.
         resamples: How many resamples.
-        seed: Of the generator; the same values give the same interval.
+        seed: The generator's seed; the same values give the same interval.
 
     Raises:
         ValueError: No values.

@@ -27,17 +27,17 @@ class Comparison:
 
     @property
     def mean_dice(self) -> float:
-        """Of the engine."""
+        """The engine's mean Dice."""
         return self._mean("dice")
 
     @property
     def mean_iou(self) -> float:
-        """Of the engine."""
+        """The engine's mean IoU."""
         return self._mean("iou")
 
     @property
     def reference_mean_dice(self) -> float:
-        """Of the reference."""
+        """The reference's mean Dice."""
         return self._mean("reference_dice")
 
     @property
@@ -47,7 +47,7 @@ class Comparison:
 
     @property
     def reference_mean_iou(self) -> float:
-        """Of the reference."""
+        """The reference's mean IoU."""
         return self._mean("reference_iou")
 
     @property

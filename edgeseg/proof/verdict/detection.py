@@ -1,4 +1,4 @@
-"""What the scores of single images say together: how many polyps were found, and how small and large ones fare."""
+"""Combines the scores of single images: how many polyps were found, and how small and large ones fare."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from edgeseg.metrics import ImageScore
 from edgeseg.values import Part
 
 FOUND_IOU = 0.5
-"""From this overlap on object detection counts a thing as found (Everingham et al., The PASCAL VOC challenge, 2010);
-the AP50 of polyp detectors is taken at it, too (Jha et al., Real-time polyp detection, localization and segmentation in
+"""The overlap from which object detection counts a thing as found (Everingham et al., The PASCAL VOC challenge, 2010).
+The AP50 of polyp detectors is taken at it, too (Jha et al., Real-time polyp detection, localization and segmentation in
 colonoscopy using deep learning, 2021, arXiv:2011.07631)."""
 SMALL_BELOW, LARGE_ABOVE = 0.05, 0.15
 """Share of the picture. The bounds of the attributes "small object" and "large object" of SUN-SEG (Ji et al., Video
@@ -26,7 +26,7 @@ SIZES: tuple[tuple[str, float, float], ...] = (
 
 
 class Detection(Part):
-    """Of the images that show a polyp, how many had it found; the mask of an image counts as one thing."""
+    """How many of the images that show a polyp had it found; the mask of an image counts as one thing."""
 
     images_with_polyp: int = pydantic.Field(ge=0)
     found: int

@@ -17,8 +17,8 @@ from edgeseg.metrics import TOLERANCE_PX, ImageScore, score_image
 from edgeseg.progress import Track, silent
 from edgeseg.proof.verdict.bootstrap import bootstrap_interval
 from edgeseg.proof.verdict.detection import Detection, SizeGroup, by_size, detection
+from edgeseg.runtime.engine.inputs import EngineInput
 from edgeseg.runtime.engine.session import (
-    ColourOrder,
     FrameBatch,
     ProbabilityBatch,
     Session,
@@ -30,13 +30,13 @@ from edgeseg.values import Value
 
 
 class Evaluation(Value):
-    """What a network reaches on labelled images, each at its own size."""
+    """The figures that a network reaches on labelled images, each at its own size."""
 
     mean_dice: float
     mean_iou: float
     image_count: int = pydantic.Field(gt=0)
     data_sha256: str
-    """Of images and masks."""
+    """Hash of images and masks."""
     dice_interval: ConfidenceInterval
     """The bootstrap interval of the mean Dice over images like these; it knows nothing of other endoscopes."""
     mean_sensitivity: float
@@ -46,7 +46,7 @@ class Evaluation(Value):
     median_hd95_px: float
     mean_surface_dice: float
     tolerance_px: float
-    """Of the surface Dice, at the image's own size."""
+    """Tolerance of the surface Dice, at the image's own size."""
     detection: Detection
     by_size: tuple[SizeGroup, ...]
     per_image: tuple[ImageScore, ...]
@@ -72,7 +72,7 @@ class FiniteSession:
 
     @property
     def info(self) -> SessionInfo:
-        """What this is."""
+        """The network and where it runs."""
         return self._session.info
 
     def infer(self, frames: FrameBatch) -> ProbabilityBatch:
@@ -85,13 +85,13 @@ class FiniteSession:
         _check_finite(probability)
         return probability
 
-    def probability(self, frame: Frame, colour_order: ColourOrder = "rgb") -> Probability:
-        """Run the network on one frame of any size: float32 [C,h,w].
+    def probability(self, frame: EngineInput) -> Probability:
+        """Run the network on one frame: float32 [C,h,w].
 
         Raises:
             NotFiniteError: NaN or infinity among the probabilities.
         """
-        probability = probability_of(self._session, frame, colour_order)
+        probability = probability_of(self._session, frame)
         _check_finite(probability)
         return probability
 
@@ -118,7 +118,7 @@ def evaluate(
         session: A loaded network.
         pairs: Images with ground truth; at least one.
         track: Shows progress.
-        tolerance_px: Of the surface Dice.
+        tolerance_px: Tolerance of the surface Dice.
 
     Raises:
         NotFiniteError: The network gave NaN or infinity.
@@ -139,7 +139,7 @@ def evaluate(
 
 
 def summarise(scores: Sequence[ImageScore], data_sha256: str, tolerance_px: float = TOLERANCE_PX) -> Evaluation:
-    """What the scores of single images say together; at least one score."""
+    """Combine the scores of single images; there must be at least one."""
 
     def values(measure: str) -> NDArray[np.float64]:
         return np.array([getattr(score, measure) for score in scores], np.float64)

@@ -1,4 +1,4 @@
-"""What a mean hides: the polyps that a reference finds and its engine loses, image by image."""
+"""Names the polyps that a reference finds and its engine loses, image by image; a mean hides them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def found_polyps(rows: Sequence[VerdictRow]) -> FoundPolyps:
     probabilities are not finite is one on which it finds nothing.
 
     Args:
-        rows: Of one comparison; each has its reference's IoU.
+        rows: The rows of one comparison; each has its reference's IoU.
     """
     shown = [row for row in rows if row.foreground > 0]
     by_reference = [row for row in shown if reference_finds(row)]
@@ -35,12 +35,12 @@ def found_polyps(rows: Sequence[VerdictRow]) -> FoundPolyps:
 
 
 def reference_finds(row: VerdictRow) -> bool:
-    """Whether the reference finds the polyp of an image that shows one."""
+    """Tell whether the reference finds the polyp of an image that shows one."""
     return row.reference_iou is not None and row.reference_iou >= FOUND_IOU
 
 
 def engine_finds(row: VerdictRow) -> bool:
-    """Whether the engine finds the polyp of an image that shows one."""
+    """Tell whether the engine finds the polyp of an image that shows one."""
     return row.iou >= FOUND_IOU
 
 

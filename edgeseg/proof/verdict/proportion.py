@@ -10,7 +10,7 @@ import numpy as np
 from edgeseg.artifacts import ConfidenceInterval
 
 _HALVINGS = 60
-"""Of the range 0 to 1: more than a float64 can tell apart."""
+"""Halvings of the range 0 to 1: more than a float64 can tell apart."""
 
 
 def share_interval(count: int, of: int, level: float = 0.95) -> ConfidenceInterval:

@@ -18,13 +18,13 @@ from edgeseg.proof.verdict.lost_polyps import found_polyps
 Outcome = bool | Literal["undecided"]
 
 MAX_DICE_DROP: dict[Precision, float] = {"fp32": 0.0005, "fp16": 0.001, "int8": 0.005}
-"""What each precision may cost where the caller sets no limit."""
+"""Largest drop of each precision where the caller sets no limit."""
 MIN_IMAGES = 6
 """The smallest number of pairs on which a paired sign test can reach 5 % at all (2 * 2^-6 = 3.1 %)."""
 MIN_LATENCY_SAMPLES = 100
 """Below this a 99th percentile is the maximum under another name."""
 MAX_LATENCY_GROWTH = 1.2
-"""Of p99 against a baseline of the same machine."""
+"""How much p99 may grow over a baseline of the same machine."""
 LATENCY_NOISE_MS = 1.0
 """Growth of p99 that a scheduler causes by itself; less than this is no regression, whatever its share."""
 MOST_NAMES = 10
@@ -126,7 +126,7 @@ def _lost_in_words(polyps: FoundPolyps, comparison: Comparison) -> str:
 
 
 def judge_evidence(comparison: Comparison) -> list[Finding]:
-    """Whether there are enough images on which a difference could show.
+    """Judge whether there are enough images on which a difference could show.
 
     Such an image has something to find, and one of the two networks finds some of it: where both miss
     everything, or nothing is there, a drop of zero says nothing about how well the engine finds polyps.
@@ -178,7 +178,7 @@ def refuse_other_data(baseline: Verdict, data_sha256: str) -> None:
 def judge_baseline(
     comparison: Comparison, latency: LatencyReport, limits: VerdictLimits, baseline: Verdict
 ) -> list[Finding]:
-    """Whether the engine is worse than one that was measured before on the same images."""
+    """Judge whether the engine is worse than one that was measured before on the same images."""
     fall, allowed = baseline.mean_dice - comparison.mean_dice, max(0.0, limits.max_dice_drop)
     relation = "is within" if fall <= allowed else "is beyond"
     dice = Finding(

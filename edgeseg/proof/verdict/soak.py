@@ -20,7 +20,8 @@ from edgeseg.values import Part
 MEMORY_SAMPLES = 40
 """The first quarter of them is warm-up."""
 LARGEST_GROWTH_BYTES = 32 << 20
-"""What allocators and page caches may add while nothing leaks; a leak of one 1080p frame passes it in 6 frames."""
+"""Growth that allocators and page caches may cause while nothing leaks; a leak of one 1080p frame passes it in 6
+frames."""
 _MOST_ERRORS = 10
 """An engine that errs more often is given up."""
 
@@ -45,7 +46,7 @@ class Restarting(Protocol):
 
 
 class SoakReport(Part):
-    """What happened."""
+    """The events of a soak."""
 
     frames: int
     seconds: float
@@ -56,16 +57,16 @@ class SoakReport(Part):
     changed_masks: int
     """Frames whose mask was another one than when the same frame came first."""
     restarts: int | None = None
-    """Of the engine's process; None where it has none."""
+    """Restarts of the engine's process; None for an engine of this process."""
     memory_bytes: int
     """Resident memory of this process and its children at the end."""
     memory_growth_bytes: int | None = None
-    """From the second quarter of the soak to the last; None where it was too short to tell."""
+    """Growth from the second quarter of the soak to the last; None where the soak was too short to tell."""
     gpu_memory_growth_bytes: int | None = None
-    """Of the whole GPU, likewise; None where the machine does not tell."""
+    """Growth of the whole GPU's memory, likewise; None where the machine does not tell."""
 
     def failures(self) -> list[str]:
-        """What was not as it must be, one sentence each."""
+        """List what was not as it must be, one sentence each."""
         found = []
         if self.errors:
             found.append(f"{self.errors} of {self.frames} frames ended in an error, the first: {self.first_error}")
@@ -122,7 +123,7 @@ def soak(
 
 
 def growth_of(samples: Sequence[int]) -> int | None:
-    """From the median of the second quarter of some samples to that of the last; None where there are too few."""
+    """Growth from the median of the second quarter of the samples to that of the last; None for too few samples."""
     quarter = len(samples) // 4
     if quarter < 2:
         return None

@@ -110,14 +110,14 @@ def compiled_kernels(architectures: Sequence[int] | None = None) -> bytes:
 
 
 def code_arguments(architectures: Sequence[int]) -> list[str]:
-    """What nvcc is told: machine code for each architecture, and PTX of the newest for GPUs that come after it."""
+    """List nvcc's arguments: machine code for each architecture, and PTX of the newest for GPUs that come after it."""
     arguments = [f"-gencode=arch=compute_{number},code=sm_{number}" for number in architectures]
     newest = max(architectures)
     return [*arguments, f"-gencode=arch=compute_{newest},code=compute_{newest}"]
 
 
 def cache_folder() -> Path:
-    """Where compiled kernels are kept; not created."""
+    """The folder where compiled kernels are kept; it is not created."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgeseg"
 
 

@@ -42,7 +42,7 @@ MAX_HALVINGS = 6
 """More than 64 source pixels a side for one tap of the bilinear step do not fit the kernel's shared memory."""
 
 FACTOR_ONE = 1 << 21
-"""Of the factors from Y, U, V to RGB: fine enough to round as floating point does, but for ties."""
+"""Fixed-point one of the factors from Y, U, V to RGB: fine enough to round as floating point does, but for ties."""
 
 Extent = tuple[int, int, int]
 Launch = tuple[Extent, Extent]
@@ -109,16 +109,16 @@ class FrameLayout:
 
     pixel_format: PixelFormat
     width: int
-    """Of the whole frame, pixels."""
+    """Width of the whole frame in pixels."""
     height: int
     pitch_bytes: int
-    """From one row of the first plane to the next."""
+    """Distance from one row of the first plane to the next."""
     chroma_pitch_bytes: int = 0
-    """From one row of NV12's UV plane, or of I420's U and V plane, to the next; 0 for packed pixels."""
+    """Distance from one row of NV12's UV plane, or of I420's U and V planes, to the next; 0 for packed pixels."""
     matrix: Matrix = "bt709"
-    """For planes alone."""
+    """The planes' matrix; packed pixels have none."""
     colour_range: ColourRange = "limited"
-    """For planes alone."""
+    """The planes' range; packed pixels have none."""
     crop: Crop | None = None
     """Window to take first; None takes the whole frame."""
 

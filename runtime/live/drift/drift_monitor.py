@@ -19,6 +19,7 @@ import cv2
 
 from edgeseg.frames import Frame, Mask, Probability, mask_from_probability
 from edgeseg.runtime.engine.failures import EngineDownError
+from edgeseg.runtime.engine.inputs import NetworkInput
 from edgeseg.runtime.engine.outcomes import Segmented
 from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.runtime.live.scene.drift import DriftState, DriftWatch
@@ -51,7 +52,7 @@ class MonitorOptions:
     fall_back: Callable[[], EnginePool] | None = None
     """Opens the reference as the stream's own engine; None never goes over to it."""
     is_gated: Callable[[], bool] = lambda: False
-    """Whether no tissue is seen now; such frames say nothing of the engine."""
+    """Tells whether no tissue is seen now; such frames say nothing of the engine."""
 
 
 class DriftMonitor:
@@ -115,11 +116,11 @@ class DriftMonitor:
 
     @property
     def alarms(self) -> tuple[str, ...]:
-        """What is wrong now, in a word each."""
+        """The alarms that hold now, in a word each."""
         return ("fallen-back", *self._state.alarms) if self.fall_back == "done" else self._state.alarms
 
     def complaints(self) -> Iterator[str]:
-        """What is wrong now, for a person."""
+        """Say what is wrong now, for a person."""
         if self.fall_back == "done" and self._reference is not None:
             yield f"fallen back to the reference, {_name(self._reference)}"
         state = self._state
@@ -211,7 +212,7 @@ class DriftMonitor:
         check = self._checks.take()
         if check is None:
             return
-        if pool.submit(check.sample.frame, "rgb", prepared=True) is not None:
+        if pool.submit(check.sample.input) is not None:
             self._under_way = check
         else:
             self._judge(check, None)
@@ -273,7 +274,7 @@ class DriftMonitor:
                 if isinstance(outcome, Segmented) and answers >= PROOFS:
                     return outcome.infer_ms
             if pool.is_ready and not pool.under_way:
-                pool.submit(frame, "rgb", prepared=True)
+                pool.submit(NetworkInput(frame))
         raise pool.failure or EngineDownError("it did not come up in time")
 
 

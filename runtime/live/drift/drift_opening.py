@@ -1,4 +1,4 @@
-"""From settings to a drift watch: the reference and the statistics of the training pictures, both checked first."""
+"""Opens a drift watch from settings: the reference and the training pictures' statistics, both checked first."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def open_drift_monitor(
     """A drift watch that is ready to be started; None where nothing is to be watched.
 
     Args:
-        settings: Of the stream.
+        settings: The stream's settings.
         live: Its engine.
         gate: Knows when no tissue is seen.
         say: Takes lines for the person.

@@ -32,17 +32,17 @@ class DriftSettings:
 
 @dataclass(frozen=True)
 class DriftState:
-    """What the watch says now."""
+    """The watch's findings at one moment."""
 
     checks: int
-    """In the window."""
+    """Number of checks in the window."""
     dice: float | None
     """Pooled over the window, 2|A and B| / (|A|+|B|), where of several classes only the same one counts as shared;
     1 where both marked nothing; None before the reference first spoke."""
     flicker: float | None
     """None before two neighbours were seen."""
     distances: dict[str, float]
-    """By name of `ImageStatistics`, in standard deviations, signed; empty without training statistics."""
+    """Distances by name of `ImageStatistics`, in standard deviations, signed; empty without training statistics."""
     alarms: tuple[str, ...] = ()
     """``dice``, ``flicker``, or a name of `ImageStatistics`."""
     began: tuple[str, ...] = ()
@@ -52,7 +52,7 @@ class DriftState:
 
     @property
     def fall_back(self) -> bool:
-        """Whether the reference's precision should take over: the engine no longer says what the reference says.
+        """True if the reference's precision should take over: the engine no longer says what the reference says.
 
         Strange pictures alone are no reason: the reference knows them as little.
         """
@@ -98,7 +98,7 @@ class DriftWatch:
         Args:
             live: The engine's mask, uint8 [h,w]; 0 is background.
             reference: The reference's mask of the same frame; None where it has nothing to say.
-            look: Of the network's input.
+            look: The look of the network's input.
             flicker: `mask_flicker` of this frame and the one before it; None where there is none.
         """
         if reference is not None:

@@ -1,4 +1,4 @@
-"""What the gate knows of one frame: a handful of numbers, by pure functions."""
+"""Measures the numbers by which the gate judges a frame, as pure functions."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from edgeseg.runtime.live.scene.small import SmallPicture
 DARK_LEVEL = 30
 """Below this a pixel shows the lumen or nothing: no colour and no edges to judge."""
 BRIGHT_LEVEL = 230
-"""From here up the camera's shoulder has eaten the detail."""
+"""Level from which the camera's shoulder has eaten the detail."""
 RED_OVER_GREEN = 1.12
 """Tissue under white light has blood in it: red leads. In the room walls, drapes, gloves and screens are grey, green or
 blue."""
 HIGHLIGHT_REACH_PX = 5
 """Around a highlight the edges are the highlight's, not the tissue's: they stay sharp in a blurred picture."""
 EDGE_REACH_PX = 9
-"""At the border of the region the edge is the mask's of the processor."""
+"""Width of the border where an edge belongs to the processor's mask, not to the picture."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class FrameFigures:
     brightness: float
     """Mean luma, 0 to 255."""
     bright_share: float
-    """Of luma at or above 230, 0 to 1."""
+    """Share of luma at or above 230, 0 to 1."""
     contrast: float
     """Standard deviation of luma."""
     red_share: float
-    """Of the lit pixels, those whose red leads; 0 where nothing is lit."""
+    """Share of the lit pixels whose red leads; 0 where nothing is lit."""
     lit_share: float
     """Pixels that are neither dark nor burnt out."""
     sharpness: float
@@ -46,7 +46,7 @@ class FrameFigures:
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """Where a frame is measured; made anew only when region or text change."""
+    """The part of a frame that is measured; made anew only when region or text change."""
 
     colour: Mask
     """uint8 [h,160], 255 where the scope shows something and no text stands."""
@@ -55,14 +55,14 @@ class Window:
 
     @classmethod
     def of(cls, visible: Mask, detail_shape: tuple[int, ...]) -> Window:
-        """From where the scope shows something, uint8 [h,160]."""
+        """Make a window from the part where the scope shows something, uint8 [h,160]."""
         scaled: Any = cv2.resize(visible, (detail_shape[1], detail_shape[0]), interpolation=cv2.INTER_NEAREST)
         inner = cv2.erode(scaled, _square(EDGE_REACH_PX), borderType=cv2.BORDER_CONSTANT, borderValue=255)
         return cls(visible, _mask(inner))
 
 
 MIN_DETAIL_SHARE = 0.02
-"""Of the region: below it the Laplacian is a guess."""
+"""Share of the region below which the Laplacian is a guess."""
 
 
 def measure_frame(small: SmallPicture, window: Window, previous: SmallPicture | None = None) -> FrameFigures:
@@ -75,7 +75,7 @@ def measure_frame(small: SmallPicture, window: Window, previous: SmallPicture | 
 
     Args:
         small: The frame.
-        window: Where to look.
+        window: The part of the picture to measure.
         previous: The frame before it, of the same size; None for the first.
     """
     visible = window.colour

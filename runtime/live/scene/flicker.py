@@ -42,7 +42,7 @@ class StabilisationReport(Part):
 
     frames: int
     truth_flicker: float
-    """Of the true masks: what the measure itself and real change of shape give."""
+    """Flicker of the true masks: what the measure itself and real change of shape give."""
     flicker: float
     steadied_flicker: float
     dice: float

@@ -34,11 +34,11 @@ class GateSettings:
     black: Limits = field(default=Limits(enter=10, leave=16, enter_frames=2, leave_frames=2))
     """Mean luma. A lumen without light still has sensor noise and a lit rim: mean 60 and more on real clips."""
     red_share: Limits = field(default=Limits(enter=0.25, leave=0.4, enter_frames=3, leave_frames=12))
-    """Of the lit pixels. Tissue lies near 1 (real clips: 0.67 and more); walls, drapes and screens below. A picture
-    full of bare skin is as red as tissue and is not told from it. It is left slowly: what leaves too early may be
-    recorded."""
+    """Share of the lit pixels whose red leads. Tissue lies near 1 (real clips: 0.67 and more); walls, drapes and
+    screens lie below. A picture full of bare skin is as red as tissue and is not told from it. The gate is left slowly,
+    because what leaves too early may be recorded."""
     min_lit_share: float = 0.05
-    """With less to see, colour decides nothing."""
+    """Lit share below which colour decides nothing."""
     frozen_change: float = 0.02
     """Mean grey levels to the frame before. A repeated picture gives 0; real clips gave 0.75 and more."""
     frozen_after_s: float = 0.6
@@ -55,7 +55,7 @@ class GateSettings:
     """Sharpness over what the scope usually gives. On the first halves of two clips every frame below 0.45 was a lens
     at the wall or motion blur; polyps were in view from 0.58 up."""
     usual_quantile: float = 0.75
-    """Of the sharpness in memory: what the scope gives when it sees well, and no single glitter of bubbles."""
+    """Quantile of the remembered sharpness: what the scope gives when it sees well, not a single glitter of bubbles."""
     usual_every: int = 5
     """Frames from one remembered sharpness to the next; neighbours say the same."""
     usual_every_blurred: int = 25
@@ -69,7 +69,7 @@ class GateSettings:
 
 @dataclass(frozen=True)
 class GateDecision:
-    """What the gate says of one frame."""
+    """The gate's decision on one frame."""
 
     reason: GateReason | None
     """Why the frame is gated; None where it is not."""
@@ -77,7 +77,7 @@ class GateDecision:
     relative_sharpness: float
     """Sharpness over the usual one; NaN where either is not known."""
     repeated_s: float
-    """For how long the source has been giving this very picture."""
+    """How long the source has been giving this very picture."""
 
 
 @dataclass
@@ -126,7 +126,7 @@ class FrameGate:
         """Say whether a frame is gated.
 
         Args:
-            figures: From `measure_frame`.
+            figures: What `measure_frame` gave.
             time_s: When the frame came; any clock that only grows.
         """
         repeated_s = self._repeated_s(figures, time_s)

@@ -18,9 +18,9 @@ class Motion:
     """A translation and how sure it is."""
 
     right: float
-    """Of the content, as a fraction of the picture's width."""
+    """Motion of the content to the right, as a fraction of the picture's width."""
     down: float
-    """As a fraction of its height."""
+    """Motion downwards, as a fraction of the picture's height."""
     response: float
     """Height of the correlation peak, 0 to 1: near 1 for a pure shift, below 0.1 for another picture."""
 

@@ -1,4 +1,4 @@
-"""Where the endoscope's picture lies inside the video frame: a circle, an octagon, a rounded rectangle on black."""
+"""Finds the endoscope's picture inside the video frame: a circle, an octagon, a rounded rectangle on black."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class RegionSettings:
     strokes_px: int = 7
     """Lit things thinner than this are text and lines of the border."""
     min_share: float = 0.12
-    """Of the frame: smaller than the smallest picture-in-picture that anyone would segment."""
+    """Smallest share of the frame: smaller than the smallest picture-in-picture that anyone would segment."""
     min_solidity: float = 0.93
     """Lit area over its convex hull: every shape of scope is convex. What fills less is not seen whole yet."""
     window_frames: int = 50
@@ -49,7 +49,7 @@ class VisibleRegion:
     """The part of a frame that the scope fills."""
 
     height: int
-    """Of the frame, in pixels."""
+    """Height of the frame, in pixels."""
     width: int
     outline: Outline
     found: bool

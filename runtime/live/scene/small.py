@@ -17,7 +17,7 @@ COLOUR_WIDTH_PX = 160
 DETAIL_WIDTH_PX = 320
 """Sharpness and text need more; at this width small vessels are a pixel wide and a blur of 1 % of the width shows."""
 MIN_HEIGHT_PX = 16
-"""Of the detail of absurdly flat pictures."""
+"""Smallest height of the detail, for absurdly flat pictures."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +25,7 @@ class SmallPicture:
     """One picture at fixed widths. Luma is full range, 0 to 255, whatever the source's range was."""
 
     height: int
-    """Of the picture that it was made of, in pixels."""
+    """Height of the picture that it was made of, in pixels."""
     width: int
     detail: Plane
     """Luma, uint8 [h,320], of every second row: the fields of interlaced video make no combs here."""

@@ -1,4 +1,4 @@
-"""What pictures look like in five numbers, and how the training pictures looked."""
+"""Describes pictures in five numbers, and how the training pictures looked."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ImageStatistics(Part):
     saturation: float
     """Mean of HSV's, 0 to 255."""
     hue: float
-    """Of the mean colour, degrees from -180 to 180; red is 0, yellow 60."""
+    """Hue of the mean colour, degrees from -180 to 180; red is 0, yellow 60."""
     sharpness: float
     """Mean absolute Laplacian of luma."""
 
@@ -57,7 +57,7 @@ class TrainingStatistics(Value):
     image_count: int
     data_sha256: str
     spreads: dict[str, Spread]
-    """By name of `ImageStatistics`."""
+    """Spreads by name of `ImageStatistics`."""
 
 
 def image_statistics(frame: Frame) -> ImageStatistics:

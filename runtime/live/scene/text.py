@@ -18,7 +18,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class TextSettings:
-    """What counts as burnt in. Lengths are of pictures 320 pixels wide, levels of full-range luma."""
+    """Limits of burnt-in text. Lengths are of pictures 320 pixels wide, levels of full-range luma."""
 
     moved_level: float = 6
     """Mean change since the last sample: less is the same view, in which everything would look burnt in."""
@@ -26,19 +26,19 @@ class TextSettings:
     """Different views before the first opinion (20 s and more); the mean forgets with this constant. At half of that
     glitter on bubbles was still taken for text."""
     min_gradient: float = 48
-    """Of the mean Sobel gradient. Text is made to be read: it stands out by 100 levels and more."""
+    """Smallest mean Sobel gradient. Text is made to be read: it stands out by 100 levels and more."""
     constancy: float = 0.85
     """Length of the mean gradient over the mean length: 1 for what never changes, 0 for what comes from everywhere."""
     min_luma: float = 90
     """Mean luma at its brightest: text is bright. Dirt on the lens is dark and stays, but hides nothing."""
     reach_px: int = 7
-    """From stroke to stroke and a little beyond."""
+    """Distance from stroke to stroke and a little beyond."""
     rim_px: int = 11
     """Twice as far as text may reach over the border of the region, whose own edge never moves."""
     max_share: float = 0.1
-    """Of the frame: more is a scene that repeats itself, not text; then nothing is masked."""
+    """Largest share of the frame: more is a scene that repeats itself, not text; then nothing is masked."""
     min_area_px: int = 150
-    """Of one connected piece, `reach_px` included: a single letter of a readable size is larger."""
+    """Smallest area of one connected piece, `reach_px` included: a single letter of a readable size is larger."""
     sample_every: int = 20
     """Frames from one look to the next: in less than a second much of a slow scene stays where it was."""
 
@@ -97,7 +97,7 @@ class StaticText:
 
 
 def burnt_in(means: tuple[Floats, Floats, Floats, Floats], inner: Mask, settings: TextSettings) -> Mask:
-    """Where edges are strong, constant and bright: uint8 [h,w], 255 there and a little around it.
+    """Mark where edges are strong, constant and bright: uint8 [h,w], 255 there and a little around it.
 
     Args:
         means: Over different views, float32 [h,w] each: horizontal gradient, vertical gradient, length of the gradient,

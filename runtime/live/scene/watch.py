@@ -8,22 +8,22 @@ from typing import Any
 import cv2
 
 from edgeseg.frames import Mask
-from edgeseg.runtime.live.frames import LiveFrame
 from edgeseg.runtime.live.scene.figures import Window, measure_frame
 from edgeseg.runtime.live.scene.gate import FrameGate, GateDecision, GateSettings
 from edgeseg.runtime.live.scene.region import RegionFinder, RegionSettings, VisibleRegion
 from edgeseg.runtime.live.scene.small import SmallPicture, reduce_picture
 from edgeseg.runtime.live.scene.text import StaticText, TextSettings
+from edgeseg.runtime.video.source import SourceFrame
 
 
 def counting_mask(region: VisibleRegion, text: Mask, height: int, width: int) -> Mask:
-    """Where a mask of this size counts: uint8 [height,width], 255 there.
+    """Mark where a mask of this size counts: uint8 [height,width], 255 there.
 
     Args:
         region: The visible region.
         text: uint8 [h,w] of any size, 255 on text.
-        height: In pixels.
-        width: In pixels.
+        height: Height in pixels.
+        width: Width in pixels.
     """
     counted = region.mask(height, width)
     if cv2.countNonZero(text):
@@ -49,7 +49,7 @@ class SceneSettings:
 
 @dataclass(frozen=True, eq=False)
 class SceneView:
-    """What is known of one frame."""
+    """Everything known of one frame."""
 
     region: VisibleRegion
     text: Mask
@@ -57,7 +57,7 @@ class SceneView:
     gate: GateDecision
 
     def counted(self, height: int, width: int) -> Mask:
-        """Where a mask of this size counts: uint8, 255 there."""
+        """Mark where a mask of this size counts: uint8, 255 there."""
         return counting_mask(self.region, self.text, height, width)
 
 
@@ -103,9 +103,9 @@ class LiveGate:
 
     watch: SceneWatch = field(default_factory=SceneWatch)
     view: SceneView | None = None
-    """Of the frame asked about last."""
+    """The view of the frame asked about last."""
 
-    def reason(self, frame: LiveFrame) -> str | None:
+    def reason(self, frame: SourceFrame) -> str | None:
         """Why the frame shows no tissue; None where it does."""
         self.view = self.watch.update(reduce_picture(frame.picture), frame.arrived_ns / 1e9)
         return self.view.gate.reason

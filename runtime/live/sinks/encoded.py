@@ -62,8 +62,8 @@ class EncodedWriter:
     """Encodes one view of the frames; another size, matrix or range starts another container.
 
     Args:
-        target: Where it goes.
-        timing: Of the source.
+        target: The file or URL to write to.
+        timing: The source's timing.
         view: The pictures as they came, or with the overlay.
     """
 
@@ -239,7 +239,7 @@ class Publication:
         return container
 
     def settle(self) -> None:
-        """What is sent is sent."""
+        """Do nothing: what is sent is sent."""
 
     def close(self) -> None:
         """Nothing is held."""

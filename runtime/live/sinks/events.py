@@ -37,20 +37,20 @@ class Sighting:
     """A time in which something was marked."""
 
     first_ns: int
-    """Of `time.monotonic_ns`."""
+    """Start by `time.monotonic_ns`."""
     last_ns: int
     first_frame: int
     area_fraction: float = 0.0
     """The largest."""
     confidence: float = 0.0
-    """At the largest."""
+    """Confidence when the area was largest."""
     picture: Picture | None = field(default=None, repr=False)
-    """At the largest, with the overlay; None where no frame may be kept."""
+    """The picture with the overlay when the area was largest; None where no frame may be kept."""
     confirmed: bool = False
 
     @property
     def duration_s(self) -> float:
-        """From the first to the last frame with a mark."""
+        """Time from the first to the last frame with a mark."""
         return (self.last_ns - self.first_ns) / 1e9
 
 
@@ -102,13 +102,13 @@ class Event:
 
     kind: Literal["appeared", "left"]
     structure: str
-    """What is marked, for example ``polyp``."""
+    """The structure that is marked, for example ``polyp``."""
     seen: Sighting
     recordable: bool = True
     """Always: the picture of a sighting is of a frame that may be kept, or none."""
 
     def to_dict(self) -> dict[str, object]:
-        """As JSON, with the time of day by the clock as it is now."""
+        """Give the event as JSON, with the time of day by the clock as it is now."""
         seen = self.seen
         document: dict[str, object] = {
             "event": self.kind,
@@ -133,13 +133,13 @@ class AlarmEvent:
     kind: Literal["drift began", "drift ended"]
     alarm: str
     arrived_ns: int
-    """Of the frame that was the first to be shown with it, or without it again."""
+    """Arrival of the first frame that was shown with it, or without it again."""
     frame: int
     recordable: bool = True
     """Always: it has no picture."""
 
     def to_dict(self) -> dict[str, object]:
-        """As JSON, with the time of day by the clock as it is now."""
+        """Give the change as JSON, with the time of day by the clock as it is now."""
         return {"event": self.kind, "alarm": self.alarm, "time": utc_text(self.arrived_ns), "frame": self.frame}
 
 
@@ -179,7 +179,7 @@ class EventSink:
             return list(self._newest)
 
     def counts(self) -> SinkCounts:
-        """What has become of the events."""
+        """The fate of the events."""
         return self._lines.counts() if self._lines is not None else SinkCounts(self._noted, 0, 0, 0, "ok")
 
     def reopen(self) -> None:
@@ -188,7 +188,7 @@ class EventSink:
             self._lines.reopen()
 
     def close(self, deadline_s: float) -> None:
-        """What is in view leaves with the end."""
+        """End every event that is still in view."""
         left = self._tracker.end()
         if left is not None:
             self._note(Event("left", self._structure, left))

@@ -12,7 +12,7 @@ class HeldFolder:
     """Made where it is not there, and held open: its name may change, the files still arrive in it.
 
     Args:
-        path: Of the folder.
+        path: The folder's path.
     """
 
     def __init__(self, path: Path) -> None:

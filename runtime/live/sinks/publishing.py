@@ -19,7 +19,7 @@ class PublishingSink(QueuedSink[Presented]):
     """A queue and a writer to whoever looks; `reopen` leaves the stream to its viewers.
 
     Args:
-        name: For messages and metrics.
+        name: The name in messages and metrics.
         open_writer: Connects; see `QueuedSink`.
     """
 
@@ -49,7 +49,7 @@ class PublishingSink(QueuedSink[Presented]):
         Before the first frame there is none: the stream has no size yet.
 
         Args:
-            now_ns: Of the monotonic clock.
+            now_ns: The time now by the monotonic clock.
             change: The stream's state.
         """
         with self._changed:  # a frame that comes now goes out after the cover
@@ -72,6 +72,6 @@ class PublishingSink(QueuedSink[Presented]):
             super().offer(cover)
 
     def counts(self) -> SinkCounts:
-        """What has become of the frames."""
+        """The fate of the frames."""
         with self._changed:
             return replace(super().counts(), covers=self._covers)

@@ -26,7 +26,7 @@ MOST_ABANDONED = 3
 
 @dataclass(frozen=True)
 class SinkCounts:
-    """What has become of the frames that a sink was offered."""
+    """The fate of the frames that a sink was offered."""
 
     written: int
     """Covers too."""
@@ -42,7 +42,7 @@ class SinkCounts:
 
 
 class Recordable(Protocol):
-    """What a queue carries: frames, and events found in them."""
+    """An item that a queue carries: a frame, or an event found in frames."""
 
     @property
     def recordable(self) -> bool:
@@ -64,7 +64,7 @@ class LiveSink(Protocol):
         ...
 
     def counts(self) -> SinkCounts:
-        """What has become of the frames."""
+        """The fate of the frames."""
         ...
 
     def close(self, deadline_s: float) -> None:
@@ -97,7 +97,7 @@ class QueuedSink(Generic[Item]):
     """A writer behind a queue; the oldest item (a frame, mostly) gives way to the newest.
 
     Args:
-        name: For messages and metrics.
+        name: The name in messages and metrics.
         open_writer: Makes a writer, in the sink's own thread; called again after a failure.
         capacity: Items that may wait.
         retry: When it is opened again.
@@ -150,7 +150,7 @@ class QueuedSink(Generic[Item]):
             self._changed.notify_all()
 
     def counts(self) -> SinkCounts:
-        """What has become of the frames."""
+        """The fate of the frames."""
         with self._changed:
             state, error = self._state()
             return SinkCounts(self._written, self._dropped, self._withheld, self._failures, state, error)
@@ -189,7 +189,7 @@ class QueuedSink(Generic[Item]):
         return thread
 
     def _abandon_thread(self) -> None:
-        """What hangs in native code cannot be ended: leave it, and start anew."""
+        """Leave a thread that hangs in native code, since it cannot be ended, and start anew."""
         self._fail(f"a write has taken more than {STALLED_S:g} s")
         self._drop(1)
         self._busy_since_s = None
@@ -222,7 +222,7 @@ class QueuedSink(Generic[Item]):
             pause_s = min(2 * pause_s, self._retry.longest_s)
 
     def _write_all(self, generation: int) -> None:
-        """Until told to end or to begin a new file, the writer fails, or another thread has taken over."""
+        """Write frames until told to end or to begin a new file, the writer fails, or another thread has taken over."""
         item = self._next(generation, is_open=False)
         if item is None:
             return
@@ -261,7 +261,7 @@ class QueuedSink(Generic[Item]):
                 self._busy_since_s = time.monotonic()
 
     def _next(self, generation: int, is_open: bool) -> Item | None:
-        """What to write; None at the end, where an open file is to end, and where another thread has taken over."""
+        """Take the next item to write; None at the end, where a file is to end, or if another thread took over."""
         with self._changed:
             if generation == self._generation and not is_open:
                 self._reopen_asked = False

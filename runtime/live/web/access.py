@@ -34,14 +34,14 @@ SECURITY_HEADERS = {
 
 @dataclass(frozen=True)
 class Address:
-    """Where the page listens."""
+    """The address that the page listens on."""
 
     host: str
     port: int
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine reaches it."""
+        """True if only this machine reaches it."""
         if self.host == "localhost":
             return True
         try:
@@ -51,7 +51,7 @@ class Address:
 
     @property
     def url_host(self) -> str:
-        """As it stands in a URL."""
+        """The host as it stands in a URL."""
         return f"[{self.host}]" if ":" in self.host else self.host
 
 
@@ -103,7 +103,7 @@ class Tls:
 
 
 def find_tls(certificate: Path | None, key: Path | None) -> Tls | None:
-    """What https needs; None where neither was named. The files are tried at once.
+    """Find the files that https needs; None where neither was named. The files are tried at once.
 
     Raises:
         UsageError: One without the other.
@@ -129,12 +129,12 @@ def find_tls(certificate: Path | None, key: Path | None) -> Tls | None:
 
 
 def is_token(shown: str, token: str | None) -> bool:
-    """Whether the right token was shown; compared in constant time."""
+    """Tell whether the right token was shown; compared in constant time."""
     return token is None or hmac.compare_digest(shown.encode("utf-8", "replace"), token.encode())
 
 
 def is_own_host(host: str, address: Address) -> bool:
-    """Whether a request names this server.
+    """Tell whether a request names this server.
 
     On loopback only local names pass, so that no web page that rebinds its name to 127.0.0.1 gets in; elsewhere the
     token guards.
@@ -147,7 +147,7 @@ def is_own_host(host: str, address: Address) -> bool:
 
 
 def is_own_origin(origin: str | None, host: str) -> bool:
-    """Whether a browser's request comes from this page; programs send no origin."""
+    """Tell whether a browser's request comes from this page; programs send no origin."""
     with contextlib.suppress(ValueError):
         return origin is None or urlsplit(origin).netloc == host
     return False
@@ -163,7 +163,7 @@ class RateLimit:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def allows(self, client: str, now_s: float | None = None) -> bool:
-        """Whether a request of this client may pass now, which takes one from its bucket."""
+        """Tell whether a request of this client may pass now, which takes one from its bucket."""
         now_s = time.monotonic() if now_s is None else now_s
         left, at_s = self._buckets.pop(client, (float(self._burst), now_s))
         left = min(float(self._burst), left + (now_s - at_s) * self._per_s)

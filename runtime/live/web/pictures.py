@@ -20,7 +20,7 @@ class PictureFeed:
     """A sink that keeps the newest picture and tells those who wait for one.
 
     Args:
-        loop: Of the server.
+        loop: The server's loop.
     """
 
     name = "page"
@@ -62,14 +62,14 @@ class PictureFeed:
 
 
 def header_of(presented: Presented, heard_ns: int, now_ns: int) -> bytes:
-    """What stands before the JPEG, so that a browser knows how late it draws: its clock and ours are strangers.
+    """Make the header of a JPEG, so that a browser knows how late it draws: its clock and ours are strangers.
 
     The first time is how long ago the picture was shown. The second is how long ago the browser was last heard: what it
     waited beyond that was the way there and back, which is the most that the picture can have taken.
 
     Args:
         presented: The picture.
-        heard_ns: When the browser's last word came. Of `time.monotonic_ns`.
+        heard_ns: When the browser's last word came, by `time.monotonic_ns`.
         now_ns: The moment of sending.
     """
     held_ms, quiet_ms = (now_ns - presented.presented_ns) / 1e6, (now_ns - heard_ns) / 1e6

@@ -24,9 +24,9 @@ class PageServer:
     The address is taken by the constructor, so that a busy port is known before the first frame.
 
     Args:
-        address: Where to listen.
+        address: The address to listen on.
         token: What clients must show; None on loopback.
-        tls: For https.
+        tls: Certificate and key for https.
         max_viewers: Browsers at once.
 
     Raises:
@@ -53,12 +53,12 @@ class PageServer:
 
     @property
     def url(self) -> str:
-        """What to open, without the token."""
+        """The address to open, without the token."""
         return f"{'https' if self._tls else 'http'}://{self.address.url_host}:{self.address.port}/"
 
     @property
     def failure(self) -> BaseException | None:
-        """What ended the server, which is to end with `close` alone; None while it serves."""
+        """The exception that ended the server, which should end with `close` alone; None while it serves."""
         return self._failure
 
     def start(self, view: View) -> None:

@@ -1,12 +1,13 @@
-"""What the page needs of a stream."""
+"""The part of a stream that the page needs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from edgeseg.runtime.live.frames import OverlayMode, Presented
+from edgeseg.runtime.live.frames import Presented
 from edgeseg.runtime.live.status import LiveStatus
+from edgeseg.runtime.video.overlay import OverlayMode
 
 
 class View(Protocol):
@@ -14,7 +15,7 @@ class View(Protocol):
 
     @property
     def newest(self) -> Presented | None:
-        """What is shown now."""
+        """The frame that is shown now."""
         ...
 
     def status(self) -> LiveStatus:
@@ -26,7 +27,7 @@ class View(Protocol):
         ...
 
     def passport(self) -> dict[str, Any]:
-        """Of the engine, as JSON."""
+        """The engine's passport as JSON."""
         ...
 
     def events(self) -> Sequence[dict[str, Any]]:
