@@ -12,6 +12,7 @@ from edgeseg.errors import UsageError
 from edgeseg.export.builders.builder import BuildRequest, tell_vanishing
 from edgeseg.progress import Say, quiet
 from edgeseg.runtime.engine.backends import EVERYWHERE
+from edgeseg.shell import quoted
 
 BESIDE_INT8: Precision = "fp32"
 """What the float convolutions of an INT8 engine take."""
@@ -38,7 +39,7 @@ def graph_in_precision(request: BuildRequest, say: Say = quiet, backend: str = E
             f"{backend} mixes INT8 with FP32, not with FP16: CPUs do not compute such graphs faithfully",
             found=f"fp16 for {fp16[0]}" + (f" and {len(fp16) - 1} more" if fp16[1:] else ""),
             expected="int8 and fp32 alone",
-            next_command=f"edgeseg build-engine MODEL --precision int8 --backend {backend} --write-plan FILE",
+            next_command=f"edgeseg build-engine MODEL --precision int8 --backend {quoted(backend)} --write-plan FILE",
         )
     assert request.table is not None
     quantised = quantise(request.artifact, request.table, ONNXRUNTIME_STYLE, plan)
