@@ -20,7 +20,7 @@ CPU = "CPU"
 
 
 def compiled(data: bytes, info: SessionInfo, threads: int = 0, device: str = CPU, timed: bool = False) -> Any:
-    """Compile a contract graph for one frame at a time: with an open batch OpenVINO's kernels are slower.
+    """Compile a contract graph for one frame at a time: all memory is there before the first one.
 
     Args:
         data: The ONNX file's bytes; what it refers to outside itself must have been refused.

@@ -25,6 +25,7 @@ from edgeseg.graph.files import load_onnx
 from edgeseg.images import list_images
 from edgeseg.machine.bench.subject import subject_of
 from edgeseg.optional import is_installed
+from edgeseg.runtime.engine.inputs import NetworkInput
 from edgeseg.runtime.engine.time_ratio import TimeRatio
 from edgeseg.runtime.live.opening import open_pool
 from edgeseg.runtime.onnxruntime.parallel_engine import ParallelEngine
@@ -110,7 +111,7 @@ def test_it_streams_in_sessions_side_by_side_and_runs_beside_live_video(small_on
     pool = open_pool(engine, spares=0, threads=1)
     try:
         pool.wait_ready(60)
-        assert pool.submit(FRAMES[0], "rgb", prepared=True) is not None
+        assert pool.submit(NetworkInput(FRAMES[0])) is not None
         (outcome,) = pool.poll(60)
         np.testing.assert_allclose(outcome.probability, expected, atol=1e-5)  # type: ignore[union-attr]
     finally:
