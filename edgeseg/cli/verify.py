@@ -42,7 +42,6 @@ def verify(
     report: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for verdict.json and verdict.html.")
     ] = None,
-    report: Annotated[Path | None, typer.Option(metavar="DIR", help="Where verdict.json and verdict.html go.")] = None,
     trust: TrustOption = None,
     as_json: JsonFlag = False,
 ) -> None:
