@@ -16,7 +16,7 @@ from edgeseg.files import UnwritableError, sha256_file
 from edgeseg.graph.files import load_onnx
 from edgeseg.images import list_images
 from edgeseg.runtime.engine.time_ratio import TimeRatio
-from edgeseg.runtime.onnxruntime import onnxruntime_session
+from edgeseg.runtime.onnxruntime import int8_kernels, onnxruntime_session
 from edgeseg.runtime.onnxruntime.int8_kernels import KernelReport
 from edgeseg.runtime.onnxruntime.onnxruntime_session import session_options
 from edgeseg.runtime.opener.loading import open_engine, open_onnx
@@ -208,3 +208,16 @@ def test_an_int8_engine_of_an_older_edgeseg_is_opened_in_the_precise_mode(
     open_engine(out)
     assert modes == [False, True]
     assert [passport.rebuild in record.getMessage() for record in caplog.records] == [True] * saturates
+
+
+def test_wrong_int8_kernels_are_refused_before_the_first_frame(
+    small_onnx: Path, small_table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for precision, table in (("int8", small_table), ("fp32", None)):
+        build_engine(small_onnx, BuildOptions(precision, "onnxruntime", table, out=tmp_path / precision))
+    wrong = KernelReport(("tiles of 32 rows: off by up to 90 of 255 levels",), False)
+    monkeypatch.setattr(int8_kernels, "examine_int8_kernels", lambda: wrong)
+    open_engine(tmp_path / "fp32").close()
+    with pytest.raises(MissingComponentError, match="computes INT8 wrongly") as caught:
+        open_engine(tmp_path / "int8")
+    assert "tiles of 32 rows" in str(caught.value)
