@@ -23,7 +23,7 @@ from edgeseg.runtime.live.scene.sampling import Sample
 from edgeseg.runtime.live.slot import NewestSlot
 from edgeseg.runtime.live.states import EngineState
 from edgeseg.runtime.video.engine_input import engine_input, network_input_of
-from edgeseg.runtime.video.source import SourceFrame as LiveFrame
+from edgeseg.runtime.video.source import SourceFrame
 from edgeseg.runtime.worker.pool import EnginePool
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ _SAME_LOSS_S = 10.0
 class Refine(Protocol):
     """Has a say in what the engine's answer becomes; see `edgeseg.runtime.live.scene.refine`."""
 
-    def probability(self, frame: LiveFrame, probability: Probability) -> Probability:
+    def probability(self, frame: SourceFrame, probability: Probability) -> Probability:
         """The map that counts, float32 [C,h,w]."""
         ...
 
@@ -59,7 +59,7 @@ class Segmenter:
     def __init__(
         self,
         pool: EnginePool,
-        frames: NewestSlot[LiveFrame],
+        frames: NewestSlot[SourceFrame],
         board: MaskBoard,
         refine: Refine | None = None,
         observe: Callable[[Sample], None] | None = None,
@@ -70,7 +70,7 @@ class Segmenter:
         self._next: EnginePool | None = None
         self._next_infer_ms = 0.0
         self._former_restarts = 0
-        self._under_way: dict[int, tuple[LiveFrame, int]] = {}
+        self._under_way: dict[int, tuple[SourceFrame, int]] = {}
         self._answer_ms = RollingPercentiles()  # from submission to mask: more than the inference alone
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="edgeseg-segmenter", daemon=True)
@@ -155,7 +155,7 @@ class Segmenter:
         if self._frames.closed and not self._under_way:
             self._stop.wait(_STEP_S)
 
-    def _is_too_late_for(self, frame: LiveFrame) -> bool:
+    def _is_too_late_for(self, frame: SourceFrame) -> bool:
         """Whether its answer would come too late: then the next frame's is in time, where otherwise all would be late.
 
         Half of the time is always the engine's, so that one that was slow is seen to have become fast again.
@@ -165,7 +165,7 @@ class Segmenter:
         needs_ms = min(self._answer_ms.percentile(90) or 0.0, self._useful_ms / 2)
         return (time.monotonic_ns() - frame.arrived_ns) / 1e6 + needs_ms > self._useful_ms
 
-    def _submit(self, frame: LiveFrame) -> None:
+    def _submit(self, frame: SourceFrame) -> None:
         try:
             given = engine_input(frame.picture, self._pool.info, self._pool.frame_bytes)
             sequence = self._pool.submit(given)
@@ -177,7 +177,7 @@ class Segmenter:
         else:
             self._under_way[sequence] = frame, time.monotonic_ns()
 
-    def _hear(self, frame: LiveFrame, outcome: Outcome) -> None:
+    def _hear(self, frame: SourceFrame, outcome: Outcome) -> None:
         if not isinstance(outcome, Segmented):
             self._lose(frame, f"{outcome.loss} {outcome.reason}")
             return
@@ -192,11 +192,11 @@ class Segmenter:
         except Exception as error:  # one frame without a mask, not all that follow
             self._give_up(frame, f"{type(error).__name__}: {error}".splitlines()[0])
 
-    def _give_up(self, frame: LiveFrame, reason: str) -> None:
+    def _give_up(self, frame: SourceFrame, reason: str) -> None:
         self.fault = f"a frame cannot be segmented: {reason}"
         self._lose(frame, reason)
 
-    def _lose(self, frame: LiveFrame, reason: str) -> None:
+    def _lose(self, frame: SourceFrame, reason: str) -> None:
         self.lost += 1
         now_s, (former, at_s) = time.monotonic(), self._logged
         if reason != former or now_s - at_s > _SAME_LOSS_S:
@@ -211,7 +211,7 @@ class Segmenter:
         self.infer_ms.add(self._next_infer_ms)
         threading.Thread(target=former.close, name="edgeseg-retired", daemon=True).start()  # it may take its time
 
-    def _pin(self, frame: LiveFrame, outcome: Segmented) -> None:
+    def _pin(self, frame: SourceFrame, outcome: Segmented) -> None:
         self.infer_ms.add(outcome.infer_ms)
         height, width = frame.picture.height, frame.picture.width
         probability = outcome.probability
