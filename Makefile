@@ -42,7 +42,7 @@ test-base:
 test-oldest:
 	test -x .venv-oldest/bin/python || $(PYTHON) -m venv .venv-oldest
 	ci/install-torch.sh .venv-oldest/bin/pip $(TORCH_INDEX)
-	.venv-oldest/bin/pip install --constraint ci/oldest.txt --editable '.[train,rtx,bench,web,dev]'
+	.venv-oldest/bin/pip install --constraint ci/oldest.txt --editable '.[train,rtx,openvino,bench,web,dev]'
 	.venv-oldest/bin/python -m pytest -n $(WORKERS) --dist loadfile -m "not long and not gpu"
 
 # As on a processor with AVX2 alone, whatever this one has (tests/older_processor).
@@ -85,7 +85,7 @@ tensorrt-types: $(TENSORRT_STUBS:%=tensorrt-types-%)
 tensorrt-types-%: $(INSTALLED)
 	MYPYPATH=ci/tensorrt-stubs/$*:ci/tensorrt-stubs/rtx-1.7.1.116 $(BIN)/mypy --config-file ci/mypy-tensorrt.ini \
 		--cache-dir .mypy_cache/tensorrt-$* edgeseg/export/builders edgeseg/export/layers edgeseg/runtime/cuda/tensorrt_engine.py \
-		edgeseg/runtime/cuda/refit.py edgeseg/runtime/cuda/tensorrt_module.py
+		edgeseg/runtime/cuda/tensorrt_module.py
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
@@ -94,7 +94,7 @@ format: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt ci/install-torch.sh
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	ci/install-torch.sh $(BIN)/pip $(TORCH_INDEX)
-	$(BIN)/pip install --constraint constraints.txt --editable '.[train,rtx,bench,web,dev]'
+	$(BIN)/pip install --constraint constraints.txt --editable '.[train,rtx,openvino,bench,web,dev]'
 	touch $@
 
 system-packages:

@@ -25,10 +25,10 @@ from edgeseg.packages import find_model, onnx_of
 from edgeseg.proof.verdict.rules import limits_for
 from edgeseg.proof.verdict.verification import verify
 from edgeseg.runtime.engine.machine import describe_machine
-from edgeseg.runtime.engine.session import Session, SessionInfo, mask_at_frame, probability_of
+from edgeseg.runtime.engine.session import Session, SessionInfo, segment
+from edgeseg.runtime.engine.time_ratio import time_ratio
 from edgeseg.runtime.onnxruntime.int8_kernels import examine_int8_kernels
 from edgeseg.runtime.onnxruntime.onnxruntime_session import OnnxRuntimeSession
-from edgeseg.runtime.onnxruntime.time_ratio import time_ratio
 
 UNLIMITED = "--unlimited"
 MEASURE_S = 4.0
@@ -50,7 +50,7 @@ def changed_share(engine: Session, reference: Session, pairs: list[Pair]) -> flo
     shares = []
     for pair in pairs:
         frame = read_rgb(pair.image)
-        one, other = (mask_at_frame(s, probability_of(s, frame), *frame.shape[:2]) for s in (engine, reference))
+        one, other = (segment(session, frame) for session in (engine, reference))
         shares.append(float(np.mean(one != other)))
     return float(np.mean(shares))
 

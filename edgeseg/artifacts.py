@@ -128,15 +128,6 @@ class EngineArtifact(Value):
     build: BuildRecord | None = None
     """None in passports from before this was recorded."""
     binding: Binding = Binding()
-    refit_sha256: str | None = None
-    """Hash of the constants that an engine without its weights was built with and must be given back when it is opened
-    (`edgeseg.graph.weights.constants_sha256`); None for an engine that holds its weights."""
-    signature: str | None = None
-
-    @property
-    def stripped(self) -> bool:
-        """True if the engine was built without its weights."""
-        return bool(self.build_flags.get("strip"))
 
 
 class Percentiles(Part):
@@ -177,8 +168,6 @@ class LatencyReport(Value):
     """Frames that were handed to the engine again, because its process died or refused them; none is left out."""
     restarts: int = 0
     """How often the engine's process died and was started again."""
-    clocks: dict[str, float] | None = None
-    power_watts: float | None = None
 
 
 class VerdictLimits(Part):

@@ -12,7 +12,6 @@ from typing import Any
 from edgeseg.artifacts import PRECISIONS, Precision, Verdict
 from edgeseg.calibration.ranges import calibrate, choose_images
 from edgeseg.dataset import load_images, load_pairs
-from edgeseg.export.backends import BackendName
 from edgeseg.export.build import BuildOptions, BuildResult, build_engine
 from edgeseg.export.torch.onnx_from_run import export_run
 from edgeseg.export.torch.parity_inputs import parity_inputs
@@ -128,7 +127,7 @@ class _Paths:
         self.onnx, self.table = root / "model.onnx", root / "model.calibration.json"
         self.overlay = root / "overlay.mp4"
 
-    def engine(self, backend: BackendName, precision: Precision) -> Path:
+    def engine(self, backend: str, precision: Precision) -> Path:
         return self.root / f"{backend}.{precision}.engine"
 
     def report(self, precision: Precision) -> Path:
@@ -198,7 +197,7 @@ def _export(paths: _Paths, say: Say, track: Track) -> None:
         calibrate(load_onnx(paths.onnx), images, track).write(paths.table)
 
 
-def _build(paths: _Paths, backend: BackendName, precision: Precision, say: Say) -> BuildResult:
+def _build(paths: _Paths, backend: str, precision: Precision, say: Say) -> BuildResult:
     out = paths.engine(backend, precision)
     options = BuildOptions(precision, backend, out=out)
     result = build_engine(paths.onnx, options)

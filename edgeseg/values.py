@@ -19,6 +19,14 @@ class Part(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _without_empty_strangers(cls, data: Any) -> Any:
+        """Pass over an unknown field that is null: older files name fields that are gone and never said anything."""
+        if not isinstance(data, dict):
+            return data
+        return {name: value for name, value in data.items() if value is not None or name in cls.model_fields}
+
 
 class Value(Part):
     """A versioned value.

@@ -12,13 +12,14 @@ from edgeseg.calibration.quantise import check_table
 from edgeseg.calibration.ranges import calibrate, choose_images
 from edgeseg.dataset import load_images
 from edgeseg.errors import BadInputError, MismatchError, UsageError
-from edgeseg.export.backends import BackendName, builder_for
+from edgeseg.export.backends import builder_for
 from edgeseg.export.builders.builder import BuildRequest, BuiltEngine, EngineBuilder, tensor_specs
 from edgeseg.export.builders.tensorrt_options import TensorRtOptions
 from edgeseg.files import check_writable, sha256_bytes, write_bytes
 from edgeseg.graph.files import OnnxArtifact, load_onnx
 from edgeseg.packages import ModelFiles, find_model, onnx_of
 from edgeseg.progress import Say, Track, quiet, silent
+from edgeseg.runtime.engine.backends import AUTO
 from edgeseg.runtime.passport.passports import passport_path
 from edgeseg.shell import quoted
 
@@ -31,7 +32,8 @@ class BuildOptions:
 
     precision: Precision = "fp16"
     """Precision of every convolution, unless a plan says otherwise."""
-    backend: BackendName = "auto"
+    backend: str = AUTO
+    """A name of the registry (`edgeseg.runtime.engine.backends`), or auto."""
     calibration: Path | None = None
     """A table; None takes the package's own, or the one beside the ONNX file."""
     calibration_data: Path | None = None
@@ -106,13 +108,6 @@ def _check_calibration(options: BuildOptions) -> None:
         return
     if options.calibration is not None:
         raise UsageError("--calibration and --calibration-data exclude each other")
-    if options.tensorrt is not None and options.tensorrt.strip:
-        raise UsageError(
-            "an engine without its weights needs its calibration table again when it is opened",
-            found="--calibration-data, which keeps none",
-            expected="--calibration FILE",
-            next_command=f"edgeseg calibrate MODEL --data {quoted(options.calibration_data)} --out FILE",
-        )
 
 
 def _table(files: ModelFiles, artifact: OnnxArtifact, options: BuildOptions, track: Track) -> CalibrationTable:
@@ -179,7 +174,6 @@ def _passport(
             precision_plan=_named(options.plan_path),
         ),
         binding=built.binding,
-        refit_sha256=built.refit_sha256,
     )
 
 

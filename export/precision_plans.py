@@ -7,13 +7,13 @@ from pathlib import Path
 from edgeseg.artifacts import Precision, PrecisionPlan
 from edgeseg.calibration.placement import assign, default_plan
 from edgeseg.calibration.plan_files import plan_to_toml
-from edgeseg.export.backends import BackendName, beside_int8
+from edgeseg.export.backends import beside_int8
 from edgeseg.files import check_writable, write_text
 from edgeseg.graph.files import load_onnx
 from edgeseg.packages import find_model, onnx_of
 
 
-def write_plan(model: Path, precision: Precision, backend: BackendName, path: Path) -> PrecisionPlan:
+def write_plan(model: Path, precision: Precision, backend: str, path: Path) -> PrecisionPlan:
     """Write the default plan of a network with the name of every convolution.
 
     Args:

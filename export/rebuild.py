@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from edgeseg.artifacts import EngineArtifact
 from edgeseg.errors import BadInputError
-from edgeseg.export.backends import BackendName
 from edgeseg.export.build import BuildOptions, BuildResult, build_engine
 from edgeseg.export.builders.tensorrt_options import TensorRtOptions
 from edgeseg.progress import Say, Track, quiet, silent
@@ -68,11 +66,11 @@ def rebuild_engine(passport: Path, out: Path | None = None, track: Track = silen
         raise BadInputError(f"{passport} is not named like a passport", expected="NAME.engine.json, or --out FILE")
     options = BuildOptions(
         former.precision,
-        cast(BackendName, former.backend),
+        former.backend,
         _path(former.build.calibration),
         _path(former.build.calibration_data),
         out or passport.with_suffix(""),
-        TensorRtOptions.from_flags(former.build_flags) if former.backend != "onnxruntime" else None,
+        TensorRtOptions.from_flags(former.build_flags),
         former.precision_plan,
         _path(former.build.precision_plan),
         former,

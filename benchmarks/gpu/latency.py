@@ -21,8 +21,9 @@ from edgeseg.machine.bench.frames import BenchFrames
 from edgeseg.machine.bench.stability import StabilityRule
 from edgeseg.optional import require
 from edgeseg.runtime.cuda.buffers import device_buffer
-from edgeseg.runtime.cuda.device_frames import PackedFrame
+from edgeseg.runtime.cuda.device_frames import DevicePixels
 from edgeseg.runtime.cuda.session import CudaSession
+from edgeseg.runtime.engine.inputs import PackedFrame
 from edgeseg.runtime.engine.session import probability_of
 from edgeseg.runtime.opener.loading import open_onnx
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME
@@ -67,14 +68,14 @@ def _samplers(
     size = plan.width, plan.height
     on_gpu = [on_device(stack, frame, "a frame") for frame in some_frames(plan.height, plan.width, plan.frames)]
     shape = plan.height, plan.width, 3
-    there = cycle([PackedFrame(ArrayOnDevice(address, shape, "|u1"), "bgr24") for address in on_gpu])
+    there = cycle([DevicePixels(ArrayOnDevice(address, shape, "|u1"), "bgr24") for address in on_gpu])
     whole_graph = lane.graph_launch(on_gpu[0], *size)
     engine = _engine_graph(opening, stack)
     engine_clock = GpuClock(engine[1])
     target = buffers.frame or device_buffer(stack, 3 * plan.width * plan.height, "a frame")
 
     def from_pinned() -> None:
-        session.submit(next(frames), "bgr")
+        session.submit(PackedFrame(next(frames), "bgr"))
         session.finish()
 
     def planes_from_pinned() -> None:
@@ -131,7 +132,7 @@ def _breakdown(session: CudaSession, frame: Frame, count: int) -> dict[str, floa
     submitting, waiting = [], []
     for _ in range(count):
         start_ns = time.perf_counter_ns()
-        session.submit(frame, "bgr")
+        session.submit(PackedFrame(frame, "bgr"))
         handed_over_ns = time.perf_counter_ns()
         session.finish()
         submitting.append(handed_over_ns - start_ns)
@@ -144,8 +145,8 @@ def _parity(opening: Opening, session: CudaSession, plan: LatencyPlan) -> dict[s
     reference = open_onnx(opening.artifact.path)
     worst, total, flipped = 0.0, 0.0, 0.0
     for frame in some_frames(plan.height, plan.width, plan.parity_frames):
-        expected = probability_of(reference, frame)
-        session.submit(frame, "rgb")
+        expected = probability_of(reference, PackedFrame(frame, "rgb"))
+        session.submit(PackedFrame(frame, "rgb"))
         found = session.finish().probability
         difference = np.abs(found - expected)
         worst, total = max(worst, float(difference.max())), total + float(difference.mean())

@@ -23,6 +23,7 @@ from benchmarks.gpu.network_from_onnx import network_from_onnx
 from benchmarks.gpu.opening import Opening
 from edgeseg.frames import Frame, Mask, resize_to_network
 from edgeseg.machine.bench.stability import StabilityRule
+from edgeseg.runtime.engine.inputs import PackedFrame
 
 RULE = StabilityRule(window_samples=40, window_s=0.1, max_s=25.0)
 MIN_AGREEMENT = 0.97
@@ -51,7 +52,7 @@ def peers_figures(opening: Opening, plan: PeersPlan) -> dict[str, Any]:
         frames = list(pinned_frames(session, plan.height, plan.width)[0].images)
 
         def lane(frame: Frame) -> Mask:
-            session.submit(frame, "bgr")
+            session.submit(PackedFrame(frame, "bgr"))
             return session.finish().mask
 
         peers, failures = _ready({"lane": lane, **_peers(opening, plan)}, frames[0])

@@ -12,6 +12,7 @@ import numpy as np
 from benchmarks.gpu.frames import some_frames
 from benchmarks.gpu.opening import EngineName, Opening
 from edgeseg.optional import require
+from edgeseg.runtime.engine.inputs import PackedFrame
 from edgeseg.runtime.engine.session import probability_of
 from edgeseg.runtime.opener.loading import open_onnx
 
@@ -55,7 +56,7 @@ def probed(backend: EngineName, package: Path, open_backend: Callable[[EngineNam
 
 def _worst_difference(opening: Opening) -> float:
     (frame,) = some_frames(1080, 1920, 1)
-    expected = probability_of(open_onnx(opening.artifact.path), frame)
+    expected = probability_of(open_onnx(opening.artifact.path), PackedFrame(frame, "rgb"))
     with contextlib.closing(opening.session(lanes=1)) as session:
-        session.submit(frame, "rgb")
+        session.submit(PackedFrame(frame, "rgb"))
         return float(np.abs(session.finish().probability - expected).max())

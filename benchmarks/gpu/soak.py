@@ -12,6 +12,7 @@ from typing import Any
 from benchmarks.gpu.frames import pinned_frames
 from benchmarks.gpu.opening import Opening
 from edgeseg.optional import require
+from edgeseg.runtime.engine.inputs import PackedFrame
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,11 @@ def soak_figures(opening: Opening, plan: SoakPlan) -> dict[str, Any]:
     with contextlib.closing(session):
         frames = pinned_frames(session, plan.height, plan.width)[0].endless()
         for _ in range(plan.lanes):
-            session.submit(next(frames), "bgr")
+            session.submit(PackedFrame(next(frames), "bgr"))
         while done < plan.frames and time.monotonic() - start_s < plan.limit_s:
             for _ in range(max(1, plan.frames // plan.readings)):
                 session.finish()
-                session.submit(next(frames), "bgr")
+                session.submit(PackedFrame(next(frames), "bgr"))
                 done += 1
             free, total = pycuda.mem_get_info()
             device.append(total - free)

@@ -15,6 +15,7 @@ from benchmarks.gpu.lane_access import LaneAccess
 from benchmarks.gpu.opening import Opening
 from edgeseg.machine.bench.stability import StabilityRule
 from edgeseg.optional import require
+from edgeseg.runtime.engine.inputs import PackedFrame
 
 RULE = StabilityRule(window_samples=3, window_s=0.1, max_s=6.0)
 
@@ -65,13 +66,13 @@ def _through_lanes(opening: Opening, plan: ThroughputPlan, lanes: int) -> dict[s
     with contextlib.closing(session):
         frames = pinned_frames(session, plan.height, plan.width)[0].endless()
         for _ in range(lanes):
-            session.submit(next(frames), "bgr")
+            session.submit(PackedFrame(next(frames), "bgr"))
 
         def burst_ms() -> float:
             start_ns = time.perf_counter_ns()
             for _ in range(plan.burst):
                 session.finish()
-                session.submit(next(frames), "bgr")
+                session.submit(PackedFrame(next(frames), "bgr"))
             return (time.perf_counter_ns() - start_ns) / 1e6 / plan.burst
 
         samplers: dict[str, Callable[[], float]] = {"frame": burst_ms}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from edgeseg.cli.backend_option import BackendOption
 from edgeseg.cli.output import JsonFlag, emit, say, track
 from edgeseg.cli.tensorrt_flags import (
     NAMES,
@@ -15,12 +16,12 @@ from edgeseg.cli.tensorrt_flags import (
     MaxBatch,
     MinBatch,
     OptBatch,
-    StripWeights,
     VersionCompatible,
     WorkspaceMib,
     tensorrt_options,
 )
 from edgeseg.files import check_writable
+from edgeseg.runtime.engine.backends import AUTO
 from edgeseg.shell import quoted
 
 if TYPE_CHECKING:
@@ -52,12 +53,7 @@ def build_engine(
         Path | None,
         typer.Option(help="Write the plan behind --precision to this file for you to edit; build nothing."),
     ] = None,
-    backend: Annotated[
-        Literal["auto", "onnxruntime", "tensorrt", "tensorrt-rtx"],
-        typer.Option(
-            help="Library that will run the engine; auto takes tensorrt if it and a GPU are there, else onnxruntime."
-        ),
-    ] = "auto",
+    backend: BackendOption = AUTO,
     calibration: Annotated[Path | None, typer.Option(help="Calibration table for INT8; a package has its own.")] = None,
     calibration_data: Annotated[
         Path | None, typer.Option(help="Images to calibrate on instead: a data set's train split, or a folder.")
@@ -81,7 +77,6 @@ def build_engine(
     workspace_mib: WorkspaceMib = None,
     hardware_compatible: HardwareCompatible = None,
     version_compatible: VersionCompatible = False,
-    strip_weights: StripWeights = False,
     compute_capabilities: ComputeCapabilities = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -143,7 +138,7 @@ def _refuse(context: typer.Context, names: tuple[str, ...], why: str) -> None:
 def _write_plan(
     model: Path,
     precision: Literal["fp16", "fp32", "int8"],
-    backend: Literal["auto", "onnxruntime", "tensorrt", "tensorrt-rtx"],
+    backend: str,
     path: Path,
     as_json: bool,
 ) -> None:

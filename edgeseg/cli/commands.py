@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 import edgeseg
+from edgeseg.cli.backend_option import BackendCommand
 from edgeseg.cli.bench import bench
 from edgeseg.cli.build_engine import build_engine
 from edgeseg.cli.calibrate import calibrate
@@ -17,6 +18,7 @@ from edgeseg.cli.evaluate import evaluate
 from edgeseg.cli.export import export
 from edgeseg.cli.import_onnx import import_onnx
 from edgeseg.cli.inspect import inspect
+from edgeseg.cli.live import live
 from edgeseg.cli.models import models
 from edgeseg.cli.package import package
 from edgeseg.cli.run import run
@@ -56,9 +58,10 @@ app.command("evaluate")(evaluate)
 app.command("export")(export)
 app.command("import-onnx")(import_onnx)
 app.command("calibrate")(calibrate)
-app.command("build-engine")(build_engine)
+app.command("build-engine", cls=BackendCommand)(build_engine)
 app.command("inspect")(inspect)
 app.command("run")(run)
+app.command("live")(live)
 app.command("bench")(bench)
 app.command("verify")(verify)
 app.command("package")(package)

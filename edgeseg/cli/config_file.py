@@ -26,7 +26,7 @@ def _take_over(context: typer.Context, path: Path | None) -> Path | None:
     callback = context.command.callback
     if path is not None and callback is not None:
         kinds = typing.get_type_hints(callback)
-        context.default_map = {**(context.default_map or {}), **read_config(path, kinds)}
+        context.default_map = {**(context.default_map or {}), **read_config(path, kinds, context.info_name or "")}
     return path
 
 
@@ -42,12 +42,13 @@ ConfigFile = Annotated[
 ]
 
 
-def read_config(path: Path, kinds: Mapping[str, Any]) -> dict[str, Any]:
+def read_config(path: Path, kinds: Mapping[str, Any], command: str) -> dict[str, Any]:
     """The values of a configuration file by parameter name.
 
     Args:
         path: TOML, keys spelled as flags (``max-mask-age-ms``) or with underscores.
         kinds: Types of the parameters by name. Ranges are left to the flags themselves.
+        command: What it configures, for the message.
 
     Raises:
         BadInputError: No such file, no TOML, a key that is no flag, or a value of another kind.
@@ -68,7 +69,7 @@ def read_config(path: Path, kinds: Mapping[str, Any]) -> dict[str, Any]:
                 f"{path} sets {key}, which is not a flag of this command",
                 found=key,
                 expected=near[0].replace("_", "-") if near else "a flag's name without its dashes",
-                next_command="edgeseg run --help",
+                next_command=f"edgeseg {command} --help",
             )
         expected = what_it_must_be(value, kinds[name])
         if expected is not None:
@@ -76,7 +77,7 @@ def read_config(path: Path, kinds: Mapping[str, Any]) -> dict[str, Any]:
                 f"{path} sets {key} to a value that it cannot take",
                 found=f"{key} = {json.dumps(value, default=str)}",
                 expected=expected,
-                next_command="edgeseg run --help",
+                next_command=f"edgeseg {command} --help",
             )
         found[name] = value
     return found

@@ -10,7 +10,7 @@ import typer
 from edgeseg.cli.output import JsonFlag, emit, grid, say, table, track
 
 if TYPE_CHECKING:
-    from edgeseg.machine.doctor.checks import BackendName, DoctorReport
+    from edgeseg.machine.doctor.checks import DoctorReport
     from edgeseg.machine.doctor.view import MachineView
     from edgeseg.machine.qualify.values import EngineQualification, Qualification, QualifyOptions
 
@@ -31,8 +31,7 @@ def doctor(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="onnxruntime, tensorrt or tensorrt-rtx: exit code 4 unless it can build and run here; "
-            "with --qualify, only this one. Repeatable.",
+            help="A backend: exit code 4 unless it can build and run here; with --qualify, only this one. Repeatable.",
         ),
     ] = None,
     qualify: Annotated[
@@ -59,13 +58,13 @@ def doctor(
     """Say what this machine has and lacks for each part of the path; --qualify proves its engines."""
     from edgeseg.artifacts import PRECISIONS
     from edgeseg.machine.doctor.auto_choice import ask_builders
-    from edgeseg.machine.doctor.checks import BACKENDS
     from edgeseg.machine.doctor.examination import examine
     from edgeseg.machine.doctor.view import this_machine
+    from edgeseg.runtime.engine.backends import backend_names
 
     _check_usage(context, model, qualify)
     backends, precisions = (
-        _known(context, "backend", backend, BACKENDS),
+        _known(context, "backend", backend, backend_names()),
         _known(context, "precision", precision, PRECISIONS),
     )
     view = this_machine()
@@ -97,7 +96,7 @@ def _known(context: typer.Context, option: str, given: list[str] | None, names: 
     return tuple(name for name in names if name in (given or ()))
 
 
-def _report(report: DoctorReport, demanded: tuple[BackendName, ...], as_json: bool) -> None:
+def _report(report: DoctorReport, demanded: tuple[str, ...], as_json: bool) -> None:
     from edgeseg.errors import MissingComponentError
 
     lacking = [name for name in demanded if not report.backend(name).runs]

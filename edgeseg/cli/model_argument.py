@@ -22,40 +22,25 @@ TrustOption = Annotated[
 ]
 
 
-WeightsOption = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="MODEL",
-        help="For an engine built with --strip-weights: the model it was built from, if that has moved.",
-    ),
-]
-
-
-def open_model(
-    path: Path, streaming: bool = False, *, trusted: Sequence[str] = (), weights: Path | None = None
-) -> Session:
+def open_model(path: Path, streaming: bool = False, *, trusted: Sequence[str] = ()) -> Session:
     """Load a RUN folder (needs torch), an .onnx file, a model package or an .engine file.
 
     Args:
         path: The argument.
         streaming: Lay it out for many frames one after another, rather than for one soon.
         trusted: Code that a RUN's network may be; see `edgeseg.train.predictor.open_run`.
-        weights: See `edgeseg.runtime.opener.loading.open_engine`.
 
     Raises:
         BadInputError: None of these, or a RUN whose network is code that is not trusted.
         MismatchError: The file is not what it says of itself, or the engine has no passport.
         MissingComponentError: This machine cannot run it.
-        UsageError: `weights` for what holds its own.
     """
     from edgeseg.packages import find_model
-    from edgeseg.runtime.cuda.engine_weights import refuse_named
     from edgeseg.runtime.opener.loading import open_engine, open_onnx
 
     kind = find_model(path).kind
     if kind == "engine":
-        return open_engine(path, streaming=streaming, weights=weights)
-    refuse_named(path, weights)
+        return open_engine(path, streaming=streaming)
     if kind == "run":
         from edgeseg.optional import require
 

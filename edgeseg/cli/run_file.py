@@ -1,4 +1,4 @@
-"""`edgeseg run` on files: every frame, in order, none lost."""
+"""Runs a file: every frame in order, none lost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from edgeseg.cli.output import emit, say, track
 if TYPE_CHECKING:
     from edgeseg.runtime.file.outputs import Outputs
     from edgeseg.runtime.file.pipeline import StreamResult
-    from edgeseg.runtime.live.frames import OverlayMode
+    from edgeseg.runtime.video.deinterlace import Deinterlace
+    from edgeseg.runtime.video.overlay import OverlayMode
+    from edgeseg.runtime.video.source import Source
+
+CARRIED = "carried"
 
 
 def run_file(
@@ -20,7 +24,7 @@ def run_file(
     outputs: Outputs,
     max_frames: int | None,
     overlay: OverlayMode,
-    weights: Path | None,
+    deinterlace: Deinterlace,
     as_json: bool,
 ) -> None:
     """Segment a file or a folder of images and say what came of it."""
@@ -31,23 +35,40 @@ def run_file(
 
     outputs.check([engine, passport_path(engine), source])
     with (
-        contextlib.closing(open_model(engine, streaming=True, weights=weights)) as session,
-        open_source(source) as frames,
-        outputs.open(frames.timing) as sinks,
+        contextlib.closing(open_model(engine, streaming=True)) as session,
+        open_source(source, deinterlace) as frames,
+        outputs.open(frames.timing, frames.sound) as sinks,
     ):
         result = run_stream(session, frames, sinks, max_frames, track, overlay)
+        sound = _sound(frames, outputs)
     if outputs.latency is not None:
         result.latency.write(outputs.latency)
     if result.damaged_frames:
-        say(f"warning: {result.damaged_frames} frames of {source} are damaged; the decoder patched them")
-    emit(_document(result, outputs), as_json, _text(result, outputs, source))
+        say(f"warning: {source} is damaged: {result.damaged_frames} frames are patched, or rest on patched ones")
+    if result.lost_frames:
+        say(f"warning: {source} is damaged: {result.lost_frames} frames are missing or could not be decoded")
+    if sound is not None and sound != CARRIED:
+        say(f"the sound of {source} is {sound}")
+    emit(_document(result, outputs, sound), as_json, _text(result, outputs, source))
 
 
-def _document(result: StreamResult, outputs: Outputs) -> dict[str, Any]:
+def _sound(source: Source, outputs: Outputs) -> str | None:
+    """Say what became of the sound; None where there is none, or no clip to carry it."""
+    from edgeseg.runtime.video.clip import sound_left_out
+
+    if source.sound is None or not (outputs.is_clip or outputs.record is not None):
+        return None
+    why = sound_left_out(source.sound)
+    return f"left out: {why}" if why else CARRIED
+
+
+def _document(result: StreamResult, outputs: Outputs, sound: str | None) -> dict[str, Any]:
     return {
         "frames": result.frames,
         "frames_with_mask": result.frames_with_mask,
         "damaged_frames": result.damaged_frames,
+        "lost_frames": result.lost_frames,
+        "sound": sound,
         "out": _shown(outputs.pictures),
         "masks": _shown(outputs.masks),
         "record": _shown(outputs.record),

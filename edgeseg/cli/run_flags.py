@@ -1,4 +1,4 @@
-"""The flags of `edgeseg run`: their types, and what its help says of each."""
+"""The flags of `edgeseg run` and `edgeseg live`: their types, and what the help says of each."""
 
 from __future__ import annotations
 
@@ -18,13 +18,6 @@ class OverlayChoice(str, Enum):
     off = "off"
 
 
-class Pace(str, Enum):
-    """How fast frames are taken."""
-
-    fast = "fast"
-    live = "live"
-
-
 class Deinterlacing(str, Enum):
     """When lines of two fields are joined."""
 
@@ -40,12 +33,13 @@ LONGEST_MS = 5000
 EngineArgument = Annotated[
     Path, typer.Argument(metavar="ENGINE", help="The .engine file, its passport beside it; or a MODEL.")
 ]
-SourceArgument = Annotated[
+FileSourceArgument = Annotated[str, typer.Argument(metavar="SOURCE", help="A video file or a folder of images.")]
+LiveSourceArgument = Annotated[
     str,
     typer.Argument(
         metavar="SOURCE",
-        help="A video file or a folder of images; live: rtsp://..., http(s)://..., camera:0, /dev/video0, "
-        "synthetic:1280x720@25, gst:PIPELINE.",
+        help="rtsp://..., http(s)://..., camera:0, /dev/video0, synthetic:1280x720@25, gst:PIPELINE, or a file, which "
+        "is played at its own pace.",
     ),
 ]
 OutFlag = Annotated[
@@ -76,12 +70,6 @@ LatencyFlag = Annotated[
     typer.Option(metavar="FILE", rich_help_panel=RECORDING, help="Times of every stage to write (JSON)."),
 ]
 MaxFramesFlag = Annotated[int | None, typer.Option(metavar="N", min=1, help="Stop after N frames.")]
-PaceFlag = Annotated[
-    Pace | None,
-    typer.Option(
-        help="fast: every frame, none lost; live: as frames come. Files run fast by default.", show_default=False
-    ),
-]
 SyncFlag = Annotated[
     bool,
     typer.Option(
@@ -157,7 +145,8 @@ RateFlag = Annotated[
 ]
 LoopFlag = Annotated[bool, typer.Option("--loop", rich_help_panel=LIVE, help="Start a file again at its end.")]
 DeinterlaceFlag = Annotated[
-    Deinterlacing, typer.Option(rich_help_panel=LIVE, help="auto: if the stream says that it is interlaced.")
+    Deinterlacing,
+    typer.Option(help="Make combed pictures whole: where the video says that it is interlaced, always or never."),
 ]
 HardwareFlag = Annotated[
     str,

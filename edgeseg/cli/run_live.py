@@ -1,4 +1,4 @@
-"""`edgeseg run` on live video."""
+"""Runs a live stream and says what came of it."""
 
 from __future__ import annotations
 

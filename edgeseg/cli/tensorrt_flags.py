@@ -40,14 +40,6 @@ VersionCompatible = Annotated[
         rich_help_panel=PANEL,
     ),
 ]
-StripWeights = Annotated[
-    bool,
-    typer.Option(
-        "--strip-weights",
-        help="Leave the weights out (REFIT_IDENTICAL); to run the engine you need the same MODEL again.",
-        rich_help_panel=PANEL,
-    ),
-]
 ComputeCapabilities = Annotated[
     str | None,
     typer.Option(
@@ -63,7 +55,6 @@ NAMES = (
     "workspace_mib",
     "hardware_compatible",
     "version_compatible",
-    "strip_weights",
     "compute_capabilities",
 )
 """The parameters of the command that are flags of this file."""
@@ -89,4 +80,4 @@ def tensorrt_options(flags: dict[str, Any]) -> TensorRtOptions | None:
         changed["hardware_compatibility"] = given["hardware_compatible"]
     if "compute_capabilities" in given:
         changed["compute_capabilities"] = tuple(given["compute_capabilities"].split(","))
-    return TensorRtOptions(version_compatible="version_compatible" in given, strip="strip_weights" in given, **changed)
+    return TensorRtOptions(version_compatible="version_compatible" in given, **changed)

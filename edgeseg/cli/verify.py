@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeseg.cli.model_argument import TrustOption, WeightsOption
+from edgeseg.cli.model_argument import TrustOption
 from edgeseg.cli.output import JsonFlag, emit, say, track
 
 if TYPE_CHECKING:
     from edgeseg.artifacts import FoundPolyps, Verdict
-    from edgeseg.dataset import Pair
     from edgeseg.runtime.engine.session import Session
 
 MOST_GAINED = 10
@@ -44,56 +42,22 @@ def verify(
     report: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for verdict.json and verdict.html.")
     ] = None,
-    weights: WeightsOption = None,
     trust: TrustOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Prove that an engine stays within tolerance of accuracy and latency; exit code 3 if it does not."""
-    from edgeseg.artifacts import Verdict
     from edgeseg.cli.model_argument import open_model
-    from edgeseg.dataset import load_pairs
     from edgeseg.errors import ToleranceError
-    from edgeseg.proof.verdict.page import check_report_folder
-    from edgeseg.runtime.opener.loading import open_engine
+    from edgeseg.proof.verdict.engine_verdict import Demands, verify_engine
 
-    if report is not None:
-        check_report_folder(report, baseline)
-    pairs = load_pairs(data, split)
-    former = None if baseline is None else Verdict.read(baseline)
-    with (
-        contextlib.closing(open_engine(engine, weights=weights)) as candidate,
-        contextlib.closing(open_model(reference, trusted=trust or ())) as standard,
-    ):
-        verdict = _prove(
-            engine, (candidate, standard), pairs, (max_dice_drop, max_p99_ms, max_lost_polyps), former, report
-        )
+    def open_reference() -> Session:
+        return open_model(reference, trusted=trust or ())
+
+    demands = Demands(max_dice_drop, max_p99_ms, max_lost_polyps, baseline)
+    verdict = verify_engine(engine, open_reference, data, split, demands, report, track, say)
     emit(verdict, as_json, _text(verdict))
     if verdict.passed is not True:
         raise typer.Exit(ToleranceError.exit_code)
-
-
-def _prove(
-    engine: Path,
-    sessions: tuple[Session, Session],
-    pairs: list[Pair],
-    limits: tuple[float | None, float | None, int | None],
-    baseline: Verdict | None,
-    report: Path | None,
-) -> Verdict:
-    from edgeseg.artifacts import EngineArtifact
-    from edgeseg.proof.verdict.page import write_report
-    from edgeseg.proof.verdict.rules import limits_for
-    from edgeseg.proof.verdict.verification import verify as verify_sessions
-    from edgeseg.runtime.passport.passports import passport_path
-
-    candidate, standard = sessions
-    demanded = limits_for(candidate.info.precision, *limits)
-    passport = EngineArtifact.read(passport_path(engine))
-    verdict = verify_sessions(candidate, standard, pairs, demanded, passport=passport, baseline=baseline, track=track)
-    if report is not None:
-        write_report(report, verdict, candidate, standard, pairs)
-        say(f"wrote {report / 'verdict.html'} and verdict.json")
-    return verdict
 
 
 def _polyps(polyps: FoundPolyps | None) -> list[str]:
@@ -108,6 +72,8 @@ def _polyps(polyps: FoundPolyps | None) -> list[str]:
 
 
 def _text(verdict: Verdict) -> str:
+    from edgeseg.runtime.engine.backends import on_cpu
+
     outcome = "UNDECIDED" if verdict.passed == "undecided" else "PASSED" if verdict.passed else "FAILED"
     times = verdict.latency.end_to_end
     lines = [
@@ -120,6 +86,6 @@ def _text(verdict: Verdict) -> str:
         f"one image: p50 {times.p50_ms:.2f}, p90 {times.p90_ms:.2f}, p99 {times.p99_ms:.2f} ms "
         f"on {verdict.latency.machine}",
     ]
-    if verdict.backend == "onnxruntime":
+    if on_cpu(verdict.backend):
         lines.append("these times are of this CPU, not of a GPU")
     return "\n".join([*lines, f"{verdict.notice}."])

@@ -37,19 +37,6 @@ def weights_sha256(proto: onnx.ModelProto) -> str:
     return digest.hexdigest()
 
 
-def constants_sha256(proto: onnx.ModelProto) -> str:
-    """SHA-256 over names, types, shapes and values of all constants of a graph, independent of their order.
-
-    Two graphs with the same hash put the same weights into an engine that was built without them.
-    """
-    digest = hashlib.sha256()
-    for tensor in sorted(proto.graph.initializer, key=lambda tensor: tensor.name):
-        values = onnx.numpy_helper.to_array(tensor)
-        digest.update(f"{tensor.name}:{tensor.data_type}{values.shape}".encode())
-        digest.update(np.ascontiguousarray(values, values.dtype.newbyteorder("<")).tobytes())
-    return digest.hexdigest()
-
-
 def with_fp16_stored_weights(proto: onnx.ModelProto) -> onnx.ModelProto:
     """Store float32 weights as FP16 with a Cast back: half the file, the same graph of float32 arithmetic.
 

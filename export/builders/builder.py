@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 from edgeseg.artifacts import Binding, CalibrationTable, Precision, PrecisionPlan, TensorSpec
 from edgeseg.calibration.placement import default_plan
+from edgeseg.errors import UsageError
+from edgeseg.export.builders.tensorrt_options import TensorRtOptions
 from edgeseg.graph.files import OnnxArtifact
 from edgeseg.progress import Say, quiet
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME, ModelSpec
@@ -40,9 +42,6 @@ class BuiltEngine:
     """Convolutions that the finished engine, not the graph handed in, runs on INT8."""
     build_flags: dict[str, Any] = field(default_factory=dict)
     binding: Binding = field(default_factory=Binding)
-    refit_sha256: str | None = None
-    """Hash of the constants that an engine built without its weights must be given back; None for one that holds its
-    weights."""
 
     def __repr__(self) -> str:
         return (
@@ -63,6 +62,11 @@ class EngineBuilder(Protocol):
         """The precision of an INT8 engine's float convolutions, unless a plan names another."""
         ...
 
+    @property
+    def what_is_here(self) -> str:
+        """The library with its version, as the reason for which `auto` takes it: ``TensorRT 10.3.0 ... are here``."""
+        ...
+
     def build(self, request: BuildRequest, say: Say = quiet) -> BuiltEngine:
         """Build an engine; nothing is written. `say` hears how far it has come, where the backend tells."""
         ...
@@ -70,6 +74,33 @@ class EngineBuilder(Protocol):
     def why_not_int8(self, request: BuildRequest, built: BuiltEngine) -> str | None:
         """Why an INT8 engine is not worth having on this machine, in one clause; None where it is, or none can tell."""
         ...
+
+
+class BuilderFactory(Protocol):
+    """The registry's builder of a backend, usually the builder's class."""
+
+    @property
+    def beside_int8(self) -> Precision:
+        """As the builder's own; known where the backend is not installed, too."""
+        ...
+
+    def __call__(self, options: TensorRtOptions | None = None) -> EngineBuilder:
+        """Make a builder; see `edgeseg.export.backends.builder_for` for what it raises."""
+        ...
+
+
+def refuse_options(backend: str, options: TensorRtOptions | None) -> None:
+    """Refuse options for a backend that has none.
+
+    Raises:
+        UsageError: There are some.
+    """
+    if options is not None:
+        raise UsageError(
+            f"the backend {backend} has no builder options: its engines take any batch and run on any CPU",
+            found=" ".join(options.command_line()) or "options for TensorRT",
+            expected="--backend tensorrt or tensorrt-rtx",
+        )
 
 
 def tensor_specs(model: ModelSpec) -> tuple[TensorSpec, TensorSpec]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import cast
 
 import onnx
@@ -10,14 +11,20 @@ from edgeseg.artifacts import Binding, Precision
 from edgeseg.calibration.strongly_typed import strongly_typed
 from edgeseg.errors import MissingComponentError
 from edgeseg.export.builders.builder import BuildRequest, BuiltEngine, tell_vanishing
-from edgeseg.export.builders.tensorrt_options import Flavour, TensorRtOptions, build_flags, check_options
+from edgeseg.export.builders.tensorrt_options import (
+    TENSORRT,
+    TENSORRT_RTX,
+    Flavour,
+    TensorRtOptions,
+    build_flags,
+    check_options,
+)
 from edgeseg.export.builders.tensorrt_plan import plan_from_onnx
 from edgeseg.export.builders.timing_cache import timing_cache_path
 from edgeseg.export.layers.engine_inspector import engine_information, int8_convolutions
 from edgeseg.export.layers.plan_text import convolution_types
 from edgeseg.graph.operators import CONVOLUTIONS
-from edgeseg.graph.weights import constants_sha256
-from edgeseg.optional import INSTALL_COMMANDS, require
+from edgeseg.optional import install_command, is_installed, require
 from edgeseg.progress import Say, quiet
 from edgeseg.runtime.cuda.tensorrt_module import TensorRtModule, open_plan
 from edgeseg.runtime.passport.bindings import numbers
@@ -45,9 +52,15 @@ class TensorRtBuilder:
         self.options = options or TensorRtOptions()
         self.trt: TensorRtModule = _module(flavour)
         self.gpu = (gpu or find_gpu()) if flavour.needs_gpu else None
-        if self.options.strip and self.gpu is None:
-            _check_strippable(flavour)
         check_options(flavour, self.options, self.gpu is not None and self.gpu.jetson)
+
+    @property
+    def what_is_here(self) -> str:
+        """TensorRT with its version, the GPU, and what is missing to run the engine here."""
+        gpu = "a GPU" if self.gpu is None else self.gpu.name
+        missing = [name for name in ("pycuda", "cuda") if not is_installed(name)]
+        to_run = f"; to run the engine, {install_command('pycuda.driver')}" if missing else ""
+        return f"{self.flavour.title} {self.trt.__version__} and {gpu} are here{to_run}"
 
     def build(self, request: BuildRequest, say: Say = quiet) -> BuiltEngine:
         """Build an engine.
@@ -68,7 +81,6 @@ class TensorRtBuilder:
             int8_convolutions=self._int8_convolutions(plan, convolutions),
             build_flags=build_flags(self.flavour, self.options),
             binding=self._binding(),
-            refit_sha256=constants_sha256(proto) if self.options.strip else None,
         )
 
     def why_not_int8(self, request: BuildRequest, built: BuiltEngine) -> str | None:
@@ -87,23 +99,26 @@ class TensorRtBuilder:
         return Binding(gpu=self.gpu.name, compute_capabilities=(self.gpu.compute_capability,), driver=self.gpu.driver)
 
 
+@dataclass(frozen=True)
+class FlavourBuilder:
+    """Makes the builders of one flavour: what the registry names."""
+
+    flavour: Flavour
+    beside_int8: Precision = TensorRtBuilder.beside_int8
+
+    def __call__(self, options: TensorRtOptions | None = None) -> TensorRtBuilder:
+        """See `TensorRtBuilder`."""
+        return TensorRtBuilder(self.flavour, options)
+
+
+tensorrt, tensorrt_rtx = FlavourBuilder(TENSORRT), FlavourBuilder(TENSORRT_RTX)
+
+
 def graph_in_precision(request: BuildRequest, say: Say = quiet) -> onnx.ModelProto:
     """The strongly typed graph, mixed as the plan says: INT8 convolutions take FP16 scales, others stay float32."""
     graph = strongly_typed(request.artifact, request.table, request.plan_for(TensorRtBuilder.beside_int8))
     tell_vanishing(graph.vanishing, say)
     return graph.proto
-
-
-def _check_strippable(flavour: Flavour) -> None:
-    try:
-        find_gpu()
-    except MissingComponentError as error:
-        raise MissingComponentError(
-            f"{flavour.title} cannot leave the weights out of an engine on a machine without a GPU",
-            found=error.found or error.what,
-            expected="a GPU, or an engine with its weights",
-            next_command="the same command without --strip-weights",
-        ) from error
 
 
 def _module(flavour: Flavour) -> TensorRtModule:
@@ -113,6 +128,6 @@ def _module(flavour: Flavour) -> TensorRtModule:
             f"this {flavour.title} is too old",
             found=trt.__version__,
             expected=".".join(map(str, flavour.lowest_version)) + " or later",
-            next_command=INSTALL_COMMANDS[flavour.module],
+            next_command=install_command(flavour.module),
         )
     return trt

@@ -30,16 +30,12 @@ class TensorRtOptions(Part):
     """TensorRT only: which other GPUs the engine may run on; slower, and refused on a Jetson."""
     version_compatible: bool = False
     """TensorRT only: also runs on later versions of the same major one; slower."""
-    strip: bool = False
-    """Leave the weights out; they are put back unchanged (REFIT_IDENTICAL), never others.
-
-    TensorRT-RTX cannot build such an engine without a GPU.
-    """
 
     @classmethod
-    def from_flags(cls, flags: dict[str, Any]) -> TensorRtOptions:
-        """The options that a passport's build flags record."""
-        return cls(**{name: value for name, value in flags.items() if name in cls.model_fields})
+    def from_flags(cls, flags: dict[str, Any]) -> TensorRtOptions | None:
+        """The options that a passport's build flags record; None where they record none."""
+        recorded = {name: value for name, value in flags.items() if name in cls.model_fields}
+        return cls(**recorded) if recorded else None
 
     def command_line(self) -> list[str]:
         """The words of `edgeseg build-engine` that ask for what differs from the defaults."""
@@ -54,8 +50,7 @@ class TensorRtOptions(Part):
             words += ["--compute-capabilities", ",".join(self.compute_capabilities)]
         if self.hardware_compatibility != plain.hardware_compatibility:
             words += ["--hardware-compatible", self.hardware_compatibility]
-        words += ["--version-compatible"] if self.version_compatible else []
-        return words + (["--strip-weights"] if self.strip else [])
+        return words + (["--version-compatible"] if self.version_compatible else [])
 
 
 @dataclass(frozen=True)
@@ -115,5 +110,5 @@ def check_options(flavour: Flavour, options: TensorRtOptions, jetson: bool) -> N
 def build_flags(flavour: Flavour, options: TensorRtOptions) -> dict[str, Any]:
     """The flags that the passport records."""
     theirs = {"hardware_compatibility", "version_compatible"} if flavour.needs_gpu else {"compute_capabilities"}
-    shared = {"batch", "workspace_bytes", "strip"}
+    shared = {"batch", "workspace_bytes"}
     return {"strongly_typed": True, "tf32": False, **options.model_dump(mode="json", include=shared | theirs)}

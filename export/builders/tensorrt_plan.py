@@ -111,9 +111,6 @@ def _config(
     user_allocation = getattr(trt.BuilderFlag, "REQUIRE_USER_ALLOCATION", None)
     if user_allocation is not None:  # TensorRT-RTX: without it, capture may be refused
         config.set_flag(user_allocation)
-    if options.strip:
-        for name in ("STRIP_PLAN", "REFIT_IDENTICAL"):
-            config.set_flag(_member(trt, flavour, "BuilderFlag", name))
     profile = builder.create_optimization_profile()
     profile.set_shape(INPUT_NAME, *((batch, *shape) for batch in options.batch))
     config.add_optimization_profile(profile)

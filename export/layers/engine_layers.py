@@ -13,22 +13,17 @@ from edgeseg.artifacts import EngineArtifact
 from edgeseg.errors import MismatchError, MissingComponentError
 from edgeseg.export.layers.engine_inspector import engine_information, inspected_layers
 from edgeseg.export.layers.layer_times import measured_ms
-from edgeseg.export.layers.onnxruntime_profile import profiled_layers
 from edgeseg.export.layers.plan_text import plan_layers
-from edgeseg.export.layers.report import LayerReport, report_of
+from edgeseg.export.layers.report import INFERENCES, LayerReport, LayersOf, report_of
 from edgeseg.optional import require
-from edgeseg.runtime.cuda.engine_weights import EngineWeights, engine_weights
-from edgeseg.runtime.cuda.refit import refit
 from edgeseg.runtime.cuda.tensorrt_module import TensorRtModule, open_plan
-from edgeseg.runtime.engine.machine import describe_machine
-from edgeseg.runtime.passport.bindings import PACKAGES, check_binding, read_machine
+from edgeseg.runtime.engine.backends import backend_named
+from edgeseg.runtime.passport.bindings import check_binding, read_machine
 from edgeseg.runtime.passport.gpu import find_gpu
 from edgeseg.runtime.passport.passports import read_checked
 
 if TYPE_CHECKING:
     import tensorrt
-
-INFERENCES = 20
 
 
 def layer_report(path: Path) -> LayerReport:
@@ -42,25 +37,31 @@ def layer_report(path: Path) -> LayerReport:
         MissingComponentError: A tensorrt engine, and no TensorRT or GPU here: only there does it tell its layers.
     """
     data, passport = read_checked(path)
-    if passport.backend == "onnxruntime":
-        source = f"ONNX Runtime's profile, median of {INFERENCES} inferences of noise, {describe_machine()}"
-        return report_of(passport, profiled_layers(data, passport.model, INFERENCES), source)
+    tell: LayersOf = backend_named(passport.backend).load("layers")
+    return tell(data, passport)
+
+
+def tensorrt_layers(data: bytes, passport: EngineArtifact) -> LayerReport:
+    """The layers of an engine of `tensorrt`, which tells them only on the GPU that executes it."""
+    check_binding(passport, read_machine(passport.backend))
+    return _executed(data, passport)
+
+
+def tensorrt_rtx_layers(data: bytes, passport: EngineArtifact) -> LayerReport:
+    """The layers of an engine of `tensorrt-rtx`: read from the file where no GPU here executes it."""
     try:
         check_binding(passport, read_machine(passport.backend))
     except (MissingComponentError, MismatchError) as error:
-        if passport.backend != "tensorrt-rtx":
-            raise
         return report_of(passport, plan_layers(data), None, f"not executed: {error.what}")
-    return _executed(path, data, passport)
+    return _executed(data, passport)
 
 
-def _executed(path: Path, data: bytes, passport: EngineArtifact) -> LayerReport:
+def _executed(data: bytes, passport: EngineArtifact) -> LayerReport:
     """Open the engine on the GPU, ask its inspector, and time it where the packages for that are here."""
-    trt = cast(TensorRtModule, require(PACKAGES[passport.backend]))
+    trt = cast(TensorRtModule, require(backend_named(passport.backend).package))
     batch = int(passport.build_flags.get("batch", (1, 1, 1))[1])
     try:
-        weights = engine_weights(path, passport)
-        times_ms, information = _timed(trt, data, passport, batch, weights)
+        times_ms, information = _timed(trt, data, passport, batch)
     except (MissingComponentError, MismatchError) as error:
         layers = inspected_layers(engine_information(trt, _opened(trt, data, passport)))
         return report_of(passport, layers, None, f"not executed: {error.what}")
@@ -69,9 +70,7 @@ def _executed(path: Path, data: bytes, passport: EngineArtifact) -> LayerReport:
     return report_of(passport, layers, f"{source}, {find_gpu().name}", frames_per_inference=batch)
 
 
-def _timed(
-    trt: TensorRtModule, data: bytes, passport: EngineArtifact, batch: int, weights: EngineWeights | None
-) -> tuple[dict[str, float], str]:
+def _timed(trt: TensorRtModule, data: bytes, passport: EngineArtifact, batch: int) -> tuple[dict[str, float], str]:
     """The time of each layer, and what the inspector tells."""
     from edgeseg.runtime.cuda.buffers import device_buffer
     from edgeseg.runtime.cuda.driver import CudaDevice
@@ -88,8 +87,6 @@ def _timed(
             for name, shape in shapes.items()
         }
         engine = _opened(trt, data, passport)
-        if weights is not None:
-            refit(trt, engine, weights.onnx, passport)
         times_ms = measured_ms(trt, engine, inputs, addresses.__getitem__, INFERENCES)
         return times_ms, engine_information(trt, engine)
 

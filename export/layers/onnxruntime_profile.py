@@ -12,7 +12,17 @@ from typing import Any
 import numpy as np
 import onnx
 
-from edgeseg.export.layers.report import Layer, LayerTensor, dtype_of, precision_of
+from edgeseg.artifacts import EngineArtifact
+from edgeseg.export.layers.report import (
+    INFERENCES,
+    Layer,
+    LayerReport,
+    LayerTensor,
+    dtype_of,
+    precision_of,
+    report_of,
+)
+from edgeseg.runtime.engine.machine import describe_machine
 from edgeseg.runtime.onnxruntime.onnxruntime_session import opened, session_options
 from edgeseg.specs import INPUT_NAME, ModelSpec
 
@@ -21,7 +31,13 @@ _FORMATS = {"com.microsoft.nchwc": "channels in blocks", "com.ms.internal.nhwc":
 """Domain of an optimised node -> how its tensors lie in memory."""
 
 
-def profiled_layers(data: bytes, model: ModelSpec, inferences: int = 20, warm_up: int = 3) -> list[Layer]:
+def layers_of_engine(data: bytes, passport: EngineArtifact) -> LayerReport:
+    """The layers of an engine of `onnxruntime`, timed here."""
+    source = f"ONNX Runtime's profile, median of {INFERENCES} inferences of noise, {describe_machine()}"
+    return report_of(passport, profiled_layers(data, passport.model), source)
+
+
+def profiled_layers(data: bytes, model: ModelSpec, inferences: int = INFERENCES, warm_up: int = 3) -> list[Layer]:
     """Run an engine on a frame of noise and read what it executed.
 
     Args:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pydantic
 
 from edgeseg.artifacts import EngineArtifact, Precision
 from edgeseg.values import Part, Value
 
+INFERENCES = 20
+"""How many are timed; the time of a layer is the median over them."""
 _MULTIPLIES = re.compile(r"conv|corrltn|gemm|matmul|fusion", re.IGNORECASE)
 _INT8 = ("int8", "uint8")
 _NAMES = {
@@ -74,6 +76,10 @@ class LayerReport(Value):
     """Sum over the layers; less than the inference itself, which also has to start them."""
     totals: tuple[PrecisionTotal, ...]
     layers: tuple[Layer, ...]
+
+
+LayersOf = Callable[[bytes, EngineArtifact], LayerReport]
+"""Tells the layers of an engine whose file fits its passport: what the registry names for each backend."""
 
 
 def report_of(

@@ -15,7 +15,7 @@ _LARGEST_PITCH = 2**31 - 1
 
 
 @dataclass(frozen=True, eq=False)
-class PackedFrame:
+class DevicePixels:
     """One plane of packed pixels."""
 
     pixels: object
@@ -47,7 +47,7 @@ class Nv12Surface:
     colour_range: ColourRange
 
 
-DeviceFrame = PackedFrame | Nv12Frame | Nv12Surface
+DeviceFrame = DevicePixels | Nv12Frame | Nv12Surface
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,14 +74,14 @@ def device_image(frame: DeviceFrame, crop: Crop | None, reader_stream: int) -> D
     Raises:
         BadInputError: Not uint8 on a GPU, of another shape, or not in rows of adjacent pixels.
     """
-    if isinstance(frame, PackedFrame):
+    if isinstance(frame, DevicePixels):
         return _packed(frame, crop, reader_stream)
     if isinstance(frame, Nv12Frame):
         return _two_planes(frame, crop, reader_stream)
     return _surface(frame, crop, reader_stream)
 
 
-def _packed(frame: PackedFrame, crop: Crop | None, stream: int) -> DeviceImage:
+def _packed(frame: DevicePixels, crop: Crop | None, stream: int) -> DeviceImage:
     array, channels = device_array(frame.pixels, stream), PIXEL_BYTES[frame.pixel_format]
     if len(array.shape) != 3 or array.shape[2] != channels:
         raise _wrong_shape(array, f"[H,W,{channels}] for {frame.pixel_format}")

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from edgeseg.errors import BadInputError
 from edgeseg.runtime.cuda.kernels.parameters import ColourRange, FrameLayout, PixelFormat
-from edgeseg.runtime.engine.planes import AnyFrame, PlanarFrame
-from edgeseg.runtime.engine.session import ColourOrder
+from edgeseg.runtime.engine.inputs import ColourOrder, EngineInput, NetworkInput
+from edgeseg.runtime.engine.planes import PlanarFrame
 from edgeseg.specs import Crop
 
 PIXEL_FORMATS: dict[ColourOrder, PixelFormat] = {"bgr": "bgr24", "rgb": "rgb24"}
@@ -27,24 +27,26 @@ class HostImage:
     """Bytes from the first sample to the first of each plane of chroma."""
 
 
-def host_image(frame: AnyFrame, colour_order: ColourOrder, crop: Crop | None) -> HostImage:
+def host_image(frame: EngineInput, crop: Crop | None) -> HostImage:
     """Say how a frame lies in memory.
 
     Args:
-        frame: Packed pixels, uint8 [H,W,3], or planes.
-        colour_order: Colour order of packed pixels.
-        crop: Window of the frame that the network sees.
+        frame: The frame.
+        crop: Window of it that the network sees; that of a `NetworkInput` has been taken.
 
     Raises:
         BadInputError: It is of another shape.
     """
     if isinstance(frame, PlanarFrame):
         return _planar(frame, crop)
-    if frame.ndim != 3 or frame.shape[2] != 3:
-        raise _wrong_shape(frame, "[H,W,3]")
-    height, width, _ = frame.shape
-    layout = FrameLayout(PIXEL_FORMATS[colour_order], width, height, 3 * width, crop=crop)
-    return HostImage(layout, np.ascontiguousarray(frame))
+    pixels = frame.pixels
+    if pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise _wrong_shape(pixels, "[H,W,3]")
+    height, width, _ = pixels.shape
+    prepared = isinstance(frame, NetworkInput)
+    pixel_format = PIXEL_FORMATS["rgb" if isinstance(frame, NetworkInput) else frame.colour_order]
+    layout = FrameLayout(pixel_format, width, height, 3 * width, crop=None if prepared else crop)
+    return HostImage(layout, np.ascontiguousarray(pixels))
 
 
 def _planar(frame: PlanarFrame, crop: Crop | None) -> HostImage:

@@ -7,62 +7,54 @@ from pathlib import Path
 
 from edgeseg.artifacts import EngineArtifact
 from edgeseg.errors import BadInputError
-from edgeseg.runtime.cuda.engine_weights import engine_weights
-from edgeseg.runtime.cuda.errors import DeviceMemoryError
 from edgeseg.runtime.cuda.session import CudaOptions, CudaSession
 from edgeseg.runtime.cuda.tensorrt_engine import TensorRtEngine
+from edgeseg.runtime.engine.layout import SessionLayout
 from edgeseg.runtime.passport.bindings import check_binding, read_machine
 from edgeseg.runtime.passport.passports import read_checked, session_info
 
 
-def open_cuda_session(path: Path, options: CudaOptions | None = None, weights: Path | None = None) -> CudaSession:
+def open_cuda_session(path: Path, options: CudaOptions | None = None) -> CudaSession:
     """Load an engine of tensorrt or tensorrt-rtx on this machine's GPU. This initialises CUDA in the process.
 
     Args:
         path: NAME.engine, with NAME.engine.json beside it.
         options: How to use the GPU.
-        weights: The .onnx file or model package of an engine that was built without its weights; None looks beside the
-            engine, and where its passport says that it was built from.
 
     Raises:
-        MismatchError: The passport does not fit, the engine is bound to another machine, or cannot be loaded; it was
-            built without its weights, and no network of the passport's hash is there.
+        MismatchError: The passport does not fit, the engine is bound to another machine, or cannot be loaded.
         BadInputError: It takes no single frame.
         MissingComponentError: No GPU, or no package of the backend or of the CUDA runtime.
         DeviceMemoryError: The GPU has too little memory.
     """
     plan, passport = read_checked(path)
-    _refuse_larger_batches(path, passport)
     for warning in check_binding(passport, read_machine(passport.backend)):
         logging.getLogger(__name__).warning("%s: %s", path, warning)
-    given_back = engine_weights(path, passport, weights)
-    return CudaSession(lambda: TensorRtEngine(plan, passport, given_back), session_info(passport), options)
+    return _session(plan, passport, options)
 
 
-def _refuse_larger_batches(path: Path, passport: EngineArtifact) -> None:
+def session_from_engine(plan: bytes, passport: EngineArtifact, layout: SessionLayout) -> CudaSession:
+    """Open an engine of the backends `tensorrt` and `tensorrt-rtx`; see `edgeseg.runtime.engine.layout.Opener`."""
+    options = CudaOptions(
+        lanes=layout.lanes,
+        frame_bytes=layout.frame_bytes,
+        stage_times=layout.stage_times,
+        largest_batch=layout.largest_batch,
+    )
+    return _session(plan, passport, options)
+
+
+def _session(plan: bytes, passport: EngineArtifact, options: CudaOptions | None) -> CudaSession:
+    _refuse_larger_batches(passport)
+    return CudaSession(lambda: TensorRtEngine(plan, passport), session_info(passport), options)
+
+
+def _refuse_larger_batches(passport: EngineArtifact) -> None:
     smallest, _, largest = passport.build_flags.get("batch") or (1, 1, 1)
     if smallest > 1:
         raise BadInputError(
-            f"{path} takes no single frame, and frames come one by one",
+            "this engine takes no single frame, and frames come one by one",
             found=f"an engine for batches of {smallest} to {largest}",
             expected="an engine for batches from 1 on",
             next_command=f"the same without --min-batch: {passport.rebuild}",
         )
-
-
-def open_with_room(path: Path, frame_bytes: int, lanes: int = 1, weights: Path | None = None) -> CudaSession:
-    """Open a session with room for frames of so many bytes, like `open_cuda_session`; what a worker process is given.
-
-    Args:
-        path: NAME.engine.
-        frame_bytes: Size of the largest frame.
-        lanes: How many lanes; one where the GPU's memory does not take them.
-        weights: See `open_cuda_session`.
-    """
-    try:
-        return open_cuda_session(path, CudaOptions(lanes=lanes, frame_bytes=frame_bytes), weights)
-    except DeviceMemoryError as error:
-        if lanes == 1:
-            raise
-        logging.getLogger(__name__).warning("%s: one lane instead of %s: %s", path, lanes, error)
-    return open_cuda_session(path, CudaOptions(frame_bytes=frame_bytes), weights)

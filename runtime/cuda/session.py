@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.errors import BadInputError, EdgesegError
-from edgeseg.frames import Frame, Probability
+from edgeseg.frames import Probability
 from edgeseg.runtime.cuda.batch_lane import BatchLane
 from edgeseg.runtime.cuda.buffers import PinnedFrames, register
 from edgeseg.runtime.cuda.device_frames import DeviceFrame
@@ -27,8 +27,8 @@ from edgeseg.runtime.cuda.lane import Lane, LaneSpec
 from edgeseg.runtime.cuda.launches import Kernels
 from edgeseg.runtime.cuda.results import DeviceResult, LaneResult
 from edgeseg.runtime.cuda.timed_lane import TimedLane
-from edgeseg.runtime.engine.planes import AnyFrame
-from edgeseg.runtime.engine.session import ColourOrder, FrameBatch, ProbabilityBatch, SessionInfo
+from edgeseg.runtime.engine.inputs import EngineInput
+from edgeseg.runtime.engine.session import FrameBatch, ProbabilityBatch, SessionInfo
 
 
 @dataclass(frozen=True)
@@ -138,13 +138,11 @@ class CudaSession:
             return False
         return True
 
-    def submit(self, frame: AnyFrame, colour_order: ColourOrder = "bgr", prepared: bool = False) -> None:
+    def submit(self, frame: EngineInput) -> None:
         """Start on a frame of any size; it must stay as it is until its result is there.
 
         Args:
-            frame: Packed pixels, uint8 [H,W,3], or a decoder's planes.
-            colour_order: Colour order of packed pixels.
-            prepared: It is the network's input already: no crop to take.
+            frame: Packed pixels, a decoder's planes or the network's input.
 
         Raises:
             BadInputError: It is larger than `frame_bytes` or of another shape, or the network's crop leaves it.
@@ -152,7 +150,7 @@ class CudaSession:
             StickyCudaError: Nothing will run in this process any more.
         """
         self._device.check_thread()
-        image = host_image(frame, colour_order, None if prepared else self._info.preprocess.crop)
+        image = host_image(frame, self._info.preprocess.crop)
         if image.samples.nbytes > self._options.frame_bytes:
             raise BadInputError(
                 "the frame does not fit what was set aside for one",
@@ -200,11 +198,11 @@ class CudaSession:
         """Finish as `finish` does and give the probability alone: float32 [C,h,w]."""
         return self.finish().probability
 
-    def probability(self, frame: Frame, colour_order: ColourOrder = "rgb") -> Probability:
-        """Run the network on one frame of any size, the resize on the GPU: float32 [C,h,w], the caller's own."""
+    def probability(self, frame: EngineInput) -> Probability:
+        """Run the network on one frame, the resize on the GPU: float32 [C,h,w], the caller's own."""
         if self._under_way:
             raise EdgesegError("a frame was to be inferred alone while others are under way")
-        self.submit(frame, colour_order)
+        self.submit(frame)
         return self.result().copy()
 
     def infer(self, frames: FrameBatch) -> ProbabilityBatch:

@@ -6,19 +6,15 @@ passport.
 
 from __future__ import annotations
 
-import logging
-import time
 from typing import TYPE_CHECKING, Any, cast
 
 from edgeseg.artifacts import EngineArtifact
 from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.optional import require
 from edgeseg.runtime.cuda.engine import ExecutionContext
-from edgeseg.runtime.cuda.engine_weights import EngineWeights
 from edgeseg.runtime.cuda.errors import DeviceMemoryError
-from edgeseg.runtime.cuda.refit import refit
 from edgeseg.runtime.cuda.tensorrt_module import TensorRtModule, error_log, open_plan
-from edgeseg.runtime.passport.bindings import PACKAGES
+from edgeseg.runtime.engine.backends import backend_named
 
 if TYPE_CHECKING:
     import tensorrt
@@ -32,18 +28,15 @@ class TensorRtEngine:
     Args:
         plan: The engine file's bytes, as the passport's hash names them.
         passport: Its passport.
-        weights: What a plan without weights is given back (`edgeseg.runtime.cuda.engine_weights`); None for any other.
 
     Raises:
         MissingComponentError: The backend's package is not there, or does not start.
-        MismatchError: The plan cannot be loaded, is not what its passport says, came without its weights and none were
-            given, or does not take them.
+        MismatchError: The plan cannot be loaded, or is not what its passport says.
         DeviceMemoryError: The GPU has too little memory for it.
     """
 
-    def __init__(self, plan: bytes, passport: EngineArtifact, weights: EngineWeights | None = None) -> None:
-        _refuse_without_weights(passport, weights)
-        self._trt = cast(TensorRtModule, require(PACKAGES[passport.backend]))
+    def __init__(self, plan: bytes, passport: EngineArtifact) -> None:
+        self._trt = cast(TensorRtModule, require(backend_named(passport.backend).package))
         host_code = bool(passport.build_flags.get("version_compatible"))
         try:
             self._engine = open_plan(self._trt, plan, host_code=host_code)
@@ -55,8 +48,6 @@ class TensorRtEngine:
                 next_command=passport.rebuild,
             ) from error
         _check_tensors(self._engine, passport)
-        if weights is not None:
-            _put_back(self._trt, self._engine, weights, passport)
 
     def create_execution_context(self) -> ExecutionContext:
         """A context with its own activation memory, for one lane.
@@ -110,31 +101,6 @@ class _Context:
 
     def why_refused(self) -> str:
         return self._engine.last_errors()
-
-
-def _refuse_without_weights(passport: EngineArtifact, weights: EngineWeights | None) -> None:
-    if passport.stripped and weights is None:
-        raise MismatchError(
-            "this engine was built without its weights, and none were given",
-            found="build flag strip",
-            expected=f"the network of sha256 {passport.onnx_sha256}",
-            next_command=passport.rebuild,
-        )
-
-
-def _put_back(
-    trt: TensorRtModule, engine: tensorrt.ICudaEngine, weights: EngineWeights, passport: EngineArtifact
-) -> None:
-    started_s = time.perf_counter()
-    count = refit(trt, engine, weights.onnx, passport)
-    # As a warning, which alone comes through where nobody has configured logging, as in a worker process.
-    logging.getLogger(__name__).warning(
-        "the engine came without its weights: %s of them put back from %s, made in %.0f ms and handed over in %.0f ms",
-        count,
-        weights.origin,
-        weights.made_in_ms,
-        1000 * (time.perf_counter() - started_s),
-    )
 
 
 def _check_tensors(engine: tensorrt.ICudaEngine, passport: EngineArtifact) -> None:

@@ -39,9 +39,7 @@ class TensorRtModule(Protocol):
     MemoryPoolType: type[tensorrt.MemoryPoolType]
     NetworkDefinitionCreationFlag: type[tensorrt.NetworkDefinitionCreationFlag]
     OnnxParser: type[tensorrt.OnnxParser]
-    OnnxParserRefitter: type[tensorrt.OnnxParserRefitter]
     ProfilingVerbosity: type[tensorrt.ProfilingVerbosity]
-    Refitter: type[tensorrt.Refitter]
     Runtime: type[tensorrt.Runtime]
 
     def __hash__(self) -> int: ...

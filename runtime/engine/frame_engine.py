@@ -8,9 +8,9 @@ from typing import Protocol, runtime_checkable
 
 from edgeseg.runtime.engine.failures import ProcessLostError, TransientError
 from edgeseg.runtime.engine.frame_session import FrameSession, HostFrames
+from edgeseg.runtime.engine.inputs import EngineInput
 from edgeseg.runtime.engine.outcomes import Lost, Outcome, Segmented
-from edgeseg.runtime.engine.planes import AnyFrame
-from edgeseg.runtime.engine.session import ColourOrder, Session, SessionInfo
+from edgeseg.runtime.engine.session import Session, SessionInfo
 
 
 @runtime_checkable
@@ -48,13 +48,11 @@ class FrameEngine(Protocol):
         """
         ...
 
-    def submit(self, frame: AnyFrame, colour_order: ColourOrder = "bgr", prepared: bool = False) -> int | None:
+    def submit(self, frame: EngineInput) -> int | None:
         """Hand a frame over; it must stay as it is until its outcome is there.
 
         Args:
-            frame: Packed pixels, uint8 [H,W,3], of any size; or planes, where `info` says that they are taken.
-            colour_order: Of packed pixels; planes name their own matrix and range.
-            prepared: Packed pixels are the network's input already: RGB at the network's size, no crop to take.
+            frame: Planes only where `info` says that they are taken.
 
         Returns:
             Its sequence number; None where it cannot be taken now.
@@ -118,14 +116,14 @@ class InProcessEngine:
     def wait_ready(self, timeout_s: float) -> None:
         """It is."""
 
-    def submit(self, frame: AnyFrame, colour_order: ColourOrder = "bgr", prepared: bool = False) -> int | None:
+    def submit(self, frame: EngineInput) -> int | None:
         """Start on a frame, or say None: every lane has one."""
         if len(self._under_way) >= self.capacity:
             return None
         self._sequence += 1
         started_ns = time.perf_counter_ns()
         try:
-            self._frames.submit(frame, colour_order, prepared)
+            self._frames.submit(frame)
         except TransientError as error:
             self._refused.append(_refusal(self._sequence, error))
         else:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from edgeseg.errors import EdgesegError
 from edgeseg.frames import Probability
-from edgeseg.runtime.engine.planes import AnyFrame, PlanarFrame
-from edgeseg.runtime.engine.session import ColourOrder, FrameBatch, Session, SessionInfo, preprocess
+from edgeseg.runtime.engine.inputs import EngineInput
+from edgeseg.runtime.engine.session import FrameBatch, Session, SessionInfo, preprocess
 
 
 @runtime_checkable
@@ -36,13 +36,11 @@ class FrameSession(Protocol):
         """Prepare host memory that frames will lie in, for as long as the session lives; whether that helps."""
         ...
 
-    def submit(self, frame: AnyFrame, colour_order: ColourOrder = "bgr", prepared: bool = False) -> None:
+    def submit(self, frame: EngineInput) -> None:
         """Start on a frame; it must stay as it is until its result is there.
 
         Args:
-            frame: Packed pixels, uint8 [H,W,3], of any size; or planes, where `info` says that they are taken.
-            colour_order: Of packed pixels.
-            prepared: It is the network's input already: RGB at the network's size, no crop to take.
+            frame: Planes only where `info` says that they are taken.
         """
         ...
 
@@ -78,11 +76,9 @@ class HostFrames:
         """Host memory needs no preparation here."""
         return False
 
-    def submit(self, frame: AnyFrame, colour_order: ColourOrder = "bgr", prepared: bool = False) -> None:
+    def submit(self, frame: EngineInput) -> None:
         """Bring the frame to the network's size."""
-        if isinstance(frame, PlanarFrame):
-            raise EdgesegError("planes were handed to a session that takes none", expected="the network's input")
-        self._batch = frame[np.newaxis] if prepared else preprocess(self._session, frame, colour_order)
+        self._batch = preprocess(self._session, frame)
 
     def result(self) -> Probability:
         """Infer."""

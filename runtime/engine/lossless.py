@@ -9,9 +9,8 @@ from typing import Generic, TypeVar
 from edgeseg.errors import EdgesegError
 from edgeseg.runtime.engine.failures import TransientError
 from edgeseg.runtime.engine.frame_engine import FrameEngine
+from edgeseg.runtime.engine.inputs import EngineInput
 from edgeseg.runtime.engine.outcomes import Lost, Segmented
-from edgeseg.runtime.engine.planes import AnyFrame
-from edgeseg.runtime.engine.session import ColourOrder
 
 T = TypeVar("T")
 ATTEMPTS = 3
@@ -24,7 +23,7 @@ READY_S = 600.0
 @dataclass(eq=False)
 class _Flight(Generic[T]):
     item: T
-    frame: AnyFrame
+    frame: EngineInput
     sequence: int | None = None
     """None where it is to be handed over, for the first time or again."""
     losses: int = 0
@@ -36,14 +35,10 @@ class LosslessFrames(Generic[T]):
 
     Args:
         engine: Stays the caller's to close.
-        colour_order: Of all packed pixels.
-        prepared: Packed pixels are the network's input already.
     """
 
-    def __init__(self, engine: FrameEngine, colour_order: ColourOrder = "bgr", prepared: bool = False) -> None:
+    def __init__(self, engine: FrameEngine) -> None:
         self._engine = engine
-        self._colour_order: ColourOrder = colour_order
-        self._prepared = prepared
         self._flights: deque[_Flight[T]] = deque()
         self.retries = 0
         """Frames that were handed over again."""
@@ -56,8 +51,8 @@ class LosslessFrames(Generic[T]):
         """Whether a result must be taken before the next frame."""
         return len(self._flights) >= self._engine.capacity
 
-    def add(self, item: T, frame: AnyFrame) -> None:
-        """Hand a frame over, packed pixels or planes; `take` gives `item` back with its result.
+    def add(self, item: T, frame: EngineInput) -> None:
+        """Hand a frame over; `take` gives `item` back with its result.
 
         Raises:
             BadInputError: No engine of this network can take it.
@@ -95,7 +90,7 @@ class LosslessFrames(Generic[T]):
         """Those that wait, oldest first, until the engine takes no more."""
         for flight in self._flights:
             if flight.sequence is None:
-                flight.sequence = self._engine.submit(flight.frame, self._colour_order, self._prepared)
+                flight.sequence = self._engine.submit(flight.frame)
                 if flight.sequence is None:
                     return
 

@@ -11,8 +11,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.frames import Frame
-
 Matrix = Literal["bt601", "bt709", "bt2020"]
 Plane = NDArray[np.uint8]
 """uint8 [h,w]."""
@@ -50,24 +48,3 @@ class PlanarFrame:
     def nbytes(self) -> int:
         """Of all planes."""
         return self.samples.nbytes
-
-
-AnyFrame = Frame | PlanarFrame
-"""What engines take: packed pixels, uint8 [H,W,3], or planes."""
-
-
-def size_of(frame: AnyFrame) -> tuple[int, int]:
-    """Height and width of the picture, pixels."""
-    if isinstance(frame, PlanarFrame):
-        return frame.form.height, frame.form.width
-    return frame.shape[0], frame.shape[1]
-
-
-def taken_apart(frame: AnyFrame) -> tuple[NDArray[np.uint8], PlanarForm | None]:
-    """A frame's samples and, of planes, what they mean: for a way on which the two travel apart."""
-    return (frame.samples, frame.form) if isinstance(frame, PlanarFrame) else (frame, None)
-
-
-def put_together(samples: NDArray[np.uint8], form: PlanarForm | None) -> AnyFrame:
-    """The frame again."""
-    return samples if form is None else PlanarFrame(samples, form)

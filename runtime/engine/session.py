@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.artifacts import Precision
-from edgeseg.errors import BadInputError
+from edgeseg.errors import BadInputError, EdgesegError
 from edgeseg.frames import Frame, Mask, Probability, mask_from_probability, resize_to_network, scale_plane
+from edgeseg.runtime.engine.inputs import EngineInput, NetworkInput, PackedFrame, size_of
+from edgeseg.runtime.engine.planes import PlanarFrame
 from edgeseg.specs import Crop, ModelSpec, PreprocessSpec
 
 FrameBatch = NDArray[np.uint8]
 """uint8 [N,H,W,3] RGB at the network's size."""
 ProbabilityBatch = NDArray[np.float32]
 """float32 [N,C,H,W]."""
-ColourOrder = Literal["rgb", "bgr"]
 
 
 @dataclass(frozen=True)
@@ -56,40 +57,44 @@ class Session(Protocol):
 class WholeFrames(Protocol):
     """What a session has beside `infer` where its device brings frames to the network's size itself."""
 
-    def probability(self, frame: Frame, colour_order: ColourOrder = "rgb") -> Probability:
-        """Run the network on one frame of any size, uint8 [H,W,3]: float32 [C,h,w], the caller's own."""
+    def probability(self, frame: EngineInput) -> Probability:
+        """Run the network on one frame: float32 [C,h,w], the caller's own."""
         ...
 
 
-def preprocess(session: Session, frame: Frame, colour_order: ColourOrder = "rgb") -> FrameBatch:
-    """One frame of any size as the network's input, uint8 [1,H,W,3] RGB.
+def preprocess(session: Session, frame: EngineInput) -> FrameBatch:
+    """Make one frame the network's input, uint8 [1,h,w,3] RGB.
 
     The resize treats channels alike, so a BGR frame is resized first and turned to RGB at the network's size.
 
     Args:
         session: The network.
-        frame: uint8 [H,W,3].
-        colour_order: Of `frame`.
+        frame: Packed pixels of any size, or the network's input.
 
     Raises:
         BadInputError: The network's crop does not lie inside the frame.
+        EdgesegError: The frame is planes, which only a device takes.
     """
+    if isinstance(frame, NetworkInput):
+        return frame.pixels[np.newaxis]
+    if isinstance(frame, PlanarFrame):
+        raise EdgesegError("planes were handed to a session that takes none", expected="the network's input")
     info = session.info
-    check_crop(info.preprocess.crop, *frame.shape[:2])
-    small = resize_to_network(frame, info.model.height, info.model.width, info.preprocess.crop)
-    if colour_order == "bgr":
+    check_crop(info.preprocess.crop, *size_of(frame))
+    small = resize_to_network(frame.pixels, info.model.height, info.model.width, info.preprocess.crop)
+    if frame.colour_order == "bgr":
         small = np.ascontiguousarray(small[:, :, ::-1])
     return small[np.newaxis]
 
 
-def probability_of(session: Session, frame: Frame, colour_order: ColourOrder = "rgb") -> Probability:
-    """The probability map of one frame of any size, float32 [C,H,W] at the network's size.
+def probability_of(session: Session, frame: EngineInput) -> Probability:
+    """The probability map of one frame, float32 [C,h,w] at the network's size.
 
     A session that takes whole frames resizes them where it runs, as it does for video.
     """
     if isinstance(session, WholeFrames):
-        return session.probability(frame, colour_order)
-    probability: Probability = session.infer(preprocess(session, frame, colour_order))[0]
+        return session.probability(frame)
+    probability: Probability = session.infer(preprocess(session, frame))[0]
     return probability
 
 
@@ -132,7 +137,7 @@ def marked_at_frame(session: Informed, probability: Probability, height: int, wi
 def segment(session: Session, frame: Frame) -> Mask:
     """The mask of one RGB frame at the frame's own size, uint8 [H,W]; see `mask_at_frame`."""
     height, width = frame.shape[:2]
-    return mask_at_frame(session, probability_of(session, frame), height, width)
+    return mask_at_frame(session, probability_of(session, PackedFrame(frame, "rgb")), height, width)
 
 
 def check_crop(crop: Crop | None, height: int, width: int) -> None:

@@ -11,6 +11,7 @@ from edgeseg.errors import UsageError
 from edgeseg.files import UnwritableError, check_writable
 from edgeseg.runtime.video.clip import clip
 from edgeseg.runtime.video.sinks import MaskSink, PictureSink, Sinks, mask_folder, picture_folder
+from edgeseg.runtime.video.sound import Sound
 from edgeseg.runtime.video.source import ClipTiming
 
 CLIP_SUFFIX = ".mp4"
@@ -61,19 +62,24 @@ class Outputs:
         _refuse_nested(given)
 
     @contextlib.contextmanager
-    def open(self, timing: ClipTiming) -> Iterator[Sinks]:
-        """The sinks; what they write appears when the block ends well, else nothing does."""
+    def open(self, timing: ClipTiming, sound: Sound | None = None) -> Iterator[Sinks]:
+        """The sinks; what they write appears when the block ends well, else nothing does.
+
+        Args:
+            timing: Of the source.
+            sound: Of the source; clips take it along.
+        """
         with contextlib.ExitStack() as stack:
             pictures: list[PictureSink] = []
             masks: list[MaskSink] = []
             raw: list[PictureSink] = []
             if self.record is not None:
-                raw.append(stack.enter_context(clip(self.record, timing)))
+                raw.append(stack.enter_context(clip(self.record, timing, sound)))
             if self.masks is not None:
                 masks.append(stack.enter_context(mask_folder(self.masks)))
             if self.pictures is not None:
                 if self.is_clip:
-                    pictures.append(stack.enter_context(clip(self.pictures, timing)))
+                    pictures.append(stack.enter_context(clip(self.pictures, timing, sound)))
                 else:
                     pictures.append(stack.enter_context(picture_folder(self.pictures)))
             yield Sinks(tuple(pictures), tuple(masks), tuple(raw))

@@ -21,10 +21,10 @@ from edgeseg.artifacts import LatencyReport
 from edgeseg.frames import Mask, Probability, confidence_of
 from edgeseg.progress import Track, silent
 from edgeseg.runtime.engine.frame_engine import FrameEngine, frame_engine
+from edgeseg.runtime.engine.inputs import EngineInput
 from edgeseg.runtime.engine.latency import LatencyRecorder
 from edgeseg.runtime.engine.lossless import LosslessFrames
 from edgeseg.runtime.engine.outcomes import Segmented
-from edgeseg.runtime.engine.planes import AnyFrame
 from edgeseg.runtime.engine.session import Session, SessionInfo, marked_at_frame, mask_at_frame
 from edgeseg.runtime.video.channel import Channel
 from edgeseg.runtime.video.engine_input import network_input_of, planes_for
@@ -45,7 +45,9 @@ class StreamResult:
     frames_with_mask: int
     """Frames with at least one marked pixel."""
     damaged_frames: int
-    """Frames whose missing parts the decoder patched with guesses."""
+    """Frames whose missing parts the decoder patched with guesses, or that follow a lost one up to a key frame."""
+    lost_frames: int
+    """Pictures that could not be decoded and were left out."""
     latency: LatencyReport
 
 
@@ -55,7 +57,7 @@ class ArrivedFrame:
 
     source: SourceFrame
     arrived_ns: int
-    engine_input: AnyFrame
+    engine_input: EngineInput
     """Its planes, or the network's input, uint8 [h,w,3] RGB."""
 
 
@@ -117,7 +119,7 @@ def run_stream(
             decoded.abort()
             segmented.abort()
             raise
-    return stages.result()
+    return stages.result(source.lost_frames)
 
 
 class _Stages:
@@ -126,7 +128,7 @@ class _Stages:
     def __init__(self, session: Session, sinks: Sinks, recorder: LatencyRecorder, overlay: OverlayMode) -> None:
         self._session = session
         self._engine: FrameEngine = frame_engine(session)
-        self._under_way: LosslessFrames[ArrivedFrame] = LosslessFrames(self._engine, "rgb", prepared=True)
+        self._under_way: LosslessFrames[ArrivedFrame] = LosslessFrames(self._engine)
         self._overlay: OverlayMode = overlay
         self._sinks = sinks
         self._recorder = recorder
@@ -135,14 +137,14 @@ class _Stages:
     def read(self, frames: Iterable[SourceFrame], decoded: Channel[ArrivedFrame]) -> None:
         try:
             for frame in frames:
-                arrived_ns = time.perf_counter_ns()
+                arrived_ns = time.monotonic_ns()
                 self._recorder.add("decode", frame.decode_ns)
                 if not decoded.put(ArrivedFrame(frame, arrived_ns, self._engine_input(frame.picture))):
                     return
         finally:
             decoded.close()
 
-    def _engine_input(self, picture: Picture) -> AnyFrame:
+    def _engine_input(self, picture: Picture) -> EngineInput:
         planes = planes_for(picture, self._session.info)
         if planes is not None:
             return planes
@@ -191,7 +193,7 @@ class _Stages:
                     pictures.write(frame.source, shown)
                 for masks in self._sinks.masks:
                     masks.write(frame.source, frame.mask)
-        waited_ns = time.perf_counter_ns() - frame.arrived_ns
+        waited_ns = time.monotonic_ns() - frame.arrived_ns
         self._recorder.add("end_to_end", frame.source.decode_ns + waited_ns)
 
     def _drawn(self, frame: SegmentedFrame) -> Picture:
@@ -201,7 +203,7 @@ class _Stages:
             return draw(picture, frame.mask, lines, "heat", probability)
         return draw(picture, frame.mask if frame.area_fraction else None, lines, self._overlay)
 
-    def result(self) -> StreamResult:
+    def result(self, lost_frames: int) -> StreamResult:
         latency = self._recorder.report(
             self._session.info,
             frames=self._frames,
@@ -210,7 +212,7 @@ class _Stages:
             retries=self._under_way.retries,
             restarts=self._engine.restarts,
         )
-        return StreamResult(self._frames, self._with_mask, self._damaged, latency)
+        return StreamResult(self._frames, self._with_mask, self._damaged, lost_frames, latency)
 
 
 def _caption_of(info: SessionInfo, frame: SegmentedFrame) -> tuple[str, ...]:

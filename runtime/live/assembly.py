@@ -14,7 +14,7 @@ from edgeseg.progress import Say
 from edgeseg.runtime.live.drawing import draw_live
 from edgeseg.runtime.live.drift.drift_monitor import DriftMonitor
 from edgeseg.runtime.live.drift.drift_opening import open_drift_monitor
-from edgeseg.runtime.live.frames import OverlayMode, Presented
+from edgeseg.runtime.live.frames import Presented
 from edgeseg.runtime.live.opening import open_pool
 from edgeseg.runtime.live.preflight import SYNC_MARGIN, check_outputs, warm_up
 from edgeseg.runtime.live.presenter import PERIODS, PresenterOptions
@@ -35,6 +35,7 @@ from edgeseg.runtime.live.stream import LiveOptions, LiveStream
 from edgeseg.runtime.live.web.access import find_tls, find_token, parse_address
 from edgeseg.runtime.live.web.server import PageServer
 from edgeseg.runtime.passport.passports import passport_path
+from edgeseg.runtime.video.overlay import OverlayMode
 from edgeseg.runtime.worker.pool import EnginePool
 
 logger = logging.getLogger(__name__)
@@ -56,9 +57,7 @@ def live_stream(settings: LiveSettings, say: Say) -> Iterator[LiveStream]:
     with contextlib.ExitStack() as stack:
         page = None if settings.page is None else stack.enter_context(open_page(settings.page))
         processes = settings.processes
-        pool = open_pool(
-            settings.engine, processes.active, processes.spares, processes.threads, weights=processes.weights
-        )
+        pool = open_pool(settings.engine, processes.active, processes.spares, processes.threads)
         stack.callback(pool.close)
         source = open_live_source(settings.source, settings.source_options)
         slowest_ms = warm_up(pool, say)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import cv2
 
-from edgeseg.runtime.live.frames import LiveMask, OverlayMode
+from edgeseg.runtime.live.frames import LiveMask
 from edgeseg.runtime.live.states import StateChange
 from edgeseg.runtime.video.canvas import FONT
-from edgeseg.runtime.video.overlay import caption, draw
+from edgeseg.runtime.video.overlay import OverlayMode, caption, draw
 from edgeseg.runtime.video.picture import Picture
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from edgeseg.runtime.live.frames import LiveFrame
 from edgeseg.runtime.live.presenter import Offered
+from edgeseg.runtime.video.source import SourceFrame
 
 
 class Frames(Protocol):
@@ -17,7 +17,7 @@ class Frames(Protocol):
         """The source's name, without secrets."""
         ...
 
-    def frames(self) -> Iterator[LiveFrame]:
+    def frames(self) -> Iterator[SourceFrame]:
         """Frames as they come; the end is the end of the stream."""
         ...
 

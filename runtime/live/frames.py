@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Literal
 
 from edgeseg.frames import Mask, Probability
 from edgeseg.runtime.video.picture import Picture
+from edgeseg.runtime.video.source import SourceFrame
 
 State = Literal["starting", "live", "degraded", "pass-through", "stopped"]
 """The engine is not up, or no picture has come yet; masks come in time; masks come, but late or few, or a gate or sink
 complains; the picture goes on without masks; it has ended."""
-OverlayMode = Literal["contour", "fill", "heat", "off"]
-
-
-@dataclass(frozen=True, eq=False)
-class LiveFrame:
-    """A picture from a source and when it came. Times are of `time.monotonic_ns`."""
-
-    index: int
-    """0 for the first; counts on over reconnections."""
-    arrived_ns: int
-    """When the source gave the data of this frame, before it was decoded."""
-    decoded_ns: int
-    pts: int
-    """Presentation time in units of `time_base`; strictly increasing, over reconnections too."""
-    time_base: Fraction
-    """Seconds."""
-    picture: Picture
-    damaged: bool = False
-    """The decoder patched missing parts with guesses."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +37,7 @@ class LiveMask:
 class Presented:
     """One frame as it is shown. Sinks read it and write to none of it."""
 
-    frame: LiveFrame
+    frame: SourceFrame
     presented_ns: int
     overlay: Picture
     """The picture with outline and caption; the very picture of `frame` where nothing is drawn."""

@@ -8,9 +8,10 @@ from pathlib import Path
 from edgeseg.errors import BadInputError, MismatchError, UsageError
 from edgeseg.graph.files import load_onnx
 from edgeseg.packages import find_model, onnx_of
-from edgeseg.runtime.cuda.engine_weights import refuse_named
+from edgeseg.runtime.engine.backends import EVERYWHERE, backend_named
 from edgeseg.runtime.engine.planes import ROOM_BYTES
 from edgeseg.runtime.engine.session import SessionInfo
+from edgeseg.runtime.opener.in_process import open_with_room
 from edgeseg.runtime.opener.loading import open_engine, open_onnx
 from edgeseg.runtime.passport.passports import read_checked, session_info
 from edgeseg.runtime.worker.loop import SessionFactory
@@ -30,9 +31,7 @@ LOWEST_PRIORITY = 19
 """The niceness that leaves a process what no other wants."""
 
 
-def open_pool(
-    path: Path, active: int = 1, spares: int = 1, threads: int = 0, weights: Path | None = None
-) -> EnginePool:
+def open_pool(path: Path, active: int = 1, spares: int = 1, threads: int = 0) -> EnginePool:
     """Start the processes of an engine; the file is checked first, here.
 
     Args:
@@ -40,14 +39,12 @@ def open_pool(
         active: Processes that are given frames at a time.
         spares: Loaded processes beyond that, to take over.
         threads: Threads inside one inference on a CPU backend; 0 takes every usable core.
-        weights: See `edgeseg.runtime.opener.loading.open_engine`.
 
     Raises:
         BadInputError: Nothing that can be run beside video.
         MismatchError: An engine whose passport does not fit.
-        UsageError: `weights` for what holds its own.
     """
-    factory, info = _factory(path, threads, weights)
+    factory, info = _factory(path, threads)
     supervisor = SupervisorOptions(
         slots=1, frame_bytes=_room_bytes(info), answer_deadline_s=ANSWER_DEADLINE_S, restarts=RESTARTS
     )
@@ -65,7 +62,7 @@ def open_reference(path: Path, live: SessionInfo) -> EnginePool:
         UsageError: It is the engine itself.
         MismatchError: It has other classes, or another input.
     """
-    factory, info = _factory(path, threads=1, weights=None)
+    factory, info = _factory(path, threads=1)
     check_reference(live, info)
     supervisor = SupervisorOptions(
         slots=1,
@@ -104,7 +101,7 @@ def _seen_and_said(info: SessionInfo) -> str:
     )
 
 
-def _factory(path: Path, threads: int, weights: Path | None) -> tuple[SessionFactory, SessionInfo]:
+def _factory(path: Path, threads: int) -> tuple[SessionFactory, SessionInfo]:
     kind = find_model(path).kind
     if kind == "run":
         raise BadInputError(
@@ -114,20 +111,14 @@ def _factory(path: Path, threads: int, weights: Path | None) -> tuple[SessionFac
             next_command=f"edgeseg export {quoted(path)} --out model.onnx",
         )
     if kind != "engine":
-        refuse_named(path, weights)
         metadata = load_onnx(onnx_of(find_model(path)))
-        info = SessionInfo(
-            metadata.metadata.model, metadata.metadata.preprocess, "onnxruntime", "fp32", metadata.sha256
-        )
+        info = SessionInfo(metadata.metadata.model, metadata.metadata.preprocess, EVERYWHERE, "fp32", metadata.sha256)
         return functools.partial(open_onnx, path, threads), info
     _, passport = read_checked(path)
     info = session_info(passport)
-    refuse_named(path, weights, passport)
-    if passport.backend == "onnxruntime":
+    if backend_named(passport.backend).device == "cpu":
         return functools.partial(open_engine, path, threads), info
-    from edgeseg.runtime.cuda.opening import open_with_room
-
-    return functools.partial(open_with_room, path, _room_bytes(info), weights=weights), info
+    return functools.partial(open_with_room, path, _room_bytes(info)), info
 
 
 def _room_bytes(info: SessionInfo) -> int:

@@ -13,8 +13,9 @@ from edgeseg.errors import UsageError
 from edgeseg.files import UnwritableError, check_writable
 from edgeseg.progress import Say
 from edgeseg.runtime.engine.failures import EngineDownError
+from edgeseg.runtime.engine.inputs import EngineInput, NetworkInput
 from edgeseg.runtime.engine.outcomes import Segmented
-from edgeseg.runtime.engine.planes import AnyFrame, PlanarForm, PlanarFrame
+from edgeseg.runtime.engine.planes import PlanarForm, PlanarFrame
 from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.runtime.live.drawing import draw_live
 from edgeseg.runtime.live.settings import LiveSettings, OutputSettings
@@ -95,18 +96,18 @@ def warm_up(pool: EnginePool, say: Say) -> float:
     return slowest_ms
 
 
-def _typical_frame(info: SessionInfo) -> AnyFrame:
+def _typical_frame(info: SessionInfo) -> EngineInput:
     """1080p where whole planes are taken, so that their way to the GPU is timed, too; else the network's input."""
     height, width = 1080, 1920
     crop = info.preprocess.crop
     if info.takes_planes and (crop is None or (crop.top + crop.height <= height and crop.left + crop.width <= width)):
         return PlanarFrame(np.full((height * 3 // 2, width), 128, np.uint8), PlanarForm(height, width, "bt709", False))
-    return np.zeros((info.model.height, info.model.width, 3), np.uint8)
+    return NetworkInput(np.zeros((info.model.height, info.model.width, 3), np.uint8))
 
 
-def _inferences_ms(pool: EnginePool, frame: AnyFrame) -> Iterator[float]:
+def _inferences_ms(pool: EnginePool, frame: EngineInput) -> Iterator[float]:
     for _ in range(WARM_FRAMES):
-        if pool.submit(frame, "rgb", prepared=True) is not None:
+        if pool.submit(frame) is not None:
             for outcome in pool.poll(_ANSWER_S):
                 if isinstance(outcome, Segmented):
                     yield outcome.infer_ms

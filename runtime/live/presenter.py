@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edgeseg.runtime.live.drawing import caption_lines
-from edgeseg.runtime.live.frames import LiveFrame, LiveMask, OverlayMode, Presented
+from edgeseg.runtime.live.frames import LiveMask, Presented
 from edgeseg.runtime.live.masks import MaskBoard
 from edgeseg.runtime.live.meters import Rate, RecentShare, RollingPercentiles
 from edgeseg.runtime.live.slot import NewestSlot
 from edgeseg.runtime.live.states import StateChange
+from edgeseg.runtime.video.overlay import OverlayMode
 from edgeseg.runtime.video.picture import Picture
+from edgeseg.runtime.video.source import SourceFrame
 
 ASSUMED_PERIOD_MS = 40.0
 """Frame period until two frames have come: 25 frames a second."""
@@ -37,7 +39,7 @@ not kept."""
 class Gate(Protocol):
     """Says whether a frame shows tissue at all."""
 
-    def reason(self, frame: LiveFrame) -> str | None:
+    def reason(self, frame: SourceFrame) -> str | None:
         """Why it does not; None where it does."""
         ...
 
@@ -93,7 +95,7 @@ class Presenter:
 
     def __init__(
         self,
-        frames: NewestSlot[LiveFrame],
+        frames: NewestSlot[SourceFrame],
         board: MaskBoard,
         infer_ms: RollingPercentiles,
         state: Callable[[], StateChange],
@@ -104,7 +106,7 @@ class Presenter:
     ) -> None:
         self._frames, self._board, self._infer_ms, self._state = frames, board, infer_ms, state
         self._draw, self._sinks, self._options, self._gate = draw, sinks, options, gate
-        self._waiting: deque[LiveFrame] = deque()
+        self._waiting: deque[SourceFrame] = deque()
         self._thread = threading.Thread(target=self._run, name="edgeseg-presenter", daemon=True)
         self.mode: OverlayMode = "contour"
         """May be set from any thread, and so may the next two."""
@@ -174,7 +176,7 @@ class Presenter:
         except BaseException as error:
             self.failure = error
 
-    def _newest_if_behind(self, frame: LiveFrame) -> LiveFrame:
+    def _newest_if_behind(self, frame: SourceFrame) -> SourceFrame:
         now_ns = time.monotonic_ns()
         if not len(self._frames):
             self._caught_up_ns = now_ns
@@ -198,7 +200,7 @@ class Presenter:
                 return
             self._present(self._waiting.popleft())
 
-    def _present(self, frame: LiveFrame) -> None:
+    def _present(self, frame: SourceFrame) -> None:
         started_ns = time.monotonic_ns()
         self.fault = ""
         gate = self._gate_reason(frame)
@@ -227,7 +229,7 @@ class Presenter:
                 self._note_fault("a sink fails", error)
         self._count(presented, started_ns)
 
-    def _gate_reason(self, frame: LiveFrame) -> str | None:
+    def _gate_reason(self, frame: SourceFrame) -> str | None:
         """A frame that cannot be judged is shown without a mask, and is as private as the gate can make it."""
         try:
             return self._gate.reason(frame) if self._gate is not None else None
@@ -236,7 +238,7 @@ class Presenter:
             return UNJUDGED
 
     def _overlay(
-        self, frame: LiveFrame, mask: LiveMask | None, change: StateChange, gate: str | None
+        self, frame: SourceFrame, mask: LiveMask | None, change: StateChange, gate: str | None
     ) -> tuple[Picture, LiveMask | None]:
         """The picture as it is shown, and what is shown on it: a mask may grow too old while it is drawn."""
         now_ns = time.monotonic_ns()
@@ -258,7 +260,7 @@ class Presenter:
     def _note_fault(self, what: str, error: Exception) -> None:
         self.fault = f"{what} ({type(error).__name__}: {error})"
 
-    def _mask_for(self, frame: LiveFrame) -> LiveMask | None:
+    def _mask_for(self, frame: SourceFrame) -> LiveMask | None:
         if self._options.sync_ms is not None:
             mask = self._board.of_frame(frame.index)
         else:

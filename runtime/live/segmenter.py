@@ -16,13 +16,14 @@ import numpy as np
 from edgeseg.frames import Mask, Probability, confidence_of
 from edgeseg.runtime.engine.outcomes import Outcome, Segmented
 from edgeseg.runtime.engine.session import marked_at_frame, mask_at_frame
-from edgeseg.runtime.live.frames import LiveFrame, LiveMask
+from edgeseg.runtime.live.frames import LiveMask
 from edgeseg.runtime.live.masks import MaskBoard
 from edgeseg.runtime.live.meters import RollingPercentiles
 from edgeseg.runtime.live.scene.sampling import Sample
 from edgeseg.runtime.live.slot import NewestSlot
 from edgeseg.runtime.live.states import EngineState
 from edgeseg.runtime.video.engine_input import engine_input, network_input_of
+from edgeseg.runtime.video.source import SourceFrame as LiveFrame
 from edgeseg.runtime.worker.pool import EnginePool
 
 logger = logging.getLogger(__name__)
@@ -167,7 +168,7 @@ class Segmenter:
     def _submit(self, frame: LiveFrame) -> None:
         try:
             given = engine_input(frame.picture, self._pool.info, self._pool.frame_bytes)
-            sequence = self._pool.submit(given, "rgb", prepared=True)
+            sequence = self._pool.submit(given)
         except Exception as error:  # this frame does not fit; the next may
             self._give_up(frame, str(error).splitlines()[0])
             return

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgeseg.runtime.live.frames import OverlayMode
 from edgeseg.runtime.live.sources.contract import SourceOptions
+from edgeseg.runtime.video.overlay import OverlayMode
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,6 @@ class EngineSettings:
     """Loaded and warm, to take over."""
     threads: int = 0
     """Inside one inference on a CPU; 0 takes every usable core."""
-    weights: Path | None = None
-    """The model of an engine that was built without its weights, where it cannot be found."""
 
 
 @dataclass(frozen=True)

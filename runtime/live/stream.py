@@ -18,7 +18,7 @@ from typing import Any
 from edgeseg.errors import EdgesegError
 from edgeseg.runtime.live.drift.drift_monitor import DriftMonitor
 from edgeseg.runtime.live.ends import Frames, Sink
-from edgeseg.runtime.live.frames import LiveFrame, OverlayMode, Presented
+from edgeseg.runtime.live.frames import Presented
 from edgeseg.runtime.live.masks import MaskBoard
 from edgeseg.runtime.live.presenter import Draw, Gate, Presenter, PresenterOptions
 from edgeseg.runtime.live.segmenter import Refine, Segmenter
@@ -26,6 +26,8 @@ from edgeseg.runtime.live.slot import NewestSlot
 from edgeseg.runtime.live.states import StateChange, StateKeeper, StateLimits
 from edgeseg.runtime.live.status import LiveStatus
 from edgeseg.runtime.live.vigil import Vigil
+from edgeseg.runtime.video.overlay import OverlayMode
+from edgeseg.runtime.video.source import SourceFrame
 from edgeseg.runtime.worker.pool import EnginePool
 
 _WATCH_S = 0.1
@@ -88,8 +90,8 @@ class LiveStream:
         sync_ms = self._options.presenter.sync_ms
         waiting = 0 if sync_ms is None else math.ceil(sync_ms / 1e3 * SYNC_RATE_HZ)
         self._board = MaskBoard(waiting + SHOWN_FRAMES)
-        self._to_engine: NewestSlot[LiveFrame] = NewestSlot(waiting + 1)
-        self._to_presenter: NewestSlot[LiveFrame] = NewestSlot(SHOWN_FRAMES)
+        self._to_engine: NewestSlot[SourceFrame] = NewestSlot(waiting + 1)
+        self._to_presenter: NewestSlot[SourceFrame] = NewestSlot(SHOWN_FRAMES)
         observe = None if drift is None else drift.see
         self._segmenter = Segmenter(pool, self._to_engine, self._board, refine, observe, sync_ms)
         self._started_ns = self._last_arrival_ns = time.monotonic_ns()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgeseg.frames import Frame
+from edgeseg.runtime.engine.inputs import NetworkInput
 from edgeseg.runtime.engine.session import Session
 from edgeseg.runtime.onnxruntime.parallel_engine import ParallelEngine
 
@@ -59,18 +59,18 @@ def fastest_engine(open_session: Callable[[int], Session], cores: int) -> Parall
 def frames_per_second(engine: ParallelEngine, seconds: float = MEASURE_S) -> float:
     """Throughput with every session busy; as many frames as it can hold go before the clock starts."""
     model = engine.info.model
-    frame = np.zeros((model.height, model.width, 3), np.uint8)
+    frame = NetworkInput(np.zeros((model.height, model.width, 3), np.uint8))
     _run(engine, frame, lambda done: done < engine.capacity)
     started_s = time.perf_counter()
     done = _run(engine, frame, lambda _: time.perf_counter() - started_s < seconds)
     return done / (time.perf_counter() - started_s)
 
 
-def _run(engine: ParallelEngine, frame: Frame, more: Callable[[int], bool]) -> int:
+def _run(engine: ParallelEngine, frame: NetworkInput, more: Callable[[int], bool]) -> int:
     """Frames until it is enough and none is under way."""
     under_way = done = 0
     while more(done) or under_way:
-        while more(done) and engine.submit(frame, "rgb", prepared=True) is not None:
+        while more(done) and engine.submit(frame) is not None:
             under_way += 1
         ready = len(engine.poll(60.0))
         under_way, done = under_way - ready, done + ready

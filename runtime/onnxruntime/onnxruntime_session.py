@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
 
+from edgeseg.artifacts import EngineArtifact
 from edgeseg.errors import BadInputError
 from edgeseg.optional import require
+from edgeseg.runtime.engine.layout import SessionLayout
 from edgeseg.runtime.engine.machine import usable_cores
 from edgeseg.runtime.engine.session import FrameBatch, ProbabilityBatch, SessionInfo
-from edgeseg.runtime.onnxruntime.int8_kernels import check_int8_kernels
+from edgeseg.runtime.onnxruntime.int8_kernels import check_int8_kernels, examine_int8_kernels
+from edgeseg.runtime.passport.passports import session_info
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME
 
 
@@ -78,3 +82,21 @@ class OnnxRuntimeSession:
     def close(self) -> None:
         """Give the session's memory back."""
         self._session = None
+
+
+def session_from_engine(data: bytes, passport: EngineArtifact, layout: SessionLayout) -> OnnxRuntimeSession:
+    """Open an engine of the backend `onnxruntime`; see `edgeseg.runtime.engine.layout.Opener`."""
+    return OnnxRuntimeSession(data, session_info(passport), layout.threads, _precise(passport))
+
+
+def _precise(passport: EngineArtifact) -> bool:
+    """Whether an INT8 engine needs kernels that cannot saturate: one whose passport does not say that it does not."""
+    if passport.precision != "int8" or passport.binding.instruction_set is not None:
+        return False
+    if examine_int8_kernels().saturates:
+        logging.getLogger(__name__).warning(
+            "this INT8 engine was built by an older edgeseg, and its sums could saturate on this processor: it is "
+            "opened in a precise mode, which is slow; better: %s",
+            passport.rebuild,
+        )
+    return True

@@ -13,12 +13,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 
-import numpy as np
-
-from edgeseg.frames import Frame
 from edgeseg.runtime.engine.failures import TransientError
+from edgeseg.runtime.engine.inputs import EngineInput
 from edgeseg.runtime.engine.outcomes import Lost, Outcome, Segmented
-from edgeseg.runtime.engine.session import ColourOrder, FrameBatch, ProbabilityBatch, Session, SessionInfo, preprocess
+from edgeseg.runtime.engine.session import FrameBatch, ProbabilityBatch, Session, SessionInfo, preprocess
 
 
 class ParallelEngine:
@@ -63,13 +61,13 @@ class ParallelEngine:
     def wait_ready(self, timeout_s: float) -> None:
         """It is."""
 
-    def submit(self, frame: Frame, colour_order: ColourOrder = "bgr", prepared: bool = False) -> int | None:
+    def submit(self, frame: EngineInput) -> int | None:
         """Hand a frame over, its resize included; see `FrameEngine`. What is wrong with it is raised by `poll`."""
         if self._under_way >= self._capacity:
             return None
         self._under_way += 1
         self._sequence += 1
-        self._threads.submit(self._run, self._sequence, frame, colour_order, prepared)
+        self._threads.submit(self._run, self._sequence, frame)
         return self._sequence
 
     def poll(self, timeout_s: float = 0.0) -> list[Outcome]:
@@ -101,10 +99,10 @@ class ParallelEngine:
             raise ready
         return ready
 
-    def _run(self, sequence: int, frame: Frame, colour_order: ColourOrder, prepared: bool) -> None:
+    def _run(self, sequence: int, frame: EngineInput) -> None:
         session = self._free.popleft()  # a deque's ends are safe between threads, and there is one a thread
         try:
-            self._ready.put(_segmented(session, sequence, frame, colour_order, prepared))
+            self._ready.put(_segmented(session, sequence, frame))
         except TransientError as error:
             self._ready.put(Lost(sequence, "refused", str(error), error))
         except Exception as error:  # the caller's thread is told
@@ -113,9 +111,9 @@ class ParallelEngine:
             self._free.append(session)
 
 
-def _segmented(session: Session, sequence: int, frame: Frame, colour_order: ColourOrder, prepared: bool) -> Segmented:
+def _segmented(session: Session, sequence: int, frame: EngineInput) -> Segmented:
     started_ns = time.perf_counter_ns()
-    batch = frame[np.newaxis] if prepared else preprocess(session, frame, colour_order)
+    batch = preprocess(session, frame)
     prepared_ns = time.perf_counter_ns()
     probability = session.infer(batch)[0]
     done_ns = time.perf_counter_ns()

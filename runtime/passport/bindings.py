@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from edgeseg.artifacts import EngineArtifact
 from edgeseg.errors import MismatchError, MissingComponentError
-from edgeseg.optional import INSTALL_COMMANDS, require
+from edgeseg.optional import install_command, require
+from edgeseg.runtime.engine.backends import backend_named
 from edgeseg.runtime.engine.machine import instruction_sets
 from edgeseg.runtime.passport.gpu import Gpu, find_gpu
-from edgeseg.runtime.passport.passports import ANY_INSTRUCTION_SET
 from edgeseg.shell import quoted
 
-PACKAGES = {"onnxruntime": "onnxruntime", "tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
-"""Backend -> import name."""
+ANY_INSTRUCTION_SET = "any"
+"""In a passport: the INT8 sums of the engine saturate on no processor (`edgeseg.calibration.weight_levels`)."""
 _AMPERE = (8, 0)
 
 
@@ -32,18 +33,35 @@ class MachineFacts:
 
 
 @dataclass(frozen=True)
+class EngineBinding:
+    """Where the engines of a backend may be opened."""
+
+    check: Callable[[EngineArtifact, MachineFacts], list[str]]
+    """Holds a passport against a machine; see `check_binding`."""
+    check_file: Callable[[bytes, str], None] = lambda data, origin: None
+    """Refuses an engine's bytes that must not even be handed to the library; it gets the file's name for the error."""
+
+
+@dataclass(frozen=True)
 class _Difference:
     found: str
     expected: str
 
 
-def read_machine(backend: str) -> MachineFacts:
+def binding_of(backend: str) -> EngineBinding:
+    """The binding of a backend's engines."""
+    binding: EngineBinding = backend_named(backend).load("binding")
+    return binding
+
+
+def read_machine(name: str) -> MachineFacts:
     """The facts of this machine for one backend; CUDA is only asked where the backend needs a GPU."""
+    backend = backend_named(name)
     try:
-        version = require(PACKAGES[backend]).__version__
+        version = require(backend.package).__version__
     except MissingComponentError:
         version = None
-    if backend == "onnxruntime":
+    if backend.device == "cpu":
         return MachineFacts(version, instruction_sets=instruction_sets())
     try:
         return MachineFacts(version, find_gpu())
@@ -69,18 +87,39 @@ def check_binding(passport: EngineArtifact, machine: MachineFacts) -> list[str]:
         MismatchError: It is bound to something else; everything that differs is named.
         MissingComponentError: The backend or its GPU is not there.
     """
-    if passport.backend == "onnxruntime":
-        _refuse(passport, _instruction_set(passport, machine))
-        return _version_warning(passport, machine)
+    return binding_of(passport.backend).check(passport, machine)
+
+
+def check_instruction_set(passport: EngineArtifact, machine: MachineFacts) -> list[str]:
+    """A CPU's engine: bound to the instruction set that its INT8 was made for, where the passport names one."""
+    _refuse(passport, _instruction_set(passport, machine))
+    return _version_warning(passport, machine)
+
+
+def check_tensorrt(passport: EngineArtifact, machine: MachineFacts) -> list[str]:
+    """TensorRT's engine: bound to the version and the GPU model, wider where it was built compatible."""
     gpu, version = _present(passport, machine)
-    if passport.backend == "tensorrt-rtx":
-        differences = _exact_version(passport, version) + _rtx_differences(passport, gpu)
-        warnings: list[str] = []
-    else:
-        differences = _tensorrt_version(passport, version) + _gpu_model(passport, gpu)
-        warnings = _driver_warning(passport, gpu)
-    _refuse(passport, differences)
-    return warnings
+    _refuse(passport, _tensorrt_version(passport, version) + _gpu_model(passport, gpu))
+    return _driver_warning(passport, gpu)
+
+
+def check_tensorrt_rtx(passport: EngineArtifact, machine: MachineFacts) -> list[str]:
+    """TensorRT-RTX's engine: bound to the version, a list of compute capabilities and a lowest driver."""
+    gpu, version = _present(passport, machine)
+    _refuse(passport, _exact_version(passport, version) + _rtx_differences(passport, gpu))
+    return []
+
+
+def refuse_other_files(data: bytes, origin: str) -> None:
+    """An engine that is an ONNX file: the library would open whatever files it refers to."""
+    from edgeseg.graph.files import refuse_external_data
+
+    refuse_external_data(data, origin)
+
+
+ONNX_ON_CPU = EngineBinding(check_instruction_set, refuse_other_files)
+TENSORRT = EngineBinding(check_tensorrt)
+TENSORRT_RTX = EngineBinding(check_tensorrt_rtx)
 
 
 def _refuse(passport: EngineArtifact, differences: list[_Difference]) -> None:
@@ -112,7 +151,7 @@ def _present(passport: EngineArtifact, machine: MachineFacts) -> tuple[Gpu, str]
         raise MissingComponentError(
             f"the package of the backend {passport.backend} is not installed",
             expected=f"{passport.backend} {passport.backend_version}",
-            next_command=INSTALL_COMMANDS[PACKAGES[passport.backend]],
+            next_command=install_command(backend_named(passport.backend).package),
         )
     return machine.gpu, machine.backend_version
 

@@ -7,10 +7,9 @@ from pathlib import Path
 from edgeseg.artifacts import EngineArtifact
 from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.files import sha256_bytes
+from edgeseg.runtime.engine.backends import backend_named, find_backend
 from edgeseg.runtime.engine.session import SessionInfo
-
-ANY_INSTRUCTION_SET = "any"
-"""In a passport: the INT8 sums of the engine saturate on no processor (`edgeseg.calibration.weight_levels`)."""
+from edgeseg.runtime.passport.bindings import binding_of
 
 
 def passport_path(engine: Path) -> Path:
@@ -19,14 +18,18 @@ def passport_path(engine: Path) -> Path:
 
 
 def session_info(passport: EngineArtifact) -> SessionInfo:
-    """What a session of the engine says of itself; nothing is loaded for it."""
+    """What a session of the engine says of itself; nothing is loaded for it.
+
+    Raises:
+        BadInputError: It is of a backend that is not here.
+    """
     return SessionInfo(
         passport.model,
         passport.preprocess,
         passport.backend,
         passport.precision,
         passport.engine_sha256,
-        takes_planes=passport.backend != "onnxruntime",
+        takes_planes=backend_named(passport.backend).input == "planes",
     )
 
 
@@ -37,7 +40,7 @@ def read_checked(engine: Path) -> tuple[bytes, EngineArtifact]:
         The engine's bytes and its passport.
 
     Raises:
-        BadInputError: No such engine, or one of onnxruntime that is no ONNX file or refers to other files.
+        BadInputError: No such engine, or one that its backend must not be given: no ONNX file, or one with other files.
         MismatchError: No passport, or the engine is not the one it describes.
     """
     try:
@@ -65,8 +68,6 @@ def read_checked(engine: Path) -> tuple[bytes, EngineArtifact]:
             expected=f"sha256 {passport.engine_sha256}",
             next_command=passport.rebuild,
         )
-    if passport.backend == "onnxruntime":
-        from edgeseg.graph.files import refuse_external_data
-
-        refuse_external_data(data, str(engine))
+    if find_backend(passport.backend) is not None:
+        binding_of(passport.backend).check_file(data, str(engine))
     return data, passport

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgeseg.errors import BadInputError
 from edgeseg.files import atomic_file
@@ -13,10 +15,14 @@ from edgeseg.optional import require
 from edgeseg.runtime.video.encoder import PictureEncoder
 from edgeseg.runtime.video.picture import Picture
 from edgeseg.runtime.video.sinks import unwritable
+from edgeseg.runtime.video.sound import Sound, SoundPacket
 from edgeseg.runtime.video.source import ClipTiming, SourceFrame
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
+
+SOUND_IN_MP4 = ("aac", "mp3", "mp2", "ac3", "eac3", "alac", "opus", "flac", "pcm_s", "pcm_f")
+"""How the names of codings begin that FFmpeg writes into MP4 without being asked twice."""
 
 
 class ClipSink:
@@ -26,9 +32,12 @@ class ClipSink:
         file: Where the bytes go.
         timing: Of the source.
         shown_path: The name for messages, where `file` is a temporary one.
+        sound: What is heard beside the pictures, of a coding that MP4 holds; it goes along as it is.
     """
 
-    def __init__(self, file: Path, timing: ClipTiming, shown_path: Path | None = None) -> None:
+    def __init__(
+        self, file: Path, timing: ClipTiming, shown_path: Path | None = None, sound: Sound | None = None
+    ) -> None:
         self._path = shown_path or file
         self._timing = timing
         self._size: tuple[int, int] | None = None
@@ -37,6 +46,10 @@ class ClipSink:
         with self._write_errors():
             self._container: OutputContainer = require("av").open(f"file:{file}", "w", format="mp4", options=options)
         self._encoder: PictureEncoder | None = None
+        self._sound = sound
+        self._heard: deque[SoundPacket] = deque() if sound is None else sound.listen()
+        self._sound_stream: Any = None
+        self._end_s = Fraction(0)
 
     def write(self, frame: SourceFrame, picture: Picture) -> None:
         """Encode one picture.
@@ -49,15 +62,20 @@ class ClipSink:
         if self._encoder is None:
             self._size = size
             self._encoder = PictureEncoder(self._container, self._timing, picture)
+            if self._sound is not None:
+                self._sound_stream = self._container.add_stream_from_template(self._sound.stream)
         elif self._size != size:
             raise self._another_size(frame, *size)
+        self._end_s = frame.pts * frame.time_base + 1 / self._timing.rate
         with self._write_errors():
+            self._write_sound(frame.pts * frame.time_base)
             self._encoder.encode(picture, frame.pts, frame.time_base)
 
     def finish(self) -> None:
         """Flush the encoder and write the index; the file is whole then."""
         with self._write_errors():
             if self._encoder is not None:
+                self._write_sound(None if self._sound is None or self._sound.is_whole else self._end_s)
                 self._encoder.flush()
             self._container.close()
 
@@ -65,6 +83,11 @@ class ClipSink:
         """Release the file; what is in it is of no use unless `finish` came before."""
         with contextlib.suppress(Exception):
             self._container.close()
+
+    def _write_sound(self, until_s: Fraction | None) -> None:
+        """Let sound go along with the pictures; to its end where it is not told until when."""
+        while self._heard and (until_s is None or self._heard[0].time_s < until_s):
+            self._container.mux(self._heard.popleft().for_stream(self._sound_stream))
 
     @contextlib.contextmanager
     def _write_errors(self) -> Iterator[None]:
@@ -83,11 +106,17 @@ class ClipSink:
         )
 
 
+def sound_left_out(sound: Sound) -> str:
+    """Why a clip goes without a sound, for a person; empty where it takes it along."""
+    return "" if sound.codec.startswith(SOUND_IN_MP4) else f"MP4 does not hold {sound.codec}"
+
+
 @contextlib.contextmanager
-def clip(path: Path, timing: ClipTiming) -> Iterator[ClipSink]:
-    """A clip that appears at `path` when the block ends well."""
+def clip(path: Path, timing: ClipTiming, sound: Sound | None = None) -> Iterator[ClipSink]:
+    """A clip that appears at `path` when the block ends well; with sound where MP4 holds its coding."""
     with atomic_file(path) as temporary:
-        sink = ClipSink(temporary, timing, shown_path=path)
+        carried = None if sound is None or sound_left_out(sound) else sound
+        sink = ClipSink(temporary, timing, shown_path=path, sound=carried)
         try:
             yield sink
             sink.finish()

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from edgeseg.runtime.engine.planes import Matrix, Plane
+from edgeseg.runtime.video.orientation import Orientation, orientation_of
 from edgeseg.runtime.video.picture import FULL, Picture
 
 if TYPE_CHECKING:
@@ -19,41 +20,31 @@ MATRIX_OF: dict[int, Matrix] = {1: "bt709", UNSPECIFIED: "bt601", 5: "bt601", 6:
 """Of AVCOL_SPC; a file that names none is taken for BT.601, as FFmpeg takes it."""
 FULL_RANGE_FORMATS = ("yuvj420p", "yuvj422p", "yuvj440p", "yuvj444p", "yuvj411p")
 EIGHT_BIT_420 = ("yuv420p", "yuvj420p")
-TURN = {
-    90: cv2.ROTATE_90_COUNTERCLOCKWISE,
-    -90: cv2.ROTATE_90_CLOCKWISE,
-    180: cv2.ROTATE_180,
-    -180: cv2.ROTATE_180,
-}
-QUARTER_TURNS = (cv2.ROTATE_90_COUNTERCLOCKWISE, cv2.ROTATE_90_CLOCKWISE)
 
 
-def turn_of(decoded: VideoFrame) -> int | None:
-    """OpenCV's code for turning a frame upright; None where it is."""
-    return TURN.get(getattr(decoded, "rotation", 0))  # PyAV before 14.2 does not tell
-
-
-def picture_of(decoded: VideoFrame) -> Picture:
+def picture_of(decoded: VideoFrame, orientation: Orientation | None = None) -> Picture:
     """A decoded frame of any format, upright.
 
     Other samplings and depths become 8-bit 4:2:0 of the same matrix and range by FFmpeg; what is RGB, or of a matrix
     that `Picture` does not know, becomes BGR.
+
+    Args:
+        decoded: The frame; it is read, and not kept.
+        orientation: How it is to be turned; None asks the frame itself.
     """
-    turn = turn_of(decoded)
+    orientation = orientation_of(decoded) if orientation is None else orientation
     matrix = MATRIX_OF.get(int(decoded.colorspace))
     if decoded.format.is_rgb or matrix is None or "pal" in decoded.format.name:
         # Naming the target makes every PyAV from 14 on decode by the matrix that the frame names.
         bgr: Any = decoded.to_ndarray(format="bgr24", dst_colorspace="DEFAULT")
-        return Picture.of_bgr(np.asarray(bgr if turn is None else cv2.rotate(bgr, turn), np.uint8))
+        return Picture.of_bgr(np.asarray(orientation.apply(bgr), np.uint8))
     full_range = int(decoded.color_range) == FULL or decoded.format.name in FULL_RANGE_FORMATS
     if decoded.format.name not in EIGHT_BIT_420:
         decoded = _as_420(decoded, full_range)
-    if turn is None and decoded.height % 2 == 0 and decoded.width % 2 == 0:
+    if orientation.is_upright and decoded.height % 2 == 0 and decoded.width % 2 == 0:
         i420 = np.asarray(decoded.to_ndarray(), np.uint8)
         return Picture(decoded.height, decoded.width, i420, matrix, full_range)
-    planes = _planes(decoded)
-    if turn is not None:
-        planes = tuple(np.asarray(cv2.rotate(plane, turn), np.uint8) for plane in planes)
+    planes = tuple(np.asarray(orientation.apply(plane), np.uint8) for plane in _planes(decoded))
     height, width = planes[0].shape
     return Picture(height, width, _packed(planes), matrix, full_range)
 
@@ -78,6 +69,7 @@ def _planes(decoded: VideoFrame) -> tuple[Plane, ...]:
 def _packed(planes: tuple[Plane, ...]) -> Plane:
     luma, *chroma = planes
     rows, columns = luma.shape[0] % 2, luma.shape[1] % 2
-    padded = np.asarray(cv2.copyMakeBorder(luma, 0, rows, 0, columns, cv2.BORDER_REPLICATE), np.uint8)
-    parts = [padded.ravel(), *(plane.ravel() for plane in chroma)]
-    return np.concatenate(parts).reshape(-1, padded.shape[1])
+    if rows or columns:
+        luma = np.asarray(cv2.copyMakeBorder(luma, 0, rows, 0, columns, cv2.BORDER_REPLICATE), np.uint8)
+    parts = [luma.ravel(), *(plane.ravel() for plane in chroma)]
+    return np.concatenate(parts).reshape(-1, luma.shape[1])

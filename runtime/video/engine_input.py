@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from edgeseg.frames import Frame
-from edgeseg.runtime.engine.planes import AnyFrame, PlanarFrame
+from edgeseg.runtime.engine.inputs import EngineInput, NetworkInput
+from edgeseg.runtime.engine.planes import PlanarFrame
 from edgeseg.runtime.engine.session import SessionInfo, check_crop
 from edgeseg.runtime.video.picture import Picture
 
@@ -25,18 +25,18 @@ def planes_for(picture: Picture, info: SessionInfo, room_bytes: int | None = Non
     return planes if has_room else None
 
 
-def network_input_of(picture: Picture, info: SessionInfo) -> Frame:
-    """The network's input made on the host, uint8 [h,w,3] RGB: what engines take as `prepared`.
+def network_input_of(picture: Picture, info: SessionInfo) -> NetworkInput:
+    """The network's input, made on the host.
 
     Raises:
         BadInputError: The network's crop does not lie inside the picture.
     """
     model, crop = info.model, info.preprocess.crop
     check_crop(crop, picture.height, picture.width)
-    return picture.network_input(model.height, model.width, crop)
+    return NetworkInput(picture.network_input(model.height, model.width, crop))
 
 
-def engine_input(picture: Picture, info: SessionInfo, room_bytes: int | None = None) -> AnyFrame:
+def engine_input(picture: Picture, info: SessionInfo, room_bytes: int | None = None) -> EngineInput:
     """`planes_for`, else `network_input_of`."""
     planes = planes_for(picture, info, room_bytes)
     return network_input_of(picture, info) if planes is None else planes

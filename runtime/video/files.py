@@ -14,6 +14,7 @@ import numpy as np
 from edgeseg.dataset import load_images
 from edgeseg.errors import BadInputError
 from edgeseg.images import IMAGE_SUFFIXES, read_rgb
+from edgeseg.runtime.video.deinterlace import Deinterlace
 from edgeseg.runtime.video.picture import Picture
 from edgeseg.runtime.video.source import ClipTiming, Source, SourceFrame
 from edgeseg.shell import quoted
@@ -31,6 +32,9 @@ class ImageFolder(AbstractContextManager["ImageFolder"]):
     Raises:
         BadInputError: Two images share a stem, or the first cannot be read; later ones raise in turn.
     """
+
+    sound = None
+    lost_frames = 0
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = paths
@@ -59,11 +63,12 @@ class ImageFolder(AbstractContextManager["ImageFolder"]):
         self._first = None
 
 
-def open_source(path: Path) -> Source:
+def open_source(path: Path, deinterlace: Deinterlace = "auto") -> Source:
     """Open what a SOURCE argument names and decode its first frame.
 
     Args:
         path: A video file, a folder of images (or of a data set), or one image.
+        deinterlace: When combed pictures of a video are made whole.
 
     Raises:
         BadInputError: Nothing there, or nothing that can be decoded.
@@ -80,14 +85,13 @@ def open_source(path: Path) -> Source:
         return ImageFolder([path])
     from edgeseg.runtime.video.video import VideoFile
 
-    return VideoFile(path)
+    return VideoFile(path, deinterlace)
 
 
 def _read(index: int, path: Path) -> SourceFrame:
-    started_ns = time.perf_counter_ns()
-    image = np.asarray(cv2.cvtColor(read_rgb(path), cv2.COLOR_RGB2BGR), dtype=np.uint8)
-    took_ns = time.perf_counter_ns() - started_ns
-    return SourceFrame(index, path.stem, index, Fraction(1, IMAGES_FPS), Picture.of_bgr(image), took_ns)
+    started_ns = time.monotonic_ns()
+    picture = Picture.of_bgr(np.asarray(cv2.cvtColor(read_rgb(path), cv2.COLOR_RGB2BGR), dtype=np.uint8))
+    return SourceFrame(index, started_ns, time.monotonic_ns(), index, Fraction(1, IMAGES_FPS), picture, stem=path.stem)
 
 
 def _refuse_shared_stems(paths: Sequence[Path]) -> None:

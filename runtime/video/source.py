@@ -10,29 +10,42 @@ from typing import Protocol
 
 from edgeseg.frames import Frame
 from edgeseg.runtime.video.picture import Picture
+from edgeseg.runtime.video.sound import Sound
 
 UNSPECIFIED = 2
 """H.273's number for colours that a file does not describe."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SourceFrame:
-    """One decoded picture and where it stands."""
+    """One picture of a file or a live source, and when it came. Times are of `time.monotonic_ns`."""
 
     index: int
-    """0 for the first."""
-    name: str
-    """Of the files made from it, without suffix: ``frame_000000`` for video, the stem for an image."""
+    """0 for the first; live it counts on over reconnections."""
+    arrived_ns: int
+    """When the source gave the data of this frame, before they were decoded; of a file, when reading it began."""
+    decoded_ns: int
+    """When the picture was there."""
     pts: int
-    """Presentation time in units of `time_base`; strictly increasing over a source."""
+    """Presentation time in units of `time_base`; strictly increasing over a source, over reconnections too."""
     time_base: Fraction
     """Seconds."""
     picture: Picture
     """Upright."""
-    decode_ns: int
-    """How long reading and decoding took."""
     damaged: bool = False
     """The decoder patched missing parts with guesses."""
+    stem: str = ""
+    """The name of the image that it was read from, without suffix; empty for video."""
+
+    @property
+    def name(self) -> str:
+        """The name, without suffix, of files made from it: ``frame_000000`` for video, the stem for an image."""
+        return self.stem or f"frame_{self.index:06d}"
+
+    @property
+    def decode_ns(self) -> int:
+        """How long reading and decoding took."""
+        return self.decoded_ns - self.arrived_ns
 
     @property
     def image(self) -> Frame:
@@ -72,6 +85,16 @@ class Source(AbstractContextManager["Source"], Protocol):
     @property
     def timing(self) -> ClipTiming:
         """For a clip of these frames."""
+        ...
+
+    @property
+    def sound(self) -> Sound | None:
+        """What is heard beside them; None where there is none."""
+        ...
+
+    @property
+    def lost_frames(self) -> int:
+        """Pictures so far that could not be decoded and were left out."""
         ...
 
     def frames(self) -> Iterator[SourceFrame]:

@@ -22,7 +22,7 @@ import numpy as np
 from edgeseg.errors import EdgesegError
 from edgeseg.runtime.engine.failures import FAILED_EXIT_CODE, LOST_EXIT_CODE, ProcessLostError, TransientError
 from edgeseg.runtime.engine.frame_session import FrameSession, HostFrames
-from edgeseg.runtime.engine.planes import put_together
+from edgeseg.runtime.engine.inputs import put_together
 from edgeseg.runtime.engine.session import Session
 from edgeseg.runtime.worker.messages import Answered, Failed, Ready, Refused, Stop, Submitted
 from edgeseg.runtime.worker.ring import FrameRing, RingLayout
@@ -98,7 +98,7 @@ class _Worker:
         started_ns = time.monotonic_ns()
         try:
             frame = put_together(self._ring.frame(message.slot, message.shape), message.form)
-            self._frames.submit(frame, message.colour_order, message.prepared)
+            self._frames.submit(frame)
         except EdgesegError as error:
             self._refuse(message, error)
         else:

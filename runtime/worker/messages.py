@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgeseg.errors import EdgesegError
-from edgeseg.runtime.engine.planes import PlanarForm
-from edgeseg.runtime.engine.session import ColourOrder, SessionInfo
+from edgeseg.runtime.engine.inputs import InputForm
+from edgeseg.runtime.engine.session import SessionInfo
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,9 @@ class Submitted:
     sequence: int
     slot: int
     shape: tuple[int, ...]
-    """Shape of the samples."""
-    form: PlanarForm | None
-    """The planes' form; None for packed pixels."""
-    colour_order: ColourOrder
-    prepared: bool
-    """True if packed pixels are the network's input already."""
+    """The shape of its samples."""
+    form: InputForm
+    """The form of the samples."""
 
 
 @dataclass(frozen=True)

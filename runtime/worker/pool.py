@@ -9,9 +9,9 @@ from typing import Any
 
 from edgeseg.errors import EdgesegError
 from edgeseg.runtime.engine.failures import EngineDownError
+from edgeseg.runtime.engine.inputs import EngineInput
 from edgeseg.runtime.engine.outcomes import Outcome
-from edgeseg.runtime.engine.planes import AnyFrame
-from edgeseg.runtime.engine.session import ColourOrder, SessionInfo
+from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.runtime.worker.loop import SessionFactory
 from edgeseg.runtime.worker.supervisor import SupervisedSession, SupervisorOptions
 
@@ -122,14 +122,14 @@ class EnginePool:
             for session in self._sessions:
                 session.advance()
 
-    def submit(self, frame: AnyFrame, colour_order: ColourOrder = "bgr", prepared: bool = False) -> int | None:
+    def submit(self, frame: EngineInput) -> int | None:
         """Hand a frame to the process with the least to do; see `FrameEngine`."""
         self._sort()
         ready = [session for session in self._sessions if session.state == "ready"][: self._options.active]
         for session in sorted(ready, key=lambda session: session.under_way):
             if not session.has_room:
                 continue
-            number = session.submit(frame, colour_order, prepared)
+            number = session.submit(frame)
             if number is not None:
                 self._sequence += 1
                 self._numbers[id(session), number] = self._sequence

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from edgeseg.errors import BadInputError
-from edgeseg.frames import Frame, Probability
+from edgeseg.frames import Probability
+from edgeseg.runtime.engine.inputs import EngineInput, NetworkInput, size_of
 from edgeseg.runtime.engine.lossless import LosslessFrames
 from edgeseg.runtime.engine.outcomes import Outcome
-from edgeseg.runtime.engine.planes import AnyFrame, size_of
-from edgeseg.runtime.engine.session import ColourOrder, FrameBatch, ProbabilityBatch, Session, SessionInfo, check_crop
+from edgeseg.runtime.engine.session import FrameBatch, ProbabilityBatch, Session, SessionInfo, check_crop
 from edgeseg.runtime.worker.restarts import RestartLimit
 from edgeseg.runtime.worker.supervisor import SupervisedSession, SupervisorOptions
 
@@ -89,11 +89,11 @@ class WorkerSession:
         expected = self._info.model.input_shape
         if frames.shape[1:] != expected or frames.dtype != np.uint8:
             raise BadInputError("the batch does not fit the network", found=frames.shape, expected=("N", *expected))
-        return np.stack([self._one(frame, "rgb", prepared=True) for frame in frames])
+        return np.stack([self._one(NetworkInput(frame)) for frame in frames])
 
-    def probability(self, frame: Frame, colour_order: ColourOrder = "rgb") -> Probability:
-        """Run the network on one frame of any size, the resize where the engine is: float32 [C,h,w]."""
-        return self._one(frame, colour_order, prepared=False)
+    def probability(self, frame: EngineInput) -> Probability:
+        """Run the network on one frame, the resize where the engine is: float32 [C,h,w]."""
+        return self._one(frame)
 
     def wait_ready(self, timeout_s: float) -> None:
         """Wait until the worker takes frames.
@@ -103,19 +103,19 @@ class WorkerSession:
         """
         self._engine.wait_ready(timeout_s)
 
-    def submit(self, frame: AnyFrame, colour_order: ColourOrder = "bgr", prepared: bool = False) -> int | None:
+    def submit(self, frame: EngineInput) -> int | None:
         """Hand a frame over; it is copied. None: not now; see `FrameEngine`.
 
         Raises:
             BadInputError: The network's crop does not lie inside it.
         """
-        if not prepared:
+        if not isinstance(frame, NetworkInput):
             check_crop(self._info.preprocess.crop, *size_of(frame))
         if frame.nbytes > self._room_bytes:
             if self._engine.any_under_way:
                 return None
             self._grow(frame.nbytes)
-        return self._engine.submit(frame, colour_order, prepared)
+        return self._engine.submit(frame)
 
     def poll(self, timeout_s: float = 0.0) -> list[Outcome]:
         """Take the outcomes since the last call; see `FrameEngine`."""
@@ -125,8 +125,8 @@ class WorkerSession:
         """End the process; closing twice is fine."""
         self._engine.close()
 
-    def _one(self, frame: Frame, colour_order: ColourOrder, prepared: bool) -> Probability:
-        frames: LosslessFrames[None] = LosslessFrames(self, colour_order, prepared)
+    def _one(self, frame: EngineInput) -> Probability:
+        frames: LosslessFrames[None] = LosslessFrames(self)
         frames.add(None, frame)
         return frames.take()[1].probability
 

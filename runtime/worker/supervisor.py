@@ -14,9 +14,9 @@ from typing import Any
 
 from edgeseg.errors import EdgesegError, MismatchError
 from edgeseg.runtime.engine.failures import LOST_EXIT_CODE, EngineDownError, ProcessLostError
+from edgeseg.runtime.engine.inputs import EngineInput, taken_apart
 from edgeseg.runtime.engine.outcomes import Loss, Outcome
-from edgeseg.runtime.engine.planes import AnyFrame, taken_apart
-from edgeseg.runtime.engine.session import ColourOrder, SessionInfo
+from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.runtime.worker.counts import SupervisorCounts, WorkerState
 from edgeseg.runtime.worker.flights import Flights
 from edgeseg.runtime.worker.loop import SessionFactory
@@ -139,13 +139,11 @@ class SupervisedSession:
                 raise _never_ready(f"the engine was not ready within {timeout_s} s")
             self._advance(0.05)
 
-    def submit(self, frame: AnyFrame, colour_order: ColourOrder = "bgr", prepared: bool = False) -> int | None:
+    def submit(self, frame: EngineInput) -> int | None:
         """Hand a frame over; it is copied into its slot.
 
         Args:
-            frame: Packed pixels, uint8 [H,W,3], or planes, of any size that has room.
-            colour_order: Colour order of packed pixels.
-            prepared: Packed pixels are the network's input already.
+            frame: A frame of any size that has room.
 
         Returns:
             Its sequence number, or None where no worker can take it now: show it as it is.
@@ -163,7 +161,7 @@ class SupervisedSession:
             self._progress_s = time.monotonic()
         sequence, slot = self._flights.begin()
         self._ring.frame(slot, samples.shape)[...] = samples
-        self._worker.send(Submitted(sequence, slot, samples.shape, form, colour_order, prepared))
+        self._worker.send(Submitted(sequence, slot, samples.shape, form))
         return sequence
 
     def poll(self, timeout_s: float = 0.0) -> list[Outcome]:

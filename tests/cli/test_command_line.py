@@ -22,6 +22,7 @@ COMMANDS = (
     "build-engine",
     "inspect",
     "run",
+    "live",
     "bench",
     "verify",
     "package",
@@ -59,7 +60,7 @@ def test_help_imports_nothing_heavy() -> None:
     "arguments",
     [
         ["build-engine", "m.onnx", "--precision", "int4"],
-        ["build-engine", "m.onnx", "--backend", "openvino"],
+        ["build-engine", "m.onnx", "--backend", "no-such"],
         ["build-engine"],
         ["nonsense"],
         ["run", "a.engine"],

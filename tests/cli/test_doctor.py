@@ -123,7 +123,7 @@ def test_a_base_that_does_not_work_is_4(capsys, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--backend", "openvino"], "--backend openvino is none of onnxruntime, tensorrt, tensorrt-rtx"),
+        (["--backend", "no-such"], "--backend no-such is none of onnxruntime, openvino, tensorrt, tensorrt-rtx"),
         (["--qualify", "--precision", "int4"], "--precision int4 is none of fp32, fp16, int8"),
         (["--data", "x", "--out", "y"], "--data, --out: only with --qualify"),
         (["model.onnx"], "MODEL: only with --qualify"),

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
+from edgeseg.optional import is_installed
 from tests.cli.traced_box import Box
 from tests.conftest import ForeignNetwork, small_network
 
@@ -61,6 +62,15 @@ def test_building_for_tensorrt_rtx(box: Box, model: str) -> None:
     box.edgeseg("build-engine", model, *flags, leaves=["rtx.engine", "rtx.engine.json"])
 
 
+def test_building_and_running_on_openvino(box: Box, data: str, model: str) -> None:
+    """The library would write a client's id and tell Google Analytics of each import."""
+    if not is_installed("openvino"):
+        pytest.skip("needs the extra `openvino`")
+    flags = ("--backend", "openvino", "--precision", "fp16", "--out", "ov.engine")
+    box.edgeseg("build-engine", model, *flags, leaves=["ov.engine", "ov.engine.json"])
+    box.edgeseg("run", "ov.engine", "clip.mp4", "--masks", "ov-masks", leaves=["ov-masks"])
+
+
 def test_verifying(box: Box, data: str, model: str, engine: str) -> None:
     flags = ("--reference", model, "--data", data, "--report", "proof")
     box.edgeseg("verify", engine, *flags, leaves=["proof"], code=3)  # four images prove nothing
@@ -74,7 +84,7 @@ def test_a_file_of_video(box: Box, data: str, engine: str) -> None:
 @pytest.mark.slow
 def test_live_video_with_its_page(box: Box, engine: str) -> None:
     outputs = ("--out", "live.mp4", "--masks", "live.jsonl", "--web", "127.0.0.1:0")
-    box.edgeseg("run", engine, "synthetic:160x120@10", "--seconds", 3, *outputs, leaves=["live.mp4", "live.jsonl"])
+    box.edgeseg("live", engine, "synthetic:160x120@10", "--seconds", 3, *outputs, leaves=["live.mp4", "live.jsonl"])
 
 
 @pytest.mark.slow

@@ -18,20 +18,30 @@ from edgeseg import cli
         ["--threads", "1"],
         ["--reference-every", "9"],
         ["--hardware", "cuda"],
-        ["--deinterlace", "on"],
     ],
 )
-def test_a_flag_of_live_video_is_not_passed_over_on_a_file(flag: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_flag_of_live_video_is_no_flag_of_run(flag: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["run", "a.engine", "clip.mp4", *flag]) == 2
-    assert f"{flag[0]} works with live video only" in capsys.readouterr().err
+    assert "No such option" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("source", ["rtsp://host/path", "camera:0", "synthetic:64x48@10", "http://host/a.mjpg"])
+def test_run_sends_a_live_source_to_live(source: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["run", "a.engine", source]) == 2
+    assert f"edgeseg live a.engine {source}" in capsys.readouterr().err
+
+
+def test_live_keeps_no_file_of_latencies(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["live", "a.engine", "synthetic:", "--latency", "l.json"]) == 2
+    assert "No such option" in capsys.readouterr().err
 
 
 def test_a_delay_that_delays_nothing_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["run", "a.engine", "synthetic:", "--delay-ms", "80"]) == 2
+    assert cli.run(["live", "a.engine", "synthetic:", "--delay-ms", "80"]) == 2
     assert "--delay-ms works with --sync only" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("flag", ["--delay-ms", "--max-mask-age-ms"])
 def test_a_delay_and_a_masks_age_are_bounded(flag: str) -> None:
-    assert cli.run(["run", "a.engine", "synthetic:", flag, "5001"]) == 2
-    assert cli.run(["run", "a.engine", "synthetic:", flag, "inf"]) == 2
+    assert cli.run(["live", "a.engine", "synthetic:", flag, "5001"]) == 2
+    assert cli.run(["live", "a.engine", "synthetic:", flag, "inf"]) == 2

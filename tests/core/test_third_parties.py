@@ -103,6 +103,11 @@ def test_modules_come_to_onnxruntime_by_require_alone(tmp_path: Path) -> None:
     assert imports_of(sample, "onnxruntime") == [1, 2, 4, 5]
 
 
+def test_no_module_imports_openvino_past_what_keeps_it_silent() -> None:
+    modules = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
+    assert {str(path): lines for path in modules if (lines := imports_of(path, "openvino"))} == {}
+
+
 def test_edgeseg_is_there_before_a_test_imports_onnxruntime() -> None:
     """pytest loads tests/conftest.py before any test module."""
     conftest = ROOT / "tests" / "conftest.py"

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,11 @@ def test_a_table_needs_images(tmp_path: Path) -> None:
     (tmp_path / "binary.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(BadInputError):
         CalibrationTable.read(tmp_path / "binary.json")
+
+
+def test_an_unknown_field_that_is_null_is_passed_over_and_any_other_is_refused() -> None:
+    table = CalibrationTable(method="max", image_count=1, data_sha256="a", weights_sha256="b", ranges={})
+    document = json.loads(table.to_json())
+    assert CalibrationTable.from_json(json.dumps(document | {"gone": None})) == table
+    with pytest.raises(BadInputError, match="CalibrationTable"):
+        CalibrationTable.from_json(json.dumps(document | {"gone": 0}))

@@ -14,11 +14,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import onnx
 from standin_engine import StandInContext, StandInEngine
 
 MAGIC = b"stand-in plan\n"
-LEFT_OUT = "left out"
 
 
 class ILogger:
@@ -29,7 +27,7 @@ class ILogger:
 
 TensorIOMode = enum.Enum("TensorIOMode", "NONE INPUT OUTPUT")
 DataType = enum.Enum("DataType", "FLOAT HALF INT8 INT32 BOOL UINT8")
-BuilderFlag = enum.Enum("BuilderFlag", "TF32 VERSION_COMPATIBLE STRIP_PLAN REFIT_IDENTICAL")
+BuilderFlag = enum.Enum("BuilderFlag", "TF32 VERSION_COMPATIBLE")
 ProfilingVerbosity = enum.Enum("ProfilingVerbosity", "DETAILED")
 MemoryPoolType = enum.Enum("MemoryPoolType", "WORKSPACE")
 LayerInformationFormat = enum.Enum("LayerInformationFormat", "JSON")
@@ -60,7 +58,7 @@ class Builder:
         return SimpleNamespace(set_shape=lambda name, smallest, usual, largest: None)
 
     def build_serialized_network(self, network: SimpleNamespace, config: Config) -> bytes:
-        return MAGIC + (without_weights(network.plan) if BuilderFlag.STRIP_PLAN in config.flags else network.plan)
+        return MAGIC + network.plan
 
 
 class Config:
@@ -111,21 +109,9 @@ class Runtime:
 
 
 class Engine(StandInEngine):
-    """As ICudaEngine. One without weights gives no context."""
+    """As ICudaEngine."""
 
     _contexts = 0
-
-    def __init__(self, plan: bytes) -> None:
-        super().__init__(plan)
-        self.proto = onnx.load_model_from_string(plan)
-        self.lacking = {entry.value for entry in self.proto.metadata_props if entry.key == LEFT_OUT}
-
-    def take(self, weights: dict[str, onnx.TensorProto]) -> None:
-        for tensor in self.proto.graph.initializer:
-            if tensor.name in weights:
-                tensor.CopyFrom(weights[tensor.name])
-        StandInEngine.__init__(self, self.proto.SerializeToString())
-        self.lacking = set()
 
     def create_engine_inspector(self) -> Any:
         return SimpleNamespace(get_engine_information=lambda form: "{}")
@@ -157,58 +143,9 @@ class Engine(StandInEngine):
         strategies = [] if config is None else [value.name for value in vars(config).values()]
         note(f"context {' '.join(strategies)}".strip())
         self._contexts += 1
-        if self.lacking or fault() == "context" or (fault() == "second context" and self._contexts > 1):
+        if fault() == "context" or (fault() == "second context" and self._contexts > 1):
             return None
         return FailingContext(self) if fault() == "nan" else StandInContext(self)
-
-
-def without_weights(plan: bytes) -> bytes:
-    """The network with the weights of its convolutions zeroed, and their names."""
-    proto = onnx.load_model_from_string(plan)
-    names = {name for node in proto.graph.node if node.op_type == "Conv" for name in node.input[1:]}
-    for tensor in proto.graph.initializer:
-        if tensor.name in names:
-            values = onnx.numpy_helper.to_array(tensor)
-            tensor.CopyFrom(onnx.numpy_helper.from_array(np.zeros_like(values), tensor.name))
-            proto.metadata_props.add(key=LEFT_OUT, value=tensor.name)
-    return bytes(proto.SerializeToString())
-
-
-class Refitter:
-    def __init__(self, engine: Engine, logger: Any) -> None:
-        if not engine.lacking:
-            raise TypeError("factory function returned nullptr")
-        self._engine, self._logger = engine, logger
-        self.given: dict[str, onnx.TensorProto] = {}
-
-    def get_all_weights(self) -> list[str]:
-        return sorted(self._engine.lacking)
-
-    def get_missing_weights(self) -> list[str]:
-        return sorted(self._engine.lacking - self.given.keys())
-
-    def refit_cuda_engine(self) -> bool:
-        note("refit")
-        if fault() == "refit":
-            self._logger.log(ILogger.ERROR, "[refit.cpp] Error Code 1: Cuda Runtime (out of memory)")
-            return False
-        self._engine.take(self.given)
-        return True
-
-
-class OnnxParserRefitter:
-    """By name, as the real one; a name that the network does not have is an error."""
-
-    num_errors = 0
-
-    def __init__(self, refitter: Refitter, logger: Any) -> None:
-        self._refitter = refitter
-
-    def refit_from_bytes(self, model: bytes) -> bool:
-        wanted = set(self._refitter.get_all_weights())
-        tensors = onnx.load_model_from_string(model).graph.initializer
-        self._refitter.given = {tensor.name: tensor for tensor in tensors if tensor.name in wanted}
-        return self._refitter.given.keys() == wanted
 
 
 class FailingContext(StandInContext):

@@ -13,6 +13,7 @@ from edgeseg.errors import BadInputError, EdgesegError
 from edgeseg.frames import THRESHOLD
 from edgeseg.runtime.cuda.errors import DeviceMemoryError, LaunchRefusedError
 from edgeseg.runtime.cuda.session import CudaOptions, CudaSession
+from edgeseg.runtime.engine.inputs import NetworkInput
 from edgeseg.runtime.opener.loading import open_onnx
 
 PICTURES = np.random.default_rng(4).integers(0, 256, (11, 16, 16, 3), dtype=np.uint8)
@@ -57,7 +58,7 @@ def test_sizes_follow_each_other_and_results_are_the_callers_own(session: CudaSe
 
 def test_batches_and_frames_on_lanes_do_not_touch_each_other(session: CudaSession) -> None:
     expected = session.infer(PICTURES[:3])
-    session.submit(PICTURES[0], "rgb", prepared=True)
+    session.submit(NetworkInput(PICTURES[0]))
     np.testing.assert_array_equal(session.infer(PICTURES[:3]), expected)
     np.testing.assert_allclose(session.result(), expected[0], atol=1e-6)
 

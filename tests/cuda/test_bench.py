@@ -22,8 +22,9 @@ from edgeseg.machine.bench.plan import BenchPlan, rule_within
 from edgeseg.machine.bench.report import BenchReport
 from edgeseg.machine.bench.subject import Subject
 from edgeseg.machine.bench.targets import LaneTarget, Layout, target_of
-from edgeseg.runtime.cuda.device_frames import PackedFrame
+from edgeseg.runtime.cuda.device_frames import DevicePixels
 from edgeseg.runtime.cuda.session import CudaOptions
+from edgeseg.runtime.engine.inputs import PackedFrame
 
 PLAN = BenchPlan(rates=(Fraction(100),), lanes=(1, 3), batches=(1, 2, 4), rule=rule_within(0.2))
 FRAME = np.random.default_rng(3).integers(0, 256, (30, 40, 3), dtype=np.uint8)
@@ -81,14 +82,14 @@ def test_timed_stages_follow_each_other_and_change_no_result(
 ) -> None:
     double.set("integrated", integrated)
     plain = standin(small_onnx)
-    plain.submit(FRAME, "rgb")
+    plain.submit(PackedFrame(FRAME, "rgb"))
     expected = plain.result().copy()
     assert plain.stage_times_ns is None
     plain.close()
     timed = standin(small_onnx, CudaOptions(lanes=2, stage_times=True))
     double.set("delay_us", 2000)
-    timed.submit(FRAME, "rgb")
-    timed.submit(FRAME, "rgb")
+    timed.submit(PackedFrame(FRAME, "rgb"))
+    timed.submit(PackedFrame(FRAME, "rgb"))
     for _ in range(2):
         np.testing.assert_array_equal(timed.result(), expected)
         times = timed.stage_times_ns
@@ -108,7 +109,7 @@ def test_frames_and_results_on_the_device_are_timed_too(
     produced = Produced(FRAME, 3 * FRAME.shape[1])
     double.set("delay_us", 2000)
     for _ in range(2):
-        session.submit_device(PackedFrame(Interface(produced), "rgb24"))
+        session.submit_device(DevicePixels(Interface(produced), "rgb24"))
         session.finish_device()
         times = session.stage_times_ns
         assert list(times) == ["copy", "pre", "infer", "post"]

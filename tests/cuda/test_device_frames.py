@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import BadInputError
-from edgeseg.runtime.cuda.device_frames import Nv12Frame, Nv12Surface, PackedFrame
+from edgeseg.runtime.cuda.device_frames import DevicePixels, Nv12Frame, Nv12Surface
 from edgeseg.runtime.cuda.session import CudaOptions
+from edgeseg.runtime.engine.inputs import PackedFrame
 from edgeseg.runtime.engine.session import Session, probability_of
 from edgeseg.runtime.opener.loading import open_onnx
 
@@ -87,10 +88,10 @@ def test_packed_pixels_give_the_cpu_paths_map(
         double.set(name, value)
     array = getattr(device, protocol)(produced(values, values.shape[1] * values.shape[2] + extra, offset))
     before = double.count("cuMemcpyHtoDAsync", "cuMemcpyDtoDAsync", "cuStreamSynchronize", "cuCtxSynchronize")
-    session.submit_device(PackedFrame(array, kind))
+    session.submit_device(DevicePixels(array, kind))
     probability = session.result()
     after = double.count("cuMemcpyHtoDAsync", "cuMemcpyDtoDAsync", "cuStreamSynchronize", "cuCtxSynchronize")
-    np.testing.assert_array_equal(probability, probability_of(reference, RGB))
+    np.testing.assert_array_equal(probability, probability_of(reference, PackedFrame(RGB, "rgb")))
     assert after == before, "a copy, or a wait of the host for a stream"
 
 
@@ -133,7 +134,7 @@ def test_nv12_as_two_planes_of_odd_size(
     for name, value in LATE.items():
         double.set(name, value)
     make = getattr(device, protocol)
-    expected = probability_of(reference, rgb)
+    expected = probability_of(reference, PackedFrame(rgb, "rgb"))
     for uv in (chroma, chroma.reshape(chroma.shape[0], -1)):
         planes = make(produced(luma, WIDTH + 13, 7)), make(produced(uv, 2 * chroma.shape[1] + 5))
         session.submit_device(Nv12Frame(*planes, matrix, colour_range))
@@ -156,7 +157,7 @@ def test_nv12_as_one_surface_of_a_decoder_that_pads_its_planes(
     surface[rows : rows + height // 2] = chroma.reshape(height // 2, width)
     array = device.Dlpack(produced(surface, 128))
     session.submit_device(Nv12Surface(array, height, "bt709", "limited"))
-    _close(session.result(), probability_of(reference, rgb))
+    _close(session.result(), probability_of(reference, PackedFrame(rgb, "rgb")))
     with pytest.raises(BadInputError, match="another shape"):
         session.submit_device(Nv12Surface(array, rows + 1, "bt709", "limited"))
 
@@ -174,11 +175,11 @@ def test_the_crop_is_taken_of_device_frames_too(
 
     crop = PreprocessSpec(crop=Crop(top=3, left=5, height=40, width=50))
     session._info = dataclasses.replace(session.info, preprocess=crop)
-    session.submit_device(PackedFrame(device.Interface(produced(RGB, 3 * WIDTH)), "rgb24"))
-    expected = probability_of(open_onnx(small_onnx, 1), np.ascontiguousarray(RGB[3:43, 5:55]))
+    session.submit_device(DevicePixels(device.Interface(produced(RGB, 3 * WIDTH)), "rgb24"))
+    expected = probability_of(open_onnx(small_onnx, 1), PackedFrame(np.ascontiguousarray(RGB[3:43, 5:55]), "rgb"))
     np.testing.assert_array_equal(session.result(), expected)
     with pytest.raises(BadInputError, match="crop leaves"):
-        session.submit_device(PackedFrame(device.Interface(produced(RGB[:20], 3 * WIDTH)), "rgb24"))
+        session.submit_device(DevicePixels(device.Interface(produced(RGB[:20], 3 * WIDTH)), "rgb24"))
 
 
 BAD: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
@@ -216,10 +217,10 @@ def test_what_cannot_be_read_is_refused_and_the_next_frame_is_not(
 ) -> None:
     make, said = BAD[case]
     with pytest.raises(BadInputError) as raised:
-        session.submit_device(PackedFrame(make(device, produced), "rgb24"))
+        session.submit_device(DevicePixels(make(device, produced), "rgb24"))
     assert said in str(raised.value)
-    session.submit_device(PackedFrame(device.Interface(produced(RGB, 3 * WIDTH)), "rgb24"))
-    np.testing.assert_array_equal(session.result(), probability_of(reference, RGB))
+    session.submit_device(DevicePixels(device.Interface(produced(RGB, 3 * WIDTH)), "rgb24"))
+    np.testing.assert_array_equal(session.result(), probability_of(reference, PackedFrame(RGB, "rgb")))
 
 
 @pytest.mark.parametrize("stream", [None, 1, 2])
@@ -232,15 +233,15 @@ def test_default_streams_and_none_are_understood(
 ) -> None:
     made = produced(RGB, 3 * WIDTH)
     made.stream.synchronize()
-    session.submit_device(PackedFrame(device.Interface(made, stream=stream), "rgb24"))
-    np.testing.assert_array_equal(session.result(), probability_of(reference, RGB))
+    session.submit_device(DevicePixels(device.Interface(made, stream=stream), "rgb24"))
+    np.testing.assert_array_equal(session.result(), probability_of(reference, PackedFrame(RGB, "rgb")))
 
 
 def test_a_frame_is_kept_until_its_result_and_no_longer(session: Any, device: Any, produced: Any) -> None:
     array = device.Dlpack(produced(RGB, 3 * WIDTH))
     interface = device.Interface(array.produced)
     alive = weakref.ref(interface)
-    session.submit_device(PackedFrame(interface, "rgb24"))
+    session.submit_device(DevicePixels(interface, "rgb24"))
     del interface
     gc.collect()
     assert alive() is not None
@@ -252,7 +253,7 @@ def test_a_frame_is_kept_until_its_result_and_no_longer(session: Any, device: An
 def test_1000_device_frames_allocate_nothing(double: Any, session: Any, device: Any, produced: Any) -> None:
     calls = ("cuMemAlloc", "cuMemHostAlloc", "cuEventCreate", "cuStreamCreate", "cuGraphInstantiate")
     waits = ("cuStreamSynchronize", "cuCtxSynchronize", "cuMemcpyHtoDAsync")
-    frame = PackedFrame(device.Interface(produced(RGB, 3 * WIDTH)), "rgb24")
+    frame = DevicePixels(device.Interface(produced(RGB, 3 * WIDTH)), "rgb24")
     session.submit_device(frame)
     expected = session.result().copy()
     before, launches = double.count(*calls, *waits), double.count("cuGraphLaunch")

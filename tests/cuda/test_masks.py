@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from edgeseg.frames import mask_from_probability
+from edgeseg.runtime.engine.inputs import PackedFrame
 from edgeseg.runtime.engine.session import mask_at_frame, probability_of, segment
 from edgeseg.runtime.opener.loading import open_onnx
 from edgeseg.specs import Crop
@@ -39,9 +40,9 @@ def test_100_real_frames_give_the_masks_of_the_cpu_path(
     session = standin(network)
     marked = 0
     for frame in frames:
-        session.submit(frame, "bgr")
+        session.submit(PackedFrame(frame, "bgr"))
         result = session.finish()
-        probability = probability_of(reference, np.ascontiguousarray(frame[:, :, ::-1]))
+        probability = probability_of(reference, PackedFrame(np.ascontiguousarray(frame[:, :, ::-1]), "rgb"))
         mask = mask_from_probability(probability, 64, 80)
         np.testing.assert_array_equal(result.probability, probability)
         np.testing.assert_array_equal(result.mask, mask)
@@ -58,7 +59,7 @@ def test_the_mask_at_the_frames_size_is_segments(
     reference = open_onnx(network, threads=1)
     session = standin(network)
     for frame in frames[::25]:
-        session.submit(frame, "bgr")
+        session.submit(PackedFrame(frame, "bgr"))
         height, width = frame.shape[:2]
         mask = mask_at_frame(session, session.result(), height, width)
         np.testing.assert_array_equal(mask, segment(reference, np.ascontiguousarray(frame[:, :, ::-1])))
@@ -74,8 +75,8 @@ def test_the_crop_is_what_the_network_sees(
     crop = Crop(top=37, left=101, height=301, width=211)
     path = resized_network(small_onnx, tmp_path / "crop.onnx", 48, 64, frame, crop)
     session = standin(path)
-    session.submit(frame, "rgb")
-    np.testing.assert_array_equal(session.result(), probability_of(open_onnx(path, 1), frame))
+    session.submit(PackedFrame(frame, "rgb"))
+    np.testing.assert_array_equal(session.result(), probability_of(open_onnx(path, 1), PackedFrame(frame, "rgb")))
     session.close()
 
 
@@ -88,9 +89,9 @@ def test_frames_that_are_views_and_of_changing_size_and_colour_order_follow_each
     session = standin(network)
     wide, small = frames[-1], frames[0]
     for frame, colour_order in ((wide[:, ::-1], "bgr"), (small[10:200, 5:205], "rgb"), (small, "bgr"), (wide, "rgb")):
-        session.submit(frame, colour_order)
+        session.submit(PackedFrame(frame, colour_order))
         rgb = np.ascontiguousarray(frame if colour_order == "rgb" else frame[:, :, ::-1])
-        np.testing.assert_array_equal(session.result(), probability_of(reference, rgb))
+        np.testing.assert_array_equal(session.result(), probability_of(reference, PackedFrame(rgb, "rgb")))
     session.close()
 
 
@@ -103,12 +104,15 @@ def test_three_lanes_keep_each_result_on_its_own_frame(
     double.set("seed", 11)
     reference = open_onnx(network, threads=1)
     session = standin(network, CudaOptions(lanes=3))
-    expected = [probability_of(reference, np.ascontiguousarray(frame[:, :, ::-1])) for frame in frames[:60:3]]
+    expected = [
+        probability_of(reference, PackedFrame(np.ascontiguousarray(frame[:, :, ::-1]), "rgb"))
+        for frame in frames[:60:3]
+    ]
     results = []
     for index, frame in enumerate(frames[:60:3]):
         if index >= 3:
             results.append(session.result().copy())
-        session.submit(frame, "bgr")
+        session.submit(PackedFrame(frame, "bgr"))
     results += [session.result().copy() for _ in range(3)]
     np.testing.assert_array_equal(results, expected)
     session.close()

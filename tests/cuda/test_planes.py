@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import BadInputError
+from edgeseg.runtime.engine.inputs import NetworkInput, PackedFrame
 from edgeseg.runtime.engine.outcomes import Segmented
 from edgeseg.runtime.engine.planes import Matrix, PlanarForm, PlanarFrame
 from edgeseg.runtime.opener.loading import open_engine, open_onnx
@@ -149,9 +150,9 @@ def test_planes_pixels_and_prepared_frames_of_any_size_follow_each_other(
         if index % 3 == 0:
             session.submit(planes_of(picture))
         elif index % 3 == 1:
-            session.submit(picture.bgr, "bgr")
+            session.submit(PackedFrame(picture.bgr, "bgr"))
         else:
-            session.submit(network_input_of(picture, session.info), "rgb", prepared=True)
+            session.submit(NetworkInput(network_input_of(picture, session.info)))
     found += [session.result().copy() for _ in range(3)]
     for picture, probability in zip(pictures, found, strict=True):
         assert np.abs(probability - expected(reference, picture)).max() <= 3 * WORST  # BGR is halved as BGR

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgeseg.runtime.engine.inputs import PackedFrame
+
 ALLOCATIONS = (
     "cuMemAlloc",
     "cuMemAllocPitch",
@@ -81,5 +83,5 @@ def test_memory_that_cannot_be_pinned_is_copied_instead(
 
 
 def _result(session: Any, frame: Any) -> Any:
-    session.submit(frame, "rgb")
+    session.submit(PackedFrame(frame, "rgb"))
     return session.result().copy()

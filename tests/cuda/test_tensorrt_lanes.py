@@ -12,9 +12,11 @@ import pytest
 
 from edgeseg.cli import run as edgeseg
 from edgeseg.runtime.cuda.errors import DeviceMemoryError
-from edgeseg.runtime.cuda.opening import open_cuda_session, open_with_room
+from edgeseg.runtime.cuda.opening import open_cuda_session
 from edgeseg.runtime.cuda.session import CudaOptions
+from edgeseg.runtime.engine.inputs import PackedFrame
 from edgeseg.runtime.engine.session import probability_of
+from edgeseg.runtime.opener.in_process import open_with_room
 from edgeseg.runtime.opener.loading import open_onnx
 
 OUT_OF_MEMORY = 2
@@ -34,7 +36,7 @@ def test_1000_frames_over_three_lanes_allocate_nothing_and_wait_once_each(
 ) -> None:
     double.set("integrated", integrated)
     reference = open_onnx(small_onnx, 1)
-    expected = [probability_of(reference, frame) for frame in FRAMES]
+    expected = [probability_of(reference, PackedFrame(frame, "rgb")) for frame in FRAMES]
     session = open_cuda_session(build(), CudaOptions(lanes=3, frame_bytes=FRAMES[0].nbytes))
     calls = (*ALLOCATIONS, *OBJECTS, *WAITS, "cuEventSynchronize", "cuGraphLaunch")
     before, live = {call: double.count(call) for call in calls}, double.live()
@@ -43,7 +45,7 @@ def test_1000_frames_over_three_lanes_allocate_nothing_and_wait_once_each(
         if len(under_way) == 3 or index is None:
             np.testing.assert_array_equal(session.result(), expected[under_way.popleft() % len(FRAMES)])
         if index is not None:
-            session.submit(FRAMES[index % len(FRAMES)], "rgb")
+            session.submit(PackedFrame(FRAMES[index % len(FRAMES)], "rgb"))
             under_way.append(index)
     spent = {call: double.count(call) - before[call] for call in calls}
     assert spent == dict.fromkeys(calls, 0) | {"cuEventSynchronize": 1000, "cuGraphLaunch": 1000}
@@ -93,8 +95,10 @@ def test_a_gpu_with_memory_for_one_lane_alone_runs_one(
     monkeypatch.setenv("EDGESEG_STANDIN_FAULT", "second context")
     session = open_with_room(engine, FRAMES[0].nbytes, lanes=2)
     assert session.lanes == 1 and "one lane instead of 2" in caplog.text
-    session.submit(FRAMES[0], "rgb")
-    np.testing.assert_array_equal(session.result(), probability_of(open_onnx(small_onnx, 1), FRAMES[0]))
+    session.submit(PackedFrame(FRAMES[0], "rgb"))
+    np.testing.assert_array_equal(
+        session.result(), probability_of(open_onnx(small_onnx, 1), PackedFrame(FRAMES[0], "rgb"))
+    )
     session.close()
     assert double.live() == (0, 0)
     monkeypatch.setenv("EDGESEG_STANDIN_FAULT", "context")

@@ -125,15 +125,6 @@ def test_an_engine_that_takes_no_single_frame_is_refused_unloaded(build: Callabl
     assert not library.exists()
 
 
-def test_an_engine_without_its_weights_is_refused_unloaded(build: Callable[..., Path], library: Path) -> None:
-    engine = build(build_flags={"strip": True})
-    library.unlink()
-    with pytest.raises(MismatchError, match="without its weights") as raised:
-        open_engine(engine)
-    assert "build-engine" in str(raised.value.next_command)
-    assert not library.exists()
-
-
 def test_without_the_package_it_is_exit_4(
     build: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, numbered_clip: Path, tmp_path: Path, capsys: Any
 ) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from edgeseg.runtime.cuda.errors import DeviceMemoryError
 from edgeseg.runtime.cuda.session import CudaOptions
+from edgeseg.runtime.engine.inputs import PackedFrame
 from edgeseg.runtime.engine.outcomes import Lost, Segmented
 from edgeseg.runtime.engine.session import Session, probability_of
 from edgeseg.runtime.opener.loading import open_onnx
@@ -65,7 +66,7 @@ def _stream(session: SupervisedSession, reference: Session, count: int, strike: 
     for index in range(count):
         strike(index)
         frame = FRAMES[session.counts.accepted % len(FRAMES)]
-        sequence = session.submit(frame, "rgb")
+        sequence = session.submit(PackedFrame(frame, "rgb"))
         if sequence is None:
             fates.append("passed")
             time.sleep(0.02)
@@ -73,7 +74,7 @@ def _stream(session: SupervisedSession, reference: Session, count: int, strike: 
         (outcome,) = session.poll(5.0)
         assert outcome.sequence == sequence
         if isinstance(outcome, Segmented):
-            np.testing.assert_array_equal(outcome.probability, probability_of(reference, frame))
+            np.testing.assert_array_equal(outcome.probability, probability_of(reference, PackedFrame(frame, "rgb")))
             fates.append("segmented")
         else:
             fates.append(outcome.loss)
@@ -91,12 +92,12 @@ def test_frames_through_shared_memory_give_the_cpu_paths_maps(
 ) -> None:
     session = opened(lanes=lanes, INTEGRATED=integrated, DELAY_US="2000", SEED="5")
     session.wait_ready(READY_S)
-    expected = [probability_of(reference, frame) for frame in FRAMES]
+    expected = [probability_of(reference, PackedFrame(frame, "rgb")) for frame in FRAMES]
     under_way: dict[int, int] = {}
     index = done = 0
     while done < len(FRAMES):
         if index < len(FRAMES) and len(under_way) < 4:
-            sequence = session.submit(FRAMES[index], "rgb")
+            sequence = session.submit(PackedFrame(FRAMES[index], "rgb"))
             assert sequence is not None
             under_way[sequence] = index
             index += 1
@@ -167,6 +168,6 @@ def test_no_memory_for_the_lanes_is_tried_again_and_then_said(opened: Open, refe
 def test_losses_say_why(opened: Open, reference: Session) -> None:
     session = opened(FAULTS="graph:1=700")
     session.wait_ready(READY_S)
-    session.submit(FRAMES[0], "rgb")
+    session.submit(PackedFrame(FRAMES[0], "rgb"))
     (outcome,) = session.poll(5.0)
     assert isinstance(outcome, Lost) and outcome.loss == "device" and "CUDA error 700" in outcome.reason

@@ -21,7 +21,7 @@ from edgeseg.cli.config_file import read_config
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 COMMAND: Any = typer.main.get_command(commands.app)
-RUN = COMMAND.commands["run"]
+LIVE = COMMAND.commands["live"]
 
 
 class Unit(configparser.RawConfigParser):
@@ -69,8 +69,8 @@ def test_the_service_may_do_little(service: Any) -> None:
 
 def test_the_command_of_the_service_is_one_of_ours(service: Any) -> None:
     words = service["ExecStart"].split()
-    options = {name for parameter in RUN.params for name in parameter.opts}
-    assert words[1] == "run"
+    options = {name for parameter in LIVE.params for name in parameter.opts}
+    assert words[1] == "live"
     assert {word for word in words if word.startswith("--")} <= options
     assert words[words.index("--config") + 1] == "/etc/edgeseg/live.toml"
 
@@ -83,8 +83,8 @@ def test_every_key_of_the_example_is_a_flag_and_its_value_of_its_kind(with_comme
         assert count == 3, "what stands in comments is right, too"
     path = tmp_path / "live.toml"
     path.write_text(text)
-    values = read_config(path, typing.get_type_hints(RUN.callback))
-    flags = {name.removeprefix("--") for parameter in RUN.params for name in parameter.opts}
+    values = read_config(path, typing.get_type_hints(LIVE.callback), "live")
+    flags = {name.removeprefix("--") for parameter in LIVE.params for name in parameter.opts}
     assert {name.replace("_", "-") for name in values} <= flags
     assert {"engine", "source", "web", "record", "events"} <= set(values)
     state = re.search(r"^StateDirectory=(.*)$", (DEPLOY / "edgeseg-live.service").read_text(), re.MULTILINE)
@@ -111,5 +111,5 @@ def test_the_containers_health_check_asks_healthz(serve: Any, view: Any) -> None
 def test_the_containers_command_is_one_of_ours() -> None:
     command = re.search(r"command: (.*)$", (DEPLOY / "compose.yaml").read_text(), re.MULTILINE)
     assert command is not None
-    options = {name for parameter in RUN.params for name in parameter.opts}
+    options = {name for parameter in LIVE.params for name in parameter.opts}
     assert {word for word in command[1].split() if word.startswith("--")} <= options

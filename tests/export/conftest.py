@@ -118,8 +118,6 @@ class Module:
         self.refuses_timings = False
         self.executes = True
         self.layer_times_ms: list[tuple[str, float]] = []
-        self.refittable, self.takes_weights, self.refits = True, True, True
-        self.missing_weights: list[str] = []
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name not in self.api:
@@ -185,34 +183,6 @@ class Module:
         )
         vars(engine)["num_io_tensors"] = 2
         return Double.of("Runtime", self, deserialize_cuda_engine=lambda plan: engine)
-
-    def _Refitter(self, engine: Any, logger: Any) -> Double:  # noqa: N802
-        self.calls.append(("Refitter", f"<{engine._kind}>"))
-        if not self.refittable:
-            logger.log(SEVERITY_ERROR, "condition: e.isRefittable()")
-            raise TypeError("pybind11::init(): factory function returned nullptr")
-
-        def hand_over() -> bool:
-            if not self.refits:
-                logger.log(SEVERITY_ERROR, "out of memory" if self.refits is None else "refit failed")
-            return bool(self.refits)
-
-        return Double.of(
-            "Refitter",
-            self,
-            get_all_weights=lambda: ["stem.weight", "stem.bias"],
-            get_missing_weights=lambda: self.missing_weights,
-            refit_cuda_engine=hand_over,
-        )
-
-    def _OnnxParserRefitter(self, refitter: Any, logger: Any) -> Double:  # noqa: N802
-        self.calls.append(("OnnxParserRefitter", f"<{refitter._kind}>"))
-        error = Double.of("ParserError", self, desc=lambda: "Failed to set named weights")
-        parser = Double.of(
-            "OnnxParserRefitter", self, refit_from_bytes=lambda data: self.takes_weights, get_error=lambda index: error
-        )
-        vars(parser)["num_errors"] = 0 if self.takes_weights else 1
-        return parser
 
     def _context(self) -> Double:
         def execute(addresses: list[int]) -> bool:

@@ -40,9 +40,7 @@ CLASSES = (
     "IProgressMonitor",
     "ITimingCache",
     "OnnxParser",
-    "OnnxParserRefitter",
     "ParserError",
-    "Refitter",
     "Runtime",
 )
 

@@ -10,16 +10,15 @@ from edgeseg.artifacts import Binding, EngineArtifact, PrecisionPlan
 from edgeseg.calibration.ranges import calibrate
 from edgeseg.errors import BadInputError, MismatchError, MissingComponentError, UsageError
 from edgeseg.export.build import BuildOptions, build_engine
-from edgeseg.export.builders import onnxruntime_builder
+from edgeseg.export.builders import int8_gain
 from edgeseg.export.rebuild import rebuild_engine
 from edgeseg.files import UnwritableError, sha256_file
 from edgeseg.graph.files import load_onnx
 from edgeseg.images import list_images
+from edgeseg.runtime.engine.time_ratio import TimeRatio
 from edgeseg.runtime.onnxruntime import onnxruntime_session
 from edgeseg.runtime.onnxruntime.int8_kernels import KernelReport
 from edgeseg.runtime.onnxruntime.onnxruntime_session import session_options
-from edgeseg.runtime.onnxruntime.time_ratio import TimeRatio
-from edgeseg.runtime.opener import loading
 from edgeseg.runtime.opener.loading import open_engine, open_onnx
 from edgeseg.runtime.passport.passports import passport_path
 
@@ -128,7 +127,7 @@ def test_a_changed_engine_is_not_opened(small_onnx: Path, tmp_path: Path) -> Non
 @pytest.fixture
 def slow_int8(monkeypatch: pytest.MonkeyPatch) -> None:
     """A processor that takes 1.2 times float32's time for INT8, and 4 ms for float32."""
-    monkeypatch.setattr(onnxruntime_builder, "time_ratio", lambda int8, float32: TimeRatio(1.2, 4.8, 4.0))
+    monkeypatch.setattr(int8_gain, "time_ratio", lambda int8, float32: TimeRatio(1.2, 4.8, 4.0))
 
 
 @pytest.mark.usefixtures("slow_int8")
@@ -171,7 +170,7 @@ def test_when_int8_is_worth_having(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     measured = TimeRatio(ratio, ratio * float32_ms, float32_ms)
-    monkeypatch.setattr(onnxruntime_builder, "time_ratio", lambda int8, float32: measured)
+    monkeypatch.setattr(int8_gain, "time_ratio", lambda int8, float32: measured)
     result = build_engine(small_onnx, BuildOptions("int8", "onnxruntime", small_table, out=tmp_path / "x"))
     assert (result.passport.precision == "int8") is kept
     assert (result.instead_of_int8 is None) is kept
@@ -203,7 +202,7 @@ def test_an_int8_engine_of_an_older_edgeseg_is_opened_in_the_precise_mode(
         return session_options(threads, precise_int8)
 
     monkeypatch.setattr(onnxruntime_session, "session_options", record)
-    monkeypatch.setattr(loading, "examine_int8_kernels", lambda: KernelReport((), saturates))
+    monkeypatch.setattr(onnxruntime_session, "examine_int8_kernels", lambda: KernelReport((), saturates))
     open_engine(out)
     passport.model_copy(update={"binding": Binding()}).write(passport_path(out))
     open_engine(out)

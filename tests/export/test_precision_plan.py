@@ -19,7 +19,7 @@ from edgeseg.calibration.ranges import calibrate
 from edgeseg.cli import run
 from edgeseg.errors import UsageError
 from edgeseg.export.build import BuildOptions, build_engine
-from edgeseg.export.builders import onnxruntime_builder, tensorrt_builder
+from edgeseg.export.builders import cpu_graph, tensorrt_builder
 from edgeseg.export.builders.builder import BuildRequest
 from edgeseg.graph.files import OnnxArtifact, load_onnx
 from edgeseg.images import list_images
@@ -93,7 +93,7 @@ def test_a_float32_island_computes_in_float32(small_artifact: OnnxArtifact, tabl
 def test_a_mixed_engine_errs_less_than_int8_and_more_than_float32(
     style: str, small_artifact: OnnxArtifact, table: CalibrationTable
 ) -> None:
-    builder = onnxruntime_builder if style == "onnxruntime" else tensorrt_builder
+    builder = cpu_graph if style == "onnxruntime" else tensorrt_builder
     exact = ReferenceEvaluator(small_artifact.proto).run(None, {"frame": FRAMES})[0]
 
     def noise(plan: PrecisionPlan) -> float:
@@ -113,7 +113,7 @@ def test_a_float_convolution_is_spared_its_neighbours_rounding(
     up = next(node for node in small_artifact.proto.graph.node if node.name == "residual")
     up.input[0] = "pooled"
     plan = plan_of("fp32", down="int8")
-    proto = onnxruntime_builder.graph_in_precision(BuildRequest(small_artifact, "int8", table, plan))
+    proto = cpu_graph.graph_in_precision(BuildRequest(small_artifact, "int8", table, plan))
     read = {node.name: node.input[0] for node in proto.graph.node if node.op_type == "Conv"}
     assert (read["down"], read["residual"]) == ("pooled.dequantised", "pooled")
 
@@ -235,7 +235,7 @@ def test_plan_and_precision_exclude_each_other(small_onnx: Path, tmp_path: Path,
         assert "leave out" in " ".join(capsys.readouterr().err.split())
 
 
-@pytest.mark.parametrize("module", [onnxruntime_builder, tensorrt_builder])
+@pytest.mark.parametrize("module", [cpu_graph, tensorrt_builder])
 def test_a_convolution_that_stays_float_against_the_plan_is_told(
     module: Any, small_artifact: OnnxArtifact, table: CalibrationTable
 ) -> None:

@@ -108,13 +108,12 @@ def test_a_passport_that_is_none_or_too_old(engine: Path, tmp_path: Path) -> Non
 
 def test_builder_options_are_repeated(small_onnx: Path, tmp_path: Path, install: Callable[..., Any]) -> None:
     module, out = install("tensorrt 10.3.0"), tmp_path / "x.engine"
-    options = TensorRtOptions(batch=(1, 2, 4), strip=True, workspace_bytes=1 << 20, version_compatible=True)
+    options = TensorRtOptions(batch=(1, 2, 4), workspace_bytes=1 << 20, version_compatible=True)
     first = build_engine(small_onnx, BuildOptions("fp16", "tensorrt", out=out, tensorrt=options))
     module.calls.clear()
     again = rebuild_engine(passport_path(out))
     assert again.identical
     assert again.result.passport == first.passport
-    assert ("IBuilderConfig.set_flag", "BuilderFlag.STRIP_PLAN") in module.calls
     assert ("IBuilderConfig.set_memory_pool_limit", "MemoryPoolType.WORKSPACE", 1 << 20) in module.calls
 
 

@@ -19,7 +19,6 @@ from edgeseg.artifacts import EngineArtifact
 from edgeseg.calibration.ranges import calibrate
 from edgeseg.cli import run
 from edgeseg.errors import BadInputError, MissingComponentError, UsageError
-from edgeseg.export import backends
 from edgeseg.export.backends import builder_for
 from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.export.builders import tensorrt_builder
@@ -82,10 +81,6 @@ COMPATIBLE = [
     ("IBuilderConfig.set_flag", "BuilderFlag.VERSION_COMPATIBLE"),
     ("IBuilderConfig.hardware_compatibility_level =", "HardwareCompatibilityLevel.AMPERE_PLUS"),
 ]
-STRIPPED = [
-    ("IBuilderConfig.set_flag", "BuilderFlag.STRIP_PLAN"),
-    ("IBuilderConfig.set_flag", "BuilderFlag.REFIT_IDENTICAL"),
-]
 WIDE = {"version_compatible": True, "hardware_compatibility": "ampere-plus"}
 # The creation flag's bit differs only because the double numbers each version's own members.
 CALLS = [
@@ -94,8 +89,6 @@ CALLS = [
     ("tensorrt 11.4.0.106", {}, [*shared(1 << 2), *PROFILE, *TIMINGS]),
     (RTX, {}, [*shared(1 << 0), *TARGETS, *PROFILE]),
     ("tensorrt 10.3.0", WIDE, [*shared(1 << 1), *COMPATIBLE, *PROFILE, *TIMINGS]),
-    ("tensorrt 11.4.0.106", {"strip": True}, [*shared(1 << 2), *STRIPPED, *PROFILE, *TIMINGS]),
-    (RTX, {"strip": True}, [*shared(1 << 0), *TARGETS, *STRIPPED, *PROFILE]),
 ]
 
 
@@ -215,9 +208,9 @@ def test_auto_takes_what_can_be_executed_and_says_why(install) -> None:
 
 def test_auto_says_what_is_missing_to_run_the_engine(install, monkeypatch: pytest.MonkeyPatch) -> None:
     install("tensorrt 10.3.0")
-    monkeypatch.setattr(backends, "is_installed", lambda name: False)
+    monkeypatch.setattr(tensorrt_builder, "is_installed", lambda name: False)
     assert "cuda13" in builder_for("auto")[1]
-    monkeypatch.setattr(backends, "is_installed", lambda name: True)
+    monkeypatch.setattr(tensorrt_builder, "is_installed", lambda name: True)
     assert "cuda13" not in builder_for("auto")[1]
 
 
@@ -291,7 +284,7 @@ def test_a_tensorrt_report_without_pycuda_has_layers_but_no_times(
     assert "pycuda" in str(report.time_missing)
 
 
-FLAGS = ["--min-batch", "2", "--opt-batch", "4", "--max-batch", "16", "--workspace-mib", "256", "--strip-weights"]
+FLAGS = ["--min-batch", "2", "--opt-batch", "4", "--max-batch", "16", "--workspace-mib", "256"]
 
 
 def test_flags_of_the_command_reach_tensorrt_and_the_rebuild_command(
@@ -305,7 +298,6 @@ def test_flags_of_the_command_reach_tensorrt_and_the_rebuild_command(
         ("IOptimizationProfile.set_shape", "frame", (2, 16, 16, 3), (4, 16, 16, 3), (16, 16, 16, 3)),
         ("IBuilderConfig.set_memory_pool_limit", "MemoryPoolType.WORKSPACE", 256 << 20),
         *COMPATIBLE,
-        *STRIPPED,
     ):
         assert call in module.calls
     first = EngineArtifact.read(passport_path(out))
@@ -335,12 +327,3 @@ def test_flags_that_a_backend_or_board_does_not_have(
     assert run(["build-engine", str(small_onnx), "--backend", backend, "--out", str(out), *words]) == 2
     assert said in " ".join(capsys.readouterr().err.split())
     assert not out.parent.exists()
-
-
-def test_rtx_strips_weights_only_beside_a_gpu(install, monkeypatch: pytest.MonkeyPatch) -> None:
-    install(RTX)
-    assert builder_for("tensorrt-rtx", TensorRtOptions(strip=True))[0].name == "tensorrt-rtx"
-    monkeypatch.setattr(tensorrt_builder, "find_gpu", lambda: find_gpu("libno-such-driver.so.1"))
-    with pytest.raises(MissingComponentError) as caught:
-        builder_for("tensorrt-rtx", TensorRtOptions(strip=True))
-    assert "--strip-weights" in (caught.value.next_command or "")

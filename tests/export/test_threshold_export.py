@@ -15,6 +15,7 @@ from edgeseg.graph.files import load_onnx
 from edgeseg.proof.evaluation.shifted_session import ShiftedSession
 from edgeseg.proof.evaluation.threshold_choice import choose_threshold
 from edgeseg.proof.verdict.evaluation import evaluate
+from edgeseg.runtime.engine.inputs import PackedFrame
 from edgeseg.runtime.engine.session import probability_of
 from edgeseg.runtime.opener.loading import open_engine, open_onnx
 from edgeseg.train.predictor import open_run
@@ -23,7 +24,7 @@ from edgeseg.train.predictor import open_run
 def between(run: Path, squares: Path, quantile: float) -> float:
     """A threshold with that share of the test pixels' probabilities below it; the tiny network is sure of nothing."""
     session = open_run(run)
-    values = [probability_of(session, pair.read()[0]) for pair in load_pairs(squares, "test")]
+    values = [probability_of(session, PackedFrame(pair.read()[0], "rgb")) for pair in load_pairs(squares, "test")]
     return round(float(np.quantile(values, quantile)), 4)
 
 

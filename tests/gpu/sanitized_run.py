@@ -29,6 +29,7 @@ from edgeseg.runtime.cuda.kernels.parameters import (
     preprocess_params,
 )
 from edgeseg.runtime.cuda.session import CudaOptions
+from edgeseg.runtime.engine.inputs import PackedFrame
 
 SIZES = ((1, 1), (7, 9), (63, 65), (480, 640), (271, 299))
 NETWORKS = ((32, 32), (17, 33))
@@ -73,7 +74,7 @@ def lane(image: Path) -> None:
     rng = np.random.default_rng(0)
     for index in range(FRAMES):
         frame = rng.integers(0, 256, (300 - index, 399 - 2 * index, 3), dtype=np.uint8)
-        session.submit(frame, "rgb")
+        session.submit(PackedFrame(frame, "rgb"))
         assert np.abs(session.finish().probability - network.probability(frame)).max() <= 1 / 255
     session.close()
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from test_gpu_lanes import noise
 
+from edgeseg.runtime.engine.inputs import PackedFrame
 from edgeseg.runtime.engine.session import probability_of
 from edgeseg.runtime.opener.loading import open_onnx
 
@@ -35,8 +36,10 @@ def test_it_is_onnxruntimes_network_and_named_a_stand_in(opening: Any) -> None:
     reference = open_onnx(PACKAGE)
     session = opening.session(lanes=1)
     for frame in FRAMES:
-        session.submit(frame, "rgb")
-        np.testing.assert_allclose(session.finish().probability, probability_of(reference, frame), atol=FP16_TOLERANCE)
+        session.submit(PackedFrame(frame, "rgb"))
+        np.testing.assert_allclose(
+            session.finish().probability, probability_of(reference, PackedFrame(frame, "rgb")), atol=FP16_TOLERANCE
+        )
     session.close()
 
 
@@ -50,5 +53,5 @@ def test_lanes_do_not_share_their_memory(opening: Any) -> None:
                 first.append(found)
             np.testing.assert_allclose(found, first[(index - 3) % len(FRAMES)], atol=REPEATED_TOLERANCE)
         if index < 300:
-            session.submit(FRAMES[index % len(FRAMES)], "rgb")
+            session.submit(PackedFrame(FRAMES[index % len(FRAMES)], "rgb"))
     session.close()

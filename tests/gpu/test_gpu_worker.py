@@ -16,6 +16,7 @@ from mean_engine import HANG, ILLEGAL_ADDRESS, MeanNetwork, failing_frame
 
 from edgeseg.runtime.cuda.errors import CudaError
 from edgeseg.runtime.cuda.session import CudaOptions
+from edgeseg.runtime.engine.inputs import PackedFrame
 from edgeseg.runtime.engine.outcomes import Segmented
 from edgeseg.runtime.worker.restarts import RestartLimit
 from edgeseg.runtime.worker.supervisor import SupervisedSession, SupervisorOptions
@@ -51,7 +52,7 @@ def stream(session: SupervisedSession, count: int, special: dict[int, Any] | Non
     fates = []
     for index in range(count):
         frame = (special or {}).get(index, FRAMES[index % len(FRAMES)])
-        sequence = session.submit(frame, "rgb")
+        sequence = session.submit(PackedFrame(frame, "rgb"))
         if sequence is None:
             fates.append("passed")
             time.sleep(0.02)

@@ -9,7 +9,6 @@ from onnx import numpy_helper
 from edgeseg.errors import BadInputError
 from edgeseg.graph.files import OnnxArtifact, serialize
 from edgeseg.graph.weights import (
-    constants_sha256,
     to_fp16,
     weights_sha256,
     with_float32_weights,
@@ -62,22 +61,3 @@ def test_a_weight_beyond_fp16_is_named() -> None:
     with pytest.raises(BadInputError, match=r"decoder\.weight") as caught:
         to_fp16(np.array([1.0, 70000.0], np.float32), "decoder.weight")
     assert caught.value.found == "a magnitude of 7e+04"
-
-
-def constants_of(**tensors: np.ndarray) -> onnx.ModelProto:
-    graph = onnx.helper.make_graph([], "g", [], [], [onnx.numpy_helper.from_array(v, n) for n, v in tensors.items()])
-    return onnx.helper.make_model(graph)
-
-
-def test_the_hash_of_constants_sees_names_types_shapes_and_values_and_no_order() -> None:
-    a, b = np.arange(6, dtype=np.float32).reshape(2, 3), np.array([1, 2], np.int8)
-    same = {constants_sha256(constants_of(a=a, b=b)), constants_sha256(constants_of(b=b, a=a))}
-    assert len(same) == 1
-    others = [
-        constants_of(a=a, c=b),
-        constants_of(a=a.reshape(3, 2), b=b),
-        constants_of(a=a, b=b.view(np.uint8)),
-        constants_of(a=a, b=b[::-1].copy()),
-        constants_of(a=a),
-    ]
-    assert len(same | {constants_sha256(proto) for proto in others}) == 1 + len(others)

@@ -12,7 +12,7 @@ from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.images import read_rgb
 from edgeseg.proof.verdict.rules import limits_for
 from edgeseg.proof.verdict.verification import verify
-from edgeseg.runtime.engine.session import Session, mask_at_frame, probability_of
+from edgeseg.runtime.engine.session import Session, segment
 from edgeseg.runtime.opener.loading import open_engine, open_onnx
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +33,7 @@ def figures(package: Path, precision: str) -> tuple[float, float]:
 
 
 def changed_share(engine: Session, reference: Session, frame: np.ndarray) -> float:
-    one, other = (mask_at_frame(s, probability_of(s, frame), *frame.shape[:2]) for s in (engine, reference))
+    one, other = (segment(session, frame) for session in (engine, reference))
     return float(np.mean(one != other))
 
 

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
 
 from edgeseg.artifacts import EngineArtifact
-from edgeseg.errors import EdgesegError
+from edgeseg.errors import BadInputError, EdgesegError
 from edgeseg.graph.cost import ConvolutionCost, convolution_costs
 from edgeseg.graph.files import load_onnx, parse_onnx
 from edgeseg.machine.bench.roofline import at_precision
 from edgeseg.machine.bench.targets import BenchTarget, Layout, OpenTarget, target_of
 from edgeseg.optional import is_installed, require
 from edgeseg.packages import find_model, onnx_of
-from edgeseg.runtime.cuda.engine_weights import refuse_named
-from edgeseg.runtime.cuda.session import CudaOptions
+from edgeseg.runtime.engine.backends import EVERYWHERE, backend_named, on_cpu
+from edgeseg.runtime.engine.layout import SessionLayout
 from edgeseg.runtime.engine.session import Session
-from edgeseg.runtime.opener.loading import open_engine, open_onnx
-from edgeseg.runtime.passport.bindings import PACKAGES
+from edgeseg.runtime.opener.in_process import open_here
+from edgeseg.runtime.opener.loading import open_onnx
 from edgeseg.runtime.passport.passports import read_checked
 
 LARGEST_BATCH = 8
-CPU_BACKEND = "onnxruntime"
 
 
 @dataclass(frozen=True)
@@ -42,65 +41,57 @@ class Subject:
     @property
     def on_cpu(self) -> bool:
         """Whether it runs on the CPU."""
-        return self.backend == CPU_BACKEND
+        return on_cpu(self.backend)
 
 
-def subject_of(path: Path, weights: Path | None = None) -> Subject:
+def subject_of(path: Path) -> Subject:
     """What an ENGINE argument names: an .engine file, or a MODEL, which runs in FP32 on ONNX Runtime.
 
     Raises:
         BadInputError: Neither, or a RUN folder.
         MismatchError: The passport is missing or does not fit.
-        UsageError: `weights` for what holds its own; see `edgeseg.runtime.opener.loading.open_engine`.
     """
     files = find_model(path)
     if files.kind == "engine":
-        return _of_engine(path, weights)
-    refuse_named(path, weights)
+        return _of_engine(path)
     costs = convolution_costs(load_onnx(onnx_of(files)).proto)
-    opener = _opener(path, None, LARGEST_BATCH, None)
-    return Subject(opener, CPU_BACKEND, _version_here(CPU_BACKEND), False, costs)
+    opener = _opener(lambda layout: open_onnx(path, layout.threads), LARGEST_BATCH)
+    return Subject(opener, EVERYWHERE, _version_here(EVERYWHERE), False, costs)
 
 
-def _of_engine(path: Path, weights: Path | None) -> Subject:
+def _of_engine(path: Path) -> Subject:
     data, passport = read_checked(path)
-    refuse_named(path, weights, passport)
     costs, missing = _costs_of(passport, data, path)
-    tf32 = False if passport.backend == CPU_BACKEND else passport.build_flags.get("tf32")
-    opener = _opener(path, passport.backend, _largest_batch(passport), weights)
+    tf32 = False if on_cpu(passport.backend) else passport.build_flags.get("tf32")
+    opener = _opener(lambda layout: open_here(path, _session_layout(layout)), _largest_batch(passport))
     version = _version_here(passport.backend) or passport.backend_version
     return Subject(opener, passport.backend, version, tf32, costs, missing)
 
 
 def _version_here(backend: str) -> str | None:
     """Of the library that runs it, which need not be the one that built it."""
-    package = PACKAGES.get(backend)
-    return None if package is None or not is_installed(package) else str(require(package).__version__)
+    package = backend_named(backend).package
+    return str(require(package).__version__) if is_installed(package) else None
 
 
-def _opener(path: Path, backend: str | None, largest_batch: int, weights: Path | None) -> OpenTarget:
+def _opener(open_session: Callable[[Layout], Session], largest_batch: int) -> OpenTarget:
+    """Opens in this process, a GPU's engine too: a bench may end with it."""
+
     def open_target(layout: Layout) -> BenchTarget:
         layout = replace(layout, largest_batch=min(layout.largest_batch, largest_batch))
-        return target_of(lambda: _open_session(path, backend, layout, weights), layout.lanes, largest_batch)
+        return target_of(lambda: open_session(layout), layout.lanes, largest_batch)
 
     return open_target
 
 
-def _open_session(path: Path, backend: str | None, layout: Layout, weights: Path | None) -> Session:
-    """The one place that turns a layout into a session. A GPU's is opened in this process: a bench may end with it."""
-    if backend is None:
-        return open_onnx(path, layout.threads)
-    if backend == CPU_BACKEND:
-        return open_engine(path, layout.threads)
-    from edgeseg.runtime.cuda.opening import open_cuda_session
-
-    options = CudaOptions(
+def _session_layout(layout: Layout) -> SessionLayout:
+    return SessionLayout(
+        threads=layout.threads,
         lanes=layout.lanes,
         frame_bytes=layout.frame_bytes,
         stage_times=layout.stage_times,
         largest_batch=layout.largest_batch,
     )
-    return open_cuda_session(path, options, weights)
 
 
 def _largest_batch(passport: EngineArtifact) -> int:
@@ -114,9 +105,10 @@ def _largest_batch(passport: EngineArtifact) -> int:
 def _costs_of(
     passport: EngineArtifact, data: bytes, path: Path
 ) -> tuple[tuple[ConvolutionCost, ...] | None, str | None]:
-    """An ONNX Runtime engine is its own graph; another's is the file that it was built from, where that is at hand."""
-    if passport.backend == CPU_BACKEND:
-        return _from_graph(parse_onnx(data, str(path)))
+    """An engine that is an ONNX file is its own graph; another's is the file that it was built from, where that is."""
+    graph = _own_graph(data, path)
+    if graph is not None:
+        return _from_graph(graph)
     if passport.build is None:
         return None, "the passport does not say which file the engine was built from"
     try:
@@ -127,6 +119,14 @@ def _costs_of(
         return None, f"{passport.build.model} holds other weights than the engine"
     costs, missing = _from_graph(artifact.proto)
     return (None if costs is None else at_precision(costs, passport.precision)), missing
+
+
+def _own_graph(data: bytes, path: Path) -> onnx.ModelProto | None:
+    try:
+        proto = parse_onnx(data, str(path))
+    except BadInputError:
+        return None
+    return proto if proto.graph.node else None
 
 
 def _from_graph(proto: onnx.ModelProto) -> tuple[tuple[ConvolutionCost, ...] | None, str | None]:

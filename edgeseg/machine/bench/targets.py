@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.frames import Frame, Probability
+from edgeseg.runtime.engine.inputs import EngineInput, PackedFrame
 from edgeseg.runtime.engine.session import FrameBatch, Session, SessionInfo, mask_at_frame, preprocess
 from edgeseg.runtime.onnxruntime.parallel_engine import ParallelEngine
 
@@ -93,7 +94,7 @@ OpenTarget = Callable[[Layout], BenchTarget]
 class LaneSession(Protocol):
     """What tells a session with lanes from others."""
 
-    def submit(self, frame: Frame, colour_order: Any = "bgr") -> None:
+    def submit(self, frame: EngineInput) -> None:
         """Start on a frame."""
         ...
 
@@ -126,7 +127,7 @@ class SessionTarget:
         """On the caller's thread; the stages by the host's clock."""
         session = self._first
         started_ns = time.perf_counter_ns()
-        batch = preprocess(session, frame, "bgr")
+        batch = preprocess(session, PackedFrame(frame, "bgr"))
         prepared_ns = time.perf_counter_ns()
         probability = session.infer(batch)[0]
         inferred_ns = time.perf_counter_ns()
@@ -137,7 +138,7 @@ class SessionTarget:
 
     def submit(self, frame: Frame) -> None:
         """On the thread of an idle session."""
-        self._sessions.submit(frame)
+        self._sessions.submit(PackedFrame(frame, "bgr"))
 
     def finish(self) -> None:
         """Wait for the next one that is ready."""
@@ -184,7 +185,7 @@ class LaneTarget:
     def run(self, frame: Frame) -> FrameTimes:
         """One lane; the mask is scaled to the frame by the host, as in a stream."""
         started_ns = time.perf_counter_ns()
-        self._session.submit(frame, "bgr")
+        self._session.submit(PackedFrame(frame, "bgr"))
         probability = self._session.result()
         result_ns = time.perf_counter_ns()
         mask_at_frame(self._session, probability, *frame.shape[:2])
@@ -197,7 +198,7 @@ class LaneTarget:
 
     def submit(self, frame: Frame) -> None:
         """On an idle lane."""
-        self._session.submit(frame, "bgr")
+        self._session.submit(PackedFrame(frame, "bgr"))
 
     def finish(self) -> None:
         """The oldest lane's result."""

@@ -3,44 +3,87 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from edgeseg.machine.doctor.checks import AutomaticChoice, BackendName, BackendState, Check, PartName
+from edgeseg.errors import MissingComponentError
+from edgeseg.machine.doctor.checks import AutomaticChoice, BackendState, Check, PartName
 from edgeseg.machine.doctor.hardware import Hardware
+from edgeseg.machine.doctor.requirements import OptionalPackage, Requirements
+from edgeseg.machine.doctor.tensorrt_checks import check_tensorrt, check_tensorrt_rtx
+from edgeseg.runtime.engine.backends import EVERYWHERE, PREFERRED, Backend, backend_named, backend_names
 
-_BUILDS_WITH: dict[BackendName, tuple[PartName, ...]] = {
-    "onnxruntime": ("base",),
-    "tensorrt": ("base", "GPU", "TensorRT"),
-    "tensorrt-rtx": ("base", "TensorRT-RTX"),
-}
-_RUNS_WITH: dict[BackendName, tuple[PartName, ...]] = {
-    "onnxruntime": ("base",),
-    "tensorrt": ("base", "GPU", "TensorRT", "CUDA runtime"),
-    "tensorrt-rtx": ("base", "GPU", "TensorRT-RTX", "CUDA runtime"),
-}
-_OTHERWISE = "edgeseg build-engine MODEL --backend onnxruntime"
+ONNXRUNTIME = Requirements()
+OPENVINO = Requirements(
+    check=OptionalPackage(
+        backend="openvino",
+        module="openvino",
+        purpose="builds and runs engines of the backend openvino",
+        install="pip install '.[openvino]'",
+        extra="openvino",
+    )
+)
+TENSORRT = Requirements(
+    builds_with=("base", "GPU", "TensorRT"),
+    runs_with=("base", "GPU", "TensorRT", "CUDA runtime"),
+    check=check_tensorrt,
+    beside_gpu=True,
+)
+TENSORRT_RTX = Requirements(
+    builds_with=("base", "TensorRT-RTX"),
+    runs_with=("base", "GPU", "TensorRT-RTX", "CUDA runtime"),
+    check=lambda view, hardware, answer: check_tensorrt_rtx(view, answer),
+)
+_OTHERWISE = f"edgeseg build-engine MODEL --backend {EVERYWHERE}"
 
 
-def backend_state(name: BackendName, checks: Sequence[Check]) -> BackendState:
+@dataclass(frozen=True)
+class Candidate:
+    """A backend of the registry and what it needs."""
+
+    name: str
+    backend: Backend | None
+    requirements: Requirements
+    missing: str | None = None
+    """Why the package that adds it does not load."""
+
+
+def candidates() -> list[Candidate]:
+    """Every backend of the registry, those of installed packages included."""
+    return [_candidate(name) for name in backend_names()]
+
+
+def _candidate(name: str) -> Candidate:
+    try:
+        backend = backend_named(name)
+        return Candidate(name, backend, backend.load("requirements"))
+    except MissingComponentError as error:
+        return Candidate(name, None, Requirements(), f"{error.what}: {error.found}")
+
+
+def backend_state(candidate: Candidate, checks: Sequence[Check]) -> BackendState:
     """Conclude whether a backend can build and run here, and what it lacks.
 
     A part that is not needed here counts as lacking for a backend that stands on it: without a GPU nothing mends that.
     """
-    lacks_to_build = _lacking(_BUILDS_WITH[name], checks)
-    lacks_to_run = _lacking(_RUNS_WITH[name], checks)
-    builds = not lacks_to_build
-    runs = not lacks_to_run
+    name, requirements = candidate.name, candidate.requirements
+    if candidate.missing is not None:
+        return BackendState(
+            name=name, builds=False, runs=False, reason=candidate.missing, next_command=f"pip list  (what adds {name}?)"
+        )
+    lacks_to_build = _lacking(name, requirements.builds_with, checks)
+    lacks_to_run = _lacking(name, requirements.runs_with, checks)
     first = next(iter(lacks_to_build or lacks_to_run), None)
     return BackendState(
         name=name,
-        builds=builds,
-        runs=runs,
+        builds=not lacks_to_build,
+        runs=not lacks_to_run,
         reason=_reason(lacks_to_build, lacks_to_run),
-        next_command=(first and first.next_command) or (None if runs else _OTHERWISE),
+        next_command=(first and first.next_command) or (_OTHERWISE if lacks_to_run else None),
     )
 
 
-def _lacking(parts: Sequence[PartName], checks: Sequence[Check]) -> list[Check]:
-    needed = [check for check in checks if check.part in parts]
+def _lacking(name: str, parts: Sequence[PartName], checks: Sequence[Check]) -> list[Check]:
+    needed = [check for check in checks if check.part in parts or (check.part == "backend" and check.name == name)]
     return [check for check in needed if check.broken or (check.status == "not needed here" and check.part != "base")]
 
 
@@ -62,9 +105,9 @@ def automatic_choice(
         ask: Lets the builders themselves decide, in a child process since that initialises CUDA; it is called only
             where there is something to decide. None where they cannot be asked.
     """
-    tensorrt = next(check for check in checks if check.part == "TensorRT")
+    preferred = next(check for check in checks if check.name == PREFERRED)
     if hardware.gpu is None:
-        return AutomaticChoice(backend="onnxruntime", reason=f"no GPU for TensorRT: {hardware.gpu_missing}")
-    if tensorrt.status != "ok" or ask is None:
-        return AutomaticChoice(backend="onnxruntime", reason=f"no tensorrt here: {tensorrt.found}")
+        return AutomaticChoice(backend=EVERYWHERE, reason=f"no GPU for {PREFERRED}: {hardware.gpu_missing}")
+    if preferred.status != "ok" or ask is None:
+        return AutomaticChoice(backend=EVERYWHERE, reason=f"no {PREFERRED} here: {preferred.found}")
     return ask()

@@ -10,10 +10,19 @@ from edgeseg.values import Part, Value
 Status = Literal["ok", "missing", "wrong version", "advice", "unknown", "not needed here"]
 """`advice`: it works, and something would make it better. `unknown`: the machine does not tell."""
 PartName = Literal[
-    "base", "training", "GPU", "CUDA runtime", "TensorRT", "TensorRT-RTX", "bench", "board", "host", "live video"
+    "base",
+    "training",
+    "GPU",
+    "CUDA runtime",
+    "TensorRT",
+    "TensorRT-RTX",
+    "backend",
+    "bench",
+    "board",
+    "host",
+    "live video",
 ]
-BackendName = Literal["onnxruntime", "tensorrt", "tensorrt-rtx"]
-BACKENDS: tuple[BackendName, ...] = ("onnxruntime", "tensorrt", "tensorrt-rtx")
+"""`backend`: the package of the backend that the check is named after."""
 _BROKEN: tuple[Status, ...] = ("missing", "wrong version")
 
 
@@ -39,7 +48,7 @@ class Check(Part):
 class BackendState(Part):
     """The abilities of a backend on this machine."""
 
-    name: BackendName
+    name: str
     builds: bool
     runs: bool
     reason: str
@@ -70,7 +79,7 @@ class DoctorReport(Value):
         """True if the base path (onnxruntime on the CPU) works."""
         return not any(check.broken for check in self.checks if check.part == "base")
 
-    def backend(self, name: BackendName) -> BackendState:
+    def backend(self, name: str) -> BackendState:
         """One backend's state."""
         return next(state for state in self.backends if state.name == name)
 

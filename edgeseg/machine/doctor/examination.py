@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import edgeseg
-from edgeseg.machine.doctor.backends import automatic_choice, backend_state
+from edgeseg.machine.doctor.backends import Candidate, automatic_choice, backend_state, candidates
 from edgeseg.machine.doctor.board_checks import check_board
-from edgeseg.machine.doctor.checks import BACKENDS, AutomaticChoice, Check, DoctorReport
+from edgeseg.machine.doctor.checks import AutomaticChoice, Check, DoctorReport
 from edgeseg.machine.doctor.cpu_checks import check_int8
 from edgeseg.machine.doctor.gpu_checks import check_cuda_packages, check_gpu, check_persistence, check_toolkit
 from edgeseg.machine.doctor.hardware import Hardware, read_hardware
@@ -22,13 +22,12 @@ from edgeseg.machine.doctor.python_checks import (
     check_python,
     check_training,
 )
-from edgeseg.machine.doctor.tensorrt_checks import check_tensorrt, check_tensorrt_rtx
 from edgeseg.machine.doctor.view import MachineView
 from edgeseg.runtime.engine.machine import describe_machine
 
 # Probe -> the module without which there is nothing to ask.
-_ALWAYS: dict[str, str | None] = {"gpu": None, "codecs": "av", "int8": "onnxruntime", "tensorrt_rtx": "tensorrt_rtx"}
-_BESIDE_A_GPU: dict[str, str | None] = {"tensorrt": "tensorrt", "pycuda": "pycuda"}
+_ALWAYS: dict[str, str | None] = {"gpu": None, "codecs": "av", "int8": "onnxruntime"}
+_BESIDE_A_GPU: dict[str, str | None] = {"pycuda": "pycuda"}
 
 Answers = dict[str, dict[str, Any]]
 
@@ -40,21 +39,33 @@ def examine(view: MachineView, ask: Callable[[], AutomaticChoice] | None = None)
         view: The machine.
         ask: Lets the engine builders decide what `auto` takes; see `automatic_choice`.
     """
-    answers = _ask(view, _ALWAYS)
+    backends = candidates()
+    answers = _ask(view, _ALWAYS | _packages(backends, beside_gpu=False))
     hardware = read_hardware(view, answers["gpu"])
-    answers |= _ask(view, _BESIDE_A_GPU if hardware.gpu is not None else {})
-    checks = _checks(view, hardware, answers)
+    answers |= _ask(view, _BESIDE_A_GPU | _packages(backends, beside_gpu=True) if hardware.gpu is not None else {})
+    checks = _checks(view, hardware, answers, backends)
     return DoctorReport(
         edgeseg_version=edgeseg.__version__,
         machine=describe_machine(),
         hardware=hardware,
         checks=tuple(checks),
-        backends=tuple(backend_state(name, checks) for name in BACKENDS),
+        backends=tuple(backend_state(backend, checks) for backend in backends),
         auto=automatic_choice(checks, hardware, ask),
     )
 
 
-def _checks(view: MachineView, hardware: Hardware, answers: Answers) -> list[Check]:
+def _packages(backends: list[Candidate], beside_gpu: bool) -> dict[str, str | None]:
+    """The packages of the backends that have a check of their own; the probe of each has its name."""
+    return {
+        item.backend.package: item.backend.package
+        for item in backends
+        if item.backend is not None
+        and item.requirements.check is not None
+        and item.requirements.beside_gpu is beside_gpu
+    }
+
+
+def _checks(view: MachineView, hardware: Hardware, answers: Answers, backends: list[Candidate]) -> list[Check]:
     unasked: dict[str, Any] = {"missing": "not installed"}
     return [
         check_python(view),
@@ -67,8 +78,11 @@ def _checks(view: MachineView, hardware: Hardware, answers: Answers) -> list[Che
         *check_persistence(view, hardware),
         check_toolkit(view, hardware),
         *check_cuda_packages(view, hardware, answers.get("pycuda", unasked)),
-        check_tensorrt(view, hardware, answers.get("tensorrt", unasked)),
-        check_tensorrt_rtx(view, answers["tensorrt_rtx"]),
+        *(
+            item.requirements.check(view, hardware, answers.get(item.backend.package, unasked))
+            for item in backends
+            if item.backend is not None and item.requirements.check is not None
+        ),
         *check_bench(view, hardware),
         *check_board(view, hardware),
         *check_host(view, hardware),

@@ -14,8 +14,8 @@ from edgeseg.calibration.placement import activations
 from edgeseg.calibration.quantise import ONNXRUNTIME_STYLE, quantise
 from edgeseg.graph.files import OnnxArtifact, serialize
 from edgeseg.runtime.engine.session import SessionInfo
+from edgeseg.runtime.engine.time_ratio import TimeRatio, time_ratio
 from edgeseg.runtime.onnxruntime.onnxruntime_session import OnnxRuntimeSession
-from edgeseg.runtime.onnxruntime.time_ratio import TimeRatio, time_ratio
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME, ModelMetadata, ModelSpec, PreprocessSpec
 
 SIDE_PX = 128

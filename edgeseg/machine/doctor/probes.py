@@ -14,6 +14,8 @@ from collections.abc import Callable
 from typing import Any
 
 from edgeseg.errors import MissingComponentError
+from edgeseg.optional import import_package
+from edgeseg.runtime.engine.backends import backend_names, find_backend
 from edgeseg.runtime.passport.gpu import DRIVER_LIBRARY, cuda_version, find_gpu
 
 CODECS = {"encoders": ("libx264", "h264_nvenc", "h264_v4l2m2m"), "decoders": ("h264", "hevc", "mjpeg", "h264_cuvid")}
@@ -70,7 +72,7 @@ def _has_codec(av: Any, name: str, mode: str) -> bool:
 
 def module_version(name: str) -> dict[str, Any]:
     """A module's own version, which proves that it and its libraries load."""
-    return {"version": str(importlib.import_module(name).__version__)}
+    return {"version": str(import_package(name).__version__)}
 
 
 def pycuda() -> dict[str, Any]:
@@ -99,17 +101,22 @@ PROBES: dict[str, Callable[[], dict[str, Any]]] = {
     "codecs": codecs,
     "int8": int8,
     "pycuda": pycuda,
-    "tensorrt": lambda: module_version("tensorrt"),
-    "tensorrt_rtx": lambda: module_version("tensorrt_rtx"),
 }
+"""Beside these, the package of each backend is a probe of its version."""
 
 
 def answer(name: str) -> dict[str, Any]:
     """A probe's facts, or ``{"missing": why}`` whatever goes wrong."""
     try:
+        if name not in PROBES and name in _backend_packages():
+            return module_version(name)
         return PROBES[name]()
     except Exception as error:  # whatever a foreign library's import raises
         return {"missing": f"{type(error).__name__}: {error}"[:300]}
+
+
+def _backend_packages() -> set[str]:
+    return {backend.package for name in backend_names() if (backend := find_backend(name)) is not None}
 
 
 if __name__ == "__main__":

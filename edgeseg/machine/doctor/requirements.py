@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from edgeseg.machine.doctor.checks import Check, PartName
+from edgeseg.machine.doctor.checks import Check, PartName, Status
+from edgeseg.machine.doctor.hardware import Hardware
 from edgeseg.machine.doctor.view import MachineView
 
 # Distributions that bring the same module; any of them will do.
@@ -16,6 +19,53 @@ _SAME_MODULE = {
     "onnxruntime": ("onnxruntime-gpu",),
     "opencv-python-headless": ("opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python"),
 }
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """The parts whose checks decide whether a backend works, and the check of its own package."""
+
+    builds_with: tuple[PartName, ...] = ("base",)
+    runs_with: tuple[PartName, ...] = ("base",)
+    check: Callable[[MachineView, Hardware, dict[str, Any]], Check] | None = None
+    """Looks at the package, of which the last argument says ``version`` or what is ``missing``; a check of the part
+    `backend` that is named after the backend decides, too. None: the package belongs to the base install."""
+    beside_gpu: bool = False
+    """True if the package is only asked for its version where there is a GPU."""
+
+
+@dataclass(frozen=True)
+class OptionalPackage:
+    """The check of a backend that needs one package and nothing else."""
+
+    backend: str
+    module: str
+    purpose: str
+    install: str
+    """The command that brings the package."""
+    extra: str | None = None
+    """The extra of edgeseg whose first package says which versions fit; None takes any."""
+
+    def __call__(self, view: MachineView, hardware: Hardware, answer: dict[str, Any]) -> Check:
+        """Check whether the package is here, loads and fits."""
+        wanted = wanted_packages(view, self.extra) if self.extra else []
+        if not view.has_module(self.module):
+            return self._check("not needed here", "not installed; optional", self.install)
+        if "missing" in answer:
+            return self._check("missing", f"installed, and does not load: {answer['missing']}", self.install)
+        if wanted and not fits(answer["version"], wanted[0].versions):
+            return self._check("wrong version", f"{answer['version']}; needed: {wanted[0].versions}", self.install)
+        return self._check("ok", answer["version"], None)
+
+    def _check(self, status: Status, found: str, command: str | None) -> Check:
+        return Check(
+            part="backend",
+            name=self.backend,
+            status=status,
+            found=found,
+            purpose=self.purpose,
+            next_command=command,
+        )
 
 
 @dataclass(frozen=True)

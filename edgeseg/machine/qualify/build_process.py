@@ -8,15 +8,12 @@ from pathlib import Path
 
 from edgeseg.artifacts import Precision
 from edgeseg.export.build import BuildOptions, build_engine
-from edgeseg.machine.doctor.checks import BackendName
 from edgeseg.machine.qualify.child import answer_parent, ask_child
 
 _THIS = "edgeseg.machine.qualify.build_process"
 
 
-def build_apart(
-    model: Path, backend: BackendName, precision: Precision, calibration_data: Path | None, out: Path
-) -> None:
+def build_apart(model: Path, backend: str, precision: Precision, calibration_data: Path | None, out: Path) -> None:
     """Build an engine in a child process; engine and passport lie at `out` afterwards.
 
     Args:

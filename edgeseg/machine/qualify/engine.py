@@ -12,7 +12,6 @@ from edgeseg.artifacts import EngineArtifact, Precision, Verdict
 from edgeseg.dataset import Pair
 from edgeseg.errors import EdgesegError, MissingComponentError
 from edgeseg.images import read_rgb
-from edgeseg.machine.doctor.checks import BackendName
 from edgeseg.machine.qualify.bench_process import bench_apart
 from edgeseg.machine.qualify.build_process import build_apart
 from edgeseg.machine.qualify.values import BuiltFacts, EngineQualification, Outcome, QualifyOptions, VerdictSummary
@@ -35,7 +34,7 @@ class Job:
     """One engine to qualify."""
 
     model: Path
-    backend: BackendName
+    backend: str
     precision: Precision
     fingerprint: str
     options: QualifyOptions

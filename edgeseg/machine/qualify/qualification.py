@@ -14,7 +14,7 @@ from edgeseg.dataset import SPLITS, Pair, hash_pairs, load_pairs
 from edgeseg.errors import BadInputError, MissingComponentError
 from edgeseg.files import check_writable, sha256_bytes, sha256_file, write_text
 from edgeseg.graph.files import OnnxArtifact, load_onnx
-from edgeseg.machine.doctor.checks import BackendName, DoctorReport
+from edgeseg.machine.doctor.checks import DoctorReport
 from edgeseg.machine.qualify.engine import Job, qualify_engine
 from edgeseg.machine.qualify.page import HTML_NAME, JSON_NAME, render_page
 from edgeseg.machine.qualify.values import EngineQualification, Outcome, Qualification, QualifyOptions
@@ -78,7 +78,7 @@ def qualify(
     return result
 
 
-def _backends(options: QualifyOptions, machine: DoctorReport) -> list[BackendName]:
+def _backends(options: QualifyOptions, machine: DoctorReport) -> list[str]:
     for name in options.backends:
         state = machine.backend(name)
         if not state.builds:
@@ -106,7 +106,7 @@ def _job(
     options: QualifyOptions,
     machine: DoctorReport,
     data_sha256: str,
-    backend: BackendName,
+    backend: str,
     precision: Precision,
 ) -> Job:
     calibration_data = None

@@ -8,7 +8,7 @@ from typing import Literal
 
 from edgeseg.artifacts import PRECISIONS, RESEARCH_NOTICE, Precision
 from edgeseg.machine.bench.report import BenchReport
-from edgeseg.machine.doctor.checks import BackendName, DoctorReport
+from edgeseg.machine.doctor.checks import DoctorReport
 from edgeseg.proof.verdict.agreement import Agreement
 from edgeseg.proof.verdict.soak import SoakLimits, SoakReport
 from edgeseg.specs import ModelSpec
@@ -26,7 +26,7 @@ class QualifyOptions:
     """Labelled images; None compares on synthetic endoscopy, which proves nothing of accuracy."""
     split: str = "test"
     out: Path = Path("qualify")
-    backends: tuple[BackendName, ...] = ()
+    backends: tuple[str, ...] = ()
     """Empty takes every one that can build here."""
     precisions: tuple[Precision, ...] = PRECISIONS
     soak: SoakLimits = field(default_factory=SoakLimits)
@@ -59,7 +59,7 @@ class VerdictSummary(Part):
 class EngineQualification(Value):
     """One engine."""
 
-    backend: BackendName
+    backend: str
     precision: Precision
     outcome: Outcome
     reasons: tuple[str, ...]

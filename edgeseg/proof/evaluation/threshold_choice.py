@@ -15,6 +15,7 @@ from edgeseg.progress import Track, silent
 from edgeseg.proof.evaluation.frame_masks import UnlabelledSource, describe_source, rgb_frames
 from edgeseg.proof.evaluation.shifted_session import refuse_several_classes
 from edgeseg.proof.verdict.evaluation import FiniteSession, named
+from edgeseg.runtime.engine.inputs import PackedFrame
 from edgeseg.runtime.engine.session import Session, mask_at_frame, probability_of
 from edgeseg.threshold import (
     THRESHOLDS,
@@ -108,7 +109,7 @@ def _column_means(rows: Sequence[Sequence[float]]) -> NDArray[np.float64]:
 def _masks(session: FiniteSession, frame: Frame, name: str, thresholds: Sequence[float]) -> list[Mask]:
     """The frame's mask at each threshold; a refusal names the image."""
     with named(name):
-        probability = probability_of(session, frame)
+        probability = probability_of(session, PackedFrame(frame, "rgb"))
     height, width = frame.shape[:2]
     return [
         mask_at_frame(session, moved_probability(probability, threshold), height, width) for threshold in thresholds

@@ -9,6 +9,7 @@ import numpy as np
 from edgeseg.artifacts import Precision
 from edgeseg.frames import Frame
 from edgeseg.progress import Track, silent
+from edgeseg.runtime.engine.inputs import PackedFrame
 from edgeseg.runtime.engine.session import Session, mask_at_frame, probability_of
 from edgeseg.values import Part
 
@@ -55,7 +56,7 @@ def agree(
     """
     flipped, largest, with_mask = [], 0.0, 0
     for frame in track(frames, "comparing", len(frames)):
-        probabilities = [probability_of(session, frame) for session in (reference, engine)]
+        probabilities = [probability_of(session, PackedFrame(frame, "rgb")) for session in (reference, engine)]
         difference = np.abs(probabilities[0] - probabilities[1])
         largest = max(largest, float(np.nan_to_num(difference, nan=np.inf).max()))
         masks = [

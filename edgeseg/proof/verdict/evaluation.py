@@ -17,8 +17,8 @@ from edgeseg.metrics import TOLERANCE_PX, ImageScore, score_image
 from edgeseg.progress import Track, silent
 from edgeseg.proof.verdict.bootstrap import bootstrap_interval
 from edgeseg.proof.verdict.detection import Detection, SizeGroup, by_size, detection
+from edgeseg.runtime.engine.inputs import EngineInput
 from edgeseg.runtime.engine.session import (
-    ColourOrder,
     FrameBatch,
     ProbabilityBatch,
     Session,
@@ -85,13 +85,13 @@ class FiniteSession:
         _check_finite(probability)
         return probability
 
-    def probability(self, frame: Frame, colour_order: ColourOrder = "rgb") -> Probability:
-        """Run the network on one frame of any size: float32 [C,h,w].
+    def probability(self, frame: EngineInput) -> Probability:
+        """Run the network on one frame: float32 [C,h,w].
 
         Raises:
             NotFiniteError: NaN or infinity among the probabilities.
         """
-        probability = probability_of(self._session, frame, colour_order)
+        probability = probability_of(self._session, frame)
         _check_finite(probability)
         return probability
 

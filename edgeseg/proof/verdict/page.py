@@ -11,6 +11,7 @@ from edgeseg.files import check_writable, write_text
 from edgeseg.proof.verdict import charts
 from edgeseg.proof.verdict.pictures import WorstImage, draw_worst
 from edgeseg.proof.verdict.templates import render
+from edgeseg.runtime.engine.backends import on_cpu
 from edgeseg.runtime.engine.session import Session
 
 JSON_NAME = "verdict.json"
@@ -58,6 +59,7 @@ def render_page(verdict: Verdict, worst: Sequence[WorstImage]) -> str:
     return render(
         _TEMPLATE,
         verdict=verdict,
+        on_cpu=on_cpu(verdict.backend),
         worst=worst,
         frame=charts,
         scatter=charts.scatter_chart(verdict.rows),

@@ -10,6 +10,7 @@ from edgeseg.dataset import Pair
 from edgeseg.images import read_rgb
 from edgeseg.progress import Track, silent
 from edgeseg.runtime.engine.frame_engine import frame_engine
+from edgeseg.runtime.engine.inputs import PackedFrame, size_of
 from edgeseg.runtime.engine.latency import LatencyRecorder
 from edgeseg.runtime.engine.session import Session, WholeFrames, mask_at_frame, preprocess, segment
 
@@ -61,7 +62,7 @@ def measure_latency(
 
 def _time_image(session: Session, pair: Pair, recorder: LatencyRecorder) -> None:
     with recorder.measure("decode"):
-        frame = read_rgb(pair.image)
+        frame = PackedFrame(read_rgb(pair.image), "rgb")
     with recorder.measure("end_to_end"):
         if isinstance(session, WholeFrames):
             with recorder.measure("infer"):
@@ -72,7 +73,7 @@ def _time_image(session: Session, pair: Pair, recorder: LatencyRecorder) -> None
             with recorder.measure("infer"):
                 probability = session.infer(batch)[0]
         with recorder.measure("post"):
-            mask_at_frame(session, probability, *frame.shape[:2])
+            mask_at_frame(session, probability, *size_of(frame))
 
 
 def _spread(pairs: Sequence[Pair], count: int) -> Iterator[Pair]:

@@ -19,6 +19,7 @@ import cv2
 
 from edgeseg.frames import Frame, Mask, Probability, mask_from_probability
 from edgeseg.runtime.engine.failures import EngineDownError
+from edgeseg.runtime.engine.inputs import NetworkInput
 from edgeseg.runtime.engine.outcomes import Segmented
 from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.runtime.live.scene.drift import DriftState, DriftWatch
@@ -211,7 +212,7 @@ class DriftMonitor:
         check = self._checks.take()
         if check is None:
             return
-        if pool.submit(check.sample.frame, "rgb", prepared=True) is not None:
+        if pool.submit(check.sample.input) is not None:
             self._under_way = check
         else:
             self._judge(check, None)
@@ -273,7 +274,7 @@ class DriftMonitor:
                 if isinstance(outcome, Segmented) and answers >= PROOFS:
                     return outcome.infer_ms
             if pool.is_ready and not pool.under_way:
-                pool.submit(frame, "rgb", prepared=True)
+                pool.submit(NetworkInput(frame))
         raise pool.failure or EngineDownError("it did not come up in time")
 
 

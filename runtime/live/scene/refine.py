@@ -5,10 +5,10 @@ from __future__ import annotations
 import cv2
 
 from edgeseg.frames import Mask, Probability
-from edgeseg.runtime.live.frames import LiveFrame
 from edgeseg.runtime.live.scene.small import reduce_picture
 from edgeseg.runtime.live.scene.stabilise import ProbabilityStabiliser
 from edgeseg.runtime.live.scene.watch import LiveGate, keep_counted
+from edgeseg.runtime.video.source import SourceFrame
 
 FORGET_S = 0.5
 """After a gap so long (an engine or a source that was away) nothing of what was marked before lives on."""
@@ -26,7 +26,7 @@ class SceneRefiner:
         self._gate, self._stabiliser = gate, stabiliser
         self._seen_ns = 0
 
-    def probability(self, frame: LiveFrame, probability: Probability) -> Probability:
+    def probability(self, frame: SourceFrame, probability: Probability) -> Probability:
         """The map of one frame, steadied: float32 [C,h,w]."""
         if self._stabiliser is None:
             return probability

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from edgeseg.frames import Frame, Probability
+from edgeseg.runtime.engine.inputs import NetworkInput
 
 NEIGHBOUR_S = 0.5
 """Frames further apart say nothing of flicker."""
@@ -18,16 +19,21 @@ class Sample:
 
     index: int
     arrived_ns: int
-    """Arrival by `time.monotonic_ns`."""
-    look: Callable[[], Frame]
-    """Makes `frame`; called for the few frames that are looked at again, by whoever looks."""
+    """When it arrived, by `time.monotonic_ns`."""
+    look: Callable[[], NetworkInput]
+    """Makes `input`; called for the few frames that are looked at again, by whoever looks."""
     probability: Probability
     """float32 [C,h,w], as the engine gave it: nothing is steadied or cut out."""
 
     @cached_property
-    def frame(self) -> Frame:
-        """uint8 [h,w,3] RGB, the network's input as the host makes it."""
+    def input(self) -> NetworkInput:
+        """The network's input as the host makes it."""
         return self.look()
+
+    @property
+    def frame(self) -> Frame:
+        """The pixels of `input`, uint8 [h,w,3] RGB."""
+        return self.input.pixels
 
 
 @dataclass(frozen=True, eq=False)

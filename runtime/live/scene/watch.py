@@ -8,12 +8,12 @@ from typing import Any
 import cv2
 
 from edgeseg.frames import Mask
-from edgeseg.runtime.live.frames import LiveFrame
 from edgeseg.runtime.live.scene.figures import Window, measure_frame
 from edgeseg.runtime.live.scene.gate import FrameGate, GateDecision, GateSettings
 from edgeseg.runtime.live.scene.region import RegionFinder, RegionSettings, VisibleRegion
 from edgeseg.runtime.live.scene.small import SmallPicture, reduce_picture
 from edgeseg.runtime.live.scene.text import StaticText, TextSettings
+from edgeseg.runtime.video.source import SourceFrame
 
 
 def counting_mask(region: VisibleRegion, text: Mask, height: int, width: int) -> Mask:
@@ -105,7 +105,7 @@ class LiveGate:
     view: SceneView | None = None
     """The view of the frame asked about last."""
 
-    def reason(self, frame: LiveFrame) -> str | None:
+    def reason(self, frame: SourceFrame) -> str | None:
         """Why the frame shows no tissue; None where it does."""
         self.view = self.watch.update(reduce_picture(frame.picture), frame.arrived_ns / 1e9)
         return self.view.gate.reason

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from edgeseg.optional import require
 from edgeseg.runtime.live.credentials import without_credentials
 from edgeseg.runtime.live.sources.contract import SourceOptions
-from edgeseg.runtime.live.sources.decoder import Decoded, PacketDecoder
 from edgeseg.runtime.live.sources.faults import SourceFault
 from edgeseg.runtime.live.sources.packet_reader import PacketReader
+from edgeseg.runtime.video.decoder import Decoded, PacketDecoder
 from edgeseg.runtime.video.source import ClipTiming
 
 if TYPE_CHECKING:
@@ -50,8 +50,13 @@ class AvConnection:
         return None if self._decoder is None else self._decoder.timing
 
     @property
+    def arrival_is_time(self) -> bool:
+        """Whether the stream's own timestamps are made up."""
+        return self._reader.makes_clock_up
+
+    @property
     def corrupt(self) -> int:
-        """Packets that could not be decoded."""
+        """Packets that gave no picture."""
         return 0 if self._decoder is None else self._decoder.corrupt
 
     @property

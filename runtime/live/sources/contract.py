@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, Protocol
 
-from edgeseg.runtime.live.frames import LiveFrame
-from edgeseg.runtime.video.source import ClipTiming
+from edgeseg.runtime.video.deinterlace import Deinterlace
+from edgeseg.runtime.video.source import ClipTiming, SourceFrame
 
 SourceState = Literal["connecting", "connected", "reconnecting", "ended"]
 """No picture came yet; pictures come; they came and will again; closed, at its end or given up."""
-Deinterlace = Literal["auto", "on", "off"]
 LIVE_TIME_BASE = Fraction(1, 90_000)
 """Of the timestamps of live sources, in seconds: RTP's clock for video, a multiple of all usual frame rates."""
 
@@ -29,7 +28,7 @@ class SourceStatus:
     damaged: int = 0
     """Frames whose missing parts the decoder patched with guesses."""
     corrupt: int = 0
-    """Packets (images of a folder) that could not be decoded and were left out."""
+    """Packets (images of a folder) that gave no picture and were left out."""
     skipped: int = 0
     """Packets or frames left out because the reader was too slow for them."""
     height: int = 0
@@ -96,7 +95,7 @@ class LiveSource(Protocol):
         """How it stands."""
         ...
 
-    def frames(self) -> Iterator[LiveFrame]:
+    def frames(self) -> Iterator[SourceFrame]:
         """Every frame, once; blocks until one comes.
 
         Raises:

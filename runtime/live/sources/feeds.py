@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
+import logging
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,15 @@ import numpy as np
 
 from edgeseg.errors import BadInputError
 from edgeseg.images import read_rgb
-from edgeseg.optional import require
 from edgeseg.runtime.live.sources.contract import SourceOptions
-from edgeseg.runtime.live.sources.decoder import ArrivedPacket, Decoded, PacketDecoder, facts_of, packets_of
 from edgeseg.runtime.live.sources.paced import FeedFrame
+from edgeseg.runtime.video.container import not_a_video
 from edgeseg.runtime.video.files import IMAGES_FPS
 from edgeseg.runtime.video.picture import Picture
+from edgeseg.runtime.video.reader import FileReader
 from edgeseg.runtime.video.source import ClipTiming
+
+logger = logging.getLogger(__name__)
 
 
 class FileFeed:
@@ -35,6 +36,7 @@ class FileFeed:
         self._path = path
         self._deinterlace = options.deinterlace
         self._timing: ClipTiming | None = None
+        self._told = False
         self.decoder_name = ""
         self.corrupt = 0
 
@@ -46,45 +48,24 @@ class FileFeed:
         return self._timing
 
     def frames(self) -> Iterator[FeedFrame]:
-        """Every frame of one pass."""
-        count = 0
-        for decoded in self._decoded():
-            count += 1
-            picture = decoded.picture
-            yield FeedFrame(decoded.pts, lambda picture=picture: picture, decoded.damaged)  # type: ignore[misc]
+        """Every frame of one pass, up to where the file ends or breaks off."""
+        count, before = 0, self.corrupt
+        with FileReader(self._path, self._deinterlace) as reader:
+            self.decoder_name = reader.facts.codec.name
+            if reader.sound_stream is not None and not self._told:
+                logger.info("the sound of %s is left out", self._path)
+                self._told = True
+            for decoded in reader.decoded():
+                if not count:
+                    self._timing = self._timing or reader.timing
+                count += 1
+                self.corrupt = before + reader.corrupt
+                picture = decoded.picture.planar()
+                yield FeedFrame(decoded.pts, lambda picture=picture: picture, decoded.damaged)  # type: ignore[misc]
+            self.corrupt = before + reader.corrupt
+            why = reader.broken_off or "a video stream without frames"
         if not count:
-            raise self._unreadable("it holds no frame that can be decoded")
-
-    def _decoded(self) -> Iterator[Decoded]:
-        av: Any = require("av")
-        try:  # the prefix keeps a colon in the name from being read as a protocol
-            container = av.open(f"file:{self._path}", metadata_errors="replace", options={"protocol_whitelist": "file"})
-        except (av.FFmpegError, OSError) as error:
-            raise self._unreadable(getattr(error, "strerror", None) or error) from error
-        with container:
-            stream = container.streams.best("video")
-            if stream is None or stream.codec_context is None:
-                raise self._unreadable("it holds no video stream")
-            facts = facts_of(stream, "AUTO")
-            self.decoder_name = facts.codec.name
-            decoder, before = PacketDecoder(facts, self._deinterlace), self.corrupt
-            for packet in chain(_readable(container, stream), [None]):
-                yield from self._pictures(decoder, packet)
-                self.corrupt = before + decoder.corrupt
-
-    def _pictures(self, decoder: PacketDecoder, packet: Any) -> list[Decoded]:
-        """Of one packet; of what the decoder still holds at the end."""
-        pictures = decoder.flush() if packet is None else decoder.decode(ArrivedPacket(packet, time.monotonic_ns()))
-        self._timing = self._timing or decoder.timing
-        return pictures
-
-    def _unreadable(self, found: object) -> BadInputError:
-        return BadInputError(
-            f"{self._path} is no video that can be read",
-            found=found,
-            expected="a video file (MP4, MKV, AVI, MOV, TS, ...)",
-            next_command="copy the file again; a recording that was not closed lacks its index",
-        )
+            raise not_a_video(self._path, "holds no frame that can be decoded", why)
 
 
 class ImageFeed:
@@ -124,15 +105,3 @@ class ImageFeed:
 
 def _picture(rgb: Any) -> Picture:
     return Picture.of_bgr(np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), dtype=np.uint8)).planar()
-
-
-def _readable(container: Any, stream: Any) -> Iterator[Any]:
-    """The packets up to where the file ends or breaks off."""
-    packets = packets_of(container, stream)
-    while True:
-        try:
-            packet = next(packets)
-        except (StopIteration, require("av.error").FFmpegError):
-            return
-        if packet.size:
-            yield packet

@@ -19,8 +19,8 @@ from edgeseg.errors import MissingComponentError
 from edgeseg.runtime.engine.planes import Matrix, Plane
 from edgeseg.runtime.live.sources import gst_reader
 from edgeseg.runtime.live.sources.contract import LIVE_TIME_BASE, SourceOptions
-from edgeseg.runtime.live.sources.decoder import FALLBACK_RATE, Decoded
 from edgeseg.runtime.live.sources.faults import SourceFault
+from edgeseg.runtime.video.decoder import FALLBACK_RATE, Decoded
 from edgeseg.runtime.video.picture import Picture
 from edgeseg.runtime.video.source import ClipTiming
 
@@ -82,6 +82,7 @@ class GstConnection:
     skipped = 0
     """GStreamer does not count what its sink leaves out."""
     corrupt = 0
+    arrival_is_time = False
 
     def __init__(self, pipeline: str, options: SourceOptions) -> None:
         self._options = options

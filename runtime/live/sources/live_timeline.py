@@ -8,7 +8,8 @@ from fractions import Fraction
 from edgeseg.runtime.live.sources.contract import LIVE_TIME_BASE
 
 SPLICE_S = Fraction(1)
-"""A step back by more is another clock; a smaller one is the order of decoding."""
+"""A step back by more is another clock (a smaller one is the order of decoding), and so is a step forward that is so
+much longer than what passed between the two arrivals."""
 TOLERANCE_S = Fraction(10)
 """How far timestamps may be from the clock of arrival: HLS comes in bursts of a segment."""
 _LONGEST_STEP_S = Fraction(1, 5)
@@ -70,5 +71,9 @@ class LiveTimeline:
         return max(clock_s, self._last * LIVE_TIME_BASE + later_s)
 
     def _jumps(self, time_s: Fraction, offset_s: Fraction, clock_s: Fraction) -> bool:
-        steps_back = self._stream_s is not None and self._stream_s - time_s > SPLICE_S
-        return steps_back or abs(time_s + offset_s - clock_s) > TOLERANCE_S
+        if abs(time_s + offset_s - clock_s) > TOLERANCE_S:
+            return True
+        if self._stream_s is None:
+            return False
+        step_s, passed_s = time_s - self._stream_s, clock_s - self._latest_arrival_s
+        return -step_s > SPLICE_S or step_s - passed_s > SPLICE_S

@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from edgeseg.runtime.live.frames import LiveFrame
 from edgeseg.runtime.live.sources.contract import SourceOptions, SourceStatus
 from edgeseg.runtime.video.picture import Picture
-from edgeseg.runtime.video.source import ClipTiming
-from edgeseg.runtime.video.video import Timeline
+from edgeseg.runtime.video.source import ClipTiming, SourceFrame
+from edgeseg.runtime.video.timestamps import Timeline
 
 _LATE_NS = 10**9
 """A reader that is later than this is not made to catch up."""
@@ -95,7 +94,7 @@ class PacedSource:
         """End `frames`."""
         self._closed.set()
 
-    def frames(self) -> Iterator[LiveFrame]:
+    def frames(self) -> Iterator[SourceFrame]:
         """Every frame when it is due; see `LiveSource`."""
         try:
             yield from self._paced()
@@ -103,7 +102,7 @@ class PacedSource:
             self._closed.set()
             self._note(state="ended")
 
-    def _paced(self) -> Iterator[LiveFrame]:
+    def _paced(self) -> Iterator[SourceFrame]:
         index, start_ns, timeline = 0, 0, None
         for begins, frame in self._passes():
             timing = self._feed.timing
@@ -138,7 +137,7 @@ class PacedSource:
             if not self._loop:
                 return
 
-    def _frame(self, index: int, frame: FeedFrame, pts: int, timing: ClipTiming) -> LiveFrame:
+    def _frame(self, index: int, frame: FeedFrame, pts: int, timing: ClipTiming) -> SourceFrame:
         arrived_ns = time.monotonic_ns()
         picture = frame.picture()
         self._note(
@@ -150,7 +149,7 @@ class PacedSource:
             decoder=self._feed.decoder_name,
         )
         decoded_ns = time.monotonic_ns()
-        return LiveFrame(index, arrived_ns, decoded_ns, pts, timing.time_base, picture, frame.damaged)
+        return SourceFrame(index, arrived_ns, decoded_ns, pts, timing.time_base, picture, frame.damaged)
 
     def _note(self, **changes: object) -> None:
         with self._lock:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from edgeseg.runtime.live.sources.decoder import ArrivedPacket, VideoFacts, facts_of, packets_of
+from edgeseg.optional import require
 from edgeseg.runtime.live.sources.faults import SourceFault, fault_of
+from edgeseg.runtime.video.container import packets_of
+from edgeseg.runtime.video.decoder import ArrivedPacket, VideoFacts, facts_of
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -17,6 +21,16 @@ if TYPE_CHECKING:
 WAITING_BYTES = 64 * 2**20
 """Undecoded data kept at most; with more, all of it is left out and the next key frame waited for."""
 _NEARLY = 0.95
+COUNTED = {"image2", "image2pipe", "rawvideo", "yuv4mpegpipe"}
+"""Formats without the flag that give a rate instead of times all the same."""
+logger = logging.getLogger(__name__)
+
+
+def makes_clock_up(container_format: Any) -> bool:
+    """Whether a format of PyAV says nothing of time: MJPEG over HTTP, raw H.264, single images."""
+    names = set(container_format.name.split(","))
+    no_timestamps = bool(container_format.flags & require("av.format").Flags.no_timestamps.value)
+    return no_timestamps or bool(names & COUNTED) or any(name.endswith("_pipe") for name in names)
 
 
 class PacketReader:
@@ -46,6 +60,8 @@ class PacketReader:
         self._fault: SourceFault | None = None
         self.facts: VideoFacts | None = None
         """Of the stream; set before its first packet."""
+        self.makes_clock_up = False
+        """Whether the container has no timestamps, so that FFmpeg counts frames of a rate that it assumes."""
         self.received = self.skipped = 0
         """Packets that came, and that were left out."""
         self._thread = threading.Thread(target=self._run, name="edgeseg-packets", daemon=True)
@@ -96,7 +112,10 @@ class PacketReader:
         if stream.codec_context is None:
             raise SourceFault("no decoder for the stream's codec", is_permanent=True)
         self._heard_ns = time.monotonic_ns()
-        self.facts = facts_of(stream, "SLICE")
+        if container.streams.audio:
+            logger.info("the sound of the source is left out")
+        self.makes_clock_up = makes_clock_up(container.format)
+        self.facts = facts_of(container, stream, live=True)
         for packet in packets_of(container, stream):
             if self._closed:
                 return
@@ -116,7 +135,7 @@ class PacketReader:
             self._heard_ns = time.monotonic_ns()
             self.received += 1
             self._bytes += packet.size
-            self._packets.append(ArrivedPacket(packet, self._heard_ns, self._gap))
+            self._packets.append(ArrivedPacket(packet, self._heard_ns, self._gap, packet.is_corrupt))
             self._gap = False
             self._leave_out()
             self._changed.notify_all()
@@ -127,7 +146,7 @@ class PacketReader:
         if newest.packet.is_keyframe and newest.arrived_ns - self._packets[0].arrived_ns > self._buffer_ns:
             self.skipped += len(self._packets) - 1
             self._packets.clear()
-            self._packets.append(ArrivedPacket(newest.packet, newest.arrived_ns, after_gap=True))
+            self._packets.append(replace(newest, after_gap=True))
             self._bytes = newest.packet.size
         elif self._bytes > WAITING_BYTES:
             self.skipped += len(self._packets)

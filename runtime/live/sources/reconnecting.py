@@ -5,16 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from fractions import Fraction
 from typing import Protocol
 
 from edgeseg.runtime.live.credentials import without_credentials
-from edgeseg.runtime.live.frames import LiveFrame
 from edgeseg.runtime.live.sources.backoff import Backoff
 from edgeseg.runtime.live.sources.contract import LIVE_TIME_BASE, SourceOptions, SourceStatus
-from edgeseg.runtime.live.sources.decoder import Decoded
 from edgeseg.runtime.live.sources.faults import SourceFault, SourceLostError
 from edgeseg.runtime.live.sources.live_timeline import LiveTimeline
-from edgeseg.runtime.video.source import ClipTiming
+from edgeseg.runtime.video.decoder import Decoded
+from edgeseg.runtime.video.source import ClipTiming, SourceFrame
 
 _LOOK_S = 0.1
 """How often a waiting source looks whether it was closed."""
@@ -36,8 +36,13 @@ class Connection(Protocol):
         ...
 
     @property
+    def arrival_is_time(self) -> bool:
+        """Whether the stream's own timestamps are made up; known with the first picture."""
+        ...
+
+    @property
     def corrupt(self) -> int:
-        """Packets that could not be decoded."""
+        """Packets that gave no picture."""
         ...
 
     @property
@@ -102,7 +107,7 @@ class ReconnectingSource:
         """End `frames`."""
         self._closed.set()
 
-    def frames(self) -> Iterator[LiveFrame]:
+    def frames(self) -> Iterator[SourceFrame]:
         """Every frame as it comes; see `LiveSource`."""
         try:
             while not self._closed.is_set():
@@ -115,7 +120,7 @@ class ReconnectingSource:
             self._closed.set()
             self._note(state="ended")
 
-    def _connected(self) -> Iterator[LiveFrame]:
+    def _connected(self) -> Iterator[SourceFrame]:
         connection = self._connect()
         before, first_ns = self.status(), None
         try:
@@ -131,7 +136,7 @@ class ReconnectingSource:
                 elif decoded.arrived_ns - first_ns > _STEADY_NS:
                     self._backoff.reset()
                 self._note_timing(connection.timing)
-                yield self._frame(decoded)
+                yield self._frame(decoded, None if connection.arrival_is_time else decoded.time_s)
         finally:
             connection.close()
 
@@ -146,12 +151,12 @@ class ReconnectingSource:
         if stated is not None and stated is not self._stated:
             self._stated, self._timing = stated, replace(stated, time_base=LIVE_TIME_BASE)
 
-    def _frame(self, decoded: Decoded) -> LiveFrame:
-        picture = decoded.picture
+    def _frame(self, decoded: Decoded, time_s: Fraction | None) -> SourceFrame:
+        picture = decoded.picture.planar()
         self._note(height=picture.height, width=picture.width, damaged=self.status().damaged + decoded.damaged)
-        pts = self._timeline.place(decoded.time_s, decoded.arrived_ns)
+        pts = self._timeline.place(time_s, decoded.arrived_ns)
         index, self._index = self._index, self._index + 1
-        return LiveFrame(
+        return SourceFrame(
             index, decoded.arrived_ns, decoded.decoded_ns, pts, LIVE_TIME_BASE, picture, damaged=decoded.damaged
         )
 

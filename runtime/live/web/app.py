@@ -12,7 +12,6 @@ from typing import Any, get_args
 
 from fastapi import FastAPI, Request, Response, WebSocket, WebSocketDisconnect
 
-from edgeseg.runtime.live.frames import OverlayMode
 from edgeseg.runtime.live.web.access import (
     COOKIE,
     SECURITY_HEADERS,
@@ -25,6 +24,7 @@ from edgeseg.runtime.live.web.access import (
 from edgeseg.runtime.live.web.metrics import exposition
 from edgeseg.runtime.live.web.pictures import PictureFeed, encode_png, header_of
 from edgeseg.runtime.live.web.view import View
+from edgeseg.runtime.video.overlay import OverlayMode
 
 STATIC = {
     "/": ("page.html", "text/html; charset=utf-8"),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from edgeseg.runtime.live.frames import OverlayMode, Presented
+from edgeseg.runtime.live.frames import Presented
 from edgeseg.runtime.live.status import LiveStatus
+from edgeseg.runtime.video.overlay import OverlayMode
 
 
 class View(Protocol):

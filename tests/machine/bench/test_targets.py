@@ -40,8 +40,8 @@ class RecordingLanes(RecordingSession):
         self.orders: list[str] = []
         self.stage_times_ns = stage_times_ns
 
-    def submit(self, frame: Any, colour_order: str = "bgr") -> None:
-        self.orders.append(colour_order)
+    def submit(self, frame: Any) -> None:
+        self.orders.append(frame.colour_order)
 
     def result(self) -> Any:
         return np.zeros((1, self.info.model.height, self.info.model.width), np.float32)

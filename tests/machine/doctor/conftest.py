@@ -58,6 +58,7 @@ REQUIREMENTS = (
     'cuda-bindings<14,>=13; extra == "cuda13"',
     'pycuda>=2025.1; extra == "cuda13"',
     'tensorrt>=10.3; extra == "tensorrt"',
+    'openvino>=2025.0; extra == "openvino"',
     'matplotlib>=3.9; extra == "bench"',
     'nvidia-ml-py>=12.535; extra == "bench"',
     "tensorrt-rtx-cu13==1.7.1.116; (sys_platform == 'linux' and platform_machine == 'x86_64') and extra == 'rtx'",

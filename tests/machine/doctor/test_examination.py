@@ -12,11 +12,12 @@ from typing import Any, get_args
 import pytest
 
 from edgeseg.machine.doctor import probes
-from edgeseg.machine.doctor.checks import BACKENDS, AutomaticChoice, DoctorReport, PartName
+from edgeseg.machine.doctor.checks import AutomaticChoice, DoctorReport, PartName
 from edgeseg.machine.doctor.examination import examine
 from edgeseg.machine.doctor.view import ask_child, run_command, space_bytes, this_machine
 
 Look = Callable[..., Any]
+TENSORRTS = ("tensorrt", "tensorrt-rtx")
 
 
 def chosen() -> AutomaticChoice:
@@ -30,7 +31,7 @@ def refuse() -> AutomaticChoice:
 def test_a_notebook_runs_the_base_path(look: Look, fake_machine) -> None:
     report = examine(look(fake_machine())[0], refuse)
     assert report.base_works
-    assert [(state.builds, state.runs) for state in report.backends] == [(True, True), (False, False), (False, False)]
+    assert [(state.builds, state.runs) for state in report.backends] == [(True, True), *[(False, False)] * 3]
     assert report.auto.backend == "onnxruntime" and "no GPU" in report.auto.reason
     assert {check.part for check in report.checks} <= set(get_args(PartName))
 
@@ -42,12 +43,29 @@ def test_a_workstation_builds_tensorrt(look: Look, workstation) -> None:
     assert not report.lacking("CUDA runtime") and not report.lacking("TensorRT")
 
 
+@pytest.mark.parametrize(
+    ("answer", "runs", "said"),
+    [
+        ({"version": "2026.4.1-22982-e213a147257-releases/2026/4"}, True, "all that it needs is here"),
+        ({"version": "2024.6.0-1"}, False, "to build, it lacks openvino"),
+        ({"missing": "libopenvino.so: cannot open"}, False, "to build, it lacks openvino"),
+    ],
+)
+def test_openvino_needs_its_package_in_a_version_that_fits(
+    look: Look, fake_machine, answer: dict[str, str], runs: bool, said: str
+) -> None:
+    machine = fake_machine(modules=frozenset({"av", "openvino"}), probes={"openvino": answer})
+    state = examine(look(machine)[0], refuse).backend("openvino")
+    assert (state.builds, state.runs, state.reason) == (runs, runs, said)
+    assert runs or state.next_command == "pip install '.[openvino]'"
+
+
 def test_every_backend_that_has_all_runs(look: Look, workstation) -> None:
     machine = workstation()
     rtx = {**machine.probes, "tensorrt_rtx": {"version": "1.7.1.116"}}
     report = examine(look(workstation(modules=machine.modules | {"tensorrt_rtx"}, probes=rtx))[0], chosen)
-    assert {state.name for state in report.backends if state.builds} == set(BACKENDS)
-    assert {state.name for state in report.backends if state.runs} == set(BACKENDS)
+    assert {state.name for state in report.backends if state.builds} == set(TENSORRTS) | {"onnxruntime"}
+    assert {state.name for state in report.backends if state.runs} == set(TENSORRTS) | {"onnxruntime"}
 
 
 def test_an_orin_is_told_how_to_see_its_tensorrt(look: Look, agx_orin) -> None:

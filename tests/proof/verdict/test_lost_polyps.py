@@ -113,6 +113,7 @@ def test_a_verdict_from_before_they_were_counted_is_read(make_pairs, threshold_s
     del document["polyps"], document["reference_mean_iou"], document["limits"]["max_lost_polyps"]
     for image in document["rows"]:
         del image["reference_iou"]
+    document["latency"]["end_to_end"]["p99_ms"] = 1e6  # a busy machine is no part of the question
     before = Verdict.from_json(json.dumps(document))
     assert before.polyps is None and before.rows[0].reference_iou is None
     assert verdict_of(pairs, threshold_session(150), baseline=before).passed is True

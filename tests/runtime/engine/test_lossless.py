@@ -14,6 +14,7 @@ from edgeseg.errors import BadInputError, EdgesegError
 from edgeseg.frames import Frame
 from edgeseg.runtime.engine.failures import ProcessLostError, TransientError
 from edgeseg.runtime.engine.frame_engine import FrameEngine, InProcessEngine, frame_engine
+from edgeseg.runtime.engine.inputs import PackedFrame
 from edgeseg.runtime.engine.lossless import ATTEMPTS, FrameLostError, LosslessFrames
 from edgeseg.runtime.engine.outcomes import Lost, Outcome, Segmented
 from edgeseg.runtime.engine.session import FrameBatch, ProbabilityBatch, SessionInfo
@@ -38,13 +39,13 @@ class FlakyEngine:
     def wait_ready(self, timeout_s: float) -> None:
         self._down = 0
 
-    def submit(self, frame: Frame, colour_order: Any = "bgr", prepared: bool = False) -> int | None:
+    def submit(self, frame: Any) -> int | None:
         if self._down:
             self._down -= 1
             return None
         assert len(self._under_way) < self.capacity
         self._sequence += 1
-        self._under_way.append((self._sequence, int(frame[0, 0, 0])))
+        self._under_way.append((self._sequence, int(frame.pixels[0, 0, 0])))
         return self._sequence
 
     def poll(self, timeout_s: float = 0.0) -> list[Outcome]:
@@ -72,7 +73,7 @@ def run_all(engine: FrameEngine, count: int) -> tuple[list[tuple[int, float]], i
     frames: LosslessFrames[int] = LosslessFrames(engine)
     results = []
     for number in range(count):
-        frames.add(number, frame_of(number))
+        frames.add(number, PackedFrame(frame_of(number), "bgr"))
         while frames.is_full:
             results.append(frames.take())
     while frames:
@@ -97,7 +98,7 @@ def test_every_frame_has_its_own_map_whatever_dies(capacity: int, deaths: set[in
 def test_a_frame_that_ends_every_engine_is_given_up() -> None:
     engine = FlakyEngine(1, set(range(1, 100)))
     frames: LosslessFrames[int] = LosslessFrames(engine)
-    frames.add(0, frame_of(0))
+    frames.add(0, PackedFrame(frame_of(0), "bgr"))
     with pytest.raises(FrameLostError, match=f"{ATTEMPTS} times") as raised:
         frames.take()
     assert raised.value.exit_code == 4

@@ -24,7 +24,7 @@ class CountedSource:
         picture = np.zeros((1, 1, 3), np.uint8)
         for index in range(self._frames):
             self.given += 1
-            yield SourceFrame(index, f"f{index}", index, Fraction(1, 25), picture, 0)
+            yield SourceFrame(index, 0, 0, index, Fraction(1, 25), picture, stem=f"f{index}")
 
 
 def chosen(text: str, frames: int, stated: int | None) -> list[int]:

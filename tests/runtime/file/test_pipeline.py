@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from edgeseg.artifacts import LatencyReport
 from edgeseg.errors import BadInputError
 from edgeseg.frames import Frame, Mask
+from edgeseg.runtime.engine.inputs import PackedFrame
 from edgeseg.runtime.engine.session import (
     FrameBatch,
     ProbabilityBatch,
@@ -73,14 +74,15 @@ class CountingSource:
 
     def __init__(self) -> None:
         self.given = 0
-        self.frame_count = None
+        self.frame_count = self.sound = None
+        self.lost_frames = 0
         self.timing = ClipTiming(MILLISECOND, Fraction(25))
 
     def frames(self) -> Iterator[SourceFrame]:
         while True:
             image = Picture.of_bgr(np.zeros((8, 8, 3), np.uint8))
             self.given += 1
-            yield SourceFrame(self.given - 1, f"f{self.given - 1}", self.given, MILLISECOND, image, 0)
+            yield SourceFrame(self.given - 1, 0, 0, self.given, MILLISECOND, image, stem=f"f{self.given - 1}")
 
     def __enter__(self) -> CountingSource:
         return self
@@ -104,7 +106,7 @@ def _all_threads_end() -> Iterator[None]:
 
 def run_files(source: Path, outputs: Outputs, session: Any = None) -> StreamResult:
     session = session or BrightSession()
-    with open_source(source) as frames, outputs.open(frames.timing) as sinks:
+    with open_source(source) as frames, outputs.open(frames.timing, frames.sound) as sinks:
         return run_stream(session, frames, sinks)
 
 
@@ -130,8 +132,10 @@ def test_the_mask_is_the_one_that_segment_gives(numbered: Any) -> None:
     bgr = np.ascontiguousarray(rgb[:, :, ::-1])
     for crop in (None, Crop(top=10, left=20, height=60, width=70)):
         session = BrightSession(crop=crop)
-        assert np.array_equal(preprocess(session, bgr, "bgr"), preprocess(session, rgb))
-        staged = mask_at_frame(session, session.infer(preprocess(session, bgr, "bgr"))[0], 97, 131)
+        assert np.array_equal(
+            preprocess(session, PackedFrame(bgr, "bgr")), preprocess(session, PackedFrame(rgb, "rgb"))
+        )
+        staged = mask_at_frame(session, session.infer(preprocess(session, PackedFrame(bgr, "bgr")))[0], 97, 131)
         assert np.array_equal(staged, segment(session, rgb))
     assert not staged[:10].any() and not staged[:, 90:].any() and staged.any()
 
@@ -150,7 +154,7 @@ def test_the_clip_keeps_count_order_and_variable_times(tmp_path: Path, numbered:
     result = run_files(source, Outputs(tmp_path / "clip.mp4", tmp_path / "masks"))
     clip = videos.read(tmp_path / "clip.mp4")
     assert result.frames == 60
-    assert clip.seconds == [p * MILLISECOND for p in pts]
+    assert clip.seconds == [(p - start) * MILLISECOND for p in pts]
     assert [numbered.read(image[:40]) for image in clip.images] == list(range(60))
     names = sorted(path.name for path in (tmp_path / "masks").iterdir())
     assert names == [f"frame_{i:06d}.png" for i in range(60)]

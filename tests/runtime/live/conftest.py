@@ -13,13 +13,15 @@ from typing import Any
 
 import pytest
 
-from edgeseg.runtime.live.frames import LiveFrame, LiveMask, OverlayMode, Presented
+from edgeseg.runtime.live.frames import LiveMask, Presented
+from edgeseg.runtime.video.overlay import OverlayMode
 from edgeseg.runtime.video.picture import Picture
+from edgeseg.runtime.video.source import SourceFrame
 from edgeseg.runtime.worker.pool import EnginePool, PoolOptions
 from edgeseg.runtime.worker.restarts import RestartLimit
 from edgeseg.runtime.worker.supervisor import SupervisorOptions
 
-WORKER_TESTS = Path(__file__).parents[2] / "worker"
+WORKER_TESTS = Path(__file__).parents[1] / "worker"
 SMALL = SupervisorOptions(
     slots=1, frame_bytes=8 * 8 * 3, answer_deadline_s=0.6, end_deadline_s=0.5, restarts=RestartLimit(1000, 600.0)
 )
@@ -52,7 +54,7 @@ class ScriptedSource:
     """Called before each frame."""
     closed: threading.Event = field(default_factory=threading.Event)
 
-    def frames(self) -> Iterator[LiveFrame]:
+    def frames(self) -> Iterator[SourceFrame]:
         due_s = time.monotonic()
         for index, order in enumerate(self.orders):
             self.before(index)
@@ -61,7 +63,7 @@ class ScriptedSource:
                 return
             now_ns = time.monotonic_ns()
             bgr = self.script.frame_of(index, order)[:, :, ::-1].copy()
-            yield LiveFrame(index, now_ns, now_ns, index, Fraction(1, 50), Picture.of_bgr(bgr))
+            yield SourceFrame(index, now_ns, now_ns, index, Fraction(1, 50), Picture.of_bgr(bgr))
 
     def status(self) -> Counts:
         return Counts()

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeseg.runtime.live.cover import cover_of, cover_picture, cover_words
-from edgeseg.runtime.live.frames import LiveFrame, LiveMask, Presented
+from edgeseg.runtime.live.frames import LiveMask, Presented
 from edgeseg.runtime.live.states import StateChange
 from edgeseg.runtime.video.picture import Picture
+from edgeseg.runtime.video.source import SourceFrame
 
 WORDS = ("NO PICTURE", "since 12:00:00 (12 s)")
 STATE = "state: degraded, no frame from the source for 12.1 s"
@@ -61,7 +62,7 @@ def test_words_give_the_reason_the_machines_own_time_and_seconds_that_count_on()
 def test_a_cover_goes_on_in_the_streams_time_without_mask_or_picture() -> None:
     picture, now_ns = noise(48, 64), time.monotonic_ns()
     shown_ns = now_ns - 2_500_000_000
-    frame = LiveFrame(7, shown_ns, shown_ns, 90_000, Fraction(1, 90_000), picture, damaged=True)
+    frame = SourceFrame(7, shown_ns, shown_ns, 90_000, Fraction(1, 90_000), picture, damaged=True)
     mask = LiveMask(7, shown_ns, np.full((48, 64), 255, np.uint8), 1.0, 0.9, 3.0)
     hidden = Presented(frame, shown_ns, picture, mask, "live", "", "black", recordable=False)
     cover = cover_of(hidden, None, shown_ns, now_ns, StateChange("degraded", "no frame from the source", 0))

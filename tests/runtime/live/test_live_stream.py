@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import BadInputError, MissingComponentError
-from edgeseg.runtime.live.frames import LiveFrame, Presented
+from edgeseg.runtime.live.frames import Presented
 from edgeseg.runtime.live.presenter import PresenterOptions
 from edgeseg.runtime.live.states import StateChange
 from edgeseg.runtime.live.status import LiveStatus
 from edgeseg.runtime.live.stream import LiveOptions, LiveStream
+from edgeseg.runtime.video.source import SourceFrame
 from edgeseg.runtime.worker.pool import EnginePool
 from tests.runtime.live.conftest import RememberingSink, ScriptedSource, draw_nothing
 
@@ -256,7 +257,7 @@ def test_a_change_of_size_never_puts_a_mask_of_another_size_on_a_picture(pool: O
 
 def test_a_gate_takes_the_mask_down_and_keeps_the_picture(pool: Open, script: Any) -> None:
     class Every:
-        def reason(self, frame: LiveFrame) -> str | None:
+        def reason(self, frame: SourceFrame) -> str | None:
             return "black" if frame.index % 2 else None
 
     options = LiveOptions(PresenterOptions(record_gated=False))

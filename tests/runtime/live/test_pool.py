@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from edgeseg.errors import MissingComponentError
+from edgeseg.runtime.engine.inputs import NetworkInput
 from edgeseg.runtime.engine.lossless import LosslessFrames
 from edgeseg.runtime.engine.outcomes import Lost, Segmented
 from edgeseg.runtime.worker.pool import EnginePool
@@ -31,9 +32,9 @@ def _all_ready(pool: EnginePool) -> EnginePool:
 def test_frames_spread_over_the_active_processes_and_each_gets_its_own_result(pool: Open, script: Any) -> None:
     engine = _all_ready(pool(active=2, spares=1))
     assert engine.capacity == 2
-    first = engine.submit(script.frame_of(1, script.SLOW), "rgb", prepared=True)
-    second = engine.submit(script.frame_of(2, script.SLOW), "rgb", prepared=True)
-    assert engine.submit(script.frame_of(3), "rgb", prepared=True) is None, "the spare is not given frames"
+    first = engine.submit(NetworkInput(script.frame_of(1, script.SLOW)))
+    second = engine.submit(NetworkInput(script.frame_of(2, script.SLOW)))
+    assert engine.submit(NetworkInput(script.frame_of(3))) is None, "the spare is not given frames"
     assert engine.under_way == 2
     results: dict[int, float] = {}
     while engine.under_way:
@@ -46,12 +47,12 @@ def test_frames_spread_over_the_active_processes_and_each_gets_its_own_result(po
 def test_the_spare_takes_over_at_once_and_the_dead_come_back(pool: Open, script: Any) -> None:
     engine = _all_ready(pool(active=1, spares=1))
     pids = set(engine.worker_pids)
-    sequence = engine.submit(script.frame_of(7, script.DIE), "rgb", prepared=True)
+    sequence = engine.submit(NetworkInput(script.frame_of(7, script.DIE)))
     (outcome,) = engine.poll(5.0)
     assert isinstance(outcome, Lost)
     assert (outcome.sequence, outcome.loss) == (sequence, "died")
     assert engine.is_ready, "the spare stands ready"
-    assert engine.submit(script.frame_of(8), "rgb", prepared=True) is not None
+    assert engine.submit(NetworkInput(script.frame_of(8))) is not None
     (answer,) = engine.poll(5.0)
     assert isinstance(answer, Segmented)
     assert float(answer.probability[0, 0, 0]) == 8 / 65536
@@ -62,10 +63,10 @@ def test_the_spare_takes_over_at_once_and_the_dead_come_back(pool: Open, script:
 
 def test_lossless_frames_keep_their_order_through_deaths(pool: Open, script: Any) -> None:
     engine = _all_ready(pool(active=2, spares=0))
-    frames: LosslessFrames[int] = LosslessFrames(engine, "rgb", prepared=True)
+    frames: LosslessFrames[int] = LosslessFrames(engine)
     taken = []
     for number in range(60):
-        frames.add(number, script.frame_of(number))
+        frames.add(number, NetworkInput(script.frame_of(number)))
         if number % 20 == 10:
             os.kill(engine.worker_pids[0], signal.SIGKILL)
         while frames.is_full:

@@ -9,13 +9,15 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from edgeseg.runtime.live.frames import LiveFrame, LiveMask, OverlayMode
+from edgeseg.runtime.live.frames import LiveMask
 from edgeseg.runtime.live.masks import MaskBoard
 from edgeseg.runtime.live.meters import RollingPercentiles
 from edgeseg.runtime.live.presenter import Presenter, PresenterOptions
 from edgeseg.runtime.live.slot import NewestSlot
 from edgeseg.runtime.live.states import StateChange
+from edgeseg.runtime.video.overlay import OverlayMode
 from edgeseg.runtime.video.picture import Picture
+from edgeseg.runtime.video.source import SourceFrame
 from tests.runtime.live.conftest import RememberingSink
 
 PICTURE = Picture.of_bgr(np.zeros((8, 8, 3), np.uint8))
@@ -34,7 +36,7 @@ class Hitch:
             self.where = ""
             time.sleep(2 * LIMIT_MS / 1e3)
 
-    def reason(self, frame: LiveFrame) -> str | None:
+    def reason(self, frame: SourceFrame) -> str | None:
         self._hold("gate")
         return None
 
@@ -46,13 +48,13 @@ class Hitch:
 
 @pytest.mark.parametrize("where", ["gate", "drawing"])
 def test_a_mask_that_grows_too_old_while_its_picture_is_made_is_not_shown(where: str) -> None:
-    board, slot, sink, hitch = MaskBoard(), NewestSlot[LiveFrame](), RememberingSink(), Hitch(where)
+    board, slot, sink, hitch = MaskBoard(), NewestSlot[SourceFrame](), RememberingSink(), Hitch(where)
     options = PresenterOptions(mask_limit_ms=LIMIT_MS)
     state = StateChange("live", "", 0)
     presenter = Presenter(slot, board, RollingPercentiles(), lambda: state, hitch.draw, [sink], options, hitch)
     now_ns = time.monotonic_ns()
     board.pin(LiveMask(0, now_ns, np.zeros((8, 8), np.uint8), 0.0, 0.0, 1.0))
-    slot.put(LiveFrame(0, now_ns, now_ns, 0, Fraction(1, 25), PICTURE))
+    slot.put(SourceFrame(0, now_ns, now_ns, 0, Fraction(1, 25), PICTURE))
     slot.close()
     presenter.start()
     presenter.join(30.0)

@@ -15,11 +15,12 @@ import pytest
 from edgeseg.frames import Mask, Probability
 from edgeseg.runtime.engine.outcomes import Outcome, Segmented
 from edgeseg.runtime.engine.session import SessionInfo
-from edgeseg.runtime.live.frames import LiveFrame, LiveMask
+from edgeseg.runtime.live.frames import LiveMask
 from edgeseg.runtime.live.masks import MaskBoard
 from edgeseg.runtime.live.segmenter import Segmenter
 from edgeseg.runtime.live.slot import NewestSlot
 from edgeseg.runtime.video.picture import Picture
+from edgeseg.runtime.video.source import SourceFrame
 from edgeseg.specs import Crop, ModelSpec, PreprocessSpec
 
 SIZE = 8
@@ -53,7 +54,7 @@ class ObedientPool:
     def waitables(self) -> list[Any]:
         return []
 
-    def submit(self, frame: Any, colour_order: str, prepared: bool) -> int | None:
+    def submit(self, frame: Any) -> int | None:
         self.asked += 1
         if not self.takes(self.asked):
             return None
@@ -76,7 +77,7 @@ class Bench:
     refine: Any = None
 
     def __post_init__(self) -> None:
-        self.frames: NewestSlot[LiveFrame] = NewestSlot(1)
+        self.frames: NewestSlot[SourceFrame] = NewestSlot(1)
         self.board = MaskBoard()
         self.segmenter = Segmenter(self.pool, self.frames, self.board, self.refine)  # type: ignore[arg-type]
 
@@ -102,10 +103,10 @@ class Bench:
         assert not self.segmenter.is_alive
 
 
-def _frame(index: int, height: int = 48, width: int = 64) -> LiveFrame:
+def _frame(index: int, height: int = 48, width: int = 64) -> SourceFrame:
     now_ns = time.monotonic_ns()
     picture = Picture.of_bgr(np.full((height, width, 3), 90, np.uint8)).planar()
-    return LiveFrame(index, now_ns, now_ns, index, Fraction(1, 25), picture)
+    return SourceFrame(index, now_ns, now_ns, index, Fraction(1, 25), picture)
 
 
 @pytest.mark.parametrize("crop", [Crop(top=8, left=8, height=64, width=64), Crop(top=4, left=4, height=40, width=56)])
@@ -137,7 +138,7 @@ def test_what_fails_on_one_frame_takes_no_mask_from_the_next() -> None:
     class FailsOnce:
         calls = 0
 
-        def probability(self, frame: LiveFrame, probability: Probability) -> Probability:
+        def probability(self, frame: SourceFrame, probability: Probability) -> Probability:
             return probability
 
         def mask(self, mask: Mask) -> Mask:
@@ -171,9 +172,9 @@ class SlowPool(ObedientPool):
     took_s: float = 0.06
     _due_s: float = 0.0
 
-    def submit(self, frame: Any, colour_order: str, prepared: bool) -> int | None:
+    def submit(self, frame: Any) -> int | None:
         self._due_s = time.monotonic() + self.took_s
-        return super().submit(frame, colour_order, prepared)
+        return super().submit(frame)
 
     def poll(self) -> list[Outcome]:
         if time.monotonic() < self._due_s:
@@ -189,7 +190,7 @@ def test_an_engine_that_is_too_slow_for_all_frames_is_in_time_for_some_in_synchr
             if time.monotonic_ns() - mask.arrived_ns <= useful_ms * 1e6:
                 in_time.append(mask.index)
 
-    frames: NewestSlot[LiveFrame] = NewestSlot(64)
+    frames: NewestSlot[SourceFrame] = NewestSlot(64)
     segmenter = Segmenter(SlowPool(), frames, Noting(), useful_ms=useful_ms)  # type: ignore[arg-type]
     segmenter.start()
     for index in range(150):

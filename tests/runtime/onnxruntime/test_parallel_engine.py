@@ -11,13 +11,14 @@ import pytest
 from edgeseg.errors import EdgesegError
 from edgeseg.runtime.engine.failures import TransientError
 from edgeseg.runtime.engine.frame_engine import FrameEngine, frame_engine
+from edgeseg.runtime.engine.inputs import PackedFrame
 from edgeseg.runtime.engine.lossless import LosslessFrames
 from edgeseg.runtime.engine.outcomes import Lost, Segmented
 from edgeseg.runtime.engine.session import Session, preprocess
 from edgeseg.runtime.onnxruntime.parallel_engine import ParallelEngine
 from edgeseg.runtime.opener.loading import open_engine
 
-FRAME = np.zeros((40, 40, 3), np.uint8)
+FRAME = PackedFrame(np.zeros((40, 40, 3), np.uint8), "bgr")
 
 
 @pytest.fixture
@@ -51,14 +52,14 @@ def test_each_frame_gets_what_one_session_gives_it_in_order(tiny_engine: Path, a
     under_way: LosslessFrames[int] = LosslessFrames(engine)
     taken = []
     for index, frame in enumerate(frames):
-        under_way.add(index, frame)
+        under_way.add(index, PackedFrame(frame, "bgr"))
         while under_way.is_full:
             taken.append(under_way.take())
     while under_way:
         taken.append(under_way.take())
     assert [index for index, _ in taken] == list(range(40))
     for index, segmented in taken:
-        expected = alone.infer(preprocess(alone, frames[index], "bgr"))[0]
+        expected = alone.infer(preprocess(alone, PackedFrame(frames[index], "bgr")))[0]
         np.testing.assert_array_equal(segmented.probability, expected)
     engine.close()
     engine.close()

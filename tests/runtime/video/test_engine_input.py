@@ -7,7 +7,8 @@ import pytest
 
 from edgeseg.errors import BadInputError, EdgesegError
 from edgeseg.runtime.engine.frame_session import HostFrames
-from edgeseg.runtime.engine.planes import PlanarFrame, put_together, size_of, taken_apart
+from edgeseg.runtime.engine.inputs import NetworkInput, PackedFrame, put_together, size_of, taken_apart
+from edgeseg.runtime.engine.planes import PlanarFrame
 from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.runtime.live.scene.sampling import Sample
 from edgeseg.runtime.video.engine_input import engine_input, network_input_of, planes_for
@@ -30,7 +31,7 @@ def test_planes_go_as_they_are_to_who_takes_them() -> None:
     assert given.samples is PICTURE.i420, "a copy"
     form = given.form
     assert (form.height, form.width, form.matrix, form.full_range) == (38, 51, "bt2020", True)
-    assert size_of(given) == (38, 51) and size_of(PICTURE.bgr) == (38, 51)
+    assert size_of(given) == (38, 51) and size_of(PackedFrame(PICTURE.bgr, "bgr")) == (38, 51)
 
 
 @pytest.mark.parametrize(
@@ -44,8 +45,8 @@ def test_the_host_makes_the_networks_input_of_the_rest(
     known = info(takes_planes)
     assert planes_for(picture, known, room_bytes) is None
     given = engine_input(picture, known, room_bytes)
-    assert isinstance(given, np.ndarray)
-    np.testing.assert_array_equal(given, picture.network_input(8, 10))
+    assert isinstance(given, NetworkInput)
+    np.testing.assert_array_equal(given.pixels, picture.network_input(8, 10))
 
 
 def test_room_for_the_last_byte_is_room() -> None:
@@ -61,7 +62,7 @@ def test_a_crop_outside_the_picture_is_refused_either_way(takes_planes: bool) ->
 def test_a_frame_is_the_same_after_it_was_taken_apart() -> None:
     planes = PICTURE.planar_frame()
     assert planes is not None
-    for frame in (planes, PICTURE.bgr):
+    for frame in (planes, PackedFrame(PICTURE.bgr, "bgr"), PackedFrame(PICTURE.bgr, "rgb"), NetworkInput(PICTURE.bgr)):
         again: Any = put_together(*taken_apart(frame))
         assert type(again) is type(frame)
         assert taken_apart(again)[0] is taken_apart(frame)[0] and taken_apart(again)[1] == taken_apart(frame)[1]

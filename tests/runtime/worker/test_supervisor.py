@@ -13,6 +13,7 @@ import pytest
 
 from edgeseg.errors import BadInputError, EdgesegError, MismatchError, MissingComponentError
 from edgeseg.runtime.engine.failures import TransientError
+from edgeseg.runtime.engine.inputs import PackedFrame
 from edgeseg.runtime.engine.outcomes import Lost, Outcome, Segmented
 from edgeseg.runtime.engine.session import probability_of
 from edgeseg.runtime.opener.loading import open_engine
@@ -56,7 +57,7 @@ def _ready(session: SupervisedSession) -> SupervisedSession:
 def _outcome(session: SupervisedSession, frame: Any, timeout_s: float = 5.0) -> Outcome | None:
     """Of one frame; None where it was passed. The parent's own time is checked."""
     started = time.monotonic()
-    sequence = session.submit(frame, "rgb")
+    sequence = session.submit(PackedFrame(frame, "rgb"))
     assert time.monotonic() - started < PARENT_BOUND_S
     if sequence is None:
         return None
@@ -78,13 +79,13 @@ def test_an_onnxruntime_engine_gives_each_frame_its_own_map(tiny_engine: Path, n
             frame = numbered.draw(number)
             outcome = _outcome(session, frame)
             assert isinstance(outcome, Segmented)
-            np.testing.assert_array_equal(outcome.probability, probability_of(engine, frame))
+            np.testing.assert_array_equal(outcome.probability, probability_of(engine, PackedFrame(frame, "rgb")))
 
 
 def test_several_frames_under_way_come_back_in_order_and_a_full_ring_passes(script: Any, opened: Open) -> None:
     session = _ready(opened())
-    sequences = [session.submit(script.frame_of(0, script.SLOW), "rgb")]
-    sequences += [session.submit(script.frame_of(number), "rgb") for number in range(1, 6)]
+    sequences = [session.submit(PackedFrame(script.frame_of(0, script.SLOW), "rgb"))]
+    sequences += [session.submit(PackedFrame(script.frame_of(number), "rgb")) for number in range(1, 6)]
     assert sequences == [1, 2, 3, 4, None, None]
     outcomes: list[Outcome] = []
     while len(outcomes) < 4:
@@ -96,7 +97,7 @@ def test_several_frames_under_way_come_back_in_order_and_a_full_ring_passes(scri
 
 def test_bgr_frames_reach_the_network_as_rgb(script: Any, opened: Open) -> None:
     session = _ready(opened())
-    session.submit(script.frame_of(700)[:, :, ::-1], "bgr")
+    session.submit(PackedFrame(script.frame_of(700)[:, :, ::-1], "bgr"))
     assert _is_of(session.poll(5.0)[0], 700)
 
 
@@ -110,15 +111,15 @@ def test_a_worker_that_ends_costs_its_frames_and_is_replaced(script: Any, opened
     loss, counter = FAULTS[order]
     first_pid = session.worker_pid
     assert _is_of(_outcome(session, script.frame_of(1)), 1)
-    assert session.submit(script.frame_of(2, getattr(script, order)), "rgb") == 2
+    assert session.submit(PackedFrame(script.frame_of(2, getattr(script, order)), "rgb")) == 2
     taken = [2]
-    if session.submit(script.frame_of(3), "rgb"):  # None where the worker's end is known already
+    if session.submit(PackedFrame(script.frame_of(3), "rgb")):  # None where the worker's end is known already
         taken.append(3)
     outcomes: list[Outcome] = []
     while len(outcomes) < len(taken):
         outcomes += session.poll(2.0)
     assert [(out.sequence, out.loss) for out in outcomes if isinstance(out, Lost)] == [(each, loss) for each in taken]
-    assert session.submit(script.frame_of(4), "rgb") is None
+    assert session.submit(PackedFrame(script.frame_of(4), "rgb")) is None
     _ready(session)
     assert session.worker_pid != first_pid
     for number in range(5, 15):
@@ -176,7 +177,7 @@ def test_a_refused_frame_is_lost_alone(script: Any, opened: Open) -> None:
 def test_a_slow_frame_within_the_deadline_is_no_hang(script: Any, opened: Open) -> None:
     session = _ready(opened())
     for number in range(3):  # together longer than the deadline, each shorter
-        session.submit(script.frame_of(number, script.SLOW), "rgb")
+        session.submit(PackedFrame(script.frame_of(number, script.SLOW), "rgb"))
     outcomes: list[Outcome] = []
     while len(outcomes) < 3:
         outcomes += session.poll(1.0)
@@ -197,7 +198,7 @@ def test_restarts_are_bounded_and_then_every_frame_passes_at_once(script: Any, o
     assert session.state == "down" and session.counts.restarts == 2 and session.counts.deaths == 3
     started = time.monotonic()
     for number in range(1000):
-        assert session.submit(script.frame_of(number), "rgb") is None
+        assert session.submit(PackedFrame(script.frame_of(number), "rgb")) is None
         assert session.poll(10.0) == []
     assert time.monotonic() - started < 1.0
     with pytest.raises(EdgesegError):
@@ -238,7 +239,7 @@ def test_another_engine_than_announced_is_refused(script: Any, opened: Open) -> 
 def test_a_result_that_is_not_this_frames_is_a_loss(script: Any, opened: Open) -> None:
     session = _ready(opened())
     for damage in (lambda slot: session._ring.forget_result(slot), lambda slot: _restamp(session, slot)):
-        sequence = session.submit(script.frame_of(5), "rgb")
+        sequence = session.submit(PackedFrame(script.frame_of(5), "rgb"))
         assert sequence is not None
         slot = session._flights._under_way[sequence]
         while not session._worker._connection.poll(0.01):  # the answer waits; its result is damaged before it is read
@@ -257,13 +258,13 @@ def _restamp(session: SupervisedSession, slot: int) -> None:
 def test_a_frame_that_is_too_large_is_the_callers_mistake(script: Any, opened: Open) -> None:
     session = _ready(opened())
     with pytest.raises(BadInputError, match="set aside"):
-        session.submit(np.zeros((65, 128, 3), np.uint8))
+        session.submit(PackedFrame(np.zeros((65, 128, 3), np.uint8), "rgb"))
     assert session.counts.accepted == 0
 
 
 def test_closing_with_frames_under_way_loses_them_and_does_not_wait_for_a_hang(script: Any, opened: Open) -> None:
     session = _ready(opened())
-    session.submit(script.frame_of(1, script.HANG), "rgb")
+    session.submit(PackedFrame(script.frame_of(1, script.HANG), "rgb"))
     started = time.monotonic()
     session.close()
     assert time.monotonic() - started < 5.0

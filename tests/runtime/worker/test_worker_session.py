@@ -15,6 +15,7 @@ import pytest
 from edgeseg.errors import BadInputError, MissingComponentError
 from edgeseg.frames import Frame
 from edgeseg.runtime.engine.failures import TransientError
+from edgeseg.runtime.engine.inputs import PackedFrame
 from edgeseg.runtime.engine.lossless import FrameLostError
 from edgeseg.runtime.engine.session import Session, WholeFrames, preprocess, probability_of, segment
 from edgeseg.runtime.file.pipeline import run_stream
@@ -60,8 +61,10 @@ def test_masks_and_batches_are_those_of_the_same_engine_in_this_process(tiny_eng
     frames = [numbered.draw(number, 40 + number, 90) for number in (3, 200, 77)]  # larger than was set aside
     for frame in frames:
         np.testing.assert_array_equal(segment(session, frame), segment(engine, frame))
-        np.testing.assert_array_equal(session.probability(frame, "bgr"), probability_of(engine, frame, "bgr"))
-    batch = np.concatenate([preprocess(engine, frame) for frame in frames])
+        np.testing.assert_array_equal(
+            session.probability(PackedFrame(frame, "bgr")), probability_of(engine, PackedFrame(frame, "bgr"))
+        )
+    batch = np.concatenate([preprocess(engine, PackedFrame(frame, "rgb")) for frame in frames])
     np.testing.assert_array_equal(session.infer(batch), engine.infer(batch))
     with pytest.raises(BadInputError, match="does not fit"):
         session.infer(batch[:, :-1])
@@ -73,20 +76,20 @@ def test_a_killed_process_costs_no_frame(script: Any, opened: Open) -> None:
     for number in range(30):
         if number in (7, 20):
             _strike(session)
-        assert float(session.probability(script.frame_of(number))[0, 0, 0]) == number / 65536
+        assert float(session.probability(PackedFrame(script.frame_of(number), "rgb"))[0, 0, 0]) == number / 65536
     assert session.restarts == 2
 
 
 def test_a_larger_frame_gets_a_process_with_room_and_restarts_are_still_counted(script: Any, opened: Open) -> None:
     session = opened()
     _strike(session)
-    assert float(session.probability(script.frame_of(5, height=32, width=32))[0, 0, 0]) == 5 / 65536
+    assert float(session.probability(PackedFrame(script.frame_of(5, height=32, width=32), "rgb"))[0, 0, 0]) == 5 / 65536
     pid = session.worker_pid
     large = script.frame_of(6, height=200, width=300)
-    assert float(session.probability(large)[0, 0, 0]) == 6 / 65536
+    assert float(session.probability(PackedFrame(large, "rgb"))[0, 0, 0]) == 6 / 65536
     assert session.worker_pid != pid
     pid = session.worker_pid
-    assert float(session.probability(large)[0, 0, 0]) == 6 / 65536
+    assert float(session.probability(PackedFrame(large, "rgb"))[0, 0, 0]) == 6 / 65536
     assert session.worker_pid == pid
     assert session.restarts == 1, "room is no restart, and no restart is forgotten for it"
 
@@ -99,14 +102,14 @@ def test_a_process_that_cannot_open_the_engine_says_its_own_error(script: Any, o
 def test_a_frame_that_kills_every_process_is_an_error_and_no_endless_loop(script: Any, opened: Open) -> None:
     session = opened(WorkerOptions(SupervisorOptions(frame_bytes=3072, restarts=RestartLimit(9, 600.0))))
     with pytest.raises(FrameLostError, match="3 times"):
-        session.probability(script.frame_of(1, script.DIE))
+        session.probability(PackedFrame(script.frame_of(1, script.DIE), "rgb"))
     assert session.restarts <= 3
 
 
 def test_a_frame_that_is_refused_each_time_says_why(script: Any, opened: Open) -> None:
     session = opened()
     with pytest.raises(TransientError, match="refused as told"):
-        session.probability(script.frame_of(1, script.REFUSE))
+        session.probability(PackedFrame(script.frame_of(1, script.REFUSE), "rgb"))
     assert session.restarts == 0
 
 

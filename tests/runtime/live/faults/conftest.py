@@ -246,7 +246,7 @@ class Command:
         self.log = folder / "stderr.txt"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*wrap, sys.executable, "-c", code, "run", *map(str, words)],
+                [*wrap, sys.executable, "-c", code, "live", *map(str, words)],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,

@@ -45,7 +45,7 @@ def test_memory_and_open_files_do_not_grow(
     masks = tmp_path / "masks.jsonl"
     source = clip(tmp_path / "clip.mp4", videos)
     run = command(
-        source, "--pace", "live", "--loop", "--no-gate", "--max-mask-age-ms", 1000, "--masks", masks,
+        source, "--loop", "--no-gate", "--max-mask-age-ms", 1000, "--masks", masks,
         "--out", tmp_path / "out.mp4", "--events", tmp_path / "events.jsonl", "--max-frames", frames + AFTERWARDS,
     )  # fmt: skip
     pid = run.process.pid

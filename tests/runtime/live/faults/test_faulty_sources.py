@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import BadInputError
-from edgeseg.runtime.live.frames import LiveFrame
 from edgeseg.runtime.live.presenter import PresenterOptions
 from edgeseg.runtime.live.sinks.opening import mask_sink, recording_sink
 from edgeseg.runtime.live.sources.contract import SourceOptions
@@ -23,6 +22,7 @@ from edgeseg.runtime.live.sources.faults import SourceLostError
 from edgeseg.runtime.live.sources.opening import open_live_source
 from edgeseg.runtime.live.states import StateLimits
 from edgeseg.runtime.live.stream import LiveOptions
+from edgeseg.runtime.video.source import SourceFrame
 from tests.runtime.live.faults.conftest import Running
 
 Play = Callable[..., Running]
@@ -159,7 +159,7 @@ class Failing:
         if self.first <= self.count < self.last:
             raise ZeroDivisionError("a defect")
 
-    def reason(self, frame: LiveFrame) -> str | None:
+    def reason(self, frame: SourceFrame) -> str | None:
         self.fail()
         return None
 

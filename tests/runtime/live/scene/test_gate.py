@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeseg.runtime.live.frames import LiveFrame
 from edgeseg.runtime.live.scene.figures import FrameFigures, Window, measure_frame
 from edgeseg.runtime.live.scene.gate import FrameGate, GateSettings, Latch
 from edgeseg.runtime.live.scene.small import reduce_picture
 from edgeseg.runtime.live.scene.watch import LiveGate, SceneView, SceneWatch
 from edgeseg.runtime.video.picture import Picture
+from edgeseg.runtime.video.source import SourceFrame
 
 GOOD = FrameFigures(
     brightness=110, bright_share=0.02, contrast=45, red_share=0.95, lit_share=0.9, sharpness=6.0, change=8.0
@@ -175,7 +175,7 @@ def test_a_long_red_out_stays_blurred_and_a_softer_scope_is_accepted_in_the_end(
 def test_the_presenter_hears_of_a_picture_that_repeats_by_its_time_of_arrival() -> None:
     gate, picture = LiveGate(), Picture.of_bgr(MOVING[0])
     times_ns = [0, 300_000_000, 700_000_000]
-    frames = [LiveFrame(i, at, at, i, Fraction(1, RATE), picture) for i, at in enumerate(times_ns)]
+    frames = [SourceFrame(i, at, at, i, Fraction(1, RATE), picture) for i, at in enumerate(times_ns)]
     assert [gate.reason(frame) for frame in frames] == [None, None, "frozen"]
     assert gate.view is not None and gate.view.gate.repeated_s == pytest.approx(0.7)
 

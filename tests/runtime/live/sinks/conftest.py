@@ -7,10 +7,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from edgeseg.runtime.live.frames import LiveFrame, LiveMask, Presented
+from edgeseg.runtime.live.frames import LiveMask, Presented
 from edgeseg.runtime.video.overlay import draw
 from edgeseg.runtime.video.picture import Picture
-from edgeseg.runtime.video.source import ClipTiming
+from edgeseg.runtime.video.source import ClipTiming, SourceFrame
 
 RATE = 25
 
@@ -34,7 +34,7 @@ class Showing:
     ) -> Presented:
         arrived_ns = self.started_ns + index * 1_000_000_000 // RATE
         picture = self.numbered(index, height, width)
-        frame = LiveFrame(index, arrived_ns, arrived_ns, 5000 + index * 40, Fraction(1, 1000), picture)
+        frame = SourceFrame(index, arrived_ns, arrived_ns, 5000 + index * 40, Fraction(1, 1000), picture)
         mask = None
         if area is not None:
             pixels = np.zeros((height, width), np.uint8)

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from edgeseg.runtime.live.frames import LiveFrame
 from edgeseg.runtime.live.sources.contract import LiveSource
+from edgeseg.runtime.video.source import SourceFrame
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 PATIENCE_S = 60.0
@@ -109,7 +109,7 @@ class Collector:
 
     def __init__(self, source: LiveSource) -> None:
         self.source = source
-        self.frames: list[LiveFrame] = []
+        self.frames: list[SourceFrame] = []
         self.error: BaseException | None = None
         self._changed = threading.Condition()
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -126,7 +126,7 @@ class Collector:
         with self._changed:
             self._changed.notify_all()
 
-    def wait_for(self, count: int) -> list[LiveFrame]:
+    def wait_for(self, count: int) -> list[SourceFrame]:
         """The frames so far, once there are as many."""
         self.until(lambda: len(self.frames) >= count)
         return list(self.frames)

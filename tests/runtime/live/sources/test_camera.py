@@ -44,7 +44,7 @@ class Camera:
 
     def __init__(self, path: Path, end: Callable[[], None], frames: int = 8) -> None:
         self._container = av.open(str(path))
-        self.streams = self._container.streams
+        self.streams, self.format = self._container.streams, self._container.format
         self._end, self._frames = end, frames
 
     def demux(self, stream: Any) -> Iterator[Any]:

@@ -153,7 +153,7 @@ def test_a_pipeline_leaves_no_list_of_plug_ins_behind(
     box = Box(system_program("strace"), tmp_path)
     (box.work / "bright.onnx").write_bytes(bright_pixel_network())
     source = "gst:videotestsrc is-live=true ! video/x-raw,width=64,height=64,framerate=10/1"
-    command = [sys.executable, "-m", "edgeseg.cli", "run", "bright.onnx", source, "--seconds", "2", "--out", "o.mp4"]
+    command = [sys.executable, "-m", "edgeseg.cli", "live", "bright.onnx", source, "--seconds", "2", "--out", "o.mp4"]
     done, trace = box.trace(command)
     assert done.returncode == 0 and (box.work / "o.mp4").is_file(), done.stderr
     fonts = f"{box.home}/.cache/fontconfig"  # are the plug-ins' own matter

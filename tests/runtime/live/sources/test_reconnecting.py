@@ -10,8 +10,8 @@ from fractions import Fraction
 import numpy as np
 
 from edgeseg.runtime.live.sources.contract import SourceOptions
-from edgeseg.runtime.live.sources.decoder import Decoded
 from edgeseg.runtime.live.sources.reconnecting import ReconnectingSource
+from edgeseg.runtime.video.decoder import Decoded
 from edgeseg.runtime.video.picture import Picture
 from edgeseg.runtime.video.source import ClipTiming
 
@@ -21,7 +21,7 @@ QUICK = SourceOptions(first_pause_s=0.01, longest_pause_s=0.02)
 class ObedientConnection:
     """Three pictures, then what it is told to raise."""
 
-    decoder_name, corrupt, skipped = "obedient", 0, 0
+    decoder_name, corrupt, skipped, arrival_is_time = "obedient", 0, 0, False
 
     def __init__(self, then: Exception, timing: ClipTiming) -> None:
         self.timing: ClipTiming | None = timing

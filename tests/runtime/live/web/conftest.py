@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeseg.runtime.live.frames import LiveFrame, OverlayMode, Presented
+from edgeseg.runtime.live.frames import Presented
 from edgeseg.runtime.live.status import LiveStatus
+from edgeseg.runtime.video.overlay import OverlayMode
 from edgeseg.runtime.video.picture import Picture
+from edgeseg.runtime.video.source import SourceFrame
 
 STATUS = LiveStatus(
     state="live",
@@ -52,7 +54,7 @@ def presented(index: int, height: int = 48, width: int = 64) -> Presented:
     """A grey picture whose brightness is its number."""
     now_ns = time.monotonic_ns()
     picture = Picture.of_bgr(np.full((height, width, 3), index % 256, np.uint8))
-    frame = LiveFrame(index, now_ns, now_ns, index, Fraction(1, 25), picture)
+    frame = SourceFrame(index, now_ns, now_ns, index, Fraction(1, 25), picture)
     return Presented(frame, now_ns + 2_000_000, picture, None, "live", "")
 
 

@@ -27,7 +27,7 @@ def write_engine(folder: Path) -> Path:
 
 
 class RunningStream:
-    """`edgeseg run --pace live`, up and serving its page.
+    """`edgeseg live`, up and serving its page.
 
     Args:
         engine: The model.
@@ -43,7 +43,7 @@ class RunningStream:
             sys.executable,
             "-m",
             "edgeseg.cli",
-            "run",
+            "live",
             str(engine),
             SOURCE,
             "--threads",

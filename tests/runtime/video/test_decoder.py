@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from edgeseg.runtime.live.sources.decoder import ArrivedPacket, Decoded, PacketDecoder, facts_of
+from edgeseg.runtime.video.decoder import ArrivedPacket, Decoded, PacketDecoder, facts_of
 
 LOW = {"preset": "ultrafast", "tune": "zerolatency", "g": "10", "bf": "0"}
 
@@ -21,7 +21,7 @@ def decoded(path: Path, change: Callable[[int, Any], Any] = lambda index, packet
     pictures: list[Decoded] = []
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
-        decoder = PacketDecoder(facts_of(stream, "SLICE"), settings.get("deinterlace", "auto"))
+        decoder = PacketDecoder(facts_of(container, stream, live=True), settings.get("deinterlace", "auto"))
         packets = (packet for packet in container.demux(stream) if packet.size)
         for index, packet in enumerate(packets):
             changed = change(index, packet)

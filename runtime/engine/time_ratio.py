@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgeseg.runtime.engine.session import FrameBatch
-from edgeseg.runtime.onnxruntime.onnxruntime_session import OnnxRuntimeSession
+from edgeseg.runtime.engine.session import FrameBatch, Session
 
 WARM_UP = 3
 MIN_PAIRS, MAX_PAIRS = 9, 200
@@ -27,7 +26,7 @@ class TimeRatio:
     second_ms: float
 
 
-def time_ratio(first: OnnxRuntimeSession, second: OnnxRuntimeSession, budget_s: float = BUDGET_S) -> TimeRatio:
+def time_ratio(first: Session, second: Session, budget_s: float = BUDGET_S) -> TimeRatio:
     """Alternate two sessions of one network for about `budget_s`, at least nine times each."""
     model = first.info.model
     frame = np.zeros((1, model.height, model.width, 3), np.uint8)
@@ -47,7 +46,7 @@ def time_ratio(first: OnnxRuntimeSession, second: OnnxRuntimeSession, budget_s: 
     )
 
 
-def _seconds(session: OnnxRuntimeSession, frame: FrameBatch) -> float:
+def _seconds(session: Session, frame: FrameBatch) -> float:
     started = time.perf_counter()
     session.infer(frame)
     return time.perf_counter() - started

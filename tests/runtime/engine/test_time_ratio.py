@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from edgeseg.runtime.onnxruntime import time_ratio as timing
-from edgeseg.runtime.onnxruntime.time_ratio import BUDGET_S, MIN_PAIRS, WARM_UP, time_ratio
+from edgeseg.runtime.engine import time_ratio as timing
+from edgeseg.runtime.engine.time_ratio import BUDGET_S, MIN_PAIRS, WARM_UP, time_ratio
 
 INFO = SimpleNamespace(model=SimpleNamespace(height=4, width=6))
 

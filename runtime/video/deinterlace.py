@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from edgeseg.optional import require
-from edgeseg.runtime.live.sources.contract import Deinterlace
 
 if TYPE_CHECKING:
     import av
 
 T = TypeVar("T")
+Deinterlace = Literal["auto", "on", "off"]
+"""Where the stream says that it is interlaced; every frame; never."""
 
 
 class Deinterlacer(Generic[T]):

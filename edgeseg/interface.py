@@ -1,0 +1,167 @@
+"""The Python interface: what the commands do, as functions of `edgeseg`, loaded when one is used."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from edgeseg.artifacts import Precision, Verdict
+from edgeseg.errors import BadInputError
+from edgeseg.export.build import BuildOptions, BuildResult
+from edgeseg.export.foreign.foreign_options import ImportOptions
+from edgeseg.export.foreign.importing import ImportResult
+from edgeseg.frames import Frame, Mask, Probability
+from edgeseg.packages import find_model
+from edgeseg.proof.verdict.engine_verdict import Demands, verify_engine
+from edgeseg.runtime.engine.inputs import PackedFrame
+from edgeseg.runtime.engine.session import Session, SessionInfo, mask_at_frame, probability_of
+from edgeseg.runtime.opener import loading
+from edgeseg.shell import quoted
+
+PathLike = str | Path
+
+
+class OpenEngine:
+    """An engine, ready for frames; close it, or use it in a `with` block. For one thread.
+
+    Args:
+        session: What runs; closing this closes it.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @property
+    def info(self) -> SessionInfo:
+        """The network that runs: backend, precision, the file's hash."""
+        return self._session.info
+
+    def segment(self, frame: Frame) -> Mask:
+        """Segment one frame.
+
+        Args:
+            frame: uint8 [H,W,3], RGB, of any size.
+
+        Returns:
+            uint8 [H,W] at the frame's size: 255 where the polyp is; with several classes the class's index.
+
+        Raises:
+            BadInputError: No such frame, or the network's crop does not lie inside it.
+        """
+        return mask_at_frame(self._session, self.probability(frame), *frame.shape[:2])
+
+    def probability(self, frame: Frame) -> Probability:
+        """Run the network on one frame, uint8 [H,W,3] RGB: float32 [C,h,w] at the network's size."""
+        if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+            found = f"{frame.dtype} {list(frame.shape)}" if isinstance(frame, np.ndarray) else type(frame).__name__
+            raise BadInputError("this is no frame", found=found, expected="a numpy array, uint8 [H,W,3], RGB")
+        return probability_of(self._session, PackedFrame(frame, "rgb"))
+
+    def close(self) -> None:
+        """Give back what it holds; closing twice is fine."""
+        self._session.close()
+
+    def __enter__(self) -> OpenEngine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        model = self.info.model
+        return f"OpenEngine({self.info.backend} {self.info.precision}, {model.width}x{model.height})"
+
+
+def open_engine(path: PathLike, *, threads: int = 0) -> OpenEngine:
+    """Open an engine, an .onnx file or a model package; the latter two run in float32 on ONNX Runtime.
+
+    An engine of a GPU runs in a process of its own, so a script needs `if __name__ == "__main__":`.
+
+    Args:
+        path: NAME.engine with its passport beside it, NAME.onnx, or a package's folder or name.
+        threads: Threads inside one inference on a CPU; 0 takes every usable core.
+
+    Raises:
+        BadInputError: No such file, or a RUN folder.
+        MismatchError: The engine's passport is missing or does not fit it, or it belongs to another machine.
+        MissingComponentError: This machine cannot execute it.
+    """
+    files = find_model(Path(path))
+    if files.kind == "run":
+        raise BadInputError(
+            "a RUN folder is no engine",
+            found=path,
+            expected="an engine, an .onnx file or a model package",
+            next_command=f"edgeseg export {quoted(path)} --out model.onnx",
+        )
+    opened = loading.open_engine if files.kind == "engine" else loading.open_onnx
+    return OpenEngine(opened(Path(path), threads))
+
+
+def build_engine(
+    model: PathLike,
+    *,
+    precision: Precision = "fp16",
+    backend: str = "auto",
+    calibration: PathLike | None = None,
+    calibration_data: PathLike | None = None,
+    out: PathLike | None = None,
+    keep_int8: bool = False,
+) -> BuildResult:
+    """Build an engine and its passport, as `edgeseg build-engine` does; arguments are named as its flags.
+
+    Returns:
+        Where the engine is, its passport, why this backend, and why float32 was built instead of INT8 where it was.
+    """
+    from edgeseg.export.build import build_engine as build
+
+    options = BuildOptions(
+        precision, backend, _path(calibration), _path(calibration_data), _path(out), keep_int8=keep_int8
+    )
+    return build(Path(model), options)
+
+
+def verify(
+    engine: PathLike,
+    *,
+    reference: PathLike,
+    data: PathLike,
+    split: str = "test",
+    max_dice_drop: float | None = None,
+    max_p99_ms: float | None = None,
+    max_lost_polyps: int | None = None,
+    baseline: PathLike | None = None,
+    report: PathLike | None = None,
+) -> Verdict:
+    """Prove that an engine stays within tolerance, as `edgeseg verify` does; arguments are named as its flags.
+
+    Returns:
+        The verdict; `passed` is True, False or "undecided". Nothing is raised for an engine that fails.
+    """
+    demands = Demands(max_dice_drop, max_p99_ms, max_lost_polyps, _path(baseline))
+    open_reference = functools.partial(loading.open_onnx, Path(reference))
+    return verify_engine(Path(engine), open_reference, Path(data), split, demands, _path(report))
+
+
+def import_onnx(source: PathLike, *, out: PathLike, data: PathLike | None = None, **options: Any) -> ImportResult:
+    """Wrap somebody else's float network into the contract graph, as `edgeseg import-onnx` does.
+
+    Args:
+        source: The ONNX file.
+        out: The .onnx file to write.
+        data: Images for the check against the file as it came.
+        options: Fields of `edgeseg.export.foreign.foreign_options.ImportOptions`, such as ``mean`` and ``std``.
+    """
+    from edgeseg.export.foreign.importing import import_onnx as wrap
+
+    return wrap(Path(source), Path(out), ImportOptions(**options), _path(data))
+
+
+def _path(given: PathLike | None) -> Path | None:
+    return None if given is None else Path(given)

@@ -1,0 +1,67 @@
+"""Engines for OpenVINO: the ONNX graph in the precision asked for, the same as ONNX Runtime's."""
+
+from __future__ import annotations
+
+from edgeseg.artifacts import Binding, Precision
+from edgeseg.export.builders.builder import BuildRequest, BuiltEngine, refuse_options
+from edgeseg.export.builders.cpu_graph import BESIDE_INT8, graph_in_precision
+from edgeseg.export.builders.int8_gain import why_not_int8
+from edgeseg.export.builders.tensorrt_options import TensorRtOptions
+from edgeseg.export.layers.openvino_layers import int8_convolutions
+from edgeseg.graph.files import serialize
+from edgeseg.graph.operators import CONVOLUTIONS
+from edgeseg.optional import require
+from edgeseg.progress import Say, quiet
+from edgeseg.runtime.engine.session import SessionInfo
+from edgeseg.runtime.openvino.openvino_session import OpenVinoSession, compiled
+from edgeseg.runtime.passport.bindings import ANY_INSTRUCTION_SET
+
+
+class OpenVinoBuilder:
+    """The builder half of the backend `openvino`.
+
+    Args:
+        options: There are none.
+
+    Raises:
+        MissingComponentError: OpenVINO is not installed.
+        UsageError: There are options.
+    """
+
+    name = "openvino"
+    beside_int8: Precision = BESIDE_INT8
+
+    def __init__(self, options: TensorRtOptions | None = None) -> None:
+        refuse_options(self.name, options)
+        self._version: str = require("openvino").__version__
+
+    @property
+    def what_is_here(self) -> str:
+        """OpenVINO with its version."""
+        return f"OpenVINO {self._version} is here"
+
+    def build(self, request: BuildRequest, say: Say = quiet) -> BuiltEngine:
+        """Write the graph in the precision asked for and count what OpenVINO makes of it.
+
+        Raises:
+            BadInputError: OpenVINO refuses the graph.
+        """
+        proto = graph_in_precision(request, say, self.name)
+        data = serialize(proto)
+        model = compiled(data, self._info(request))
+        return BuiltEngine(
+            data=data,
+            backend_version=self._version,
+            convolutions=sum(node.op_type in CONVOLUTIONS for node in proto.graph.node),
+            int8_convolutions=int8_convolutions(model),
+            binding=Binding(instruction_set=ANY_INSTRUCTION_SET if request.table is not None else None),
+        )
+
+    def why_not_int8(self, request: BuildRequest, built: BuiltEngine) -> str | None:
+        """Alternate INT8 and float32 on this processor: some run INT8 no faster."""
+        info = self._info(request)
+        return why_not_int8(OpenVinoSession(built.data, info), OpenVinoSession(serialize(request.artifact.proto), info))
+
+    def _info(self, request: BuildRequest) -> SessionInfo:
+        metadata = request.artifact.metadata
+        return SessionInfo(metadata.model, metadata.preprocess, self.name, request.precision, request.artifact.sha256)

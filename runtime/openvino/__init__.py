@@ -1,0 +1,1 @@
+"""OpenVINO: how it loads the ONNX graph of an engine and infers. Nothing here builds; edgeseg.export does."""

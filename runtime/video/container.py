@@ -1,0 +1,59 @@
+"""Local video files as packets: opened, read to their end, and guarded against what damaged files do to a reader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeseg.errors import BadInputError
+from edgeseg.optional import require
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+
+def open_container(path: Path) -> InputContainer:
+    """Open a file that holds video; only local files are opened, whatever a playlist inside may name.
+
+    Raises:
+        BadInputError: It is no video, or none of its streams is one that can be decoded.
+    """
+    av = require("av")
+    try:  # the prefix keeps a colon in the name from being read as a protocol
+        container: InputContainer = av.open(
+            f"file:{path}", metadata_errors="replace", options={"protocol_whitelist": "file"}
+        )
+    except (av.FFmpegError, OSError) as error:
+        found = getattr(error, "strerror", None) or error
+        raise not_a_video(path, "is no video that FFmpeg can read", found) from error
+    stream = container.streams.best("video")
+    if stream is None or stream.codec_context is None:
+        kinds = ", ".join(sorted({entry.type for entry in container.streams})) or "no streams"
+        container.close()
+        raise not_a_video(path, "holds no video stream", kinds)
+    return container
+
+
+def packets_of(container: Any, *streams: Any) -> Iterator[Any]:
+    """The packets of some streams as they are read.
+
+    Streams that appear in the middle (FLV, MPEG-TS, a damaged table of contents) make PyAV fail at their packets,
+    which are left out here.
+    """
+    while True:
+        try:
+            yield from container.demux(*streams)
+            return
+        except IndexError:
+            continue
+
+
+def not_a_video(path: Path, what: str, found: object) -> BadInputError:
+    """The error for a file that cannot be read as video at all."""
+    return BadInputError(
+        f"{path} {what}",
+        found=found,
+        expected="a whole video file (MP4, MKV, AVI, MOV, TS, ...) or a folder of images",
+        next_command="copy the file again; a recording that was not closed lacks its index",
+    )
