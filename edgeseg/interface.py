@@ -37,7 +37,7 @@ class OpenEngine:
 
     @property
     def info(self) -> SessionInfo:
-        """What runs: network, backend, precision, the file's hash."""
+        """The network that runs: backend, precision, the file's hash."""
         return self._session.info
 
     def segment(self, frame: Frame) -> Mask:

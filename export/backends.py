@@ -1,4 +1,4 @@
-"""From a backend's name to its builder, and how `auto` chooses."""
+"""Finds the builder of a backend, and chooses one for `auto`."""
 
 from __future__ import annotations
 

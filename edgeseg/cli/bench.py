@@ -39,12 +39,10 @@ def bench(
         typer.Option(min=0, help="Time that a frame may take at a rate; by default the time until the next frame."),
     ] = None,
     lanes: Annotated[
-        str, typer.Option(metavar="N,...", help="Numbers of frames in flight for the throughput measurement, or none.")
+        str, typer.Option(metavar="N,...", help="Numbers of frames in flight for throughput, or none.")
     ] = "1,2,3,4",
-    batch: Annotated[
-        str, typer.Option(metavar="N,...", help="Batch sizes for the throughput measurement, or none.")
-    ] = "1,2,4,8",
-    threads: Annotated[int, typer.Option(min=0, help="Threads inside one inference on a CPU; 0 takes every core.")] = 0,
+    batch: Annotated[str, typer.Option(metavar="N,...", help="Batch sizes for throughput, or none.")] = "1,2,4,8",
+    threads: Annotated[int, typer.Option(min=0, help="Threads inside one inference on a CPU; 0: every core.")] = 0,
     seconds: Annotated[float, typer.Option(help="Longest time of each measurement.")] = 10.0,
     out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Report to write (JSON).")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Plot to write: .png, .svg or .pdf.")] = None,

@@ -1,4 +1,4 @@
-"""What `edgeseg run` does: every frame of a file, in order, none lost."""
+"""Runs a file: every frame in order, none lost."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def run_file(
 
 
 def _sound(source: Source, outputs: Outputs) -> str | None:
-    """What became of the sound; None where there is none, or no clip to carry it."""
+    """Say what became of the sound; None where there is none, or no clip to carry it."""
     from edgeseg.runtime.video.clip import sound_left_out
 
     if source.sound is None or not (outputs.is_clip or outputs.record is not None):

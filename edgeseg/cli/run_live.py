@@ -1,4 +1,4 @@
-"""What `edgeseg live` does: run a stream and say what came of it."""
+"""Runs a live stream and says what came of it."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class EngineBuilder(Protocol):
 
     @property
     def what_is_here(self) -> str:
-        """What builds, with its version, as the reason for which `auto` takes it: ``TensorRT 10.3.0 ... are here``."""
+        """The library with its version, as the reason for which `auto` takes it: ``TensorRT 10.3.0 ... are here``."""
         ...
 
     def build(self, request: BuildRequest, say: Say = quiet) -> BuiltEngine:
@@ -77,7 +77,7 @@ class EngineBuilder(Protocol):
 
 
 class BuilderFactory(Protocol):
-    """What the registry names as a backend's builder, usually the builder's class."""
+    """The registry's builder of a backend, usually the builder's class."""
 
     @property
     def beside_int8(self) -> Precision:
@@ -90,7 +90,7 @@ class BuilderFactory(Protocol):
 
 
 def refuse_options(backend: str, options: TensorRtOptions | None) -> None:
-    """For a backend that has no builder options.
+    """Refuse options for a backend that has none.
 
     Raises:
         UsageError: There are some.

@@ -15,7 +15,7 @@ from edgeseg.runtime.engine.backends import EVERYWHERE
 from edgeseg.shell import quoted
 
 BESIDE_INT8: Precision = "fp32"
-"""What the float convolutions of an INT8 engine take."""
+"""The precision of the float convolutions of an INT8 engine."""
 
 
 def graph_in_precision(request: BuildRequest, say: Say = quiet, backend: str = EVERYWHERE) -> onnx.ModelProto:
@@ -38,7 +38,7 @@ def graph_in_precision(request: BuildRequest, say: Say = quiet, backend: str = E
         raise UsageError(
             f"{backend} mixes INT8 with FP32, not with FP16: CPUs do not compute such graphs faithfully",
             found=f"fp16 for {fp16[0]}" + (f" and {len(fp16) - 1} more" if fp16[1:] else ""),
-            expected="int8 and fp32 alone",
+            expected="int8 and fp32 only",
             next_command=f"edgeseg build-engine MODEL --precision int8 --backend {quoted(backend)} --write-plan FILE",
         )
     assert request.table is not None

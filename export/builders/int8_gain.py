@@ -1,4 +1,4 @@
-"""Whether INT8 is worth having on this processor: some run it no faster than float32."""
+"""Measures whether INT8 is worth having on this processor: some run it no faster than float32."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def int8_convolutions(model: Any) -> int:
 
 
 def executed_layers(model: Any, times_ms: Mapping[str, float] | None = None) -> list[Layer]:
-    """What a compiled model executes, in its order.
+    """List what a compiled model executes, in its order.
 
     Args:
         model: An openvino.CompiledModel.

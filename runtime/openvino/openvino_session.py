@@ -79,7 +79,7 @@ class OpenVinoSession:
 
     @property
     def info(self) -> SessionInfo:
-        """What this is."""
+        """The network and where it runs."""
         return self._info
 
     def infer(self, frames: FrameBatch) -> ProbabilityBatch:

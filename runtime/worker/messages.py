@@ -27,7 +27,7 @@ class Submitted:
     shape: tuple[int, ...]
     """The shape of its samples."""
     form: InputForm
-    """What they mean."""
+    """The form of the samples."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ _SAME_MODULE = {
 
 @dataclass(frozen=True)
 class Requirements:
-    """What a backend stands on: the parts whose checks decide, and the check of its own package."""
+    """The parts whose checks decide whether a backend works, and the check of its own package."""
 
     builds_with: tuple[PartName, ...] = ("base",)
     runs_with: tuple[PartName, ...] = ("base",)
@@ -31,7 +31,7 @@ class Requirements:
     """Looks at the package, of which the last argument says ``version`` or what is ``missing``; a check of the part
     `backend` that is named after the backend decides, too. None: the package belongs to the base install."""
     beside_gpu: bool = False
-    """Whether the package is only asked for its version where there is a GPU."""
+    """True if the package is only asked for its version where there is a GPU."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class OptionalPackage:
     """The extra of edgeseg whose first package says which versions fit; None takes any."""
 
     def __call__(self, view: MachineView, hardware: Hardware, answer: dict[str, Any]) -> Check:
-        """Whether the package is here, loads and fits."""
+        """Check whether the package is here, loads and fits."""
         wanted = wanted_packages(view, self.extra) if self.extra else []
         if not view.has_module(self.module):
             return self._check("not needed here", "not installed; optional", self.install)

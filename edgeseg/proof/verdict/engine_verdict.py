@@ -1,4 +1,4 @@
-"""From files to a verdict: what `edgeseg verify` and `edgeseg.verify` do."""
+"""Reaches a verdict from files, for `edgeseg verify` and `edgeseg.verify`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from edgeseg.runtime.passport.passports import passport_path
 
 @dataclass(frozen=True)
 class Demands:
-    """What is asked of an engine; None takes the default of its precision, or asks nothing."""
+    """The demands on an engine; None takes the default of its precision, or asks nothing."""
 
     max_dice_drop: float | None = None
     max_p99_ms: float | None = None
