@@ -77,6 +77,8 @@ class StateChange:
     state: State
     reason: str
     since_ns: int
+    source_silent: bool = False
+    """True if the source gives nothing: that is told even if the state is no other one."""
 
 
 class StateKeeper:
@@ -93,7 +95,7 @@ class StateKeeper:
         return self._current
 
     def update(self, signs: Signs, now_ns: int) -> StateChange | None:
-        """Judge anew; the change where the state is another one now.
+        """Judge anew; the change where the state is another one now, or the source fell silent or came back.
 
         Args:
             signs: What is known.
@@ -107,10 +109,11 @@ class StateKeeper:
         former = self._current
         if state == "live" and former.state == "degraded" and not self._settled(now_ns):
             return None
-        if state == former.state:
-            self._current = StateChange(state, reason, former.since_ns)
+        silent = state == "degraded" and signs.source_silent_ms > self._limits.silent_ms
+        if (state, silent) == (former.state, former.source_silent):
+            self._current = StateChange(state, reason, former.since_ns, silent)
             return None
-        self._current = StateChange(state, reason, now_ns)
+        self._current = StateChange(state, reason, now_ns, silent)
         return self._current
 
     def _settled(self, now_ns: int) -> bool:

@@ -77,3 +77,15 @@ def test_a_new_reason_of_the_same_state_is_kept_without_a_change() -> None:
     keeper.update(replace(WELL, complaints=("a",)), 5)
     assert keeper.update(replace(WELL, complaints=("b",)), 9) is None
     assert (keeper.current.reason, keeper.current.since_ns) == ("b", 5)
+
+
+def test_silence_and_its_end_are_told_of_a_stream_that_is_degraded_already() -> None:
+    keeper = StateKeeper(0)
+    late = replace(WELL, late_share=0.2)
+    assert keeper.update(late, 1) is not None
+    assert keeper.update(replace(late, source_silent_ms=400.0), 2) is None
+    silent = keeper.update(replace(late, source_silent_ms=600.0), 3)
+    assert silent is not None and silent.state == "degraded" and "source" in silent.reason and silent.since_ns == 3
+    assert keeper.update(replace(late, source_silent_ms=1600.0), 4) is None, "told once"
+    back = keeper.update(late, 5)
+    assert back is not None and back.state == "degraded" and "late" in back.reason
