@@ -46,7 +46,7 @@ def test_a_workstation_builds_tensorrt(look: Look, workstation) -> None:
 @pytest.mark.parametrize(
     ("answer", "runs", "said"),
     [
-        ({"version": "2026.4.1-22982-e213a147257-releases/2026/4"}, True, "all that it needs is here"),
+        ({"version": "2026.4.1-22982-e213a147257-releases/2026/4"}, True, "everything it needs is here"),
         ({"version": "2024.6.0-1"}, False, "to build, it lacks openvino"),
         ({"missing": "libopenvino.so: cannot open"}, False, "to build, it lacks openvino"),
     ],
