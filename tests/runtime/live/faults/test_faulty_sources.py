@@ -56,7 +56,11 @@ def test_a_server_that_dies_and_returns_is_one_recording_with_a_gap(
         times = [frame.pts * frame.time_base for frame in container.decode(video=0)]
     assert len(times) == status.sinks[0]["written"]
     longest = max(later - earlier for earlier, later in itertools.pairwise(times))
-    assert longest == max(later.pts - earlier.pts for earlier, later in itertools.pairwise(shown)) * Fraction(1, 90_000)
+    gap = max(later.pts - earlier.pts for earlier, later in itertools.pairwise(shown)) * Fraction(1, 90_000)
+    if status.sinks[0]["dropped"]:  # a busy machine: the recording lacks frames that were shown
+        assert longest >= gap
+    else:
+        assert longest == gap
     assert longest > 0.5
 
 
