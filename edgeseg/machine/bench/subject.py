@@ -1,4 +1,4 @@
-"""What a bench is of: how the engine is opened, and what its network costs."""
+"""The subject of a bench: how its engine is opened, and what its network costs."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ class Subject:
     backend_version: str | None
     tf32: bool | None
     costs: Sequence[ConvolutionCost] | None
-    """Of every convolution; None where the network is not at hand."""
+    """The cost of every convolution; None where the network is not at hand."""
     costs_missing: str | None = None
 
     @property
     def on_cpu(self) -> bool:
-        """Whether it runs on the CPU."""
+        """True if it runs on the CPU."""
         return on_cpu(self.backend)
 
 
 def subject_of(path: Path) -> Subject:
-    """What an ENGINE argument names: an .engine file, or a MODEL, which runs in FP32 on ONNX Runtime.
+    """Find what an ENGINE argument names: an .engine file, or a MODEL, which runs in FP32 on ONNX Runtime.
 
     Raises:
         BadInputError: Neither, or a RUN folder.
@@ -69,7 +69,7 @@ def _of_engine(path: Path) -> Subject:
 
 
 def _version_here(backend: str) -> str | None:
-    """Of the library that runs it, which need not be the one that built it."""
+    """The version of the library that runs it, which need not be the one that built it."""
     package = backend_named(backend).package
     return str(require(package).__version__) if is_installed(package) else None
 

@@ -1,4 +1,4 @@
-"""What is measured, whatever runs it: one frame, frames on lanes, a batch.
+"""The targets of a bench, whatever runs them: one frame, frames on lanes, a batch.
 
 The seam to the backends. A session that works on lanes (`submit` and `result`, as `runtime.cuda.session.CudaSession`)
 becomes a `LaneTarget`, any other a `SessionTarget`; nothing else of the bench knows a backend.
@@ -22,7 +22,7 @@ from edgeseg.runtime.onnxruntime.parallel_engine import ParallelEngine
 
 ONE_AT_A_TIME = "a lane of the CUDA runtime takes one frame at a time; lanes give the throughput"
 WAIT_S = 60.0
-"""For one frame, before it is asked for again."""
+"""The longest wait for one frame before it is asked for again."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Layout:
     threads: int = 0
     """Inside one inference on a CPU; 0 takes every usable core."""
     frame_bytes: int = 1920 * 1080 * 3
-    """Of the largest frame."""
+    """The size of the largest frame, in bytes."""
     stage_times: bool = False
-    """Whether a GPU shall time its stages, which costs it some microseconds a frame."""
+    """True if a GPU is to time its stages, which costs it some microseconds a frame."""
     largest_batch: int = 1
     """That a GPU shall run at once; above 1 it sets memory aside."""
 

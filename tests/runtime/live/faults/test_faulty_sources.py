@@ -57,10 +57,9 @@ def test_a_server_that_dies_and_returns_is_one_recording_with_a_gap(
     assert len(times) == status.sinks[0]["written"]
     longest = max(later - earlier for earlier, later in itertools.pairwise(times))
     gap = max(later.pts - earlier.pts for earlier, later in itertools.pairwise(shown)) * Fraction(1, 90_000)
-    if status.sinks[0]["dropped"]:  # a busy machine: the recording lacks frames that were shown
-        assert longest >= gap
-    else:
-        assert longest == gap
+    # On a busy machine the recording lacks frames that were shown: its gap is wider by those beside it, and no more.
+    usual = max(sorted(later.pts - earlier.pts for earlier, later in itertools.pairwise(shown))[:-1])
+    assert gap <= longest <= gap + status.sinks[0]["dropped"] * usual * Fraction(1, 90_000)
     assert longest > 0.5
 
 
