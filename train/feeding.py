@@ -48,10 +48,13 @@ _END = object()
 
 
 class _Producer(threading.Thread):
-    """Fills a queue from an iterable until that ends or the queue is closed."""
+    """Fills a queue from an iterable until that ends, the queue is closed or the program ends.
+
+    It is no daemon: the interpreter would end one inside a call to PyTorch, whose C++ then aborts the process.
+    """
 
     def __init__(self, items: Callable[[], Iterable[object]], depth: int) -> None:
-        super().__init__(name="batches", daemon=True)
+        super().__init__(name="batches")
         self.waiting: queue.Queue[object] = queue.Queue(depth)
         self.closed = threading.Event()
         self._items = items
@@ -68,7 +71,7 @@ class _Producer(threading.Thread):
             self._put(_END)
 
     def _put(self, item: object) -> bool:
-        while not self.closed.is_set():
+        while not self.closed.is_set() and threading.main_thread().is_alive():
             try:
                 self.waiting.put(item, timeout=0.1)
             except queue.Full:

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -45,6 +47,26 @@ def test_leaving_early_ends_the_thread() -> None:
     assert threading.active_count() == before + 1
     stream.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before
+
+
+ENDING = """
+import torch
+from edgeseg.train.feeding import ahead
+
+def items():
+    while True:
+        for _ in range(50):
+            torch.nn.functional.conv2d(torch.rand(1, 1, 64, 64), torch.rand(1, 1, 3, 3))
+        yield 1
+
+steps = ahead(items)
+next(steps)
+"""
+
+
+def test_a_program_that_ends_amid_a_batch_is_not_aborted() -> None:
+    ended = subprocess.run([sys.executable, "-c", ENDING], capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 @given(st.integers(1, 40), st.integers(1, 5))
