@@ -19,8 +19,7 @@ from edgeseg.proof.verdict.verification import verify
 from edgeseg.runtime.engine.layout import SessionLayout
 from edgeseg.runtime.engine.machine import describe_machine
 from edgeseg.runtime.engine.time_ratio import time_ratio
-from edgeseg.runtime.opener.in_process import open_here
-from edgeseg.runtime.opener.loading import open_onnx
+from edgeseg.runtime.opener.engine_from_file import open_engine, open_here
 
 MEASURE_S = 4.0
 
@@ -35,7 +34,7 @@ def row(package: Path, precision: Precision, pairs: list[Pair], folder: Path) ->
     ]
     engines, counted = [result.engine for result in built], built[0].passport
     limits = limits_for(precision, None, None, max_lost_polyps=0)
-    verdict = verify(open_here(engines[0], SessionLayout()), open_onnx(package), pairs, limits)
+    verdict = verify(open_here(engines[0], SessionLayout()), open_engine(package), pairs, limits)
     assert verdict.polyps is not None
     ratios = [time_ratio(*(open_here(path, SessionLayout(n)) for path in engines), MEASURE_S) for n in (1, 0)]
     cells = [

@@ -25,7 +25,8 @@ from edgeseg.packages import find_model, onnx_of
 from edgeseg.proof.verdict.rules import limits_for
 from edgeseg.proof.verdict.verification import verify
 from edgeseg.runtime.engine.machine import describe_machine
-from edgeseg.runtime.engine.session import Session, SessionInfo, segment
+from edgeseg.runtime.engine.one_frame import segment
+from edgeseg.runtime.engine.session import Session, SessionInfo
 from edgeseg.runtime.engine.time_ratio import time_ratio
 from edgeseg.runtime.onnxruntime.int8_kernels import examine_int8_kernels
 from edgeseg.runtime.onnxruntime.onnxruntime_session import OnnxRuntimeSession

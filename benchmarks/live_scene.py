@@ -27,7 +27,7 @@ from edgeseg.runtime.live.scene.flicker import ClipFrame, measure_stabilisation,
 from edgeseg.runtime.live.scene.small import reduce_picture
 from edgeseg.runtime.live.scene.stabilise import ProbabilityStabiliser
 from edgeseg.runtime.live.scene.watch import SceneWatch
-from edgeseg.runtime.opener.loading import open_onnx
+from edgeseg.runtime.opener.engine_from_file import open_engine
 from edgeseg.runtime.video.picture import Picture
 from edgeseg.synthetic.clip import render_clip
 
@@ -74,7 +74,7 @@ def clip_frames(session: Session, pairs: Iterator[tuple[Frame, Mask]]) -> Iterat
 
 def steady(model: Path, data: Path) -> None:
     """Flicker and Dice without and with stabilisation."""
-    session = open_onnx(model)
+    session = open_engine(model)
     stills = load_pairs(data, "test")[:: 100 // STILLS][:STILLS]
     clips = {
         "synthetic clip": [render_clip(seed, CLIP_FRAMES, 256, 320) for seed in CLIP_SEEDS],

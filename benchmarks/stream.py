@@ -159,7 +159,8 @@ def ours(engine: Path, clip: Path, out: Path, frames: int) -> Work:
     from edgeseg.runtime.file.outputs import Outputs
     from edgeseg.runtime.file.pipeline import run_stream
     from edgeseg.runtime.onnxruntime.onnxruntime_session import OnnxRuntimeSession
-    from edgeseg.runtime.opener.loading import open_engine
+    from edgeseg.runtime.opener.engine_from_file import open_engine
+    from edgeseg.runtime.opener.use import FILE
     from edgeseg.runtime.video.files import open_source
 
     infer, took_s = OnnxRuntimeSession.infer, []
@@ -170,7 +171,7 @@ def ours(engine: Path, clip: Path, out: Path, frames: int) -> Work:
         took_s.append(time.thread_time() - before)
         return probability
 
-    session = open_engine(engine, streaming=True)  # from four cores on, layouts are tried here
+    session = open_engine(engine, FILE)  # from four cores on, layouts are tried here
     OnnxRuntimeSession.infer = timed  # type: ignore[method-assign]
     outputs = Outputs(out)
     with open_source(clip) as source, outputs.open(source.timing) as sinks:

@@ -24,7 +24,7 @@ from edgeseg.proof.verdict.rules import limits_for
 from edgeseg.proof.verdict.verification import verify
 from edgeseg.runtime.file.outputs import Outputs
 from edgeseg.runtime.file.pipeline import run_stream
-from edgeseg.runtime.opener.loading import open_engine, open_onnx
+from edgeseg.runtime.opener.engine_from_file import open_engine
 from edgeseg.runtime.video.files import open_source
 from edgeseg.synthetic.clip import write_clip
 from edgeseg.synthetic.folders import write_dataset
@@ -231,7 +231,7 @@ def _prove(paths: _Paths, asked: Precision, built: BuildResult, say: Say, track:
     folder = paths.report(asked)
     with (
         contextlib.closing(open_engine(built.engine)) as engine,
-        contextlib.closing(open_onnx(paths.onnx)) as reference,
+        contextlib.closing(open_engine(paths.onnx)) as reference,
     ):
         verdict = verify(engine, reference, pairs, limits, passport=built.passport, track=track)
         write_report(folder, verdict, engine, reference, pairs)
@@ -244,9 +244,9 @@ def _run(paths: _Paths, say: Say, track: Track) -> None:
     outputs = Outputs(pictures=paths.overlay)
     outputs.check([paths.clip])
     with (
-        contextlib.closing(open_engine(paths.engine("onnxruntime", "int8"))) as session,
+        contextlib.closing(open_engine(paths.engine("onnxruntime", "int8"))) as engine,
         open_source(paths.clip) as frames,
         outputs.open(frames.timing) as sinks,
     ):
-        result = run_stream(session, frames, sinks, track=track)
+        result = run_stream(engine, frames, sinks, track=track)
     say(f"7 run        {result.frames} frames, {result.frames_with_mask} with a mask, {result.latency.fps:.0f} fps")

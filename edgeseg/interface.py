@@ -17,9 +17,12 @@ from edgeseg.export.foreign.importing import ImportResult
 from edgeseg.frames import Frame, Mask, Probability
 from edgeseg.packages import find_model
 from edgeseg.proof.verdict.engine_verdict import Demands, verify_engine
+from edgeseg.runtime.engine.engine import Engine
 from edgeseg.runtime.engine.inputs import PackedFrame
-from edgeseg.runtime.engine.session import Session, SessionInfo, mask_at_frame, probability_of
-from edgeseg.runtime.opener import loading
+from edgeseg.runtime.engine.one_frame import probability_of
+from edgeseg.runtime.engine.session import SessionInfo, mask_at_frame
+from edgeseg.runtime.opener import engine_from_file
+from edgeseg.runtime.opener.use import Use
 from edgeseg.shell import quoted
 
 PathLike = str | Path
@@ -29,16 +32,16 @@ class OpenEngine:
     """An engine, ready for frames; close it, or use it in a `with` block. For one thread.
 
     Args:
-        session: What runs; closing this closes it.
+        engine: What runs; closing this closes it.
     """
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
     @property
     def info(self) -> SessionInfo:
         """The network that runs: backend, precision, the file's hash."""
-        return self._session.info
+        return self._engine.info
 
     def segment(self, frame: Frame) -> Mask:
         """Segment one frame.
@@ -52,18 +55,18 @@ class OpenEngine:
         Raises:
             BadInputError: No such frame, or the network's crop does not lie inside it.
         """
-        return mask_at_frame(self._session, self.probability(frame), *frame.shape[:2])
+        return mask_at_frame(self.info, self.probability(frame), *frame.shape[:2])
 
     def probability(self, frame: Frame) -> Probability:
         """Run the network on one frame, uint8 [H,W,3] RGB: float32 [C,h,w] at the network's size."""
         if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
             found = f"{frame.dtype} {list(frame.shape)}" if isinstance(frame, np.ndarray) else type(frame).__name__
             raise BadInputError("this is no frame", found=found, expected="a numpy array, uint8 [H,W,3], RGB")
-        return probability_of(self._session, PackedFrame(frame, "rgb"))
+        return probability_of(self._engine, PackedFrame(frame, "rgb"))
 
     def close(self) -> None:
         """Give back what it holds; closing twice is fine."""
-        self._session.close()
+        self._engine.close()
 
     def __enter__(self) -> OpenEngine:
         return self
@@ -92,16 +95,14 @@ def open_engine(path: PathLike, *, threads: int = 0) -> OpenEngine:
         MismatchError: The engine's passport is missing or does not fit it, or it belongs to another machine.
         MissingComponentError: This machine cannot execute it.
     """
-    files = find_model(Path(path))
-    if files.kind == "run":
+    if find_model(Path(path)).kind == "run":
         raise BadInputError(
             "a RUN folder is no engine",
             found=path,
             expected="an engine, an .onnx file or a model package",
             next_command=f"edgeseg export {quoted(path)} --out model.onnx",
         )
-    opened = loading.open_engine if files.kind == "engine" else loading.open_onnx
-    return OpenEngine(opened(Path(path), threads))
+    return OpenEngine(engine_from_file.open_engine(Path(path), Use(threads)))
 
 
 def build_engine(
@@ -145,7 +146,7 @@ def verify(
         The verdict; `passed` is True, False or "undecided". Nothing is raised for an engine that fails.
     """
     demands = Demands(max_dice_drop, max_p99_ms, max_lost_polyps, _path(baseline))
-    open_reference = functools.partial(loading.open_onnx, Path(reference))
+    open_reference = functools.partial(engine_from_file.open_engine, Path(reference))
     return verify_engine(Path(engine), open_reference, Path(data), split, demands, _path(report))
 
 

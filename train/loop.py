@@ -20,6 +20,7 @@ from edgeseg.dataset import Pair
 from edgeseg.errors import MismatchError
 from edgeseg.progress import Say, Track, quiet, silent
 from edgeseg.proof.verdict.evaluation import evaluate
+from edgeseg.runtime.engine.local_engine import engine_of
 from edgeseg.train.architectures.registry import network_from_recipe
 from edgeseg.train.augmentation import augmentation_from_recipe
 from edgeseg.train.averaging import averaged
@@ -248,5 +249,5 @@ class Trainer:
         session = session_from_network(
             self.judged_network, self.recipe.model_spec(), self.recipe.preprocess_spec(), self.recipe.sha256
         )
-        result = evaluate(session, self.validation)
+        result = evaluate(engine_of(session), self.validation)
         return result.mean_dice, result.mean_iou

@@ -11,11 +11,11 @@ from edgeseg.frames import Frame
 from edgeseg.machine.bench.frames import BenchFrames, synthetic_frames
 from edgeseg.optional import require
 from edgeseg.runtime.cuda.buffers import device_buffer
-from edgeseg.runtime.cuda.session import CudaSession
+from edgeseg.runtime.cuda.cuda_engine import CudaEngine
 from edgeseg.runtime.engine.planes import PlanarForm, PlanarFrame
 
 
-def pinned_frames(session: CudaSession, height: int, width: int) -> tuple[BenchFrames, bool]:
+def pinned_frames(session: CudaEngine, height: int, width: int) -> tuple[BenchFrames, bool]:
     """Frames whose memory the session pins, as the worker pins its ring, and whether the driver allows that.
 
     They must outlive the session.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from edgeseg.runtime.cuda.cuda_engine import CudaEngine
 from edgeseg.runtime.cuda.kernels.parameters import FrameLayout, preprocess_params
-from edgeseg.runtime.cuda.session import CudaSession
 
 
 class LaneAccess:
@@ -16,7 +16,7 @@ class LaneAccess:
         session: A session with no frame under way.
     """
 
-    def __init__(self, session: CudaSession) -> None:
+    def __init__(self, session: CudaEngine) -> None:
         lane: Any = session._idle[0]
         self._lane = lane
         self._model = session.info.model

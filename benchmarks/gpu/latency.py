@@ -21,11 +21,11 @@ from edgeseg.machine.bench.frames import BenchFrames
 from edgeseg.machine.bench.stability import StabilityRule
 from edgeseg.optional import require
 from edgeseg.runtime.cuda.buffers import device_buffer
+from edgeseg.runtime.cuda.cuda_engine import CudaEngine
 from edgeseg.runtime.cuda.device_frames import DevicePixels
-from edgeseg.runtime.cuda.session import CudaSession
 from edgeseg.runtime.engine.inputs import PackedFrame
-from edgeseg.runtime.engine.session import probability_of
-from edgeseg.runtime.opener.loading import open_onnx
+from edgeseg.runtime.engine.one_frame import probability_of
+from edgeseg.runtime.opener.engine_from_file import open_engine
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME
 
 
@@ -59,7 +59,7 @@ def latency_figures(opening: Opening, plan: LatencyPlan) -> dict[str, Any]:
 
 
 def _samplers(
-    opening: Opening, plan: LatencyPlan, session: CudaSession, pinned: BenchFrames, stack: contextlib.ExitStack
+    opening: Opening, plan: LatencyPlan, session: CudaEngine, pinned: BenchFrames, stack: contextlib.ExitStack
 ) -> dict[str, Callable[[], float]]:
     pycuda = require("pycuda.driver")
     lane = LaneAccess(session)
@@ -83,7 +83,7 @@ def _samplers(
         session.finish()
 
     def from_device() -> None:
-        session.submit_device(next(there))
+        session.start_device(next(there))
         session.finish()
 
     def results_back() -> None:
@@ -127,7 +127,7 @@ def _engine_graph(opening: Opening, stack: contextlib.ExitStack) -> tuple[Record
     return graph, stream
 
 
-def _breakdown(session: CudaSession, frame: Frame, count: int) -> dict[str, float]:
+def _breakdown(session: CudaEngine, frame: Frame, count: int) -> dict[str, float]:
     """Medians of the two halves of a lane's frame on the host: until the work is handed over, and until it is done."""
     submitting, waiting = [], []
     for _ in range(count):
@@ -140,9 +140,9 @@ def _breakdown(session: CudaSession, frame: Frame, count: int) -> dict[str, floa
     return {"submit_p50": float(np.median(submitting)) / 1e6, "wait_p50": float(np.median(waiting)) / 1e6}
 
 
-def _parity(opening: Opening, session: CudaSession, plan: LatencyPlan) -> dict[str, float]:
+def _parity(opening: Opening, session: CudaEngine, plan: LatencyPlan) -> dict[str, float]:
     """The engine's probability against ONNX Runtime's in float32, on frames of the measured size."""
-    reference = open_onnx(opening.artifact.path)
+    reference = open_engine(opening.artifact.path)
     worst, total, flipped = 0.0, 0.0, 0.0
     for frame in some_frames(plan.height, plan.width, plan.parity_frames):
         expected = probability_of(reference, PackedFrame(frame, "rgb"))

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from edgeseg.graph.files import OnnxArtifact, load_onnx
 from edgeseg.packages import find_model, onnx_of
-from edgeseg.runtime.cuda.engine import Engine
-from edgeseg.runtime.cuda.session import CudaOptions, CudaSession
+from edgeseg.runtime.cuda.cuda_engine import CudaEngine, CudaOptions
+from edgeseg.runtime.cuda.execution import Engine
 from edgeseg.runtime.engine.session import SessionInfo
 
 EngineName = Literal["torch", "tensorrt", "tensorrt-rtx"]
@@ -34,9 +34,9 @@ class Opening:
         metadata, backend = self.artifact.metadata, "stand-in" if self.stand_in else self.name
         return SessionInfo(metadata.model, metadata.preprocess, backend, "fp16", self.artifact.sha256)
 
-    def session(self, **options: Any) -> CudaSession:
+    def session(self, **options: Any) -> CudaEngine:
         """A session on it; options as of `CudaOptions`."""
-        return CudaSession(self.open_engine, self.info, CudaOptions(**options))
+        return CudaEngine(self.open_engine, self.info, CudaOptions(**options))
 
 
 def opening_for(engine: EngineName, package: Path) -> Opening:

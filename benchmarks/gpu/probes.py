@@ -13,8 +13,8 @@ from benchmarks.gpu.frames import some_frames
 from benchmarks.gpu.opening import EngineName, Opening
 from edgeseg.optional import require
 from edgeseg.runtime.engine.inputs import PackedFrame
-from edgeseg.runtime.engine.session import probability_of
-from edgeseg.runtime.opener.loading import open_onnx
+from edgeseg.runtime.engine.one_frame import probability_of
+from edgeseg.runtime.opener.engine_from_file import open_engine
 
 FP16_TOLERANCE = 0.05
 """Largest difference in probability, as for every FP16 engine here."""
@@ -56,7 +56,7 @@ def probed(backend: EngineName, package: Path, open_backend: Callable[[EngineNam
 
 def _worst_difference(opening: Opening) -> float:
     (frame,) = some_frames(1080, 1920, 1)
-    expected = probability_of(open_onnx(opening.artifact.path), PackedFrame(frame, "rgb"))
+    expected = probability_of(open_engine(opening.artifact.path), PackedFrame(frame, "rgb"))
     with contextlib.closing(opening.session(lanes=1)) as session:
         session.submit(PackedFrame(frame, "rgb"))
         return float(np.abs(session.finish().probability - expected).max())

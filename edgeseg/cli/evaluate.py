@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from edgeseg.proof.evaluation.frame_masks import UnlabelledSource
     from edgeseg.proof.evaluation.measurement import Material
     from edgeseg.proof.evaluation.results import EvaluationResults
-    from edgeseg.runtime.engine.session import Session
+    from edgeseg.runtime.engine.engine import Engine
 
 _Negatives = typer.Option(
     metavar="SOURCE[@FRAMES]", help="Video or folder of images without a polyp, to count false alarms."
@@ -77,8 +77,8 @@ def evaluate(
     Dice and IoU are per image, then averaged. Without DATA one of --negatives and --positives is needed.
     """
     from edgeseg.cli.evaluation_text import text_of
-    from edgeseg.cli.model_argument import open_model
     from edgeseg.proof.evaluation.results import EvaluationRequest, evaluate_models
+    from edgeseg.runtime.opener.engine_from_file import open_engine
 
     _refuse_odd_words(choose_threshold, locals())
     _check_outputs(sheet, report)
@@ -86,10 +86,10 @@ def evaluate(
     sources = {"negatives": negatives, "positives": positives}
     unlabelled = {name: _unlabelled(text, frames, false_mask_share) for name, text in sources.items()}
     material = _material(data, chosen_split, unlabelled, polyp_frames, tolerance_px)
-    open_named = functools.partial(open_model, trusted=trust or ())
+    open_named = functools.partial(open_engine, trusted=trust or ())
     if choose_threshold:
-        with contextlib.closing(open_named(model)) as session:
-            _choose_threshold(session, model, material, max_false_alarms, report, as_json)
+        with contextlib.closing(open_named(model)) as opened:
+            _choose_threshold(opened, model, material, max_false_alarms, report, as_json)
         return
     drawn = pictures if sheet is not None or report is not None else 0
     request = EvaluationRequest(model, material, threshold, tuple(seeds or ()), tuple(compare or ()), drawn)
@@ -167,7 +167,7 @@ def _material(
 
 
 def _choose_threshold(
-    session: Session,
+    engine: Engine,
     model: Path,
     material: Material,
     max_false_alarms: float | None,
@@ -179,7 +179,7 @@ def _choose_threshold(
     from edgeseg.proof.evaluation.page import THRESHOLD_JSON_NAME, write_threshold_report
     from edgeseg.proof.evaluation.threshold_choice import choose_threshold
 
-    choice = choose_threshold(session, material.pairs or (), material.negatives, max_false_alarms, track=track)
+    choice = choose_threshold(engine, material.pairs or (), material.negatives, max_false_alarms, track=track)
     if report is not None:
         write_threshold_report(report, str(model), choice)
         say(f"wrote {report / THRESHOLD_JSON_NAME} and threshold.html")

@@ -28,18 +28,19 @@ def run_file(
     as_json: bool,
 ) -> None:
     """Segment a file or a folder of images and say what came of it."""
-    from edgeseg.cli.model_argument import open_model
     from edgeseg.runtime.file.pipeline import run_stream
+    from edgeseg.runtime.opener.engine_from_file import open_engine
+    from edgeseg.runtime.opener.use import FILE
     from edgeseg.runtime.passport.passports import passport_path
     from edgeseg.runtime.video.files import open_source
 
     outputs.check([engine, passport_path(engine), source])
     with (
-        contextlib.closing(open_model(engine, streaming=True)) as session,
+        contextlib.closing(open_engine(engine, FILE)) as opened,
         open_source(source, deinterlace) as frames,
         outputs.open(frames.timing, frames.sound) as sinks,
     ):
-        result = run_stream(session, frames, sinks, max_frames, track, overlay)
+        result = run_stream(opened, frames, sinks, max_frames, track, overlay)
         sound = _sound(frames, outputs)
     if outputs.latency is not None:
         result.latency.write(outputs.latency)

@@ -12,7 +12,7 @@ from edgeseg.cli.output import JsonFlag, emit, say, track
 
 if TYPE_CHECKING:
     from edgeseg.artifacts import FoundPolyps, Verdict
-    from edgeseg.runtime.engine.session import Session
+    from edgeseg.runtime.engine.engine import Engine
 
 MOST_GAINED = 10
 """Names on one line; `--json` and the page have them all."""
@@ -46,12 +46,12 @@ def verify(
     as_json: JsonFlag = False,
 ) -> None:
     """Prove that an engine stays within tolerance of accuracy and latency; exit code 3 if it does not."""
-    from edgeseg.cli.model_argument import open_model
     from edgeseg.errors import ToleranceError
     from edgeseg.proof.verdict.engine_verdict import Demands, verify_engine
+    from edgeseg.runtime.opener.engine_from_file import open_engine
 
-    def open_reference() -> Session:
-        return open_model(reference, trusted=trust or ())
+    def open_reference() -> Engine:
+        return open_engine(reference, trusted=trust or ())
 
     demands = Demands(max_dice_drop, max_p99_ms, max_lost_polyps, baseline)
     verdict = verify_engine(engine, open_reference, data, split, demands, report, track, say)

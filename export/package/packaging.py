@@ -24,6 +24,8 @@ from edgeseg.packages import PACKAGE_CALIBRATION, PACKAGE_CARD, PACKAGE_ONNX, PA
 from edgeseg.progress import Track, silent
 from edgeseg.proof.evaluation.frame_masks import measure_frames
 from edgeseg.proof.verdict.evaluation import Evaluation, evaluate
+from edgeseg.runtime.engine.engine import Engine
+from edgeseg.runtime.engine.local_engine import engine_of
 from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.runtime.live.scene.statistics import MIN_IMAGES, statistics_of_folder
 from edgeseg.runtime.onnxruntime.onnxruntime_session import OnnxRuntimeSession
@@ -100,14 +102,14 @@ def _measured(
     built = OnnxRuntimeBuilder().build(BuildRequest(artifact, precision, table if precision == "int8" else None))
     metadata = artifact.metadata
     info = SessionInfo(metadata.model, metadata.preprocess, "onnxruntime", precision, artifact.sha256)
-    session = OnnxRuntimeSession(built.data, info)
-    evaluation: Evaluation = evaluate(session, pairs, track)
-    shares = tuple(_marked(session, clip, f"{precision} {clip.name}", track) for clip in clips)
+    engine = engine_of(OnnxRuntimeSession(built.data, info))
+    evaluation: Evaluation = evaluate(engine, pairs, track)
+    shares = tuple(_marked(engine, clip, f"{precision} {clip.name}", track) for clip in clips)
     return PrecisionRow(precision, len(built.data), built.int8_convolutions, built.convolutions, evaluation, shares)
 
 
-def _marked(session: OnnxRuntimeSession, clip: Clip, description: str, track: Track) -> MarkedFrames:
-    masks = measure_frames(session, clip.source, track=track, description=description)
+def _marked(engine: Engine, clip: Clip, description: str, track: Track) -> MarkedFrames:
+    masks = measure_frames(engine, clip.source, track=track, description=description)
     return MarkedFrames(clip, len(masks.rows), masks.share(row.counts for row in masks.rows))
 
 

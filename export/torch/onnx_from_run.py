@@ -8,6 +8,7 @@ import io
 import logging
 import warnings
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +23,11 @@ from edgeseg.files import check_writable, write_bytes
 from edgeseg.graph.files import parse_onnx, serialize, with_metadata
 from edgeseg.graph.threshold import with_threshold
 from edgeseg.optional import require
-from edgeseg.proof.evaluation.shifted_session import ShiftedSession
-from edgeseg.runtime.engine.session import FrameBatch, SessionInfo
+from edgeseg.proof.evaluation.shifted_engine import refuse_several_classes
+from edgeseg.runtime.engine.session import FrameBatch, ProbabilityBatch, SessionInfo
 from edgeseg.runtime.onnxruntime.onnxruntime_session import OnnxRuntimeSession
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME, ModelMetadata, ModelSpec, PreprocessSpec, Provenance
-from edgeseg.threshold import read_threshold
+from edgeseg.threshold import moved_probability, read_threshold
 from edgeseg.train.predictor import TorchSession, open_run
 from edgeseg.train.record import RUN_RECORD, RunRecord
 
@@ -100,7 +101,8 @@ def onnx_from_session(
     """Export a loaded network, check parity, attach the metadata; see `export_run`."""
     info = session.info
     moved_to = 0.5 if threshold is None else read_threshold(threshold, info.sha256)
-    reference = session if moved_to == 0.5 else ShiftedSession(session, moved_to)
+    if moved_to != 0.5:
+        refuse_several_classes(info)
     proto = with_readable_names(contract_graph(session.network.network, info.model, info.preprocess))
     if moved_to != 0.5:
         proto = with_threshold(proto, moved_to)
@@ -108,7 +110,7 @@ def onnx_from_session(
         serialize(proto), SessionInfo(info.model, info.preprocess, "onnxruntime", "fp32", "")
     )
     noise = np.random.default_rng(0).integers(0, 256, (2, *info.model.input_shape), dtype=np.uint8)
-    difference = check_parity(reference, onnx_session, [*frames, noise], out)
+    difference = check_parity(_Shifted(session, moved_to), onnx_session, [*frames, noise], out)
     provenance = Provenance(
         data_sha256=record.data_sha256,
         recipe_sha256=record.recipe_sha256,
@@ -126,6 +128,18 @@ def onnx_from_session(
     )
     metadata = ModelMetadata(model=info.model, preprocess=info.preprocess, provenance=provenance)
     return metadata, with_metadata(proto, metadata)
+
+
+@dataclass(frozen=True)
+class _Shifted:
+    """The network as PyTorch computes it, with the threshold that its graph is given."""
+
+    session: TorchSession
+    threshold: float
+
+    def infer(self, frames: FrameBatch) -> ProbabilityBatch:
+        probability = self.session.infer(frames)
+        return probability if self.threshold == 0.5 else moved_probability(probability, self.threshold)
 
 
 def contract_graph(network: nn.Module, model: ModelSpec, preprocess: PreprocessSpec) -> onnx.ModelProto:

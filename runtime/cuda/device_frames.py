@@ -1,4 +1,4 @@
-"""Frames that lie on the GPU already, for `CudaSession.submit_device`: what their planes are, checked."""
+"""Frames that lie on the GPU already, for `CudaEngine.start_device`: what their planes are, checked."""
 
 from __future__ import annotations
 

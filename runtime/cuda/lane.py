@@ -19,8 +19,8 @@ from edgeseg.frames import THRESHOLD, Frame, Probability
 from edgeseg.optional import require
 from edgeseg.runtime.cuda.buffers import PinnedFrames
 from edgeseg.runtime.cuda.device_frames import DeviceFrame, device_image
-from edgeseg.runtime.cuda.engine import ExecutionContext, execute
 from edgeseg.runtime.cuda.errors import translated
+from edgeseg.runtime.cuda.execution import ExecutionContext, execute
 from edgeseg.runtime.cuda.graph import CapturedGraph
 from edgeseg.runtime.cuda.host_frames import HostImage
 from edgeseg.runtime.cuda.kernels.parameters import (

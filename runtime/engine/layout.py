@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from edgeseg.artifacts import EngineArtifact
+from edgeseg.runtime.engine.engine import Engine
 from edgeseg.runtime.engine.session import Session
 
 
@@ -23,7 +25,11 @@ class SessionLayout:
     """Whether a GPU times its stages, which costs it some microseconds a frame."""
     largest_batch: int = 1
     """Frames that a GPU runs in one inference; above 1 it sets memory aside."""
+    results: Literal["host", "device"] = "host"
+    """Whether a GPU brings results to the host or leaves them where they are."""
 
 
-Opener = Callable[[bytes, EngineArtifact, SessionLayout], Session]
-"""Loads an engine in this process. Its file fits its passport, and its passport fits the machine."""
+Opener = Callable[[bytes, EngineArtifact, SessionLayout], Session | Engine]
+"""Loads an engine in this process: a `Session` on the CPU, an `Engine` on a GPU, whose memory it shares out itself.
+
+Its file fits its passport, and its passport fits the machine."""

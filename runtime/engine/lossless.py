@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from edgeseg.errors import EdgesegError
+from edgeseg.runtime.engine.engine import Engine
 from edgeseg.runtime.engine.failures import TransientError
-from edgeseg.runtime.engine.frame_engine import FrameEngine
 from edgeseg.runtime.engine.inputs import EngineInput
 from edgeseg.runtime.engine.outcomes import Lost, Segmented
 
@@ -37,7 +37,7 @@ class LosslessFrames(Generic[T]):
         engine: Stays the caller's to close.
     """
 
-    def __init__(self, engine: FrameEngine) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._flights: deque[_Flight[T]] = deque()
         self.retries = 0

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from edgeseg.errors import EdgesegError
 from edgeseg.frames import Probability
+from edgeseg.runtime.engine.failures import ProcessLostError
 
 Loss = Literal["device", "died", "hung", "refused", "damaged", "closed"]
 """The device was lost to the process; the worker ended otherwise; it missed its deadline; it refused this frame alone;
@@ -24,6 +26,8 @@ class Segmented:
     """From the frame's submission where the engine is to its result; the host's preprocessing is left out."""
     pre_ms: float | None = None
     """Bringing the frame to the network's size on the host; None where that is a part of `infer_ms`."""
+    stages_ns: Mapping[str, int] | None = None
+    """The GPU's own times of its stages, in nanoseconds, where it was asked to take them."""
 
 
 @dataclass(frozen=True)
@@ -38,3 +42,14 @@ class Lost:
 
 
 Outcome = Segmented | Lost
+
+
+def refused(sequence: int, error: EdgesegError) -> Lost:
+    """Make the outcome of a frame that an engine refused.
+
+    Raises:
+        ProcessLostError: The error, where it is not this frame's alone.
+    """
+    if isinstance(error, ProcessLostError):
+        raise error
+    return Lost(sequence, "refused", str(error), error)

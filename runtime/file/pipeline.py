@@ -1,4 +1,4 @@
-"""Frames through a session: decoding, inference and writing each have a thread, joined by short queues.
+"""Frames through an engine: decoding, inference and writing each have a thread, joined by short queues.
 
 Every frame gets its own mask, in order; one whose engine process dies is handed to the next. The decoding thread makes
 the network's small input as well, unless the engine takes the decoder's planes. The main thread infers;
@@ -20,12 +20,12 @@ import cv2
 from edgeseg.artifacts import LatencyReport
 from edgeseg.frames import Mask, Probability, confidence_of
 from edgeseg.progress import Track, silent
-from edgeseg.runtime.engine.frame_engine import FrameEngine, frame_engine
+from edgeseg.runtime.engine.engine import Engine
 from edgeseg.runtime.engine.inputs import EngineInput
 from edgeseg.runtime.engine.latency import LatencyRecorder
 from edgeseg.runtime.engine.lossless import LosslessFrames
 from edgeseg.runtime.engine.outcomes import Segmented
-from edgeseg.runtime.engine.session import Session, SessionInfo, marked_at_frame, mask_at_frame
+from edgeseg.runtime.engine.session import SessionInfo, marked_at_frame, mask_at_frame
 from edgeseg.runtime.video.channel import Channel
 from edgeseg.runtime.video.engine_input import network_input_of, planes_for
 from edgeseg.runtime.video.one_thread import opencv_on_one_thread
@@ -76,7 +76,7 @@ class SegmentedFrame:
 
 
 def run_stream(
-    session: Session,
+    engine: Engine,
     source: Source,
     sinks: Sinks,
     max_frames: int | None = None,
@@ -89,7 +89,7 @@ def run_stream(
     were written, waiting included. Files have no deadline, so none is missed.
 
     Args:
-        session: The network; see `edgeseg.runtime.engine.frame_engine`.
+        engine: Opened for files; it stays the caller's to close.
         source: An open source; this consumes it.
         sinks: Where pictures and masks go; they must stay open until this returns.
         max_frames: Stop after so many frames.
@@ -97,9 +97,9 @@ def run_stream(
         overlay: What is drawn on pictures for `sinks.pictures`.
 
     Raises:
-        EdgesegError: From the source, the session or a sink, whichever failed.
+        EdgesegError: From the source, the engine or a sink, whichever failed.
     """
-    stages = _Stages(session, sinks, LatencyRecorder(), overlay)
+    stages = _Stages(engine, sinks, LatencyRecorder(), overlay)
     decoded: Channel[ArrivedFrame] = Channel(QUEUED_FRAMES)
     segmented: Channel[SegmentedFrame] = Channel(QUEUED_FRAMES)
     total = _expected_frames(source, max_frames)
@@ -125,10 +125,9 @@ def run_stream(
 class _Stages:
     """The work of the three threads; each stage is timed by the thread that does it."""
 
-    def __init__(self, session: Session, sinks: Sinks, recorder: LatencyRecorder, overlay: OverlayMode) -> None:
-        self._session = session
-        self._engine: FrameEngine = frame_engine(session)
-        self._under_way: LosslessFrames[ArrivedFrame] = LosslessFrames(self._engine)
+    def __init__(self, engine: Engine, sinks: Sinks, recorder: LatencyRecorder, overlay: OverlayMode) -> None:
+        self._engine, self._info = engine, engine.info
+        self._under_way: LosslessFrames[ArrivedFrame] = LosslessFrames(engine)
         self._overlay: OverlayMode = overlay
         self._sinks = sinks
         self._recorder = recorder
@@ -145,11 +144,11 @@ class _Stages:
             decoded.close()
 
     def _engine_input(self, picture: Picture) -> EngineInput:
-        planes = planes_for(picture, self._session.info)
+        planes = planes_for(picture, self._info)
         if planes is not None:
             return planes
         with self._recorder.measure("pre"):
-            return network_input_of(picture, self._session.info)
+            return network_input_of(picture, self._info)
 
     def segment(self, frames: Iterable[ArrivedFrame]) -> Iterator[SegmentedFrame]:
         under_way = self._under_way
@@ -164,7 +163,7 @@ class _Stages:
         height, width = frame.source.picture.height, frame.source.picture.width
         self._recorder.add_ms("infer", segmented.infer_ms)
         with self._recorder.measure("post"):
-            mask = mask_at_frame(self._session, segmented.probability, height, width)
+            mask = mask_at_frame(self._info, segmented.probability, height, width)
             area_fraction = cv2.countNonZero(mask) / mask.size
         self._frames += 1
         self._with_mask += area_fraction > 0
@@ -197,15 +196,15 @@ class _Stages:
         self._recorder.add("end_to_end", frame.source.decode_ns + waited_ns)
 
     def _drawn(self, frame: SegmentedFrame) -> Picture:
-        picture, lines = frame.source.picture, _caption_of(self._session.info, frame)
+        picture, lines = frame.source.picture, _caption_of(self._info, frame)
         if self._overlay == "heat":
-            probability = marked_at_frame(self._session, frame.probability, picture.height, picture.width)
+            probability = marked_at_frame(self._info, frame.probability, picture.height, picture.width)
             return draw(picture, frame.mask, lines, "heat", probability)
         return draw(picture, frame.mask if frame.area_fraction else None, lines, self._overlay)
 
     def result(self, lost_frames: int) -> StreamResult:
         latency = self._recorder.report(
-            self._session.info,
+            self._info,
             frames=self._frames,
             inferences=self._frames,
             device=self._engine.device_name,

@@ -15,7 +15,6 @@ from edgeseg.runtime.live.drawing import draw_live
 from edgeseg.runtime.live.drift.drift_monitor import DriftMonitor
 from edgeseg.runtime.live.drift.drift_opening import open_drift_monitor
 from edgeseg.runtime.live.frames import Presented
-from edgeseg.runtime.live.opening import open_pool
 from edgeseg.runtime.live.preflight import SYNC_MARGIN, check_outputs, warm_up
 from edgeseg.runtime.live.presenter import PERIODS, PresenterOptions
 from edgeseg.runtime.live.scene.refine import SceneRefiner
@@ -34,9 +33,11 @@ from edgeseg.runtime.live.status import LiveStatus
 from edgeseg.runtime.live.stream import LiveOptions, LiveStream
 from edgeseg.runtime.live.web.access import find_tls, find_token, parse_address
 from edgeseg.runtime.live.web.server import PageServer
+from edgeseg.runtime.opener.engine_from_file import start_workers
+from edgeseg.runtime.opener.use import live_use
 from edgeseg.runtime.passport.passports import passport_path
 from edgeseg.runtime.video.overlay import OverlayMode
-from edgeseg.runtime.worker.pool import EnginePool
+from edgeseg.runtime.worker.worker_engine import WorkerEngine
 
 logger = logging.getLogger(__name__)
 _ASSUMED_PERIOD_MS = 40.0
@@ -57,7 +58,8 @@ def live_stream(settings: LiveSettings, say: Say) -> Iterator[LiveStream]:
     with contextlib.ExitStack() as stack:
         page = None if settings.page is None else stack.enter_context(open_page(settings.page))
         processes = settings.processes
-        pool = open_pool(settings.engine, processes.active, processes.spares, processes.threads)
+        use = live_use(processes.active, processes.spares, processes.threads)
+        pool = start_workers(settings.engine, use)
         stack.callback(pool.close)
         source = open_live_source(settings.source, settings.source_options)
         slowest_ms = warm_up(pool, say)
@@ -83,7 +85,7 @@ def live_stream(settings: LiveSettings, say: Say) -> Iterator[LiveStream]:
         yield stream
 
 
-def presenter_options(settings: LiveSettings, pool: EnginePool, slowest_ms: float) -> PresenterOptions:
+def presenter_options(settings: LiveSettings, pool: WorkerEngine, slowest_ms: float) -> PresenterOptions:
     """What is shown and when; a delay that nobody chose is what the engine needs and a margin."""
     delay_ms = None
     if settings.sync:

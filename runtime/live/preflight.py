@@ -21,7 +21,7 @@ from edgeseg.runtime.live.drawing import draw_live
 from edgeseg.runtime.live.settings import LiveSettings, OutputSettings
 from edgeseg.runtime.live.sources.opening import is_live_name
 from edgeseg.runtime.video.picture import Picture
-from edgeseg.runtime.worker.pool import EnginePool
+from edgeseg.runtime.worker.worker_engine import WorkerEngine
 
 MIN_FREE_BYTES = 256 * 2**20
 """Free space demanded on a disk that is recorded to: some minutes of video."""
@@ -72,7 +72,7 @@ def _check_kinds(outputs: OutputSettings) -> None:
             raise UsageError(f"{option} of live video is another kind of file", found=path, expected=f"FILE{suffix}")
 
 
-def warm_up(pool: EnginePool, say: Say) -> float:
+def warm_up(pool: WorkerEngine, say: Say) -> float:
     """Wait for the engine and time it on a few frames; what the first drawing sets up is set up beside it.
 
     Returns:
@@ -105,7 +105,7 @@ def _typical_frame(info: SessionInfo) -> EngineInput:
     return NetworkInput(np.zeros((info.model.height, info.model.width, 3), np.uint8))
 
 
-def _inferences_ms(pool: EnginePool, frame: EngineInput) -> Iterator[float]:
+def _inferences_ms(pool: WorkerEngine, frame: EngineInput) -> Iterator[float]:
     for _ in range(WARM_FRAMES):
         if pool.submit(frame) is not None:
             for outcome in pool.poll(_ANSWER_S):

@@ -24,7 +24,7 @@ from edgeseg.runtime.live.slot import NewestSlot
 from edgeseg.runtime.live.states import EngineState
 from edgeseg.runtime.video.engine_input import engine_input, network_input_of
 from edgeseg.runtime.video.source import SourceFrame
-from edgeseg.runtime.worker.pool import EnginePool
+from edgeseg.runtime.worker.worker_engine import WorkerEngine
 
 logger = logging.getLogger(__name__)
 _STEP_S = 0.05
@@ -58,7 +58,7 @@ class Segmenter:
 
     def __init__(
         self,
-        pool: EnginePool,
+        pool: WorkerEngine,
         frames: NewestSlot[SourceFrame],
         board: MaskBoard,
         refine: Refine | None = None,
@@ -67,7 +67,7 @@ class Segmenter:
     ) -> None:
         self._pool, self._frames, self._board, self._refine = pool, frames, board, refine
         self._observe, self._useful_ms = observe, useful_ms
-        self._next: EnginePool | None = None
+        self._next: WorkerEngine | None = None
         self._next_infer_ms = 0.0
         self._former_restarts = 0
         self._under_way: dict[int, tuple[SourceFrame, int]] = {}
@@ -85,7 +85,7 @@ class Segmenter:
         self.restarts = 0
 
     @property
-    def pool(self) -> EnginePool:
+    def pool(self) -> WorkerEngine:
         """The engine now; only its description and counts are for other threads."""
         return self._pool
 
@@ -104,7 +104,7 @@ class Segmenter:
         """Begin."""
         self._thread.start()
 
-    def exchange(self, pool: EnginePool, infer_ms: float) -> None:
+    def exchange(self, pool: WorkerEngine, infer_ms: float) -> None:
         """Go over to another engine once what is under way has come back; from any thread, once.
 
         Args:
@@ -203,7 +203,7 @@ class Segmenter:
             self._logged = reason, now_s
             logger.warning("frame %d is lost: %s", frame.index, reason)
 
-    def _go_over(self, pool: EnginePool) -> None:
+    def _go_over(self, pool: WorkerEngine) -> None:
         former, self._pool, self._next = self._pool, pool, None
         self._former_restarts += former.restarts
         self._answer_ms.clear()
@@ -217,7 +217,7 @@ class Segmenter:
         probability = outcome.probability
         if self._refine is not None:
             probability = self._refine.probability(frame, probability)
-        mask = mask_at_frame(self._pool, probability, height, width)
+        mask = mask_at_frame(self._pool.info, probability, height, width)
         if self._refine is not None:
             mask = self._refine.mask(mask)
         self._board.pin(
@@ -228,7 +228,7 @@ class Segmenter:
                 cv2.countNonZero(mask) / mask.size,
                 confidence_of(probability),
                 outcome.infer_ms,
-                marked_at_frame(self._pool, probability, height, width),
+                marked_at_frame(self._pool.info, probability, height, width),
             )
         )
         self.inferences += 1

@@ -28,7 +28,7 @@ from edgeseg.runtime.live.status import LiveStatus
 from edgeseg.runtime.live.vigil import Vigil
 from edgeseg.runtime.video.overlay import OverlayMode
 from edgeseg.runtime.video.source import SourceFrame
-from edgeseg.runtime.worker.pool import EnginePool
+from edgeseg.runtime.worker.worker_engine import WorkerEngine
 
 _WATCH_S = 0.1
 _STUCK_S = 5.0
@@ -74,7 +74,7 @@ class LiveStream:
     def __init__(
         self,
         source: Frames,
-        pool: EnginePool,
+        pool: WorkerEngine,
         sinks: Sequence[Sink],
         draw: Draw,
         options: LiveOptions | None = None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from edgeseg.errors import EdgesegError
 from edgeseg.runtime.engine.outcomes import Loss, Lost, Outcome, Segmented
 from edgeseg.runtime.worker.counts import SupervisorCounts
@@ -48,7 +50,7 @@ class Flights:
         self._counts.accepted += 1
         return self._sequence, slot
 
-    def answered(self, sequence: int, infer_ns: int) -> None:
+    def answered(self, sequence: int, infer_ns: int, stages_ns: Mapping[str, int] | None = None) -> None:
         """Read a frame's result. What is not whole, or another frame's, is a loss and never a mask."""
         slot = self._under_way.pop(sequence, None)
         if slot is None:  # nobody waits for it
@@ -59,7 +61,7 @@ class Flights:
             self._lost(sequence, "damaged", "the result is not this frame's")
             return
         self._counts.segmented += 1
-        self._outcomes.append(Segmented(sequence, probability, infer_ns / 1e6))
+        self._outcomes.append(Segmented(sequence, probability, infer_ns / 1e6, stages_ns=stages_ns))
 
     def refused(self, sequence: int, error: EdgesegError) -> None:
         """Note a frame that the worker gave up alone."""

@@ -11,7 +11,6 @@ import os
 import signal
 import sys
 import time
-from collections import deque
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -20,24 +19,26 @@ from typing import NoReturn
 import numpy as np
 
 from edgeseg.errors import EdgesegError
+from edgeseg.runtime.engine.engine import Engine
 from edgeseg.runtime.engine.failures import FAILED_EXIT_CODE, LOST_EXIT_CODE, ProcessLostError, TransientError
-from edgeseg.runtime.engine.frame_session import FrameSession, HostFrames
-from edgeseg.runtime.engine.inputs import put_together
-from edgeseg.runtime.engine.session import Session
+from edgeseg.runtime.engine.inputs import NetworkInput, put_together
+from edgeseg.runtime.engine.one_frame import outcome_of
+from edgeseg.runtime.engine.outcomes import Segmented
 from edgeseg.runtime.worker.messages import Answered, Failed, Ready, Refused, Stop, Submitted
 from edgeseg.runtime.worker.ring import FrameRing, RingLayout
 
-SessionFactory = Callable[[], Session]
-"""Opens the session inside the worker. It is pickled: a function of a module, its arguments small (a path)."""
+EngineFactory = Callable[[], Engine]
+"""Opens the engine inside the worker. It is pickled: a function of a module, its arguments small (a path)."""
 DIE_FIRST = 500
 """Added to the score by which the kernel chooses whom to kill: half of all memory."""
+_POLL_S = 1.0
 
 
-def run_worker(factory: SessionFactory, ring_name: str, layout: RingLayout, connection: Connection) -> None:
-    """Open a session and answer frames until the parent ends it; the target of the spawned process.
+def run_worker(factory: EngineFactory, ring_name: str, layout: RingLayout, connection: Connection) -> None:
+    """Open an engine and answer frames until the parent ends it; the target of the spawned process.
 
     Args:
-        factory: Opens the session.
+        factory: Opens the engine.
         ring_name: The shared memory.
         layout: Its division.
         connection: To the parent.
@@ -49,10 +50,10 @@ def run_worker(factory: SessionFactory, ring_name: str, layout: RingLayout, conn
     except FileNotFoundError:  # the parent ended while this process was starting, and took the memory with it
         return
     try:
-        session = factory()
+        engine = factory()
         with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone
-            _Worker(session, ring, connection).run()
-        session.close()
+            _Worker(engine, ring, connection).run()
+        engine.close()
     except BaseException as error:
         _end(error, connection)
     ring.close()
@@ -65,19 +66,19 @@ def _die_first(path: Path = Path("/proc/self/oom_score_adj")) -> None:
 
 
 class _Worker:
-    def __init__(self, session: Session, ring: FrameRing, connection: Connection) -> None:
-        self._info = session.info
-        if not isinstance(session, FrameSession):  # those that keep frames on a GPU are warm when they are open
-            model = session.info.model
-            session.infer(np.zeros((1, model.height, model.width, 3), np.uint8))  # a spare's first frame may not wait
-        self._frames: FrameSession = session if isinstance(session, FrameSession) else HostFrames(session)
+    def __init__(self, engine: Engine, ring: FrameRing, connection: Connection) -> None:
+        self._engine = engine
         self._ring = ring
         self._connection = connection
-        self._under_way: deque[tuple[Submitted, int]] = deque()
+        self._under_way: dict[int, tuple[Submitted, int]] = {}
 
     def run(self) -> None:
-        self._frames.pin(self._ring.frames())
-        self._connection.send(Ready(self._info, self._frames.device_name))
+        engine = self._engine
+        pinned = engine.pin(self._ring.frames())
+        if engine.device_name is None:  # a GPU's engine is warm when it is open; a spare's first frame may not wait
+            model = engine.info.model
+            outcome_of(engine, NetworkInput(np.zeros((model.height, model.width, 3), np.uint8)))
+        self._connection.send(Ready(engine.info, engine.device_name, pinned))
         while True:
             while self._must_answer():
                 self._answer()
@@ -89,35 +90,34 @@ class _Worker:
             self._answer()
 
     def _must_answer(self) -> bool:
-        """Another frame is taken first where one waits and a lane is free."""
+        """Another frame is taken first where one waits and the engine has room."""
         if not self._under_way:
             return False
-        return len(self._under_way) >= self._frames.lanes or not self._connection.poll(0)
+        return len(self._under_way) >= self._engine.capacity or not self._connection.poll(0)
 
     def _submit(self, message: Submitted) -> None:
         started_ns = time.monotonic_ns()
         try:
             frame = put_together(self._ring.frame(message.slot, message.shape), message.form)
-            self._frames.submit(frame)
+            number = self._engine.submit(frame)
         except EdgesegError as error:
-            self._refuse(message, error)
+            if isinstance(error, ProcessLostError):
+                raise
+            self._connection.send(Refused(message.sequence, error))
         else:
-            self._under_way.append((message, started_ns))
+            assert number is not None, "there is room: see _must_answer"
+            self._under_way[number] = message, started_ns
 
     def _answer(self) -> None:
-        message, started_ns = self._under_way.popleft()
-        try:
-            probability = self._frames.result()
-        except EdgesegError as error:
-            self._refuse(message, error)
-        else:
-            self._ring.write_result(message.slot, message.sequence, probability)
-            self._connection.send(Answered(message.sequence, time.monotonic_ns() - started_ns))
-
-    def _refuse(self, message: Submitted, error: EdgesegError) -> None:
-        if isinstance(error, ProcessLostError):
-            raise error
-        self._connection.send(Refused(message.sequence, error))
+        for outcome in self._engine.poll(_POLL_S):
+            message, started_ns = self._under_way.pop(outcome.sequence)
+            if isinstance(outcome, Segmented):
+                self._ring.write_result(message.slot, message.sequence, outcome.probability)
+                took_ns = time.monotonic_ns() - started_ns
+                self._connection.send(Answered(message.sequence, took_ns, outcome.stages_ns))
+            else:
+                error = outcome.error or EdgesegError("the engine lost this frame", found=outcome.reason)
+                self._connection.send(Refused(message.sequence, error))
 
 
 def _end(error: BaseException, connection: Connection) -> NoReturn:

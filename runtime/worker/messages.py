@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edgeseg.errors import EdgesegError
@@ -16,6 +17,8 @@ class Ready:
     info: SessionInfo
     device_name: str | None
     """The GPU that it runs on; None on the host's processor."""
+    pinned: bool = False
+    """True if the GPU reads frames from the shared memory without one more copy."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class Answered:
     sequence: int
     infer_ns: int
     """Time from submission inside the worker to the result."""
+    stages_ns: Mapping[str, int] | None = None
+    """The GPU's own times of its stages, where it takes them."""
 
 
 @dataclass(frozen=True)

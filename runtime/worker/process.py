@@ -8,7 +8,7 @@ import os
 from multiprocessing import connection
 from typing import Any
 
-from edgeseg.runtime.worker.loop import SessionFactory, run_worker
+from edgeseg.runtime.worker.loop import EngineFactory, run_worker
 from edgeseg.runtime.worker.messages import Stop
 from edgeseg.runtime.worker.ring import FrameRing
 
@@ -20,12 +20,12 @@ class WorkerProcess:
     """A worker from its start to its burial. It is spawned: a fork would copy the parent's threads and locks.
 
     Args:
-        factory: Opens its session.
+        factory: Opens its engine.
         ring: The shared memory, which stays the parent's.
         niceness: 0 to 19; set before the worker has a second thread, so that all its threads have it.
     """
 
-    def __init__(self, factory: SessionFactory, ring: FrameRing, niceness: int = 0) -> None:
+    def __init__(self, factory: EngineFactory, ring: FrameRing, niceness: int = 0) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(

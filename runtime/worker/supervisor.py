@@ -1,4 +1,4 @@
-"""A session in a process of its own, so that what happens to the engine does not happen to the picture.
+"""An engine in a process of its own, so that what happens to the engine does not happen to the picture.
 
 The parent never waits for the worker beyond the time that its caller gives: a frame that cannot be taken is passed, a
 frame whose worker dies, hangs or errs is lost, and the worker is started again within bounds. No thread runs here;
@@ -19,7 +19,7 @@ from edgeseg.runtime.engine.outcomes import Loss, Outcome
 from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.runtime.worker.counts import SupervisorCounts, WorkerState
 from edgeseg.runtime.worker.flights import Flights
-from edgeseg.runtime.worker.loop import SessionFactory
+from edgeseg.runtime.worker.loop import EngineFactory
 from edgeseg.runtime.worker.messages import Answered, Failed, Ready, Refused, Submitted
 from edgeseg.runtime.worker.process import WorkerProcess
 from edgeseg.runtime.worker.restarts import RestartBudget, RestartLimit
@@ -28,7 +28,7 @@ from edgeseg.runtime.worker.ring import FrameRing, RingLayout
 
 @dataclass(frozen=True)
 class SupervisorOptions:
-    """Bounds of a supervised session."""
+    """Bounds of a supervised process."""
 
     slots: int = 4
     """Frames that may be under way at once."""
@@ -45,16 +45,16 @@ class SupervisorOptions:
     """0 to 19: how readily the worker gives way to every other process."""
 
 
-class SupervisedSession:
-    """Frames in, outcomes out; the engine lives in a worker process, which starts at once. For one thread.
+class Supervisor:
+    """One worker process and its successors: frames in, outcomes out. It starts at once. For one thread.
 
     Args:
-        factory: Opens the session, in the worker; pickled, so a module's function with small arguments.
+        factory: Opens the engine, in the worker; pickled, so a module's function with small arguments.
         info: What it will open; a worker that opens something else is not used.
         options: Bounds.
     """
 
-    def __init__(self, factory: SessionFactory, info: SessionInfo, options: SupervisorOptions | None = None) -> None:
+    def __init__(self, factory: EngineFactory, info: SessionInfo, options: SupervisorOptions | None = None) -> None:
         self._options = options or SupervisorOptions()
         self._factory = factory
         self._info = info
@@ -66,31 +66,19 @@ class SupervisedSession:
         self.failure: EdgesegError | None = None
         """The last error that a worker ended with by its own word."""
         self._hopeless = False
-        self._device_name: str | None = None
+        self.device_name: str | None = None
+        """The GPU that the newest ready worker runs on."""
+        self.pinned = False
+        """True if that GPU reads frames from the shared memory without one more copy."""
         self._state: WorkerState = "starting"
         self._loss: Loss = "died"
         self._progress_s = 0.0
         self._worker = self._spawn()
 
     @property
-    def info(self) -> SessionInfo:
-        """The network that the worker runs."""
-        return self._info
-
-    @property
-    def capacity(self) -> int:
-        """Frames that may be under way at once."""
-        return self._options.slots
-
-    @property
     def restarts(self) -> int:
         """Workers that were started after the first."""
         return self.counts.restarts
-
-    @property
-    def device_name(self) -> str | None:
-        """The GPU that the newest ready worker runs on."""
-        return self._device_name
 
     @property
     def any_under_way(self) -> bool:
@@ -183,12 +171,12 @@ class SupervisedSession:
         """End the worker and remove the shared memory; frames under way are lost. Closing twice is fine."""
         if self._state == "closed":
             return
-        self._flights.lose_all("closed", "the session was closed")
+        self._flights.lose_all("closed", "the engine was closed")
         self._worker.stop()
         self._state = "closed"
         self._ring.close()
 
-    def __enter__(self) -> SupervisedSession:
+    def __enter__(self) -> Supervisor:
         return self
 
     def __exit__(
@@ -234,7 +222,7 @@ class SupervisedSession:
         if isinstance(message, Ready):
             self._meet(message)
         elif isinstance(message, Answered):
-            self._flights.answered(message.sequence, message.infer_ns)
+            self._flights.answered(message.sequence, message.infer_ns, message.stages_ns)
         elif isinstance(message, Refused):
             self._flights.refused(message.sequence, message.error)
         elif isinstance(message, Failed):
@@ -244,7 +232,7 @@ class SupervisedSession:
 
     def _meet(self, ready: Ready) -> None:
         if ready.info == self._info:
-            self._state, self._device_name = "ready", ready.device_name
+            self._state, self.device_name, self.pinned = "ready", ready.device_name, ready.pinned
             return
         what = "the engine's process opened another engine"
         self.failure = MismatchError(what, found=ready.info, expected=self._info)

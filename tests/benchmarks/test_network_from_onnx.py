@@ -8,7 +8,8 @@ from onnx import helper
 
 from edgeseg.errors import BadInputError
 from edgeseg.graph.files import OnnxArtifact, load_onnx
-from edgeseg.runtime.opener.loading import open_onnx
+from edgeseg.runtime.opener.engine_from_file import open_engine
+from edgeseg.runtime.opener.use import Use
 
 torch = pytest.importorskip("torch")
 PACKAGE = Path(__file__).parents[2] / "models" / "kvasir-small"
@@ -23,7 +24,7 @@ def worst_difference(path: Path, size: int) -> float:
 
     batch = frames(size, size)
     found = probability_by(network_from_onnx(load_onnx(path), torch.float32), torch.from_numpy(batch)).numpy()
-    return float(np.abs(found - open_onnx(path, 1).infer(batch)).max())
+    return float(np.abs(found - open_engine(path, Use(1)).infer(batch)).max())
 
 
 def test_the_shipped_networks_are_onnxruntimes() -> None:

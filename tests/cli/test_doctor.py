@@ -201,7 +201,8 @@ def test_too_few_labelled_images_are_undecided(qualify: Qualify, labelled: Path)
 def test_an_engine_that_differs_fails_with_3(qualify: Qualify, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The reference is spoiled, so that the engine is not what it should be."""
     from edgeseg.machine.qualify import qualification
-    from edgeseg.runtime.opener.loading import open_onnx
+    from edgeseg.runtime.engine.local_engine import engine_of
+    from edgeseg.runtime.opener.engine_from_file import open_engine
 
     class Spoiled:
         def __init__(self, session: Any) -> None:
@@ -210,7 +211,7 @@ def test_an_engine_that_differs_fails_with_3(qualify: Qualify, tmp_path: Path, m
         def infer(self, frames: Any) -> Any:
             return 1 - self._infer(frames)
 
-    monkeypatch.setattr(qualification, "open_onnx", lambda path: Spoiled(open_onnx(path)))
+    monkeypatch.setattr(qualification, "open_engine", lambda path: engine_of(Spoiled(open_engine(path))))
     code, result = qualify("--precision", "fp32")
     assert (code, result.passed) == (3, False)
     assert "of the mask's pixels are not the reference's" in result.engines[0].reasons[0]

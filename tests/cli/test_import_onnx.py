@@ -30,11 +30,11 @@ def labelled(net: Path, tmp_path: Path) -> Path:
     """Pictures with masks that the network itself drew, so that it is right about them."""
     from edgeseg.export.foreign.foreign_options import ImportOptions
     from edgeseg.export.foreign.importing import import_onnx
-    from edgeseg.runtime.engine.session import segment
-    from edgeseg.runtime.opener.loading import open_onnx
+    from edgeseg.runtime.engine.one_frame import segment
+    from edgeseg.runtime.opener.engine_from_file import open_engine
 
     import_onnx(net, tmp_path / "teacher.onnx", ImportOptions())
-    teacher, rng = open_onnx(tmp_path / "teacher.onnx"), np.random.default_rng(2)
+    teacher, rng = open_engine(tmp_path / "teacher.onnx"), np.random.default_rng(2)
     root = tmp_path / "labelled"
     for split in ("train", "validation", "test"):
         for index in range(8):

@@ -12,8 +12,9 @@ from onnx import numpy_helper
 from edgeseg.frames import Frame
 from edgeseg.graph.files import load_onnx, serialize, with_metadata
 from edgeseg.runtime.engine.inputs import PackedFrame
-from edgeseg.runtime.engine.session import probability_of
-from edgeseg.runtime.opener.loading import open_onnx
+from edgeseg.runtime.engine.one_frame import probability_of
+from edgeseg.runtime.opener.engine_from_file import open_engine
+from edgeseg.runtime.opener.use import Use
 from edgeseg.specs import Crop, ModelMetadata, ModelSpec, PreprocessSpec
 
 
@@ -28,7 +29,7 @@ def resized_network(small: Path, path: Path, height: int, width: int, typical: F
     proto = with_metadata(proto, ModelMetadata(model=model, preprocess=PreprocessSpec(crop=crop)))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(serialize(proto))
-    probability = np.clip(probability_of(open_onnx(path, 1), PackedFrame(typical, "rgb")), 1e-6, 1 - 1e-6)
+    probability = np.clip(probability_of(open_engine(path, Use(1)), PackedFrame(typical, "rgb")), 1e-6, 1 - 1e-6)
     middle = float(np.median(np.log(probability / (1 - probability))))
     _shift_bias(proto, "head.bias", -middle)
     path.write_bytes(serialize(proto))

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from edgeseg.runtime.cuda.session import CudaOptions, CudaSession
-from edgeseg.runtime.opener.loading import open_onnx
+from edgeseg.runtime.cuda.cuda_engine import CudaEngine, CudaOptions
+from edgeseg.runtime.opener.engine_from_file import open_engine
+from edgeseg.runtime.opener.use import Use
 
 DTYPES = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
 HOST_FUNCTION = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
@@ -101,11 +102,11 @@ class StandInContext:
             self._driver.cudadouble_fail(LAUNCH_FAILED)
 
 
-def open_standin(onnx: Path, options: CudaOptions | None = None) -> CudaSession:
+def open_standin(onnx: Path, options: CudaOptions | None = None) -> CudaEngine:
     """A CUDA session on the stand-in; the function that a worker process is given."""
     data = onnx.read_bytes()
-    reference = open_onnx(onnx, threads=1)
-    return CudaSession(lambda: StandInEngine(data), reference.info, options)
+    reference = open_engine(onnx, Use(1))
+    return CudaEngine(lambda: StandInEngine(data), reference.info, options)
 
 
 EngineSource = Callable[[], StandInEngine]

@@ -11,10 +11,11 @@ import pytest
 
 from edgeseg.errors import BadInputError, EdgesegError
 from edgeseg.frames import THRESHOLD
+from edgeseg.runtime.cuda.cuda_engine import CudaEngine, CudaOptions
 from edgeseg.runtime.cuda.errors import DeviceMemoryError, LaunchRefusedError
-from edgeseg.runtime.cuda.session import CudaOptions, CudaSession
 from edgeseg.runtime.engine.inputs import NetworkInput
-from edgeseg.runtime.opener.loading import open_onnx
+from edgeseg.runtime.opener.engine_from_file import open_engine
+from edgeseg.runtime.opener.use import Use
 
 PICTURES = np.random.default_rng(4).integers(0, 256, (11, 16, 16, 3), dtype=np.uint8)
 
@@ -28,9 +29,9 @@ def session(double: Any, standin: Callable[..., Any], small_onnx: Path) -> Any:
 
 
 @pytest.mark.parametrize("count", [1, 2, 4, 5, 11])
-def test_a_batch_gives_what_its_pictures_give_alone(session: CudaSession, small_onnx: Path, count: int) -> None:
+def test_a_batch_gives_what_its_pictures_give_alone(session: CudaEngine, small_onnx: Path, count: int) -> None:
     batch = PICTURES[:count]
-    alone = np.concatenate([open_onnx(small_onnx, 1).infer(picture[np.newaxis]) for picture in batch])
+    alone = np.concatenate([open_engine(small_onnx, Use(1)).infer(picture[np.newaxis]) for picture in batch])
     together = session.infer(batch)
     assert together.shape == (count, 1, 16, 16) and together.dtype == np.float32
     np.testing.assert_allclose(together, alone, atol=1e-6)
@@ -38,7 +39,7 @@ def test_a_batch_gives_what_its_pictures_give_alone(session: CudaSession, small_
     assert 0.02 < np.mean(alone >= THRESHOLD) < 0.98
 
 
-def test_a_batch_is_one_inference_and_allocates_nothing(session: CudaSession, double: Any) -> None:
+def test_a_batch_is_one_inference_and_allocates_nothing(session: CudaEngine, double: Any) -> None:
     session.infer(PICTURES[:4])
     launched, allocated = double.count("cuLaunchHostFunc"), double.live()
     session.infer(PICTURES[:4])
@@ -48,7 +49,7 @@ def test_a_batch_is_one_inference_and_allocates_nothing(session: CudaSession, do
     assert double.live() == allocated
 
 
-def test_sizes_follow_each_other_and_results_are_the_callers_own(session: CudaSession) -> None:
+def test_sizes_follow_each_other_and_results_are_the_callers_own(session: CudaEngine) -> None:
     first = session.infer(PICTURES[:4])
     kept = first.copy()
     session.infer(PICTURES[6:8])
@@ -56,19 +57,19 @@ def test_sizes_follow_each_other_and_results_are_the_callers_own(session: CudaSe
     np.testing.assert_allclose(session.infer(PICTURES[:4]), kept, atol=1e-6)
 
 
-def test_batches_and_frames_on_lanes_do_not_touch_each_other(session: CudaSession) -> None:
+def test_batches_and_frames_on_lanes_do_not_touch_each_other(session: CudaEngine) -> None:
     expected = session.infer(PICTURES[:3])
     session.submit(NetworkInput(PICTURES[0]))
     np.testing.assert_array_equal(session.infer(PICTURES[:3]), expected)
     np.testing.assert_allclose(session.result(), expected[0], atol=1e-6)
 
 
-def test_pictures_that_do_not_lie_in_one_piece(session: CudaSession) -> None:
+def test_pictures_that_do_not_lie_in_one_piece(session: CudaEngine) -> None:
     turned = PICTURES[:4, :, ::-1]
     np.testing.assert_array_equal(session.infer(turned), session.infer(np.ascontiguousarray(turned)))
 
 
-def test_a_batch_of_another_size_is_refused(session: CudaSession) -> None:
+def test_a_batch_of_another_size_is_refused(session: CudaEngine) -> None:
     with pytest.raises(BadInputError):
         session.infer(np.zeros((2, 8, 8, 3), np.uint8))
 
@@ -97,7 +98,7 @@ def test_no_memory_at_any_allocation_leaves_nothing(
         assert double.live() == (0, 0), f"after allocation {number}"
 
 
-def test_a_refused_batch_costs_no_other(session: CudaSession) -> None:
+def test_a_refused_batch_costs_no_other(session: CudaEngine) -> None:
     expected = session.infer(PICTURES[:3])
     engine = session._batches._context._engine  # type: ignore[union-attr]
     engine.refusing = True

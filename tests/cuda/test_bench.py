@@ -22,8 +22,8 @@ from edgeseg.machine.bench.plan import BenchPlan, rule_within
 from edgeseg.machine.bench.report import BenchReport
 from edgeseg.machine.bench.subject import Subject
 from edgeseg.machine.bench.targets import LaneTarget, Layout, target_of
+from edgeseg.runtime.cuda.cuda_engine import CudaOptions
 from edgeseg.runtime.cuda.device_frames import DevicePixels
-from edgeseg.runtime.cuda.session import CudaOptions
 from edgeseg.runtime.engine.inputs import PackedFrame
 
 PLAN = BenchPlan(rates=(Fraction(100),), lanes=(1, 3), batches=(1, 2, 4), rule=rule_within(0.2))
@@ -109,7 +109,7 @@ def test_frames_and_results_on_the_device_are_timed_too(
     produced = Produced(FRAME, 3 * FRAME.shape[1])
     double.set("delay_us", 2000)
     for _ in range(2):
-        session.submit_device(DevicePixels(Interface(produced), "rgb24"))
+        session.start_device(DevicePixels(Interface(produced), "rgb24"))
         session.finish_device()
         times = session.stage_times_ns
         assert list(times) == ["copy", "pre", "infer", "post"]

@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import BadInputError
+from edgeseg.runtime.cuda.cuda_engine import CudaOptions
 from edgeseg.runtime.cuda.device_frames import DevicePixels, Nv12Frame, Nv12Surface
-from edgeseg.runtime.cuda.session import CudaOptions
 from edgeseg.runtime.engine.inputs import PackedFrame
-from edgeseg.runtime.engine.session import Session, probability_of
-from edgeseg.runtime.opener.loading import open_onnx
+from edgeseg.runtime.engine.one_frame import probability_of
+from edgeseg.runtime.engine.session import Session
+from edgeseg.runtime.opener.engine_from_file import open_engine
+from edgeseg.runtime.opener.use import Use
 
 HEIGHT, WIDTH = 61, 83
 ROW = 3 * WIDTH
@@ -45,7 +47,7 @@ def session(double: Any, standin: Callable[..., Any], small_onnx: Path) -> Itera
 
 @pytest.fixture
 def reference(small_onnx: Path) -> Session:
-    return open_onnx(small_onnx, 1)
+    return open_engine(small_onnx, Use(1))
 
 
 @pytest.fixture
@@ -88,7 +90,7 @@ def test_packed_pixels_give_the_cpu_paths_map(
         double.set(name, value)
     array = getattr(device, protocol)(produced(values, values.shape[1] * values.shape[2] + extra, offset))
     before = double.count("cuMemcpyHtoDAsync", "cuMemcpyDtoDAsync", "cuStreamSynchronize", "cuCtxSynchronize")
-    session.submit_device(DevicePixels(array, kind))
+    session.start_device(DevicePixels(array, kind))
     probability = session.result()
     after = double.count("cuMemcpyHtoDAsync", "cuMemcpyDtoDAsync", "cuStreamSynchronize", "cuCtxSynchronize")
     np.testing.assert_array_equal(probability, probability_of(reference, PackedFrame(RGB, "rgb")))
@@ -137,10 +139,10 @@ def test_nv12_as_two_planes_of_odd_size(
     expected = probability_of(reference, PackedFrame(rgb, "rgb"))
     for uv in (chroma, chroma.reshape(chroma.shape[0], -1)):
         planes = make(produced(luma, WIDTH + 13, 7)), make(produced(uv, 2 * chroma.shape[1] + 5))
-        session.submit_device(Nv12Frame(*planes, matrix, colour_range))
+        session.start_device(Nv12Frame(*planes, matrix, colour_range))
         _close(session.result(), expected)
     other: Any = {"bt601": "bt709", "bt709": "bt601"}[matrix]
-    session.submit_device(Nv12Frame(*planes, other, colour_range))
+    session.start_device(Nv12Frame(*planes, other, colour_range))
     assert np.abs(session.result() - expected).max() > 0.005, "the matrix is not heeded"
 
 
@@ -156,10 +158,10 @@ def test_nv12_as_one_surface_of_a_decoder_that_pads_its_planes(
     surface[:height] = luma
     surface[rows : rows + height // 2] = chroma.reshape(height // 2, width)
     array = device.Dlpack(produced(surface, 128))
-    session.submit_device(Nv12Surface(array, height, "bt709", "limited"))
+    session.start_device(Nv12Surface(array, height, "bt709", "limited"))
     _close(session.result(), probability_of(reference, PackedFrame(rgb, "rgb")))
     with pytest.raises(BadInputError, match="another shape"):
-        session.submit_device(Nv12Surface(array, rows + 1, "bt709", "limited"))
+        session.start_device(Nv12Surface(array, rows + 1, "bt709", "limited"))
 
 
 def test_the_crop_is_taken_of_device_frames_too(
@@ -175,11 +177,13 @@ def test_the_crop_is_taken_of_device_frames_too(
 
     crop = PreprocessSpec(crop=Crop(top=3, left=5, height=40, width=50))
     session._info = dataclasses.replace(session.info, preprocess=crop)
-    session.submit_device(DevicePixels(device.Interface(produced(RGB, 3 * WIDTH)), "rgb24"))
-    expected = probability_of(open_onnx(small_onnx, 1), PackedFrame(np.ascontiguousarray(RGB[3:43, 5:55]), "rgb"))
+    session.start_device(DevicePixels(device.Interface(produced(RGB, 3 * WIDTH)), "rgb24"))
+    expected = probability_of(
+        open_engine(small_onnx, Use(1)), PackedFrame(np.ascontiguousarray(RGB[3:43, 5:55]), "rgb")
+    )
     np.testing.assert_array_equal(session.result(), expected)
     with pytest.raises(BadInputError, match="crop leaves"):
-        session.submit_device(DevicePixels(device.Interface(produced(RGB[:20], 3 * WIDTH)), "rgb24"))
+        session.start_device(DevicePixels(device.Interface(produced(RGB[:20], 3 * WIDTH)), "rgb24"))
 
 
 BAD: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
@@ -217,9 +221,9 @@ def test_what_cannot_be_read_is_refused_and_the_next_frame_is_not(
 ) -> None:
     make, said = BAD[case]
     with pytest.raises(BadInputError) as raised:
-        session.submit_device(DevicePixels(make(device, produced), "rgb24"))
+        session.start_device(DevicePixels(make(device, produced), "rgb24"))
     assert said in str(raised.value)
-    session.submit_device(DevicePixels(device.Interface(produced(RGB, 3 * WIDTH)), "rgb24"))
+    session.start_device(DevicePixels(device.Interface(produced(RGB, 3 * WIDTH)), "rgb24"))
     np.testing.assert_array_equal(session.result(), probability_of(reference, PackedFrame(RGB, "rgb")))
 
 
@@ -233,7 +237,7 @@ def test_default_streams_and_none_are_understood(
 ) -> None:
     made = produced(RGB, 3 * WIDTH)
     made.stream.synchronize()
-    session.submit_device(DevicePixels(device.Interface(made, stream=stream), "rgb24"))
+    session.start_device(DevicePixels(device.Interface(made, stream=stream), "rgb24"))
     np.testing.assert_array_equal(session.result(), probability_of(reference, PackedFrame(RGB, "rgb")))
 
 
@@ -241,7 +245,7 @@ def test_a_frame_is_kept_until_its_result_and_no_longer(session: Any, device: An
     array = device.Dlpack(produced(RGB, 3 * WIDTH))
     interface = device.Interface(array.produced)
     alive = weakref.ref(interface)
-    session.submit_device(DevicePixels(interface, "rgb24"))
+    session.start_device(DevicePixels(interface, "rgb24"))
     del interface
     gc.collect()
     assert alive() is not None
@@ -254,11 +258,11 @@ def test_1000_device_frames_allocate_nothing(double: Any, session: Any, device: 
     calls = ("cuMemAlloc", "cuMemHostAlloc", "cuEventCreate", "cuStreamCreate", "cuGraphInstantiate")
     waits = ("cuStreamSynchronize", "cuCtxSynchronize", "cuMemcpyHtoDAsync")
     frame = DevicePixels(device.Interface(produced(RGB, 3 * WIDTH)), "rgb24")
-    session.submit_device(frame)
+    session.start_device(frame)
     expected = session.result().copy()
     before, launches = double.count(*calls, *waits), double.count("cuGraphLaunch")
     for _ in range(1000):
-        session.submit_device(frame)
+        session.start_device(frame)
         np.testing.assert_array_equal(session.result(), expected)
     assert double.count(*calls, *waits) == before
     assert double.count("cuGraphLaunch") == launches + 1000

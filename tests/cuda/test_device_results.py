@@ -11,17 +11,19 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import EdgesegError
-from edgeseg.runtime.cuda.session import CudaOptions
+from edgeseg.runtime.cuda.cuda_engine import CudaOptions
 from edgeseg.runtime.engine.inputs import PackedFrame
-from edgeseg.runtime.engine.session import Session, mask_at_frame, probability_of
-from edgeseg.runtime.opener.loading import open_onnx
+from edgeseg.runtime.engine.one_frame import probability_of
+from edgeseg.runtime.engine.session import Session, mask_at_frame
+from edgeseg.runtime.opener.engine_from_file import open_engine
+from edgeseg.runtime.opener.use import Use
 
 RGB = cv2.resize(np.random.default_rng(6).integers(0, 256, (5, 6, 3), dtype=np.uint8), (83, 61))
 
 
 @pytest.fixture
 def reference(small_onnx: Path) -> Session:
-    return open_onnx(small_onnx, 1)
+    return open_engine(small_onnx, Use(1))
 
 
 def _read(output: Any) -> Any:

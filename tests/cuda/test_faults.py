@@ -149,11 +149,12 @@ def test_an_engine_that_refuses_is_told_from_a_lost_context(
 ) -> None:
     from standin_engine import StandInEngine
 
-    from edgeseg.runtime.cuda.session import CudaSession
-    from edgeseg.runtime.opener.loading import open_onnx
+    from edgeseg.runtime.cuda.cuda_engine import CudaEngine
+    from edgeseg.runtime.opener.engine_from_file import open_engine
+    from edgeseg.runtime.opener.use import Use
 
     engine = StandInEngine(small_onnx.read_bytes())
-    session = CudaSession(lambda: engine, open_onnx(small_onnx, 1).info)
+    session = CudaEngine(lambda: engine, open_engine(small_onnx, Use(1)).info)
     batch = np.zeros((1, 16, 16, 3), np.uint8)
     expected = session.infer(batch)
     engine.refusing = True
@@ -164,14 +165,14 @@ def test_an_engine_that_refuses_is_told_from_a_lost_context(
     session.close()
     engine.refusing = True
     with pytest.raises(LaunchRefusedError):
-        CudaSession(lambda: engine, session.info)
+        CudaEngine(lambda: engine, session.info)
     assert double.live() == (0, 0)
 
 
 def test_an_engine_that_cannot_be_captured_says_so(double: Any, standin: Any, small_onnx: Path) -> None:
     from standin_engine import StandInContext, StandInEngine
 
-    from edgeseg.runtime.cuda.session import CudaSession
+    from edgeseg.runtime.cuda.cuda_engine import CudaEngine
 
     class Waiting(StandInContext):
         runs = 0
@@ -189,7 +190,7 @@ def test_an_engine_that_cannot_be_captured_says_so(double: Any, standin: Any, sm
     session = standin(small_onnx)
     session.close()
     with pytest.raises(CudaError):
-        CudaSession(lambda: WaitingEngine(small_onnx.read_bytes()), session.info)
+        CudaEngine(lambda: WaitingEngine(small_onnx.read_bytes()), session.info)
     assert double.live() == (0, 0)
     _working(standin, small_onnx)
 
@@ -199,7 +200,7 @@ def test_an_engine_without_memory_for_a_context_is_an_out_of_memory(
 ) -> None:
     from standin_engine import StandInEngine
 
-    from edgeseg.runtime.cuda.session import CudaOptions, CudaSession
+    from edgeseg.runtime.cuda.cuda_engine import CudaEngine, CudaOptions
 
     class OneContext(StandInEngine):
         contexts = 1
@@ -211,7 +212,7 @@ def test_an_engine_without_memory_for_a_context_is_an_out_of_memory(
     session = standin(small_onnx)
     session.close()
     with pytest.raises(DeviceMemoryError, match="activations"):
-        CudaSession(lambda: OneContext(small_onnx.read_bytes()), session.info, CudaOptions(lanes=2))
+        CudaEngine(lambda: OneContext(small_onnx.read_bytes()), session.info, CudaOptions(lanes=2))
     assert double.live() == (0, 0)
 
 
@@ -236,7 +237,7 @@ def test_kernels_for_another_gpu_are_a_missing_component(double: Any) -> None:
 def test_frames_that_do_not_fit_are_refused_and_the_next_is_not(
     double: Any, standin: Callable[..., Any], small_onnx: Path
 ) -> None:
-    from edgeseg.runtime.cuda.session import CudaOptions
+    from edgeseg.runtime.cuda.cuda_engine import CudaOptions
 
     session = standin(small_onnx, CudaOptions(frame_bytes=FRAME.nbytes))
     for shape in ((31, 40, 3), (30, 40), (30, 40, 4)):

@@ -29,7 +29,8 @@ from edgeseg.graph.files import load_onnx
 from edgeseg.machine.bench.plan import BenchPlan, rule_within
 from edgeseg.machine.bench.report import Conditions
 from edgeseg.machine.bench.stability import StabilityRule
-from edgeseg.runtime.opener.loading import open_onnx
+from edgeseg.runtime.opener.engine_from_file import open_engine
+from edgeseg.runtime.opener.use import Use
 
 SHORT = StabilityRule(window_samples=2, window_s=0.0, max_s=0.2)
 SHORT_BENCH = BenchPlan(rates=(Fraction(50),), lanes=(), batches=(), rule=rule_within(0.3))
@@ -203,4 +204,4 @@ def test_torchs_engine_runs_between_raw_addresses(
     assert context.execute_async_v3(1)
     found = np.empty((1, 1, 16, 16), np.float32)
     pycuda.driver.memcpy_dtoh(found, target)
-    np.testing.assert_allclose(found, open_onnx(small_onnx, 1).infer(frame), atol=0.02)
+    np.testing.assert_allclose(found, open_engine(small_onnx, Use(1)).infer(frame), atol=0.02)

@@ -9,8 +9,10 @@ import pytest
 
 from edgeseg.frames import mask_from_probability
 from edgeseg.runtime.engine.inputs import PackedFrame
-from edgeseg.runtime.engine.session import mask_at_frame, probability_of, segment
-from edgeseg.runtime.opener.loading import open_onnx
+from edgeseg.runtime.engine.one_frame import probability_of, segment
+from edgeseg.runtime.engine.session import mask_at_frame
+from edgeseg.runtime.opener.engine_from_file import open_engine
+from edgeseg.runtime.opener.use import Use
 from edgeseg.specs import Crop
 from tests.cuda.real_clips import SETTINGS, real_frames
 
@@ -36,7 +38,7 @@ def test_100_real_frames_give_the_masks_of_the_cpu_path(
 ) -> None:
     for name, value in settings.items():
         double.set(name, value)
-    reference = open_onnx(network, threads=1)
+    reference = open_engine(network, Use(1))
     session = standin(network)
     marked = 0
     for frame in frames:
@@ -56,7 +58,7 @@ def test_100_real_frames_give_the_masks_of_the_cpu_path(
 def test_the_mask_at_the_frames_size_is_segments(
     double: Any, standin: Callable[..., Any], frames: list[Any], network: Path
 ) -> None:
-    reference = open_onnx(network, threads=1)
+    reference = open_engine(network, Use(1))
     session = standin(network)
     for frame in frames[::25]:
         session.submit(PackedFrame(frame, "bgr"))
@@ -76,7 +78,9 @@ def test_the_crop_is_what_the_network_sees(
     path = resized_network(small_onnx, tmp_path / "crop.onnx", 48, 64, frame, crop)
     session = standin(path)
     session.submit(PackedFrame(frame, "rgb"))
-    np.testing.assert_array_equal(session.result(), probability_of(open_onnx(path, 1), PackedFrame(frame, "rgb")))
+    np.testing.assert_array_equal(
+        session.result(), probability_of(open_engine(path, Use(1)), PackedFrame(frame, "rgb"))
+    )
     session.close()
 
 
@@ -85,7 +89,7 @@ def test_frames_that_are_views_and_of_changing_size_and_colour_order_follow_each
 ) -> None:
     double.set("delay_us", 1000)
     double.set("seed", 3)
-    reference = open_onnx(network, threads=1)
+    reference = open_engine(network, Use(1))
     session = standin(network)
     wide, small = frames[-1], frames[0]
     for frame, colour_order in ((wide[:, ::-1], "bgr"), (small[10:200, 5:205], "rgb"), (small, "bgr"), (wide, "rgb")):
@@ -98,11 +102,11 @@ def test_frames_that_are_views_and_of_changing_size_and_colour_order_follow_each
 def test_three_lanes_keep_each_result_on_its_own_frame(
     double: Any, standin: Callable[..., Any], frames: list[Any], network: Path
 ) -> None:
-    from edgeseg.runtime.cuda.session import CudaOptions
+    from edgeseg.runtime.cuda.cuda_engine import CudaOptions
 
     double.set("delay_us", 5000)
     double.set("seed", 11)
-    reference = open_onnx(network, threads=1)
+    reference = open_engine(network, Use(1))
     session = standin(network, CudaOptions(lanes=3))
     expected = [
         probability_of(reference, PackedFrame(np.ascontiguousarray(frame[:, :, ::-1]), "rgb"))
@@ -121,6 +125,6 @@ def test_three_lanes_keep_each_result_on_its_own_frame(
 def test_infer_is_onnxruntimes_inference(double: Any, standin: Callable[..., Any], network: Path, frames: Any) -> None:
     batch = np.random.default_rng(0).integers(0, 256, (3, 64, 80, 3), dtype=np.uint8)
     session = standin(network)
-    expected = np.concatenate([open_onnx(network, 1).infer(frame[np.newaxis]) for frame in batch])
+    expected = np.concatenate([open_engine(network, Use(1)).infer(frame[np.newaxis]) for frame in batch])
     np.testing.assert_array_equal(session.infer(batch), expected)
     session.close()

@@ -19,13 +19,14 @@ from edgeseg.errors import BadInputError
 from edgeseg.runtime.engine.inputs import PackedFrame
 from edgeseg.runtime.engine.outcomes import Segmented
 from edgeseg.runtime.engine.planes import Matrix, PlanarForm, PlanarFrame
-from edgeseg.runtime.opener.loading import open_engine, open_onnx
+from edgeseg.runtime.opener.engine_from_file import open_engine
+from edgeseg.runtime.opener.use import Use
 from edgeseg.runtime.video.decoded import picture_of
 from edgeseg.runtime.video.engine_input import network_input_of
 from edgeseg.runtime.video.picture import Picture
-from edgeseg.runtime.worker.pool import EnginePool, PoolOptions
 from edgeseg.runtime.worker.session import WorkerSession
 from edgeseg.runtime.worker.supervisor import SupervisorOptions
+from edgeseg.runtime.worker.worker_engine import WorkerEngine, WorkerOptions
 from edgeseg.specs import Crop
 from tests.cuda.real_clips import SETTINGS, real_frames
 
@@ -86,7 +87,7 @@ def test_100_real_frames_in_planes_give_the_masks_of_the_cpu_path(
 ) -> None:
     for name, value in settings.items():
         double.set(name, value)
-    reference = open_onnx(network, threads=1)
+    reference = open_engine(network, Use(1))
     session = standin(network)
     marked = flipped = equal = 0
     for picture in pictures:
@@ -108,7 +109,7 @@ def test_100_real_frames_in_planes_give_the_masks_of_the_cpu_path(
 def test_matrix_and_range_are_those_of_each_frame(
     double: Any, standin: Callable[..., Any], small_onnx: Path, size: tuple[int, int], full_range: bool
 ) -> None:
-    reference, session = open_onnx(small_onnx, 1), standin(small_onnx)
+    reference, session = open_engine(small_onnx, Use(1)), standin(small_onnx)
     picture = grainy(*size, full_range=full_range)
     found = {}
     for matrix in MATRICES:
@@ -135,7 +136,7 @@ def test_the_crop_is_taken_of_planes(
     path = resized_network(small_onnx, tmp_path / "crop.onnx", 16, 16, picture.bgr[:, :, ::-1], window)
     session = standin(path)
     session.submit(planes_of(picture))
-    check(session.result(), expected(open_onnx(path, 1), picture))
+    check(session.result(), expected(open_engine(path, Use(1)), picture))
     with pytest.raises(BadInputError, match="crop leaves"):
         session.submit(planes_of(grainy(18, 18)))
     session.close()
@@ -144,11 +145,11 @@ def test_the_crop_is_taken_of_planes(
 def test_planes_pixels_and_prepared_frames_of_any_size_follow_each_other(
     double: Any, standin: Callable[..., Any], small_onnx: Path
 ) -> None:
-    from edgeseg.runtime.cuda.session import CudaOptions
+    from edgeseg.runtime.cuda.cuda_engine import CudaOptions
 
     double.set("delay_us", 2000)
     double.set("seed", 3)
-    reference, session = open_onnx(small_onnx, 1), standin(small_onnx, CudaOptions(lanes=3))
+    reference, session = open_engine(small_onnx, Use(1)), standin(small_onnx, CudaOptions(lanes=3))
     pictures = [grainy(40 + 31 * index, 300 - 23 * index, seed=index) for index in range(9)]
     found = []
     for index, picture in enumerate(pictures):
@@ -169,7 +170,7 @@ def test_planes_pixels_and_prepared_frames_of_any_size_follow_each_other(
 def test_planes_that_are_not_what_they_say_are_refused(
     double: Any, standin: Callable[..., Any], small_onnx: Path
 ) -> None:
-    from edgeseg.runtime.cuda.session import CudaOptions
+    from edgeseg.runtime.cuda.cuda_engine import CudaOptions
 
     session = standin(small_onnx, CudaOptions(frame_bytes=40 * 40 * 3 // 2))
     samples = planes_of(grainy(40, 40)).samples
@@ -222,23 +223,23 @@ def test_planes_in_pinned_memory_are_read_where_they_lie_and_1000_allocate_nothi
 @pytest.fixture
 def pool(
     double: Any, standin: Callable[..., Any], small_onnx: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[EnginePool]:
-    from edgeseg.runtime.cuda.session import CudaOptions
+) -> Iterator[WorkerEngine]:
+    from edgeseg.runtime.cuda.cuda_engine import CudaOptions
 
     for name, value in {"DELAY_US": "2000", "SEED": "5", "LOCK": "1"}.items():
         monkeypatch.setenv(f"CUDADOUBLE_{name}", value)
     room = 200 * 300 * 3 // 2
-    info = replace(open_onnx(small_onnx, 1).info, takes_planes=True)
+    info = replace(open_engine(small_onnx, Use(1)).info, takes_planes=True)
     supervisor = SupervisorOptions(slots=3, frame_bytes=room)
     factory = partial(standin, small_onnx, CudaOptions(lanes=2, frame_bytes=room))
-    opened = EnginePool(factory, info, PoolOptions(active=1, spares=0, supervisor=supervisor))
+    opened = WorkerEngine(factory, info, WorkerOptions(active=1, spares=0, supervisor=supervisor))
     opened.wait_ready(60.0)
     yield opened
     opened.close()
 
 
-def test_planes_through_shared_memory_give_the_cpu_paths_maps(pool: EnginePool, small_onnx: Path) -> None:
-    reference = open_onnx(small_onnx, 1)
+def test_planes_through_shared_memory_give_the_cpu_paths_maps(pool: WorkerEngine, small_onnx: Path) -> None:
+    reference = open_engine(small_onnx, Use(1))
     pictures = [grainy(50 + 7 * (index % 20), 300 - 9 * (index % 20), seed=index) for index in range(30)]
     under_way: dict[int, Picture] = {}
     done = 0
@@ -258,7 +259,7 @@ def test_planes_through_shared_memory_give_the_cpu_paths_maps(pool: EnginePool, 
 
 
 def test_larger_planes_get_a_process_with_more_room(build: Callable[..., Path], small_onnx: Path) -> None:
-    session, reference = open_engine(build()), open_onnx(small_onnx, 1)
+    session, reference = open_engine(build()), open_engine(small_onnx, Use(1))
     assert isinstance(session, WorkerSession) and session.info.takes_planes
     for picture in (grainy(90, 160), grainy(2160, 2000), grainy(90, 160)):
         assert session.submit(planes_of(picture)) is not None or picture.height == 2160

@@ -19,10 +19,12 @@ import pytest
 
 from edgeseg.cli import run as edgeseg
 from edgeseg.images import write_png
+from edgeseg.runtime.engine.one_frame import segment
 from edgeseg.runtime.engine.planes import PlanarFrame
-from edgeseg.runtime.engine.session import mask_at_frame, segment
+from edgeseg.runtime.engine.session import mask_at_frame
 from edgeseg.runtime.file.pipeline import run_stream
-from edgeseg.runtime.opener.loading import open_engine, open_onnx
+from edgeseg.runtime.opener.engine_from_file import open_engine
+from edgeseg.runtime.opener.use import Use
 from edgeseg.runtime.video.engine_input import engine_input
 from edgeseg.runtime.video.files import open_source
 from edgeseg.runtime.video.picture import Picture
@@ -129,7 +131,7 @@ def test_the_path_with_a_crop_and_batches(build: Callable[..., Path], small_onnx
 
     crop = PreprocessSpec(crop=Crop(top=3, left=5, height=40, width=50))
     engine = build(preprocess=crop)
-    session, reference = open_engine(engine), open_onnx(small_onnx, 1)
+    session, reference = open_engine(engine), open_engine(small_onnx, Use(1))
     batch = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
     expected = np.concatenate([reference.infer(frame[np.newaxis]) for frame in batch])
     np.testing.assert_array_equal(session.infer(batch), expected)  # the network's input: no crop is taken of it
@@ -160,7 +162,7 @@ def test_a_worker_killed_in_mid_run_costs_no_frame(
     with open_source(numbered_clip) as source:
         result = run_stream(session, source, Sinks(masks=(sink,)))
     session.close()
-    reference = open_onnx(small_onnx, 1)
+    reference = open_engine(small_onnx, Use(1))
     with open_source(numbered_clip) as source:
         expected = [_mask(reference, frame.picture) for frame in source.frames()]
     np.testing.assert_array_equal(sink.masks, expected)
@@ -211,7 +213,7 @@ def test_edgeseg_run_at_live_pace_hands_planes_over(
     status = _document(capsys)
     assert status["inferences"] >= 1 and status["lost"] == status["restarts"] == 0
     assert given and all(isinstance(frame, PlanarFrame) for frame in given)
-    reference, found = open_onnx(small_onnx, 1), {path.name for path in masks.glob("*.png")}
+    reference, found = open_engine(small_onnx, Use(1)), {path.name for path in masks.glob("*.png")}
     with open_source(numbered_clip) as source:
         for frame in source.frames():
             if (name := f"frame_{frame.index:06d}.png") in found:

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from edgeseg.cli import run as edgeseg
+from edgeseg.runtime.cuda.cuda_engine import CudaOptions
 from edgeseg.runtime.cuda.errors import DeviceMemoryError
 from edgeseg.runtime.cuda.opening import open_cuda_session
-from edgeseg.runtime.cuda.session import CudaOptions
 from edgeseg.runtime.engine.inputs import PackedFrame
-from edgeseg.runtime.engine.session import probability_of
+from edgeseg.runtime.engine.one_frame import probability_of
+from edgeseg.runtime.opener.engine_from_file import open_engine
 from edgeseg.runtime.opener.in_process import open_with_room
-from edgeseg.runtime.opener.loading import open_onnx
+from edgeseg.runtime.opener.use import Use
 
 OUT_OF_MEMORY = 2
 FRAMES = np.random.default_rng(8).integers(0, 256, (7, 30, 40, 3), dtype=np.uint8)
@@ -35,7 +36,7 @@ def test_1000_frames_over_three_lanes_allocate_nothing_and_wait_once_each(
     double: Any, build: Callable[..., Path], small_onnx: Path, integrated: int
 ) -> None:
     double.set("integrated", integrated)
-    reference = open_onnx(small_onnx, 1)
+    reference = open_engine(small_onnx, Use(1))
     expected = [probability_of(reference, PackedFrame(frame, "rgb")) for frame in FRAMES]
     session = open_cuda_session(build(), CudaOptions(lanes=3, frame_bytes=FRAMES[0].nbytes))
     calls = (*ALLOCATIONS, *OBJECTS, *WAITS, "cuEventSynchronize", "cuGraphLaunch")
@@ -97,7 +98,7 @@ def test_a_gpu_with_memory_for_one_lane_alone_runs_one(
     assert session.lanes == 1 and "one lane instead of 2" in caplog.text
     session.submit(PackedFrame(FRAMES[0], "rgb"))
     np.testing.assert_array_equal(
-        session.result(), probability_of(open_onnx(small_onnx, 1), PackedFrame(FRAMES[0], "rgb"))
+        session.result(), probability_of(open_engine(small_onnx, Use(1)), PackedFrame(FRAMES[0], "rgb"))
     )
     session.close()
     assert double.live() == (0, 0)

@@ -13,7 +13,7 @@ import pytest
 from edgeseg.cli import run as edgeseg
 from edgeseg.errors import BadInputError, MismatchError, MissingComponentError
 from edgeseg.runtime.cuda.errors import DeviceMemoryError
-from edgeseg.runtime.opener.loading import open_engine
+from edgeseg.runtime.opener.engine_from_file import open_engine
 
 DEVICE = "CUDA test double (host CPU)"
 

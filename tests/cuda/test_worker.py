@@ -14,23 +14,25 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgeseg.runtime.cuda.cuda_engine import CudaOptions
 from edgeseg.runtime.cuda.errors import DeviceMemoryError
-from edgeseg.runtime.cuda.session import CudaOptions
 from edgeseg.runtime.engine.inputs import PackedFrame
+from edgeseg.runtime.engine.one_frame import probability_of
 from edgeseg.runtime.engine.outcomes import Lost, Segmented
-from edgeseg.runtime.engine.session import Session, probability_of
-from edgeseg.runtime.opener.loading import open_onnx
+from edgeseg.runtime.engine.session import Session
+from edgeseg.runtime.opener.engine_from_file import open_engine
+from edgeseg.runtime.opener.use import Use
 from edgeseg.runtime.worker.restarts import RestartLimit
-from edgeseg.runtime.worker.supervisor import SupervisedSession, SupervisorOptions
+from edgeseg.runtime.worker.supervisor import Supervisor, SupervisorOptions
 
 READY_S = 60.0
 FRAMES = np.random.default_rng(4).integers(0, 256, (40, 45, 60, 3), dtype=np.uint8)
-Open = Callable[..., SupervisedSession]
+Open = Callable[..., Supervisor]
 
 
 @pytest.fixture
 def reference(small_onnx: Path) -> Session:
-    return open_onnx(small_onnx, threads=1)
+    return open_engine(small_onnx, Use(1))
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def opened(
     """Opens a supervised session on the stand-in; settings of the double reach the worker by its environment."""
     sessions = []
 
-    def start(lanes: int = 1, restarts: int = 5, **settings: str) -> SupervisedSession:
+    def start(lanes: int = 1, restarts: int = 5, **settings: str) -> Supervisor:
         for name, value in settings.items():
             monkeypatch.setenv(f"CUDADOUBLE_{name}", value)
         frame_bytes = FRAMES[0].nbytes
@@ -49,7 +51,7 @@ def opened(
             slots=4, frame_bytes=frame_bytes, answer_deadline_s=1.0, restarts=RestartLimit(restarts, 600.0)
         )
         info = dataclasses.replace(reference.info, takes_planes=True)
-        sessions.append(SupervisedSession(factory, info, options))
+        sessions.append(Supervisor(factory, info, options))
         return sessions[-1]
 
     before = double.count("cuInit")
@@ -60,7 +62,7 @@ def opened(
     assert double.count("cuInit") == before, "the parent has initialised CUDA"
 
 
-def _stream(session: SupervisedSession, reference: Session, count: int, strike: Callable[[int], None]) -> list[str]:
+def _stream(session: Supervisor, reference: Session, count: int, strike: Callable[[int], None]) -> list[str]:
     """What became of frames, one after the other; a result that is not the frame's own fails the test."""
     fates = []
     for index in range(count):

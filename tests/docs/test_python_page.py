@@ -16,8 +16,8 @@ from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.graph.files import load_onnx
 from edgeseg.images import list_images, write_png
 from edgeseg.packages import PACKAGE_CALIBRATION, PACKAGE_ONNX
-from edgeseg.runtime.engine.session import segment
-from edgeseg.runtime.opener.loading import open_onnx
+from edgeseg.runtime.engine.one_frame import segment
+from edgeseg.runtime.opener.engine_from_file import open_engine
 
 PAGE = Path(__file__).parents[2] / "docs" / "python.md"
 EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
@@ -41,7 +41,7 @@ def test_the_examples_of_the_page(
     for index in range(8):
         picture = np.roll(frame, index, axis=1)
         write_png(data / "test" / "images" / f"{index}.png", picture)
-        write_png(data / "test" / "masks" / f"{index}.png", segment(open_onnx(small_onnx), picture))
+        write_png(data / "test" / "masks" / f"{index}.png", segment(open_engine(small_onnx), picture))
     names: dict[str, Any] = {"frame": frame, "DATA": data}
     segmenting, building, proving, importing = EXAMPLES
     for example in (building, segmenting, proving, importing):
@@ -56,7 +56,7 @@ def test_the_examples_of_the_page(
 def test_an_engine_gives_what_run_gives(tiny_onnx: Path) -> None:
     frame = np.random.default_rng(1).integers(0, 256, (40, 50, 3), np.uint8)
     with edgeseg.open_engine(tiny_onnx, threads=1) as engine:
-        np.testing.assert_array_equal(engine.segment(frame), segment(open_onnx(tiny_onnx), frame))
+        np.testing.assert_array_equal(engine.segment(frame), segment(open_engine(tiny_onnx), frame))
         assert "onnxruntime fp32, 32x32" in repr(engine)
 
 

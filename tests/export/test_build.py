@@ -19,7 +19,7 @@ from edgeseg.runtime.engine.time_ratio import TimeRatio
 from edgeseg.runtime.onnxruntime import int8_kernels, onnxruntime_session
 from edgeseg.runtime.onnxruntime.int8_kernels import KernelReport
 from edgeseg.runtime.onnxruntime.onnxruntime_session import session_options
-from edgeseg.runtime.opener.loading import open_engine, open_onnx
+from edgeseg.runtime.opener.engine_from_file import open_engine
 from edgeseg.runtime.passport.passports import passport_path
 
 FRAMES = np.random.default_rng(8).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
@@ -39,7 +39,7 @@ def test_an_engine_computes_what_its_network_does(
     out = tmp_path / "out" / "small.engine"
     calibration = small_table if precision == "int8" else None
     build_engine(small_onnx, BuildOptions(precision, "onnxruntime", calibration, out=out))
-    difference = np.abs(open_engine(out).infer(FRAMES) - open_onnx(small_onnx).infer(FRAMES)).max()
+    difference = np.abs(open_engine(out).infer(FRAMES) - open_engine(small_onnx).infer(FRAMES)).max()
     assert difference <= largest
     assert (difference > 0) == (precision != "fp32")
     assert sorted(path.name for path in out.parent.iterdir()) == ["small.engine", "small.engine.json"]
@@ -139,7 +139,7 @@ def test_float32_is_built_where_int8_gains_nothing(small_onnx: Path, small_table
     passport = EngineArtifact.read(passport_path(out))
     assert (passport.precision, passport.int8_convolutions, passport.calibration_sha256) == ("fp32", 0, None)
     assert passport.binding.instruction_set is None
-    np.testing.assert_array_equal(open_engine(out).infer(FRAMES), open_onnx(small_onnx).infer(FRAMES))
+    np.testing.assert_array_equal(open_engine(out).infer(FRAMES), open_engine(small_onnx).infer(FRAMES))
     words = shlex.split(passport.rebuild)
     assert words[words.index("--precision") + 1] == "fp32" and "--calibration" not in words
     assert rebuild_engine(passport_path(out)).identical

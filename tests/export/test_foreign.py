@@ -19,7 +19,7 @@ from edgeseg.export.foreign.importing import ImportResult
 from edgeseg.files import sha256_file
 from edgeseg.graph.files import load_onnx
 from edgeseg.images import list_images
-from edgeseg.runtime.opener.loading import open_engine, open_onnx
+from edgeseg.runtime.opener.engine_from_file import open_engine
 
 MEAN, STD = (0.48, 0.45, 0.4), (0.2, 0.3, 0.25)
 Import = Callable[..., tuple[Path, ImportResult]]
@@ -44,7 +44,7 @@ def bare(proto: onnx.ModelProto, pictures: np.ndarray, dtype: Any = np.float32, 
 
 
 def ours(path: Path, pictures: np.ndarray) -> np.ndarray:
-    return open_onnx(path).infer(pictures)
+    return open_engine(path).infer(pictures)
 
 
 @pytest.mark.parametrize("opset", [11, 13, 17, 19, 20, 21])

@@ -16,7 +16,7 @@ from edgeseg.export.foreign.importing import ImportResult
 from edgeseg.graph.files import load_onnx
 from edgeseg.images import list_images
 from edgeseg.optional import is_installed
-from edgeseg.runtime.opener.loading import open_onnx
+from edgeseg.runtime.opener.engine_from_file import open_engine
 
 Import = Callable[..., tuple[Path, ImportResult]]
 MEAN, STD = (0.48, 0.45, 0.4), (0.2, 0.3, 0.25)
@@ -75,7 +75,7 @@ def test_what_pytorch_exports(
     path, _ = imported(source, mean=MEAN, std=STD)
     assert not any(node.op_type == "BatchNormalization" for node in onnx.load(path).graph.node)
     pictures = np.random.default_rng(4).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
-    np.testing.assert_allclose(open_onnx(path).infer(pictures), softmax(bare(source, pictures), axis=1), atol=1e-5)
+    np.testing.assert_allclose(open_engine(path).infer(pictures), softmax(bare(source, pictures), axis=1), atol=1e-5)
     calibrate(load_onnx(path), list_images(small_images)).write(tmp_path / "t.json")
     options = BuildOptions("int8", "onnxruntime", tmp_path / "t.json", out=tmp_path / "x.engine")
     assert build_engine(path, options).passport.convolutions == 3

@@ -12,7 +12,8 @@ from edgeseg.export.torch.parity_inputs import parity_inputs
 from edgeseg.graph.files import load_onnx
 from edgeseg.images import read_rgb
 from edgeseg.proof.verdict.evaluation import evaluate
-from edgeseg.runtime.opener.loading import open_onnx
+from edgeseg.runtime.engine.local_engine import engine_of
+from edgeseg.runtime.opener.engine_from_file import open_engine
 from edgeseg.train.predictor import TorchSession, open_run
 
 
@@ -36,14 +37,17 @@ def test_pytorch_and_onnx_agree_on_images_of_any_batch(tiny_run: Path, tmp_path:
     export_run(tiny_run, out)
     for batch in (1, 5):
         frames = np.random.default_rng(batch).integers(0, 256, (batch, 32, 32, 3), dtype=np.uint8)
-        difference = np.abs(open_run(tiny_run).infer(frames) - open_onnx(out).infer(frames)).max()
+        difference = np.abs(open_run(tiny_run).infer(frames) - open_engine(out).infer(frames)).max()
         assert difference < 1e-4
 
 
 def test_evaluation_is_the_same_before_and_after(tiny_run: Path, squares: Path, tmp_path: Path) -> None:
     export_run(tiny_run, tmp_path / "model.onnx")
     pairs = load_pairs(squares, "test")
-    before, after = evaluate(open_run(tiny_run), pairs), evaluate(open_onnx(tmp_path / "model.onnx"), pairs)
+    before, after = (
+        evaluate(engine_of(open_run(tiny_run)), pairs),
+        evaluate(open_engine(tmp_path / "model.onnx"), pairs),
+    )
     assert before.mean_dice == pytest.approx(after.mean_dice, abs=2e-3)
 
 

@@ -13,7 +13,7 @@ from edgeseg.proof.evaluation.frame_masks import UnlabelledSource, measure_frame
 from edgeseg.proof.verdict.evaluation import evaluate
 from edgeseg.runtime.file.frame_choice import FrameChoice
 from edgeseg.runtime.live.scene.statistics import TrainingStatistics, statistics_of_folder
-from edgeseg.runtime.opener.loading import open_engine, open_onnx
+from edgeseg.runtime.opener.engine_from_file import open_engine
 
 MODELS = Path(__file__).parents[2] / "models"
 
@@ -33,7 +33,7 @@ def test_a_package_builds_int8_with_no_data_at_all(package: Path, squares: Path,
 
 
 def test_the_card_tells_the_figures_of_the_rounded_weights(package: Path, squares: Path) -> None:
-    figure = evaluate(open_onnx(package), load_pairs(squares, "test")).mean_dice
+    figure = evaluate(open_engine(package), load_pairs(squares, "test")).mean_dice
     card = (package / "card.md").read_text()
     assert f"| fp32 | {figure:.4f} |" in card
     assert "for these tests" in card
@@ -55,7 +55,7 @@ def test_statistics_of_the_training_pictures_lie_in_a_package_where_there_are_en
         monkeypatch.setattr(f"{name}.MIN_IMAGES", 2)
     package_run(tiny_run, tmp_path / "more", PackageOptions(squares, "terms", images=2))
     found = TrainingStatistics.read(tmp_path / "more" / PACKAGE_STATISTICS)
-    model = open_onnx(package).info.model
+    model = open_engine(package).info.model
     assert found == statistics_of_folder(squares, model.height, model.width)
 
 
@@ -81,7 +81,7 @@ def test_the_card_tells_how_often_something_is_marked_where_there_is_no_truth(
     count = len(list(images.iterdir()))
     clips = (Clip(UnlabelledSource(images, FrameChoice.parse(":2")), False), Clip(UnlabelledSource(images), True))
     facts = package_run(tiny_run, tmp_path / "told", PackageOptions(squares, "terms", images=4, clips=clips))
-    session = open_onnx(tmp_path / "told")
+    session = open_engine(tmp_path / "told")
     card = (tmp_path / "told" / "card.md").read_text()
     for index, (clip, frames, kind) in enumerate(
         [(clips[0], 2, "a false alarm"), (clips[1], count, "the polyp found")]

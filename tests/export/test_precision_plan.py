@@ -23,7 +23,7 @@ from edgeseg.export.builders import cpu_graph, tensorrt_builder
 from edgeseg.export.builders.builder import BuildRequest
 from edgeseg.graph.files import OnnxArtifact, load_onnx
 from edgeseg.images import list_images
-from edgeseg.runtime.opener.loading import open_engine, open_onnx
+from edgeseg.runtime.opener.engine_from_file import open_engine
 from edgeseg.runtime.passport.passports import passport_path
 
 FRAMES = np.random.default_rng(9).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
@@ -136,7 +136,7 @@ def test_onnxruntime_executes_the_plan(small_onnx: Path, table_path: Path, tmp_p
     options = BuildOptions("int8", "onnxruntime", table_path, out=out, plan=plan_of("fp32", up="int8", down="int8"))
     passport = build_engine(small_onnx, options).passport
     assert (passport.precision, passport.int8_convolutions, passport.convolutions) == ("int8", 2, 5)
-    difference = open_engine(out).infer(FRAMES) - open_onnx(small_onnx).infer(FRAMES)
+    difference = open_engine(out).infer(FRAMES) - open_engine(small_onnx).infer(FRAMES)
     assert 0 < np.sqrt(np.square(difference).mean()) < 0.015
 
 
@@ -147,7 +147,7 @@ def test_onnxruntime_mixes_fp16_with_float32_but_not_with_int8(
     plan = plan_of("fp16", down="fp32")
     passport = build_engine(small_onnx, BuildOptions("int8", "onnxruntime", out=out, plan=plan)).passport
     assert (passport.precision, passport.calibration_sha256) == ("fp16", None)
-    assert 0 < np.abs(open_engine(out).infer(FRAMES) - open_onnx(small_onnx).infer(FRAMES)).max() < 5e-3
+    assert 0 < np.abs(open_engine(out).infer(FRAMES) - open_engine(small_onnx).infer(FRAMES)).max() < 5e-3
     with pytest.raises(UsageError) as caught:
         build_engine(small_onnx, BuildOptions("int8", "onnxruntime", table_path, out=out, plan=ISLAND))
     assert "fp16 for stem and 1 more" in str(caught.value.found)

@@ -18,7 +18,7 @@ from edgeseg.export.rebuild import rebuild_engine
 from edgeseg.graph.files import load_onnx, serialize, with_metadata
 from edgeseg.images import list_images
 from edgeseg.runtime.cuda.tensorrt_module import error_log
-from edgeseg.runtime.opener.loading import open_engine
+from edgeseg.runtime.opener.engine_from_file import open_engine
 from edgeseg.runtime.passport.passports import passport_path
 
 pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed (extra `rtx`, Linux x86-64)")

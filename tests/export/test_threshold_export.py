@@ -12,18 +12,19 @@ from edgeseg.export.package.packaging import PackageOptions, package_run
 from edgeseg.export.torch.onnx_from_run import export_run
 from edgeseg.export.torch.parity_inputs import parity_inputs
 from edgeseg.graph.files import load_onnx
-from edgeseg.proof.evaluation.shifted_session import ShiftedSession
+from edgeseg.proof.evaluation.shifted_engine import ShiftedEngine
 from edgeseg.proof.evaluation.threshold_choice import choose_threshold
 from edgeseg.proof.verdict.evaluation import evaluate
 from edgeseg.runtime.engine.inputs import PackedFrame
-from edgeseg.runtime.engine.session import probability_of
-from edgeseg.runtime.opener.loading import open_engine, open_onnx
+from edgeseg.runtime.engine.local_engine import engine_of
+from edgeseg.runtime.engine.one_frame import probability_of
+from edgeseg.runtime.opener.engine_from_file import open_engine
 from edgeseg.train.predictor import open_run
 
 
 def between(run: Path, squares: Path, quantile: float) -> float:
     """A threshold with that share of the test pixels' probabilities below it; the tiny network is sure of nothing."""
-    session = open_run(run)
+    session = engine_of(open_run(run))
     values = [probability_of(session, PackedFrame(pair.read()[0], "rgb")) for pair in load_pairs(squares, "test")]
     return round(float(np.quantile(values, quantile)), 4)
 
@@ -38,7 +39,7 @@ def test_masks_are_those_of_the_trained_network_at_the_threshold(
     assert metadata.provenance.threshold == threshold
     assert load_onnx(tmp_path / "m.onnx").metadata.provenance.threshold == threshold
     for frame in frames:
-        trained, exported = open_run(tiny_run).infer(frame), open_onnx(tmp_path / "m.onnx").infer(frame)
+        trained, exported = open_run(tiny_run).infer(frame), open_engine(tmp_path / "m.onnx").infer(frame)
         sure = np.abs(trained - threshold) > 1e-5
         np.testing.assert_array_equal((exported >= 0.5)[sure], (trained >= threshold)[sure])
         assert 0.02 < (exported >= 0.5).mean() < 0.98
@@ -51,7 +52,7 @@ def test_a_threshold_of_one_half_is_the_export_without(tiny_run: Path, tmp_path:
 
 
 def test_a_choice_is_for_the_run_that_it_was_made_on(tiny_run: Path, squares: Path, tmp_path: Path) -> None:
-    choice = choose_threshold(open_run(tiny_run), load_pairs(squares, "validation"), thresholds=(0.3, 0.6))
+    choice = choose_threshold(engine_of(open_run(tiny_run)), load_pairs(squares, "validation"), thresholds=(0.3, 0.6))
     choice.write(tmp_path / "threshold.json")
     metadata = export_run(tiny_run, tmp_path / "m.onnx", threshold=str(tmp_path / "threshold.json"))
     assert metadata.provenance.threshold == choice.threshold
@@ -77,8 +78,8 @@ def test_a_package_and_its_engines_keep_the_threshold(
     build_engine(tmp_path / "p", BuildOptions(precision, out=tmp_path / "x.engine"))
     pairs = load_pairs(squares, "test")
     engine = evaluate(open_engine(tmp_path / "x.engine"), pairs)
-    trained = evaluate(ShiftedSession(open_run(tiny_run), threshold), pairs)
-    unmoved = evaluate(open_run(tiny_run), pairs)
+    trained = evaluate(ShiftedEngine(engine_of(open_run(tiny_run)), threshold), pairs)
+    unmoved = evaluate(engine_of(open_run(tiny_run)), pairs)
     assert engine.mean_dice == pytest.approx(trained.mean_dice, abs=0.02)
     areas = [np.mean([score.mask_share for score in each.per_image]) for each in (engine, trained, unmoved)]
     assert areas[0] == pytest.approx(areas[1], abs=0.05)

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from edgeseg.frames import Frame, resize_to_network
 from edgeseg.optional import require
+from edgeseg.runtime.cuda.cuda_engine import CudaEngine, CudaOptions
 from edgeseg.runtime.cuda.errors import checked
 from edgeseg.runtime.cuda.kernels.compile import FLAGS, code_arguments, find_nvcc
-from edgeseg.runtime.cuda.session import CudaOptions, CudaSession
 from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.specs import Crop, ModelSpec, PreprocessSpec
 
@@ -102,6 +102,6 @@ class MeanContext:
 
 def open_mean_session(
     image: Path, network: MeanNetwork | None = None, options: CudaOptions | None = None
-) -> CudaSession:
+) -> CudaEngine:
     """A CUDA session on the stand-in; what a worker process is given."""
-    return CudaSession(lambda: MeanEngine(image), (network or MeanNetwork()).info(), options)
+    return CudaEngine(lambda: MeanEngine(image), (network or MeanNetwork()).info(), options)

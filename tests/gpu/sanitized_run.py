@@ -13,6 +13,7 @@ import numpy as np
 from device_memory import GpuKernels, GuardedOnDevice
 from mean_engine import MeanNetwork, open_mean_session
 
+from edgeseg.runtime.cuda.cuda_engine import CudaOptions
 from edgeseg.runtime.cuda.driver import CudaDevice
 from edgeseg.runtime.cuda.kernels.parameters import (
     MAP_KERNEL,
@@ -28,7 +29,6 @@ from edgeseg.runtime.cuda.kernels.parameters import (
     preprocess_launch,
     preprocess_params,
 )
-from edgeseg.runtime.cuda.session import CudaOptions
 from edgeseg.runtime.engine.inputs import PackedFrame
 
 SIZES = ((1, 1), (7, 9), (63, 65), (480, 640), (271, 299))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from mean_engine import MeanNetwork
 
-from edgeseg.runtime.cuda.session import CudaOptions
+from edgeseg.runtime.cuda.cuda_engine import CudaOptions
 from edgeseg.runtime.engine.inputs import PackedFrame
 
 FRAMES = 100_000

@@ -11,8 +11,8 @@ import pytest
 from test_gpu_lanes import noise
 
 from edgeseg.runtime.engine.inputs import PackedFrame
-from edgeseg.runtime.engine.session import probability_of
-from edgeseg.runtime.opener.loading import open_onnx
+from edgeseg.runtime.engine.one_frame import probability_of
+from edgeseg.runtime.opener.engine_from_file import open_engine
 
 PACKAGE = Path(__file__).parents[2] / "models" / "kvasir-small"
 FP16_TOLERANCE = 0.05
@@ -33,7 +33,7 @@ def opening(device: Any) -> Iterator[Any]:
 
 def test_it_is_onnxruntimes_network_and_named_a_stand_in(opening: Any) -> None:
     assert opening.stand_in and "stand-in" in opening.name
-    reference = open_onnx(PACKAGE)
+    reference = open_engine(PACKAGE)
     session = opening.session(lanes=1)
     for frame in FRAMES:
         session.submit(PackedFrame(frame, "rgb"))

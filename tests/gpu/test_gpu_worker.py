@@ -14,31 +14,31 @@ import pytest
 from device_memory import memory_filled
 from mean_engine import HANG, ILLEGAL_ADDRESS, MeanNetwork, failing_frame
 
+from edgeseg.runtime.cuda.cuda_engine import CudaOptions
 from edgeseg.runtime.cuda.errors import CudaError
-from edgeseg.runtime.cuda.session import CudaOptions
 from edgeseg.runtime.engine.inputs import PackedFrame
 from edgeseg.runtime.engine.outcomes import Segmented
 from edgeseg.runtime.worker.restarts import RestartLimit
-from edgeseg.runtime.worker.supervisor import SupervisedSession, SupervisorOptions
+from edgeseg.runtime.worker.supervisor import Supervisor, SupervisorOptions
 
 READY_S = 60.0
 NETWORK = MeanNetwork()
 FRAMES = np.random.default_rng(4).integers(0, 256, (20, 120, 160, 3), dtype=np.uint8)
-Open = Callable[..., SupervisedSession]
+Open = Callable[..., Supervisor]
 
 
 @pytest.fixture
 def opened(standin: Callable[..., Any]) -> Iterator[Open]:
     """Opens a supervised session on the stand-in; in the end every frame must be accounted for."""
-    sessions: list[SupervisedSession] = []
+    sessions: list[Supervisor] = []
 
-    def start(lanes: int = 1, restarts: int = 5) -> SupervisedSession:
+    def start(lanes: int = 1, restarts: int = 5) -> Supervisor:
         frame_bytes = FRAMES[0].nbytes
         factory = standin(NETWORK, CudaOptions(lanes=lanes, frame_bytes=frame_bytes))
         options = SupervisorOptions(
             slots=4, frame_bytes=frame_bytes, answer_deadline_s=2.0, restarts=RestartLimit(restarts, 600.0)
         )
-        sessions.append(SupervisedSession(factory, dataclasses.replace(NETWORK.info(), takes_planes=True), options))
+        sessions.append(Supervisor(factory, dataclasses.replace(NETWORK.info(), takes_planes=True), options))
         return sessions[-1]
 
     yield start
@@ -47,7 +47,7 @@ def opened(standin: Callable[..., Any]) -> Iterator[Open]:
         assert session.counts.accepted == session.counts.segmented + session.counts.lost_total
 
 
-def stream(session: SupervisedSession, count: int, special: dict[int, Any] | None = None) -> list[str]:
+def stream(session: Supervisor, count: int, special: dict[int, Any] | None = None) -> list[str]:
     """What became of frames, one after the other; a result that is not the frame's own fails the test."""
     fates = []
     for index in range(count):

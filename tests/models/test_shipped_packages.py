@@ -12,8 +12,9 @@ from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.images import read_rgb
 from edgeseg.proof.verdict.rules import limits_for
 from edgeseg.proof.verdict.verification import verify
-from edgeseg.runtime.engine.session import Session, segment
-from edgeseg.runtime.opener.loading import open_engine, open_onnx
+from edgeseg.runtime.engine.one_frame import segment
+from edgeseg.runtime.engine.session import Session
+from edgeseg.runtime.opener.engine_from_file import open_engine
 
 ROOT = Path(__file__).parents[2]
 DATA = Path(os.environ.get("EDGESEG_DATA", ROOT.parent / "shared" / "data")) / "kvasir-seg"
@@ -41,7 +42,7 @@ def changed_share(engine: Session, reference: Session, frame: np.ndarray) -> flo
 def test_int8_loses_no_polyp_on_any_processor_and_the_card_is_true(package: Path, tmp_path: Path) -> None:
     out = tmp_path / "x.engine"
     build_engine(package, BuildOptions("int8", "onnxruntime", out=out, keep_int8=True))
-    engine, reference, pairs = open_engine(out), open_onnx(package), load_pairs(DATA, "test")
+    engine, reference, pairs = open_engine(out), open_engine(package), load_pairs(DATA, "test")
     verdict = verify(engine, reference, pairs, limits_for("int8", 0.003, None, max_lost_polyps=0))
     assert verdict.passed is True, verdict.reasons
     assert verdict.image_count == 100
@@ -56,5 +57,5 @@ def test_fp16_passes_at_the_default_limits(package: Path, tmp_path: Path) -> Non
     out = tmp_path / "x.engine"
     passport = build_engine(package, BuildOptions("fp16", "onnxruntime", out=out)).passport
     limits = limits_for("fp16", None, None, max_lost_polyps=0)
-    verdict = verify(open_engine(out), open_onnx(package), load_pairs(DATA, "test"), limits, passport=passport)
+    verdict = verify(open_engine(out), open_engine(package), load_pairs(DATA, "test"), limits, passport=passport)
     assert verdict.passed is True, verdict.reasons

@@ -14,7 +14,7 @@ from edgeseg.cli import run
 from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.frames import resize_to_network
 from edgeseg.images import read_rgb
-from edgeseg.runtime.opener.loading import open_engine, open_onnx
+from edgeseg.runtime.opener.engine_from_file import open_engine
 from edgeseg.train.architectures.registry import network_from_recipe
 from edgeseg.train.predictor import open_run
 from edgeseg.train.recipe import read_recipe, recipe_to_toml
@@ -119,7 +119,7 @@ def test_the_whole_path_of_an_own_network(own_run: Path, blobs: Path, capsys: py
     assert passport["int8_convolutions"] == 2  # the residual's; ends and ConvTranspose stay float
     images = sorted((blobs / "test" / "images").iterdir())
     frames = np.stack([resize_to_network(read_rgb(path), 32, 32) for path in images])
-    float32 = open_onnx(Path("own.onnx")).infer(frames)
+    float32 = open_engine(Path("own.onnx")).infer(frames)
     assert np.abs(open_run(own_run, [OWN]).infer(frames) - float32).max() <= 1e-4
     assert np.abs(open_engine(Path("own.int8.engine")).infer(frames) - float32).max() <= 0.05
 

@@ -9,6 +9,7 @@ from edgeseg.dataset import load_pairs
 from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.images import read_rgb
 from edgeseg.proof.verdict.evaluation import evaluate
+from edgeseg.runtime.engine.local_engine import engine_of
 from edgeseg.train import checkpoint, loop
 from edgeseg.train.predictor import open_run
 from edgeseg.train.recipe import Recipe, read_recipe
@@ -53,7 +54,7 @@ def test_a_training_learns_and_leaves_a_whole_run(blobs: Path, tmp_path: Path, t
 
 def test_the_best_epoch_is_what_a_run_predicts(blobs: Path, tmp_path: Path, tiny_recipe: Recipe) -> None:
     record = train(blobs, tmp_path / "run", tiny_recipe)
-    result = evaluate(open_run(tmp_path / "run"), load_pairs(blobs, "validation"))
+    result = evaluate(engine_of(open_run(tmp_path / "run")), load_pairs(blobs, "validation"))
     assert result.mean_dice == pytest.approx(record.best_validation_dice, abs=1e-9)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import edgeseg
 from edgeseg.artifacts import Percentiles
@@ -22,11 +22,13 @@ from edgeseg.machine.bench.probes import Probe
 from edgeseg.machine.bench.report import BenchReport, PacedSeries, Roofline, Series, Settings, Throughput
 from edgeseg.machine.bench.roofline import roofline_of
 from edgeseg.machine.bench.subject import Subject
-from edgeseg.machine.bench.targets import BenchTarget, Layout
 from edgeseg.machine.bench.throughput import cpu_layouts, measure_batch, measure_lanes
 from edgeseg.progress import Say, quiet
-from edgeseg.runtime.cuda.errors import DeviceMemoryError
+from edgeseg.runtime.engine.engine import Engine
+from edgeseg.runtime.engine.failures import ProcessLostError, TransientError
+from edgeseg.runtime.engine.layout import SessionLayout
 from edgeseg.runtime.engine.machine import describe_machine, usable_cores
+from edgeseg.runtime.opener.use import Use, bench_use
 from edgeseg.specs import ModelSpec
 
 FLOAT32_BYTES = 4
@@ -50,15 +52,14 @@ def bench(
     work = _Work(subject, frames, plan, say, clock or MonotonicClock())
     before = load_average()
     with contextlib.ExitStack() as sensors:
-        with contextlib.closing(subject.open_target(work.layout)) as target:
-            device = sensors.enter_context(contextlib.closing(find_device(subject.on_cpu, bool(subject.tf32))))
-            settings = work.settings(device, pinned=target.pin(frames.block))
-            back_to_back, stages = work.back_to_back(target, device.probes)
-            paced = work.paced(target, device.probes)
-            batches = work.batches(target, device.probes) if subject.on_cpu else []
-            info = target.info
+        device = sensors.enter_context(contextlib.closing(find_device(subject.on_cpu, bool(subject.tf32))))
+        with work.opened(work.use()) as (engine, pinned):
+            settings = work.settings(device, pinned=pinned)
+            back_to_back, stages = work.back_to_back(engine, device.probes)
+            paced = work.paced(engine, device.probes)
+            info = engine.info
         stages = stages or work.stages(device.probes)
-        batches = batches or work.gpu_batches(device.probes)
+        batches = work.batches(device.probes)
         lanes = work.lanes(device.probes)
         roofline, missing = work.roofline(device, stages, info.model)
     report = BenchReport(
@@ -94,69 +95,74 @@ class _Work:
     say: Say
     clock: Clock
 
-    @property
-    def layout(self) -> Layout:
-        """The layout for one frame at a time."""
-        return Layout(threads=self.plan.threads, frame_bytes=self.frames.images[0].nbytes)
+    def use(self, at_once: int = 1, threads: int | None = None, stage_times: bool = False) -> Use:
+        """The use for so many frames at a time."""
+        return bench_use(
+            at_once, self.plan.threads if threads is None else threads, self.frames.frame_bytes, stage_times
+        )
 
     @property
     def threads(self) -> int | None:
         """Inside one inference; None on a GPU."""
         return (self.plan.threads or usable_cores()) if self.subject.on_cpu else None
 
-    def back_to_back(self, target: BenchTarget, probes: Sequence[Probe]) -> tuple[Series, dict[str, Percentiles]]:
+    def back_to_back(self, engine: Engine, probes: Sequence[Probe]) -> tuple[Series, dict[str, Percentiles]]:
         """One frame after the other."""
         self.say(f"back to back, {self.frames.name}")
-        return measure_back_to_back(target, self.frames.endless(), self.plan.rule, self.clock, probes)
+        return measure_back_to_back(engine, self.frames.endless(), self.plan.rule, self.clock, probes)
 
     def stages(self, probes: Sequence[Probe]) -> dict[str, Percentiles]:
         """Once more with the GPU's own times, which the figure of the whole must not pay for."""
         self.say("stages, timed by the GPU")
-        with self._opened(replace(self.layout, stage_times=True)) as target:
-            return measure_back_to_back(target, self.frames.endless(), self.plan.rule, self.clock, probes)[1]
+        with self.opened(self.use(stage_times=True)) as (engine, _):
+            return measure_back_to_back(engine, self.frames.endless(), self.plan.rule, self.clock, probes)[1]
 
-    def paced(self, target: BenchTarget, probes: Sequence[Probe]) -> tuple[PacedSeries, ...]:
+    def paced(self, engine: Engine, probes: Sequence[Probe]) -> tuple[PacedSeries, ...]:
         """Measure the latency at each rate."""
         results = []
         for rate in self.plan.rates:
             self.say(f"{float(rate):.4g} frames a second")
             endless, rule = self.frames.endless(), self.plan.rule
-            results.append(measure_paced(target, endless, rate, self.plan.budget_ms, rule, self.clock, probes))
+            results.append(measure_paced(engine, endless, rate, self.plan.budget_ms, rule, self.clock, probes))
         return tuple(results)
 
-    def batches(self, target: BenchTarget, probes: Sequence[Probe]) -> list[Throughput]:
-        """Each batch."""
-        results = []
-        for size in self.plan.batches:
-            self.say(f"batch {size}")
-            results.append(measure_batch(target, size, self.plan.rule, self.clock, probes, self.threads))
-        return results
+    def batches(self, probes: Sequence[Probe]) -> list[Throughput]:
+        """Each batch, by a session in this process; on a GPU by one that has set memory aside for the largest."""
+        runs = [size for size in self.plan.batches if size <= self.subject.largest_batch]
+        results = {
+            size: Throughput(kind="batch", batch=size, threads=self.threads, skipped=self._too_large())
+            for size in self.plan.batches
+        }
+        if runs:
+            layout = SessionLayout(self.plan.threads, largest_batch=max(runs))
+            try:
+                with contextlib.closing(self.subject.open_session(layout)) as session:
+                    for size in runs:
+                        self.say(f"batch {size}")
+                        results[size] = measure_batch(session, size, self.plan.rule, self.clock, probes, self.threads)
+            except ProcessLostError:
+                raise
+            except TransientError as error:  # the GPU has no memory for them
+                for size in runs:
+                    results[size] = Throughput(kind="batch", batch=size, skipped=error.what)
+        return list(results.values())
 
-    def gpu_batches(self, probes: Sequence[Probe]) -> list[Throughput]:
-        """Each batch, by a session that has set memory aside for them, which those before need not."""
-        sizes = self.plan.batches
-        if not sizes:
-            return []
-        try:
-            with self._opened(replace(self.layout, largest_batch=max(sizes))) as target:
-                return self.batches(target, probes)
-        except DeviceMemoryError as error:
-            return [Throughput(kind="batch", batch=size, skipped=error.what) for size in sizes]
+    def _too_large(self) -> str:
+        return f"the engine was built for batches of at most {self.subject.largest_batch}"
 
     def lanes(self, probes: Sequence[Probe]) -> list[Throughput]:
         """Each number of lanes; on a CPU, of sessions that share the cores."""
         if self.subject.on_cpu:
             layouts = cpu_layouts(self.plan.lanes, usable_cores())
         else:
-            layouts = [(Layout(lanes=count), None) for count in self.plan.lanes]
+            layouts = [(count, 0, None) for count in self.plan.lanes]
         results = []
-        for layout, refusal in layouts:
+        for count, threads, refusal in layouts:
             if refusal is None:
-                self.say(f"{layout.lanes} lane{'' if layout.lanes == 1 else 's'}")
-                results.append(self._lanes_of(layout, probes))
+                self.say(f"{count} lane{'' if count == 1 else 's'}")
+                results.append(self._lanes_of(count, threads, probes))
             else:
-                threads = layout.threads or None
-                results.append(Throughput(kind="lanes", lanes=layout.lanes, threads=threads, skipped=refusal))
+                results.append(Throughput(kind="lanes", lanes=count, threads=threads or None, skipped=refusal))
         return results
 
     def roofline(
@@ -197,12 +203,16 @@ class _Work:
         )
 
     @contextlib.contextmanager
-    def _opened(self, layout: Layout) -> Iterator[BenchTarget]:
-        with contextlib.closing(self.subject.open_target(layout)) as target:
-            target.pin(self.frames.block)
-            yield target
+    def opened(self, use: Use) -> Iterator[tuple[Engine, bool]]:
+        """The engine, and whether a GPU reads the frames from page-locked memory."""
+        with contextlib.closing(self.subject.open_engine(use)) as engine:
+            yield engine, engine.pin(self.frames.block)
 
-    def _lanes_of(self, layout: Layout, probes: Sequence[Probe]) -> Throughput:
-        fitting = replace(layout, frame_bytes=self.layout.frame_bytes)
-        frames, rule = self.frames.endless(), self.plan.rule
-        return measure_lanes(lambda: self._opened(fitting), fitting, frames, rule, self.clock, probes)
+    def _lanes_of(self, lanes: int, threads: int, probes: Sequence[Probe]) -> Throughput:
+        @contextlib.contextmanager
+        def opened() -> Iterator[Engine]:
+            with self.opened(self.use(lanes, threads)) as (engine, _):
+                yield engine
+
+        rule, inputs = self.plan.rule, self.frames.endless_inputs
+        return measure_lanes(opened, lanes, threads or None, inputs, rule, self.clock, probes)

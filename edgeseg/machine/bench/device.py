@@ -10,6 +10,7 @@ from edgeseg.machine.bench.gpu_device import copy_bytes_per_second, gpu_bus_id, 
 from edgeseg.machine.bench.gpu_peaks import GpuAttributes, gpu_peaks, memory_peak
 from edgeseg.machine.bench.probes import Probe
 from edgeseg.machine.bench.report import Peaks
+from edgeseg.runtime.cuda.driver import CudaDevice
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Device:
 
 
 def find_device(on_cpu: bool, tf32: bool) -> Device:
-    """Look at the GPU whose context is current on this thread, or at the CPU.
+    """Look at the GPU, or at the CPU. This opens the GPU for as long as it looks.
 
     Args:
         on_cpu: Whether the engine runs there.
@@ -44,13 +45,14 @@ def find_device(on_cpu: bool, tf32: bool) -> Device:
     """
     if on_cpu:
         return Device(None, find_probes(None))
-    gpu = read_attributes()
-    measured = _copy_rate() if memory_peak(gpu) is None else None
-    return Device(gpu, find_probes(gpu_bus_id()), gpu_peaks(gpu, tf32, measured))
+    with CudaDevice():
+        gpu = read_attributes()
+        measured = _copy_rate() if memory_peak(gpu) is None else None
+        return Device(gpu, find_probes(gpu_bus_id()), gpu_peaks(gpu, tf32, measured))
 
 
 def _copy_rate() -> float | None:
     try:
         return copy_bytes_per_second()
-    except EdgesegError:  # no room for it beside the engine
+    except EdgesegError:  # no room for it
         return None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import cycle
 from pathlib import Path
@@ -12,8 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.errors import BadInputError
-from edgeseg.frames import Frame
+from edgeseg.runtime.engine.inputs import EngineInput
+from edgeseg.runtime.engine.planes import PlanarFrame
+from edgeseg.runtime.engine.session import SessionInfo
+from edgeseg.runtime.video.engine_input import engine_input
 from edgeseg.runtime.video.files import open_source
+from edgeseg.runtime.video.picture import Picture
 
 MOST_FRAMES = 64
 MOST_BYTES = 256 * 2**20
@@ -23,12 +27,12 @@ PAGE_BYTES = 4096
 
 @dataclass(frozen=True, eq=False)
 class BenchFrames:
-    """Frames of one size in one block of memory, which can be pinned as a whole."""
+    """Pictures of one size in one block of memory, which can be pinned as a whole."""
 
     block: NDArray[np.uint8]
     """uint8 [bytes] on whole pages."""
-    images: NDArray[np.uint8]
-    """uint8 [N,H,W,3] BGR, a view of `block`."""
+    pictures: tuple[Picture, ...]
+    """Views of `block`."""
     name: str
     """The frames' name in the report."""
     rate: Fraction | None
@@ -37,16 +41,25 @@ class BenchFrames:
     @property
     def height(self) -> int:
         """Height in pixels."""
-        return int(self.images.shape[1])
+        return self.pictures[0].height
 
     @property
     def width(self) -> int:
         """Width in pixels."""
-        return int(self.images.shape[2])
+        return self.pictures[0].width
 
-    def endless(self) -> Iterator[Frame]:
-        """The frames, round and round."""
-        return cycle(list(self.images))
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of the largest picture."""
+        return max(picture.content.nbytes for picture in self.pictures)
+
+    def endless(self) -> Iterator[Picture]:
+        """The pictures, round and round."""
+        return cycle(self.pictures)
+
+    def endless_inputs(self, info: SessionInfo) -> Iterator[EngineInput]:
+        """The pictures as an engine takes them, made beforehand, round and round."""
+        return cycle([engine_input(picture, info) for picture in self.pictures])
 
 
 def frames_of(source: Path) -> BenchFrames:
@@ -55,40 +68,52 @@ def frames_of(source: Path) -> BenchFrames:
     Raises:
         BadInputError: Nothing that can be decoded, or frames of different sizes.
     """
-    images: list[Frame] = []
+    pictures: list[Picture] = []
     with open_source(source) as opened:
         rate = opened.timing.rate
         for frame in opened.frames():
-            if images and frame.image.shape != images[0].shape:
+            if pictures and _size(frame.picture) != _size(pictures[0]):
                 raise BadInputError(
                     f"the frames of {source} differ in size, so their times cannot be one figure",
-                    found=f"{_size(images[0])} and {_size(frame.image)}",
+                    found=f"{_size(pictures[0])} and {_size(frame.picture)}",
                     expected="frames of one size",
                 )
-            images.append(frame.image)
-            if len(images) == MOST_FRAMES or (len(images) + 1) * images[0].nbytes > MOST_BYTES:
+            pictures.append(frame.picture)
+            if len(pictures) == MOST_FRAMES or (len(pictures) + 1) * pictures[0].content.nbytes > MOST_BYTES:
                 break
-    return _gathered(images, f"{source.name}, {len(images)} frames of {_size(images[0])}", rate)
+    return _gathered(pictures, f"{source.name}, {len(pictures)} frames of {_size(pictures[0])}", rate)
 
 
-def synthetic_frames(height: int, width: int) -> BenchFrames:
-    """Frames of smooth noise that drifts; a dense network takes as long for them as for any other."""
+def synthetic_frames(height: int, width: int, planar: bool = True) -> BenchFrames:
+    """Frames of smooth noise that drifts; a dense network takes as long for them as for any other.
+
+    Args:
+        height: In pixels.
+        width: In pixels.
+        planar: As a video's decoder gives them; otherwise BGR, as from a camera or an image.
+    """
     coarse = np.random.default_rng(0).integers(40, 220, (height // 32 + 2, width // 32 + 2, 3), dtype=np.uint8)
     texture = np.kron(coarse, np.ones((32, 32, 1), np.uint8))[:height, :width]
-    images = [np.roll(texture, 7 * index, axis=1) for index in range(SYNTHETIC_FRAMES)]
-    return _gathered(images, f"synthetic, {len(images)} frames of {_size(images[0])}", None)
+    drifting = [Picture.of_bgr(np.roll(texture, 7 * index, axis=1)) for index in range(SYNTHETIC_FRAMES)]
+    pictures = [picture.planar() for picture in drifting] if planar else drifting
+    return _gathered(pictures, f"synthetic, {len(pictures)} frames of {_size(pictures[0])}", None)
 
 
-def _gathered(images: list[Frame], name: str, rate: Fraction | None) -> BenchFrames:
-    size = sum(image.nbytes for image in images)
+def _gathered(pictures: Sequence[Picture], name: str, rate: Fraction | None) -> BenchFrames:
+    size = sum(picture.content.nbytes for picture in pictures)
     memory = np.zeros(size + 2 * PAGE_BYTES, np.uint8)
     start = -memory.ctypes.data % PAGE_BYTES
     block = memory[start : start + -(-size // PAGE_BYTES) * PAGE_BYTES]
-    view = block[:size].reshape(len(images), *images[0].shape)
-    for index, image in enumerate(images):
-        view[index] = image
-    return BenchFrames(block, view, name, rate)
+    gathered, offset = [], 0
+    for picture in pictures:
+        content = picture.content
+        samples = content.samples if isinstance(content, PlanarFrame) else content
+        place = block[offset : offset + samples.nbytes].reshape(samples.shape)
+        place[...] = samples
+        offset += samples.nbytes
+        gathered.append(Picture(replace(content, samples=place) if isinstance(content, PlanarFrame) else place))
+    return BenchFrames(block, tuple(gathered), name, rate)
 
 
-def _size(image: Frame) -> str:
-    return f"{image.shape[1]}x{image.shape[0]}"
+def _size(picture: Picture) -> str:
+    return f"{picture.width}x{picture.height}"

@@ -1,4 +1,4 @@
-"""The GPU that an open CUDA session runs on: its attributes, its address, its copy rate. On the session's thread."""
+"""The GPU whose context is current on this thread: its attributes, its address, its copy rate."""
 
 from __future__ import annotations
 

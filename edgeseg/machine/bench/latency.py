@@ -8,35 +8,36 @@ from fractions import Fraction
 import numpy as np
 
 from edgeseg.artifacts import Percentiles
-from edgeseg.frames import Frame
 from edgeseg.machine.bench.clock import Clock
 from edgeseg.machine.bench.conditions import Watch
+from edgeseg.machine.bench.one_frame_times import time_frame
 from edgeseg.machine.bench.pacing import Pacer
 from edgeseg.machine.bench.probes import Probe
 from edgeseg.machine.bench.report import Conditions, PacedSeries, Series
 from edgeseg.machine.bench.stability import Measured, StabilityRule, measure_until_stable
-from edgeseg.machine.bench.targets import BenchTarget
+from edgeseg.runtime.engine.engine import Engine
 from edgeseg.runtime.engine.latency import NS_PER_MS, percentiles_ms
+from edgeseg.runtime.video.picture import Picture
 
 WARM_UP_FRAMES = 5
 
 
 def measure_back_to_back(
-    target: BenchTarget, frames: Iterator[Frame], rule: StabilityRule, clock: Clock, probes: Sequence[Probe]
+    engine: Engine, frames: Iterator[Picture], rule: StabilityRule, clock: Clock, probes: Sequence[Probe]
 ) -> tuple[Series, dict[str, Percentiles]]:
     """One frame after the other without a pause.
 
     Returns:
-        The end-to-end times, and the stages that the target timed (none where it times none).
+        The end-to-end times, and the stages, where they are timed.
     """
     stages: list[dict[str, int]] = []
 
     def one() -> int:
-        times = target.run(next(frames))
+        times = time_frame(engine, next(frames), clock)
         stages.append(dict(times.stages_ns))
         return times.total_ns
 
-    _warm_up(target, frames)
+    _warm_up(engine, frames, clock)
     with Watch(probes) as watch:
         measured = measure_until_stable(one, rule, clock)
     reported = stages[measured.first_reported :]
@@ -46,8 +47,8 @@ def measure_back_to_back(
 
 
 def measure_paced(
-    target: BenchTarget,
-    frames: Iterator[Frame],
+    engine: Engine,
+    frames: Iterator[Picture],
     rate: Fraction,
     budget_ms: float | None,
     rule: StabilityRule,
@@ -59,7 +60,7 @@ def measure_paced(
     Latency goes from a frame's coming to its mask, so a frame that found the engine busy has waited.
 
     Args:
-        target: What runs.
+        engine: What runs.
         frames: Endless.
         rate: Frames a second.
         budget_ms: What a frame may take; None allows the time until the next one.
@@ -72,10 +73,10 @@ def measure_paced(
 
     def one() -> int:
         arrived_ns = pacer.next_arrival_ns()
-        at_work_ns.append(target.run(next(frames)).total_ns)
+        at_work_ns.append(time_frame(engine, next(frames), clock).total_ns)
         return clock.now_ns() - arrived_ns
 
-    _warm_up(target, frames)
+    _warm_up(engine, frames, clock)
     started_ns = clock.now_ns()
     with Watch(probes) as watch:
         measured = measure_until_stable(one, rule, clock)
@@ -117,6 +118,6 @@ def series_of(measured: Measured, conditions: Conditions) -> Series:
     )
 
 
-def _warm_up(target: BenchTarget, frames: Iterator[Frame]) -> None:
+def _warm_up(engine: Engine, frames: Iterator[Picture], clock: Clock) -> None:
     for _ in range(WARM_UP_FRAMES):
-        target.run(next(frames))
+        time_frame(engine, next(frames), clock)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import onnx
 
@@ -13,14 +15,14 @@ from edgeseg.errors import BadInputError, EdgesegError
 from edgeseg.graph.cost import ConvolutionCost, convolution_costs
 from edgeseg.graph.files import load_onnx, parse_onnx
 from edgeseg.machine.bench.roofline import at_precision
-from edgeseg.machine.bench.targets import BenchTarget, Layout, OpenTarget, target_of
 from edgeseg.optional import is_installed, require
 from edgeseg.packages import find_model, onnx_of
 from edgeseg.runtime.engine.backends import EVERYWHERE, backend_named, on_cpu
+from edgeseg.runtime.engine.engine import Engine
 from edgeseg.runtime.engine.layout import SessionLayout
 from edgeseg.runtime.engine.session import Session
-from edgeseg.runtime.opener.in_process import open_here
-from edgeseg.runtime.opener.loading import open_onnx
+from edgeseg.runtime.opener.engine_from_file import open_engine, open_here
+from edgeseg.runtime.opener.use import Use
 from edgeseg.runtime.passport.passports import read_checked
 
 LARGEST_BATCH = 8
@@ -30,13 +32,18 @@ LARGEST_BATCH = 8
 class Subject:
     """An engine or a model, ready to be opened in any layout."""
 
-    open_target: OpenTarget
+    open_engine: Callable[[Use], Engine]
+    """Opens it as `edgeseg run` does: a GPU's in a process of its own."""
+    open_session: Callable[[SessionLayout], Session]
+    """Opens it in this process, for batches."""
     backend: str
     backend_version: str | None
     tf32: bool | None
     costs: Sequence[ConvolutionCost] | None
     """The cost of every convolution; None where the network is not at hand."""
     costs_missing: str | None = None
+    largest_batch: int = LARGEST_BATCH
+    """The largest batch that it was built for."""
 
     @property
     def on_cpu(self) -> bool:
@@ -55,43 +62,28 @@ def subject_of(path: Path) -> Subject:
     if files.kind == "engine":
         return _of_engine(path)
     costs = convolution_costs(load_onnx(onnx_of(files)).proto)
-    opener = _opener(lambda layout: open_onnx(path, layout.threads), LARGEST_BATCH)
-    return Subject(opener, EVERYWHERE, _version_here(EVERYWHERE), False, costs)
+    return Subject(*_openers(path), EVERYWHERE, _version_here(EVERYWHERE), False, costs)
 
 
 def _of_engine(path: Path) -> Subject:
     data, passport = read_checked(path)
     costs, missing = _costs_of(passport, data, path)
     tf32 = False if on_cpu(passport.backend) else passport.build_flags.get("tf32")
-    opener = _opener(lambda layout: open_here(path, _session_layout(layout)), _largest_batch(passport))
     version = _version_here(passport.backend) or passport.backend_version
-    return Subject(opener, passport.backend, version, tf32, costs, missing)
+    return Subject(*_openers(path), passport.backend, version, tf32, costs, missing, _largest_batch(passport))
+
+
+def _openers(path: Path) -> tuple[Callable[[Use], Engine], Callable[[SessionLayout], Session]]:
+    def open_session(layout: SessionLayout) -> Session:
+        return cast("Session", open_here(path, layout))  # an engine in this process runs batches, too
+
+    return functools.partial(open_engine, path), open_session
 
 
 def _version_here(backend: str) -> str | None:
     """The version of the library that runs it, which need not be the one that built it."""
     package = backend_named(backend).package
     return str(require(package).__version__) if is_installed(package) else None
-
-
-def _opener(open_session: Callable[[Layout], Session], largest_batch: int) -> OpenTarget:
-    """Opens in this process, a GPU's engine too: a bench may end with it."""
-
-    def open_target(layout: Layout) -> BenchTarget:
-        layout = replace(layout, largest_batch=min(layout.largest_batch, largest_batch))
-        return target_of(lambda: open_session(layout), layout.lanes, largest_batch)
-
-    return open_target
-
-
-def _session_layout(layout: Layout) -> SessionLayout:
-    return SessionLayout(
-        threads=layout.threads,
-        lanes=layout.lanes,
-        frame_bytes=layout.frame_bytes,
-        stage_times=layout.stage_times,
-        largest_batch=layout.largest_batch,
-    )
 
 
 def _largest_batch(passport: EngineArtifact) -> int:

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import statistics
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 
 import numpy as np
 
 from edgeseg.errors import EdgesegError
-from edgeseg.frames import Frame
 from edgeseg.machine.bench.clock import Clock
 from edgeseg.machine.bench.conditions import Watch
 from edgeseg.machine.bench.latency import series_of
 from edgeseg.machine.bench.probes import Probe
 from edgeseg.machine.bench.report import Throughput
 from edgeseg.machine.bench.stability import Measured, StabilityRule, measure_until_stable
-from edgeseg.machine.bench.targets import BenchTarget, Layout
-from edgeseg.runtime.cuda.errors import CudaError, StickyCudaError
+from edgeseg.runtime.engine.engine import Engine
+from edgeseg.runtime.engine.failures import ProcessLostError, TransientError
+from edgeseg.runtime.engine.inputs import EngineInput
+from edgeseg.runtime.engine.lossless import LosslessFrames
+from edgeseg.runtime.engine.session import Session, SessionInfo
 
 NS_PER_S = 1e9
 
 
-def cpu_layouts(counts: Sequence[int], cores: int) -> list[tuple[Layout, str | None]]:
+def cpu_layouts(counts: Sequence[int], cores: int) -> list[tuple[int, int, str | None]]:
     """Sessions x threads that share the cores between them.
 
     Args:
@@ -31,13 +32,10 @@ def cpu_layouts(counts: Sequence[int], cores: int) -> list[tuple[Layout, str | N
         cores: Cores that this process may use.
 
     Returns:
-        Each layout, and why it is skipped where it makes no sense.
+        Sessions, the threads of each, and why that is skipped where it makes no sense.
     """
     reason = f"more sessions than the {cores} usable core{'' if cores == 1 else 's'}"
-    return [
-        (Layout(lanes=count, threads=max(1, cores // count)), reason if count > max(1, cores) else None)
-        for count in counts
-    ]
+    return [(count, max(1, cores // count), reason if count > max(1, cores) else None) for count in counts]
 
 
 def frames_per_second(durations_ns: Sequence[int], frames_each: int = 1) -> float:
@@ -51,9 +49,10 @@ def frames_per_second(durations_ns: Sequence[int], frames_each: int = 1) -> floa
 
 
 def measure_lanes(
-    opened: Callable[[], AbstractContextManager[BenchTarget]],
-    layout: Layout,
-    frames: Iterator[Frame],
+    opened: Callable[[], AbstractContextManager[Engine]],
+    lanes: int,
+    threads: int | None,
+    inputs: Callable[[SessionInfo], Iterator[EngineInput]],
     rule: StabilityRule,
     clock: Clock,
     probes: Sequence[Probe],
@@ -62,25 +61,26 @@ def measure_lanes(
 
     Args:
         opened: Opens the engine in that layout.
-        layout: Gives the threads of one inference; 0 says nothing.
-        frames: Endless.
+        lanes: Frames under way.
+        threads: The threads of one inference, for the report.
+        inputs: The frames as the engine takes them, endless: `edgeseg run` makes them in its decoding thread.
         rule: When to stop.
         clock: The measurement's clock.
         probes: To read meanwhile.
     """
-    point = Throughput(kind="lanes", lanes=layout.lanes, threads=layout.threads or None)
+    point = Throughput(kind="lanes", lanes=lanes, threads=threads)
     try:
-        with opened() as target:
-            flow = _Flow(target, frames, layout.lanes, clock)
-            for _ in range(2 * layout.lanes):
+        with opened() as engine:
+            flow = _Flow(engine, inputs(engine.info), lanes, clock)
+            for _ in range(2 * lanes):
                 flow.one()
             flow.latencies_ns.clear()
             with Watch(probes) as watch:
                 measured = measure_until_stable(flow.one, rule, clock, statistics.fmean)
             flow.drain()
-    except StickyCudaError:
+    except ProcessLostError:
         raise
-    except CudaError as error:  # too little memory for so many lanes
+    except TransientError as error:  # too little memory for so many lanes
         return point.model_copy(update={"skipped": _one_line(error)})
     latencies = Measured(tuple(flow.latencies_ns), measured.first_reported, measured.stable, measured.windows)
     series = series_of(latencies, watch.conditions)
@@ -88,7 +88,7 @@ def measure_lanes(
 
 
 def measure_batch(
-    target: BenchTarget,
+    session: Session,
     size: int,
     rule: StabilityRule,
     clock: Clock,
@@ -98,7 +98,7 @@ def measure_batch(
     """Batches of noise through the network alone, one after the other.
 
     Args:
-        target: What runs.
+        session: Runs batches of that size.
         size: Frames in a batch.
         rule: When to stop.
         clock: The measurement's clock.
@@ -106,24 +106,21 @@ def measure_batch(
         threads: The threads, for the report.
     """
     point = Throughput(kind="batch", batch=size, threads=threads)
-    refusal = target.batch_refusal(size)
-    if refusal is not None:
-        return point.model_copy(update={"skipped": refusal})
-    shape = (size, *target.info.model.input_shape)
+    shape = (size, *session.info.model.input_shape)
     batch = np.random.default_rng(size).integers(0, 256, shape, dtype=np.uint8)
 
     def one() -> int:
         started_ns = clock.now_ns()
-        target.infer(batch)
+        session.infer(batch)
         return clock.now_ns() - started_ns
 
     try:
         one()
         with Watch(probes) as watch:
             measured = measure_until_stable(one, rule, clock)
-    except StickyCudaError:
+    except ProcessLostError:
         raise
-    except CudaError as error:
+    except TransientError as error:
         return point.model_copy(update={"skipped": _one_line(error)})
     rate = frames_per_second(measured.reported_ns, size)
     return point.model_copy(update={"frames_per_second": rate, "series": series_of(measured, watch.conditions)})
@@ -132,32 +129,30 @@ def measure_batch(
 class _Flow:
     """Keeps every lane busy: one frame goes in for each that comes out."""
 
-    def __init__(self, target: BenchTarget, frames: Iterator[Frame], lanes: int, clock: Clock) -> None:
-        self._target, self._frames, self._clock = target, frames, clock
-        self._submitted_ns: deque[int] = deque()
+    def __init__(self, engine: Engine, inputs: Iterator[EngineInput], lanes: int, clock: Clock) -> None:
+        self._frames: LosslessFrames[int] = LosslessFrames(engine)
+        self._inputs, self._clock = inputs, clock
         self.latencies_ns: list[int] = []
         for _ in range(lanes):
-            self._submit()
+            self._add()
         self._last_ns = clock.now_ns()
 
     def one(self) -> int:
         """Finish the oldest frame and start another; gives the time since the one before was finished."""
-        self._target.finish()
+        submitted_ns, _ = self._frames.take()
         now_ns = self._clock.now_ns()
-        self.latencies_ns.append(now_ns - self._submitted_ns.popleft())
+        self.latencies_ns.append(now_ns - submitted_ns)
         interval_ns, self._last_ns = now_ns - self._last_ns, now_ns
-        self._submit()
+        self._add()
         return interval_ns
 
     def drain(self) -> None:
         """Let the lanes run empty."""
-        while self._submitted_ns:
-            self._target.finish()
-            self._submitted_ns.popleft()
+        while self._frames:
+            self._frames.take()
 
-    def _submit(self) -> None:
-        self._submitted_ns.append(self._clock.now_ns())
-        self._target.submit(next(self._frames))
+    def _add(self) -> None:
+        self._frames.add(self._clock.now_ns(), next(self._inputs))
 
 
 def _one_line(error: EdgesegError) -> str:

@@ -21,8 +21,8 @@ from edgeseg.proof.verdict.page import write_report
 from edgeseg.proof.verdict.rules import limits_for
 from edgeseg.proof.verdict.soak import soak
 from edgeseg.proof.verdict.verification import verify
-from edgeseg.runtime.engine.session import Session
-from edgeseg.runtime.opener.loading import open_engine
+from edgeseg.runtime.engine.engine import Engine
+from edgeseg.runtime.opener.engine_from_file import open_engine
 from edgeseg.runtime.passport.passports import passport_path
 
 SOAK_FRAMES = 8
@@ -70,7 +70,7 @@ class Job:
 
 def qualify_engine(
     job: Job,
-    reference: Session,
+    reference: Engine,
     pairs: Sequence[Pair],
     gpu_memory: Callable[[], int | None],
     track: Track,
@@ -89,14 +89,14 @@ def qualify_engine(
     except EdgesegError as error:
         return job.ended("failed", [f"it does not build: {_one_line(error)}"])
     try:
-        session = open_engine(job.engine)
+        engine = open_engine(job.engine)
     except MissingComponentError as error:
         return job.ended("not executed", [f"built, and not executed here: {error.what}"], built=built)
     except EdgesegError as error:
         return job.ended("failed", [f"it does not open: {_one_line(error)}"], built=built)
     try:
-        with contextlib.closing(session):
-            proven = _prove(job, built, session, reference, pairs, gpu_memory, track)
+        with contextlib.closing(engine):
+            proven = _prove(job, built, engine, reference, pairs, gpu_memory, track)
         # After it is closed: a bench has the machine to itself.
         return proven.model_copy(update={"bench": bench_apart(job.engine)})
     except EdgesegError as error:
@@ -119,8 +119,8 @@ def _build(job: Job) -> BuiltFacts:
 def _prove(
     job: Job,
     built: BuiltFacts,
-    session: Session,
-    reference: Session,
+    engine: Engine,
+    reference: Engine,
     pairs: Sequence[Pair],
     gpu_memory: Callable[[], int | None],
     track: Track,
@@ -130,27 +130,27 @@ def _prove(
     outcome: Outcome
     if job.options.data is None:
         every = (read_rgb(pair.image) for pair in pairs)
-        agreement = agree(session, reference, list(every), job.precision, track)
+        agreement = agree(engine, reference, list(every), job.precision, track)
         failures, outcome = agreement.failures(), "passed"
         reasons = [f"{agreement.flipped_share:.3%} of the mask's pixels differ from the reference's"]
         found["agreement"] = agreement
     else:
-        verdict = _verify(job, session, reference, pairs, track)
+        verdict = _verify(job, engine, reference, pairs, track)
         outcome = "undecided" if verdict.passed == "undecided" else "passed"
         failures = [] if verdict.passed is not False else list(verdict.reasons)
         reasons = list(verdict.reasons)
         found["verdict"] = _summary(job, verdict)
-    soaked = soak(session, frames, job.options.soak, gpu_memory, track)
+    soaked = soak(engine, frames, job.options.soak, gpu_memory, track)
     failures += soaked.failures()
     reasons.append(f"soaked for {soaked.seconds:.0f} s, {soaked.frames} frames")
     return job.ended("failed" if failures else outcome, failures or reasons, soak=soaked, **found)
 
 
-def _verify(job: Job, session: Session, reference: Session, pairs: Sequence[Pair], track: Track) -> Verdict:
+def _verify(job: Job, engine: Engine, reference: Engine, pairs: Sequence[Pair], track: Track) -> Verdict:
     limits = limits_for(job.precision, None, None)
     passport = EngineArtifact.read(passport_path(job.engine))
-    verdict = verify(session, reference, pairs, limits, passport=passport, track=track)
-    write_report(_report_folder(job), verdict, session, reference, pairs)
+    verdict = verify(engine, reference, pairs, limits, passport=passport, track=track)
+    write_report(_report_folder(job), verdict, engine, reference, pairs)
     return verdict
 
 

@@ -20,7 +20,7 @@ from edgeseg.machine.qualify.page import HTML_NAME, JSON_NAME, render_page
 from edgeseg.machine.qualify.values import EngineQualification, Outcome, Qualification, QualifyOptions
 from edgeseg.packages import ModelFiles, find_model, onnx_of
 from edgeseg.progress import Say, Track, quiet, silent
-from edgeseg.runtime.opener.loading import open_onnx
+from edgeseg.runtime.opener.engine_from_file import open_engine
 from edgeseg.shell import quoted
 from edgeseg.synthetic.folders import write_dataset
 
@@ -63,7 +63,7 @@ def qualify(
         for precision in options.precisions
     ]
     engines = []
-    with contextlib.closing(open_onnx(model)) as reference:
+    with contextlib.closing(open_engine(model)) as reference:
         for job in jobs:
             found = _done_before(job) or _left_out(job, files)
             if found is None:

@@ -18,8 +18,8 @@ from edgeseg.files import sha256_file
 from edgeseg.frames import Frame, Mask
 from edgeseg.metrics import marked_share
 from edgeseg.progress import Track, silent
-from edgeseg.proof.verdict.evaluation import FiniteSession, segment_named
-from edgeseg.runtime.engine.session import Session
+from edgeseg.proof.verdict.evaluation import segment_named
+from edgeseg.runtime.engine.engine import Engine
 from edgeseg.runtime.file.frame_choice import ALL_FRAMES, FrameChoice
 from edgeseg.runtime.video.files import ImageFolder, open_source
 from edgeseg.runtime.video.source import SourceFrame
@@ -87,12 +87,12 @@ class FrameMasks:
 
 
 def measure_frames(
-    session: Session, source: UnlabelledSource, keep: int = 0, track: Track = silent, description: str = "frames"
+    engine: Engine, source: UnlabelledSource, keep: int = 0, track: Track = silent, description: str = "frames"
 ) -> FrameMasks:
     """Segment every chosen frame at its own size.
 
     Args:
-        session: A loaded network.
+        engine: What is to be measured.
         source: What to look at.
         keep: How many frames with the largest masks to keep as pictures.
         track: Shows progress.
@@ -103,12 +103,11 @@ def measure_frames(
         NotFiniteError: The network gave NaN or infinity.
         BadInputError: A source that cannot be read.
     """
-    finite = FiniteSession(session)
     rows: list[FrameMask] = []
     kept: list[tuple[float, int, KeptFrame]] = []
     data_sha256, is_video = describe_source(source)
     for name, index, frame in track(rgb_frames(source), description, None):
-        mask = segment_named(finite, frame, name)
+        mask = segment_named(engine, frame, name)
         row = _row(index, name, mask, source.false_mask_share)
         rows.append(row)
         if keep and row.mask_share > 0:

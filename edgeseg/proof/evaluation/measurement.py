@@ -12,7 +12,8 @@ from edgeseg.proof.evaluation.false_alarms import FalseAlarms, false_alarms
 from edgeseg.proof.evaluation.frame_masks import KeptFrame, UnlabelledSource, measure_frames
 from edgeseg.proof.evaluation.polyp_clip import PolypClip, polyp_clip
 from edgeseg.proof.verdict.evaluation import Evaluation, evaluate
-from edgeseg.runtime.engine.session import Session, SessionInfo
+from edgeseg.runtime.engine.engine import Engine
+from edgeseg.runtime.engine.session import SessionInfo
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,11 @@ class Measurement:
         return figures
 
 
-def measure(session: Session, material: Material, keep: int = 0, track: Track = silent) -> Measurement:
+def measure(engine: Engine, material: Material, keep: int = 0, track: Track = silent) -> Measurement:
     """Measure a network on all that there is.
 
     Args:
-        session: A loaded network.
+        engine: What is to be measured.
         material: What to measure it on.
         keep: How many of the largest false masks to keep as pictures.
         track: Shows progress.
@@ -72,11 +73,11 @@ def measure(session: Session, material: Material, keep: int = 0, track: Track = 
     evaluation = alarms = clip = None
     worst: tuple[KeptFrame, ...] = ()
     if material.pairs is not None:
-        evaluation = evaluate(session, material.pairs, track, material.tolerance_px)
+        evaluation = evaluate(engine, material.pairs, track, material.tolerance_px)
     if material.negatives is not None:
-        masks = measure_frames(session, material.negatives, keep, track, "frames without a polyp")
+        masks = measure_frames(engine, material.negatives, keep, track, "frames without a polyp")
         alarms, worst = false_alarms(masks, material.negatives), masks.largest
     if material.positives is not None:
-        masks = measure_frames(session, material.positives, 0, track, "frames of the polyp clip")
+        masks = measure_frames(engine, material.positives, 0, track, "frames of the polyp clip")
         clip = polyp_clip(masks, material.positives, material.shown)
-    return Measurement(session.info, evaluation, alarms, clip, worst)
+    return Measurement(engine.info, evaluation, alarms, clip, worst)

@@ -13,9 +13,9 @@ from edgeseg.dataset import Pair
 from edgeseg.frames import Frame, Mask
 from edgeseg.metrics import ImageScore
 from edgeseg.proof.evaluation.frame_masks import KeptFrame
-from edgeseg.proof.verdict.evaluation import FiniteSession, segment_named
+from edgeseg.proof.verdict.evaluation import segment_named
 from edgeseg.proof.verdict.pictures import REFERENCE_COLOUR, TRUTH_COLOUR, contours, outline, shrink
-from edgeseg.runtime.engine.session import Session
+from edgeseg.runtime.engine.engine import Engine
 
 PREDICTED_COLOUR = REFERENCE_COLOUR
 """Sky blue, as `edgeseg run` draws it; ground truth is white and dashed, which needs no colour vision at all."""
@@ -51,18 +51,15 @@ def ranked(scores: Sequence[ImageScore], count: int) -> tuple[list[ImageScore], 
     return worst, best[::-1]
 
 
-def draw_ranked(
-    session: Session, scores: Sequence[ImageScore], pairs: Sequence[Pair], count: int
-) -> tuple[Section, ...]:
+def draw_ranked(engine: Engine, scores: Sequence[ImageScore], pairs: Sequence[Pair], count: int) -> tuple[Section, ...]:
     """Segment the worst and the best images once more and draw them."""
     pair_of = {pair.name: pair for pair in pairs}
-    finite = FiniteSession(session)
     worst, best = ranked(scores, count)
     sections = (("The worst", worst), ("The best", best))
     return tuple(
         Section(
             f"{title} {len(rows)} of {len(scores)} images",
-            tuple(_scored(finite, row, pair_of) for row in rows),
+            tuple(_scored(engine, row, pair_of) for row in rows),
             has_truth=True,
         )
         for title, rows in sections
@@ -95,9 +92,9 @@ def draw(frame: Frame, predicted: Mask, truth: Mask | None = None) -> Frame:
     return canvas
 
 
-def _scored(session: FiniteSession, score: ImageScore, pair_of: dict[str, Pair]) -> Shown:
+def _scored(engine: Engine, score: ImageScore, pair_of: dict[str, Pair]) -> Shown:
     frame, truth = pair_of[score.name].read()
-    predicted = segment_named(session, frame, score.name)
+    predicted = segment_named(engine, frame, score.name)
     return Shown(score.name, f"Dice {score.dice:.3f}", draw(frame, predicted, truth))
 
 

@@ -13,12 +13,12 @@ from edgeseg.progress import Track, silent
 from edgeseg.proof.evaluation.measurement import Material, Measurement, measure
 from edgeseg.proof.evaluation.pictures import Section, draw_alarms, draw_ranked
 from edgeseg.proof.evaluation.several import PairedDifference, SeedSpread, paired_difference, seed_spread
-from edgeseg.proof.evaluation.shifted_session import ShiftedSession
-from edgeseg.runtime.engine.session import Session
+from edgeseg.proof.evaluation.shifted_engine import ShiftedEngine
+from edgeseg.runtime.engine.engine import Engine
 from edgeseg.shell import quoted
 from edgeseg.threshold import read_threshold
 
-OpenModel = Callable[[Path], Session]
+OpenModel = Callable[[Path], Engine]
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,9 @@ def evaluate_models(request: EvaluationRequest, open_model: OpenModel, track: Tr
         BadInputError: Something that cannot be read.
     """
     material = request.material
-    with _opened(request.model, request.threshold, open_model) as session:
-        first = measure(session, material, request.pictures, track)
-        sections = _drawn(session, first, request)
+    with _opened(request.model, request.threshold, open_model) as engine:
+        first = measure(engine, material, request.pictures, track)
+        sections = _drawn(engine, first, request)
     seeds = [first, *(_measured(path, request, open_model, track) for path in request.seeds)]
     names = [str(path) for path in (request.model, *request.seeds)]
     return EvaluationResults(
@@ -100,20 +100,20 @@ def evaluate_models(request: EvaluationRequest, open_model: OpenModel, track: Tr
 
 
 @contextlib.contextmanager
-def _opened(path: Path, threshold: str | None, open_model: OpenModel) -> Iterator[Session]:
-    with contextlib.closing(open_model(path)) as session:
-        yield session if threshold is None else ShiftedSession(session, read_threshold(threshold, session.info.sha256))
+def _opened(path: Path, threshold: str | None, open_model: OpenModel) -> Iterator[Engine]:
+    with contextlib.closing(open_model(path)) as engine:
+        yield engine if threshold is None else ShiftedEngine(engine, read_threshold(threshold, engine.info.sha256))
 
 
 def _measured(path: Path, request: EvaluationRequest, open_model: OpenModel, track: Track) -> Measurement:
-    with _opened(path, request.threshold, open_model) as session:
-        return measure(session, request.material, track=track)
+    with _opened(path, request.threshold, open_model) as engine:
+        return measure(engine, request.material, track=track)
 
 
-def _drawn(session: Session, measurement: Measurement, request: EvaluationRequest) -> tuple[Section, ...]:
+def _drawn(engine: Engine, measurement: Measurement, request: EvaluationRequest) -> tuple[Section, ...]:
     if not request.pictures:
         return ()
     pairs, evaluation = request.material.pairs, measurement.evaluation
     scored = () if evaluation is None or pairs is None else evaluation.per_image
-    images = draw_ranked(session, scored, pairs or (), request.pictures) if scored else ()
+    images = draw_ranked(engine, scored, pairs or (), request.pictures) if scored else ()
     return (*images, *draw_alarms(measurement.worst_alarms))

@@ -13,10 +13,11 @@ from edgeseg.frames import Frame, Mask
 from edgeseg.metrics import dice_per_image, marked_share
 from edgeseg.progress import Track, silent
 from edgeseg.proof.evaluation.frame_masks import UnlabelledSource, describe_source, rgb_frames
-from edgeseg.proof.evaluation.shifted_session import refuse_several_classes
-from edgeseg.proof.verdict.evaluation import FiniteSession, named
+from edgeseg.proof.evaluation.shifted_engine import refuse_several_classes
+from edgeseg.proof.verdict.evaluation import finite_probability_of, named
+from edgeseg.runtime.engine.engine import Engine
 from edgeseg.runtime.engine.inputs import PackedFrame
-from edgeseg.runtime.engine.session import Session, mask_at_frame, probability_of
+from edgeseg.runtime.engine.session import mask_at_frame
 from edgeseg.threshold import (
     THRESHOLDS,
     ThresholdChoice,
@@ -28,7 +29,7 @@ from edgeseg.threshold import (
 
 
 def choose_threshold(
-    session: Session,
+    engine: Engine,
     pairs: Sequence[Pair],
     negatives: UnlabelledSource | None = None,
     max_false_alarms: float | None = None,
@@ -40,7 +41,7 @@ def choose_threshold(
     Each image is inferred once. A mask at a threshold is that of the network exported with it.
 
     Args:
-        session: A network of one class.
+        engine: A network of one class.
         pairs: Labelled images that training did not learn from and no figure is told of: the validation split.
         negatives: Frames without a polyp, held out likewise.
         max_false_alarms: Share of `negatives` that may raise a false alarm.
@@ -52,14 +53,13 @@ def choose_threshold(
         BadInputError: No pairs, or something that cannot be read.
         NotFiniteError: The network gave NaN or infinity.
     """
-    refuse_several_classes(session.info)
+    refuse_several_classes(engine.info)
     if not pairs:
         raise BadInputError("there is nothing to choose a threshold on", found="no labelled images")
     if max_false_alarms is not None and negatives is None:
         raise missing_negatives()
-    finite = FiniteSession(session)
-    dice = _mean_dice(finite, pairs, thresholds, track)
-    alarms = None if negatives is None else _alarm_shares(finite, negatives, thresholds, track)
+    dice = _mean_dice(engine, pairs, thresholds, track)
+    alarms = None if negatives is None else _alarm_shares(engine, negatives, thresholds, track)
     points = tuple(
         ThresholdPoint(
             threshold=threshold,
@@ -75,27 +75,25 @@ def choose_threshold(
         max_false_alarms=max_false_alarms,
         false_mask_share=None if negatives is None else negatives.false_mask_share,
         points=points,
-        model_sha256=session.info.sha256,
+        model_sha256=engine.info.sha256,
         data_sha256=hash_pairs(pairs),
         negatives_sha256=None if negatives is None else describe_source(negatives)[0],
     )
 
 
-def _mean_dice(
-    session: FiniteSession, pairs: Sequence[Pair], thresholds: Sequence[float], track: Track
-) -> NDArray[np.float64]:
+def _mean_dice(engine: Engine, pairs: Sequence[Pair], thresholds: Sequence[float], track: Track) -> NDArray[np.float64]:
     rows = []
     for pair in track(pairs, "labelled images", len(pairs)):
         frame, truth = pair.read()
-        rows.append([dice_per_image(mask, truth) for mask in _masks(session, frame, pair.name, thresholds)])
+        rows.append([dice_per_image(mask, truth) for mask in _masks(engine, frame, pair.name, thresholds)])
     return _column_means(rows)
 
 
 def _alarm_shares(
-    session: FiniteSession, negatives: UnlabelledSource, thresholds: Sequence[float], track: Track
+    engine: Engine, negatives: UnlabelledSource, thresholds: Sequence[float], track: Track
 ) -> NDArray[np.float64]:
     rows = [
-        [marked_share(mask) >= negatives.false_mask_share for mask in _masks(session, frame, name, thresholds)]
+        [marked_share(mask) >= negatives.false_mask_share for mask in _masks(engine, frame, name, thresholds)]
         for name, _, frame in track(rgb_frames(negatives), "frames without a polyp", None)
     ]
     return _column_means(rows)
@@ -106,11 +104,11 @@ def _column_means(rows: Sequence[Sequence[float]]) -> NDArray[np.float64]:
     return means
 
 
-def _masks(session: FiniteSession, frame: Frame, name: str, thresholds: Sequence[float]) -> list[Mask]:
+def _masks(engine: Engine, frame: Frame, name: str, thresholds: Sequence[float]) -> list[Mask]:
     """The frame's mask at each threshold; a refusal names the image."""
     with named(name):
-        probability = probability_of(session, PackedFrame(frame, "rgb"))
+        probability = finite_probability_of(engine, PackedFrame(frame, "rgb"))
     height, width = frame.shape[:2]
     return [
-        mask_at_frame(session, moved_probability(probability, threshold), height, width) for threshold in thresholds
+        mask_at_frame(engine.info, moved_probability(probability, threshold), height, width) for threshold in thresholds
     ]

@@ -9,8 +9,10 @@ import numpy as np
 from edgeseg.artifacts import Precision
 from edgeseg.frames import Frame
 from edgeseg.progress import Track, silent
+from edgeseg.runtime.engine.engine import Engine
 from edgeseg.runtime.engine.inputs import PackedFrame
-from edgeseg.runtime.engine.session import Session, mask_at_frame, probability_of
+from edgeseg.runtime.engine.one_frame import probability_of
+from edgeseg.runtime.engine.session import mask_at_frame
 from edgeseg.values import Part
 
 MAX_FLIPPED_SHARE: dict[Precision, float] = {"fp32": 0.0001, "fp16": 0.002, "int8": 0.02}
@@ -43,25 +45,25 @@ class Agreement(Part):
 
 
 def agree(
-    engine: Session, reference: Session, frames: Sequence[Frame], precision: Precision, track: Track = silent
+    engine: Engine, reference: Engine, frames: Sequence[Frame], precision: Precision, track: Track = silent
 ) -> Agreement:
     """Let both networks segment frames.
 
     Args:
-        engine: The session that is compared with the reference.
-        reference: A session of the same network.
+        engine: What is compared with the reference.
+        reference: An engine of the same network.
         frames: uint8 [H,W,3] RGB, at least one.
         precision: The engine's, which decides the limit.
         track: Shows progress.
     """
     flipped, largest, with_mask = [], 0.0, 0
     for frame in track(frames, "comparing", len(frames)):
-        probabilities = [probability_of(session, PackedFrame(frame, "rgb")) for session in (reference, engine)]
+        probabilities = [probability_of(network, PackedFrame(frame, "rgb")) for network in (reference, engine)]
         difference = np.abs(probabilities[0] - probabilities[1])
         largest = max(largest, float(np.nan_to_num(difference, nan=np.inf).max()))
         masks = [
-            mask_at_frame(session, probability, *frame.shape[:2])
-            for session, probability in zip((reference, engine), probabilities, strict=True)
+            mask_at_frame(network.info, probability, *frame.shape[:2])
+            for network, probability in zip((reference, engine), probabilities, strict=True)
         ]
         with_mask += bool(masks[0].any())
         flipped.append(float(np.mean(masks[0] != masks[1])))

@@ -15,8 +15,9 @@ from edgeseg.frames import Frame, Mask
 from edgeseg.metrics import dice_per_image, iou_per_image, marked_share
 from edgeseg.progress import Track, silent
 from edgeseg.proof.verdict.bootstrap import bootstrap_interval
-from edgeseg.proof.verdict.evaluation import FiniteSession, NotFiniteError, segment_named
-from edgeseg.runtime.engine.session import Session, SessionInfo
+from edgeseg.proof.verdict.evaluation import NotFiniteError, segment_named
+from edgeseg.runtime.engine.engine import Engine
+from edgeseg.runtime.engine.session import SessionInfo
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def refuse_other_classes(engine: SessionInfo, reference: SessionInfo) -> None:
         )
 
 
-def compare(engine: Session, reference: Session, pairs: Sequence[Pair], track: Track = silent) -> Comparison:
+def compare(engine: Engine, reference: Engine, pairs: Sequence[Pair], track: Track = silent) -> Comparison:
     """Let both networks segment every image. One image is held at a time.
 
     An image on which the engine's probabilities are not finite scores 0 and is marked.
@@ -98,19 +99,18 @@ def compare(engine: Session, reference: Session, pairs: Sequence[Pair], track: T
             found="no labelled images",
             expected="at least one image with its mask",
         )
-    finite_engine, finite_reference = FiniteSession(engine), FiniteSession(reference)
     rows = []
     for pair in track(pairs, "comparing", len(pairs)):
         frame, truth = pair.read()
-        reference_mask = segment_named(finite_reference, frame, pair.name)
-        rows.append(_row(pair.name, truth, reference_mask, mask_or_none(finite_engine, frame, pair.name)))
+        reference_mask = segment_named(reference, frame, pair.name)
+        rows.append(_row(pair.name, truth, reference_mask, mask_or_none(engine, frame, pair.name)))
     return Comparison(tuple(rows))
 
 
-def mask_or_none(session: FiniteSession, frame: Frame, name: str) -> Mask | None:
+def mask_or_none(engine: Engine, frame: Frame, name: str) -> Mask | None:
     """The mask of a frame, or None where the network's probabilities are not finite."""
     try:
-        return segment_named(session, frame, name)
+        return segment_named(engine, frame, name)
     except NotFiniteError:
         return None
 

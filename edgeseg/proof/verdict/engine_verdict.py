@@ -7,15 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeseg.artifacts import EngineArtifact, Verdict
+from edgeseg.artifacts import Verdict
 from edgeseg.dataset import load_pairs
 from edgeseg.progress import Say, Track, quiet, silent
 from edgeseg.proof.verdict.page import HTML_NAME, check_report_folder, write_report
 from edgeseg.proof.verdict.rules import limits_for
 from edgeseg.proof.verdict.verification import verify
-from edgeseg.runtime.engine.session import Session
-from edgeseg.runtime.opener.loading import open_engine
-from edgeseg.runtime.passport.passports import passport_path
+from edgeseg.runtime.engine.engine import Engine
+from edgeseg.runtime.opener.engine_from_file import open_engine
+from edgeseg.runtime.passport.passports import read_checked
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Demands:
 
 def verify_engine(
     engine: Path,
-    open_reference: Callable[[], Session],
+    open_reference: Callable[[], Engine],
     data: Path,
     split: str = "test",
     demands: Demands | None = None,
@@ -61,11 +61,11 @@ def verify_engine(
         check_report_folder(report, demands.baseline)
     pairs = load_pairs(data, split)
     baseline = None if demands.baseline is None else Verdict.read(demands.baseline)
+    _, passport = read_checked(engine)
     with contextlib.closing(open_engine(engine)) as candidate, contextlib.closing(open_reference()) as standard:
         limits = limits_for(
             candidate.info.precision, demands.max_dice_drop, demands.max_p99_ms, demands.max_lost_polyps
         )
-        passport = EngineArtifact.read(passport_path(engine))
         verdict = verify(candidate, standard, pairs, limits, passport=passport, baseline=baseline, track=track)
         if report is not None:
             write_report(report, verdict, candidate, standard, pairs)

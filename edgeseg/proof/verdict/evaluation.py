@@ -17,15 +17,10 @@ from edgeseg.metrics import TOLERANCE_PX, ImageScore, score_image
 from edgeseg.progress import Track, silent
 from edgeseg.proof.verdict.bootstrap import bootstrap_interval
 from edgeseg.proof.verdict.detection import Detection, SizeGroup, by_size, detection
-from edgeseg.runtime.engine.inputs import EngineInput
-from edgeseg.runtime.engine.session import (
-    FrameBatch,
-    ProbabilityBatch,
-    Session,
-    SessionInfo,
-    probability_of,
-    segment,
-)
+from edgeseg.runtime.engine.engine import Engine
+from edgeseg.runtime.engine.inputs import EngineInput, PackedFrame
+from edgeseg.runtime.engine.one_frame import probability_of
+from edgeseg.runtime.engine.session import mask_at_frame
 from edgeseg.values import Value
 
 
@@ -60,46 +55,13 @@ class NotFiniteError(BadInputError):
     """
 
 
-class FiniteSession:
-    """A session that refuses to give probabilities that are not finite.
+def finite_probability_of(engine: Engine, frame: EngineInput) -> Probability:
+    """Compute the probability map of one frame, float32 [C,h,w], and refuse one that is not finite.
 
-    Args:
-        session: The session to watch; it stays the caller's to close.
+    Raises:
+        NotFiniteError: NaN or infinity among the probabilities.
     """
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    @property
-    def info(self) -> SessionInfo:
-        """The network and where it runs."""
-        return self._session.info
-
-    def infer(self, frames: FrameBatch) -> ProbabilityBatch:
-        """Run the network: uint8 [N,H,W,3] RGB in, float32 [N,C,H,W] out.
-
-        Raises:
-            NotFiniteError: NaN or infinity among the probabilities.
-        """
-        probability = self._session.infer(frames)
-        _check_finite(probability)
-        return probability
-
-    def probability(self, frame: EngineInput) -> Probability:
-        """Run the network on one frame: float32 [C,h,w].
-
-        Raises:
-            NotFiniteError: NaN or infinity among the probabilities.
-        """
-        probability = probability_of(self._session, frame)
-        _check_finite(probability)
-        return probability
-
-    def close(self) -> None:
-        """Nothing: the session belongs to whoever opened it."""
-
-
-def _check_finite(probability: ProbabilityBatch) -> None:
+    probability = probability_of(engine, frame)
     wrong = int(np.count_nonzero(~np.isfinite(probability)))
     if wrong:
         raise NotFiniteError(
@@ -107,15 +69,16 @@ def _check_finite(probability: ProbabilityBatch) -> None:
             found=f"NaN or infinity in {wrong} of {probability.size} pixels",
             expected="values from 0 to 1",
         )
+    return probability
 
 
 def evaluate(
-    session: Session, pairs: Sequence[Pair], track: Track = silent, tolerance_px: float = TOLERANCE_PX
+    engine: Engine, pairs: Sequence[Pair], track: Track = silent, tolerance_px: float = TOLERANCE_PX
 ) -> Evaluation:
     """Segment every image and score its mask at the image's own size.
 
     Args:
-        session: A loaded network.
+        engine: What is to be measured.
         pairs: Images with ground truth; at least one.
         track: Shows progress.
         tolerance_px: Tolerance of the surface Dice.
@@ -130,11 +93,10 @@ def evaluate(
             found="no labelled images",
             expected="at least one image with its mask",
         )
-    finite = FiniteSession(session)
     scores = []
     for pair in track(pairs, "evaluating", len(pairs)):
         frame, truth = pair.read()
-        scores.append(score_image(pair.name, segment_named(finite, frame, pair.name), truth, tolerance_px))
+        scores.append(score_image(pair.name, segment_named(engine, frame, pair.name), truth, tolerance_px))
     return summarise(scores, hash_pairs(pairs), tolerance_px)
 
 
@@ -162,14 +124,15 @@ def summarise(scores: Sequence[ImageScore], data_sha256: str, tolerance_px: floa
     )
 
 
-def segment_named(session: FiniteSession, frame: Frame, name: str) -> Mask:
+def segment_named(engine: Engine, frame: Frame, name: str) -> Mask:
     """The mask of a frame, uint8 [H,W]; a refusal names the image.
 
     Raises:
         NotFiniteError: The network gave NaN or infinity.
     """
     with named(name):
-        return segment(session, frame)
+        probability = finite_probability_of(engine, PackedFrame(frame, "rgb"))
+    return mask_at_frame(engine.info, probability, *frame.shape[:2])
 
 
 @contextlib.contextmanager

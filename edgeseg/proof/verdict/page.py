@@ -12,7 +12,7 @@ from edgeseg.proof.verdict import charts
 from edgeseg.proof.verdict.pictures import WorstImage, draw_worst
 from edgeseg.proof.verdict.templates import render
 from edgeseg.runtime.engine.backends import on_cpu
-from edgeseg.runtime.engine.session import Session
+from edgeseg.runtime.engine.engine import Engine
 
 JSON_NAME = "verdict.json"
 HTML_NAME = "verdict.html"
@@ -33,7 +33,7 @@ def check_report_folder(folder: Path, baseline: Path | None = None) -> None:
     check_writable(folder / JSON_NAME, baseline)
 
 
-def write_report(folder: Path, verdict: Verdict, engine: Session, reference: Session, pairs: Sequence[Pair]) -> None:
+def write_report(folder: Path, verdict: Verdict, engine: Engine, reference: Engine, pairs: Sequence[Pair]) -> None:
     """Write `verdict.json` and `verdict.html`, each whole or not at all; files of these names are replaced.
 
     Args:

@@ -15,8 +15,7 @@ from edgeseg.dataset import Pair
 from edgeseg.frames import Frame, Mask
 from edgeseg.images import encode_jpeg
 from edgeseg.proof.verdict.comparison import mask_or_none
-from edgeseg.proof.verdict.evaluation import FiniteSession
-from edgeseg.runtime.engine.session import Session
+from edgeseg.runtime.engine.engine import Engine
 
 WORST_COUNT = 10
 PICTURE_WIDTH_PX = 320
@@ -49,18 +48,17 @@ def worst_rows(rows: Sequence[VerdictRow], count: int = WORST_COUNT) -> list[Ver
 
 def draw_worst(
     rows: Sequence[VerdictRow],
-    engine: Session,
-    reference: Session,
+    engine: Engine,
+    reference: Engine,
     pairs: Sequence[Pair],
     count: int = WORST_COUNT,
 ) -> list[WorstImage]:
     """Segment the worst images once more and draw them; no picture is held while the others are compared."""
     pair_of = {pair.name: pair for pair in pairs}
-    networks = FiniteSession(reference), FiniteSession(engine)
-    return [_draw(row, pair_of[row.name], *networks) for row in worst_rows(rows, count)]
+    return [_draw(row, pair_of[row.name], reference, engine) for row in worst_rows(rows, count)]
 
 
-def _draw(row: VerdictRow, pair: Pair, reference: FiniteSession, engine: FiniteSession) -> WorstImage:
+def _draw(row: VerdictRow, pair: Pair, reference: Engine, engine: Engine) -> WorstImage:
     frame, truth = pair.read()
     reference_mask, engine_mask = (
         mask_or_none(reference, frame, row.name),

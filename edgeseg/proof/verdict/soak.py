@@ -6,15 +6,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from edgeseg.errors import EdgesegError
 from edgeseg.frames import Frame, Mask
 from edgeseg.progress import Track, silent
+from edgeseg.runtime.engine.engine import Engine
 from edgeseg.runtime.engine.memory import resident_bytes
-from edgeseg.runtime.engine.session import Session, segment
+from edgeseg.runtime.engine.one_frame import segment
 from edgeseg.values import Part
 
 MEMORY_SAMPLES = 40
@@ -35,16 +35,6 @@ class SoakLimits:
     """Slow machines go on until so many frames, whatever the time."""
 
 
-@runtime_checkable
-class Restarting(Protocol):
-    """A session whose worker process may be started again."""
-
-    @property
-    def restarts(self) -> int:
-        """How often it was."""
-        ...
-
-
 class SoakReport(Part):
     """The events of a soak."""
 
@@ -57,7 +47,7 @@ class SoakReport(Part):
     changed_masks: int
     """Frames whose mask was another one than when the same frame came first."""
     restarts: int | None = None
-    """Restarts of the engine's process; None for an engine of this process."""
+    """Restarts of the engine's process; 0 for an engine of this process."""
     memory_bytes: int
     """Resident memory of this process and its children at the end."""
     memory_growth_bytes: int | None = None
@@ -82,7 +72,7 @@ class SoakReport(Part):
 
 
 def soak(
-    session: Session,
+    engine: Engine,
     frames: Sequence[Frame],
     limits: SoakLimits | None = None,
     gpu_memory: Callable[[], int | None] = lambda: None,
@@ -91,14 +81,14 @@ def soak(
     """Segment the same frames again and again.
 
     Args:
-        session: The engine.
+        engine: What is loaded.
         frames: uint8 [H,W,3] RGB, at least one; they are kept in memory.
         limits: How long.
         gpu_memory: Bytes in use on the GPU; None where the machine does not tell.
         track: Shows progress.
     """
     wanted = limits or SoakLimits()
-    watch = _Watch(session, frames)
+    watch = _Watch(engine, frames)
     before = gpu_memory()
     memory = _Memory(wanted)
     for index in track(_until(watch, wanted), "soaking"):
@@ -115,7 +105,7 @@ def soak(
         errors=watch.errors,
         first_error=watch.first_error,
         changed_masks=watch.changed,
-        restarts=session.restarts if isinstance(session, Restarting) else None,
+        restarts=engine.restarts,
         memory_bytes=resident_bytes(),
         memory_growth_bytes=memory.growth(),
         gpu_memory_growth_bytes=None if before is None or after is None else after - before,
@@ -133,8 +123,8 @@ def growth_of(samples: Sequence[int]) -> int | None:
 class _Watch:
     """Compares the engine's answers with its first ones."""
 
-    def __init__(self, session: Session, frames: Sequence[Frame]) -> None:
-        self._session = session
+    def __init__(self, engine: Engine, frames: Sequence[Frame]) -> None:
+        self._engine = engine
         self._pictures = frames
         self._masks: dict[int, Mask] = {}
         self._started_s = time.monotonic()
@@ -149,7 +139,7 @@ class _Watch:
         number = index % len(self._pictures)
         self.frames += 1
         try:
-            mask = segment(self._session, self._pictures[number])
+            mask = segment(self._engine, self._pictures[number])
         except EdgesegError as error:
             self.errors += 1
             self.first_error = self.first_error or error.what

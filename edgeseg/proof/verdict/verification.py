@@ -14,12 +14,13 @@ from edgeseg.proof.verdict import rules
 from edgeseg.proof.verdict.comparison import Comparison, compare
 from edgeseg.proof.verdict.lost_polyps import found_polyps
 from edgeseg.proof.verdict.timing import measure_latency
-from edgeseg.runtime.engine.session import Session, SessionInfo
+from edgeseg.runtime.engine.engine import Engine
+from edgeseg.runtime.engine.session import SessionInfo
 
 
 def verify(
-    engine: Session,
-    reference: Session,
+    engine: Engine,
+    reference: Engine,
     pairs: Sequence[Pair],
     limits: VerdictLimits,
     *,

@@ -28,10 +28,10 @@ from edgeseg.runtime.live.scene.motion import estimate_motion
 from edgeseg.runtime.live.scene.sampling import Check, Sample, Sampler
 from edgeseg.runtime.live.scene.statistics import image_statistics
 from edgeseg.runtime.live.slot import NewestSlot
-from edgeseg.runtime.worker.pool import EnginePool
+from edgeseg.runtime.worker.worker_engine import WorkerEngine
 
 logger = logging.getLogger(__name__)
-Exchange = Callable[[EnginePool, float], None]
+Exchange = Callable[[WorkerEngine, float], None]
 """Makes the stream go over to another engine, which takes so many milliseconds a frame."""
 FallBack = Literal["off", "armed", "done", "failed"]
 FALL_BACK_TRIES = 3
@@ -49,7 +49,7 @@ class MonitorOptions:
     every: int = 50
     """Frames that the engine segmented from one check to the next: a reference ten times as slow as the engine takes a
     fifth of a core."""
-    fall_back: Callable[[], EnginePool] | None = None
+    fall_back: Callable[[], WorkerEngine] | None = None
     """Opens the reference as the stream's own engine; None never goes over to it."""
     is_gated: Callable[[], bool] = lambda: False
     """Tells whether no tissue is seen now; such frames say nothing of the engine."""
@@ -69,7 +69,7 @@ class DriftMonitor:
         self,
         watch: DriftWatch,
         live: SessionInfo,
-        reference: EnginePool | None = None,
+        reference: WorkerEngine | None = None,
         options: MonitorOptions | None = None,
     ) -> None:
         self._watch, self._live, self._pool = watch, live, reference
@@ -197,7 +197,7 @@ class DriftMonitor:
         if self._pool is pool and self._under_way is None and (pool.is_ready or pool.is_down):
             self._ask(pool)
 
-    def _hear(self, pool: EnginePool) -> None:
+    def _hear(self, pool: WorkerEngine) -> None:
         for outcome in pool.poll():
             check, self._under_way = self._under_way, None
             assert check is not None, "one frame may be in flight at a time"
@@ -208,7 +208,7 @@ class DriftMonitor:
                 logger.warning("the reference gave no answer: %s %s", outcome.loss, outcome.reason)
                 self._judge(check, None)
 
-    def _ask(self, pool: EnginePool) -> None:
+    def _ask(self, pool: WorkerEngine) -> None:
         check = self._checks.take()
         if check is None:
             return
@@ -243,7 +243,7 @@ class DriftMonitor:
         assert self._options.fall_back is not None
         assert self._exchange is not None
         self._tries += 1
-        pool: EnginePool | None = None
+        pool: WorkerEngine | None = None
         try:
             pool = self._options.fall_back()
             infer_ms = self._prove(pool, frame)
@@ -264,7 +264,7 @@ class DriftMonitor:
         if checker is not None:
             checker.close()
 
-    def _prove(self, pool: EnginePool, frame: Frame) -> float:
+    def _prove(self, pool: WorkerEngine, frame: Frame) -> float:
         """See it answer; what the last answer took."""
         until_s, answers = time.monotonic() + READY_S, 0
         while not self._stop.is_set() and not pool.is_down and time.monotonic() < until_s:

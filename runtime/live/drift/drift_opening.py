@@ -10,13 +10,14 @@ from edgeseg.packages import PACKAGE_STATISTICS
 from edgeseg.progress import Say
 from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.runtime.live.drift.drift_monitor import DriftMonitor, MonitorOptions
-from edgeseg.runtime.live.opening import open_pool, open_reference
 from edgeseg.runtime.live.preflight import READY_S
 from edgeseg.runtime.live.scene.drift import DriftWatch
 from edgeseg.runtime.live.scene.statistics import TrainingStatistics
 from edgeseg.runtime.live.scene.watch import LiveGate
 from edgeseg.runtime.live.settings import LiveSettings
-from edgeseg.runtime.worker.pool import EnginePool
+from edgeseg.runtime.opener.engine_from_file import start_workers
+from edgeseg.runtime.opener.use import REFERENCE, live_use
+from edgeseg.runtime.worker.worker_engine import WorkerEngine
 from edgeseg.shell import quoted
 
 
@@ -44,9 +45,9 @@ def open_drift_monitor(
         return None
     training = find_statistics(settings, live, say)
 
-    def reference_as_engine() -> EnginePool:
+    def reference_as_engine() -> WorkerEngine:
         assert reference_path is not None
-        return open_pool(reference_path, processes.active, processes.spares, processes.threads)
+        return start_workers(reference_path, live_use(processes.active, processes.spares, processes.threads))
 
     def is_gated() -> bool:
         return gate is not None and gate.view is not None and gate.view.gate.reason is not None
@@ -87,10 +88,38 @@ def find_statistics(settings: LiveSettings, live: SessionInfo, say: Say) -> Trai
     return None
 
 
-def _ready(path: Path, live: SessionInfo, say: Say) -> EnginePool:
+def check_reference(live: SessionInfo, reference: SessionInfo) -> None:
+    """Refuse a reference whose masks cannot be held against the engine's, pixel by pixel on the same input.
+
+    Raises:
+        UsageError: It is the engine itself.
+        MismatchError: It has other classes, or another input.
+    """
+    if (live.sha256, live.precision) == (reference.sha256, reference.precision):
+        raise UsageError(
+            "the engine is its own reference, so nothing could ever differ",
+            found=f"{live.backend} {live.precision}",
+            expected="--reference with the float32 model that the engine was built from",
+        )
+    found, expected = _seen_and_said(reference), _seen_and_said(live)
+    if found != expected:
+        raise MismatchError("the reference does not see or say what the engine does", found=found, expected=expected)
+
+
+def _seen_and_said(info: SessionInfo) -> str:
+    model, preprocess = info.model, info.preprocess
+    crop = "the whole frame" if preprocess.crop is None else str(preprocess.crop)
+    return (
+        f"{model.output} of {', '.join(model.classes)} at {model.width}x{model.height}, "
+        f"{preprocess.colour_order} {preprocess.resize}, {crop}"
+    )
+
+
+def _ready(path: Path, live: SessionInfo, say: Say) -> WorkerEngine:
     started_s = time.monotonic()
-    pool = open_reference(path, live)
+    pool = start_workers(path, REFERENCE)
     try:
+        check_reference(live, pool.info)
         pool.wait_ready(READY_S)
     except BaseException:
         pool.close()

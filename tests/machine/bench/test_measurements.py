@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_clock import FakeClock, TimedTarget
+from fake_clock import FakeClock, TimedEngine
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,25 +18,28 @@ from edgeseg.errors import UsageError
 from edgeseg.machine.bench.latency import measure_back_to_back, measure_paced, over_budget_share
 from edgeseg.machine.bench.plan import parse_counts, parse_rates, rule_within
 from edgeseg.machine.bench.stability import StabilityRule
-from edgeseg.machine.bench.targets import Layout
 from edgeseg.machine.bench.throughput import cpu_layouts, frames_per_second, measure_batch, measure_lanes
 from edgeseg.runtime.cuda.errors import DeviceMemoryError, StickyCudaError
+from edgeseg.runtime.engine.inputs import EngineInput
 from edgeseg.runtime.engine.session import SessionInfo
+from edgeseg.runtime.video.engine_input import network_input_of
+from edgeseg.runtime.video.picture import Picture
 from edgeseg.specs import ModelSpec, PreprocessSpec
 
 INFO = SessionInfo(ModelSpec(architecture="n", height=8, width=8), PreprocessSpec(), "made-up", "fp32", "0" * 64)
 RULE = StabilityRule(window_samples=10, window_s=0.0, max_s=60.0)
-FRAMES: Iterator[Any] = repeat(np.zeros((4, 4, 3), np.uint8))
+PICTURE = Picture.of_bgr(np.zeros((4, 4, 3), np.uint8))
+FRAMES: Iterator[Picture] = repeat(PICTURE)
 
 
-def target_taking(milliseconds: Callable[[int], float]) -> tuple[TimedTarget, FakeClock]:
-    clock = FakeClock()
-    return TimedTarget(clock, INFO, milliseconds), clock
+def engine_taking(milliseconds: Callable[[int], float]) -> tuple[TimedEngine, FakeClock]:
+    clock = FakeClock(look_ns=100)
+    return TimedEngine(clock, INFO, milliseconds), clock
 
 
 def test_back_to_back() -> None:
-    target, clock = target_taking(lambda n: 30.0 if n < 15 else 10.0)
-    series, stages = measure_back_to_back(target, FRAMES, RULE, clock, [])
+    engine, clock = engine_taking(lambda n: 30.0 if n < 15 else 10.0)
+    series, stages = measure_back_to_back(engine, FRAMES, RULE, clock, [])
     assert (series.end_to_end.p50_ms, series.end_to_end.max_ms) == (10.0, 10.0)
     assert (series.samples, series.stable) == (30, True)
     assert stages["infer"].p50_ms == 5.0
@@ -53,19 +56,19 @@ def test_a_resting_processor_is_slower_at_a_rate_and_that_is_what_is_told() -> N
         last[0] = clock.ns + round(duration * 1e6)
         return duration
 
-    target = TimedTarget(clock, INFO, taken)
-    usual, _ = measure_back_to_back(target, FRAMES, RULE, clock, [])
-    paced = measure_paced(target, FRAMES, Fraction(25), None, RULE, clock, [])
+    engine = TimedEngine(clock, INFO, taken)
+    usual, _ = measure_back_to_back(engine, FRAMES, RULE, clock, [])
+    paced = measure_paced(engine, FRAMES, Fraction(25), None, RULE, clock, [])
     assert usual.end_to_end.p50_ms == pytest.approx(7.0)
     assert paced.series.end_to_end.p50_ms == pytest.approx(19.0, abs=0.01)
     assert (paced.budget_ms, paced.over_budget_share, paced.dropped) == (40.0, 0.0, 0)
-    tight = measure_paced(target, FRAMES, Fraction(25), 15.0, RULE, clock, [])
+    tight = measure_paced(engine, FRAMES, Fraction(25), 15.0, RULE, clock, [])
     assert (tight.budget_ms, tight.over_budget_share) == (15.0, 1.0)
 
 
 def test_an_engine_slower_than_the_rate() -> None:
-    target, clock = target_taking(lambda n: 100.0)
-    paced = measure_paced(target, FRAMES, Fraction(25), None, RULE, clock, [])
+    engine, clock = engine_taking(lambda n: 100.0)
+    paced = measure_paced(engine, FRAMES, Fraction(25), None, RULE, clock, [])
     assert paced.over_budget_share == 1.0
     assert paced.dropped == pytest.approx(1.5 * paced.series.samples, abs=2)  # 2.5 frames come while one is worked on
     assert paced.series.end_to_end.max_ms == pytest.approx(120.0, abs=0.1)
@@ -73,8 +76,8 @@ def test_an_engine_slower_than_the_rate() -> None:
 
 
 def test_every_tenth_frame_late() -> None:
-    target, clock = target_taking(lambda n: 50.0 if n % 10 == 0 else 5.0)
-    paced = measure_paced(target, FRAMES, Fraction(25), None, RULE, clock, [])
+    engine, clock = engine_taking(lambda n: 50.0 if n % 10 == 0 else 5.0)
+    paced = measure_paced(engine, FRAMES, Fraction(25), None, RULE, clock, [])
     assert paced.over_budget_share == pytest.approx(0.1)
     assert paced.spin_share < 0.01
     assert paced.wake_late_p99_ms == pytest.approx(0.001, abs=0.01)
@@ -87,13 +90,17 @@ def test_the_share_counts_every_frame_once(durations: list[int], dropped: int, b
     assert share * (len(durations) + dropped) + in_time == pytest.approx(len(durations) + dropped)
 
 
+def inputs(info: SessionInfo) -> Iterator[EngineInput]:
+    return repeat(network_input_of(PICTURE, info))
+
+
 def test_lanes() -> None:
-    target, clock = target_taking(lambda n: 4.0)
-    opened: Callable[[], Any] = lambda: contextlib.closing(target)  # noqa: E731
-    point = measure_lanes(opened, Layout(lanes=3, threads=2), FRAMES, RULE, clock, [])
+    engine, clock = engine_taking(lambda n: 4.0)
+    opened: Callable[[], Any] = lambda: contextlib.closing(engine)  # noqa: E731
+    point = measure_lanes(opened, 3, 2, inputs, RULE, clock, [])
     assert point.frames_per_second == pytest.approx(250, rel=0.01)
     assert point.series.end_to_end.p50_ms == pytest.approx(12.0, rel=0.01)  # two are before it
-    assert (point.lanes, point.threads, point.series.stable, target.closed) == (3, 2, True, True)
+    assert (point.lanes, point.threads, point.series.stable, engine.closed) == (3, 2, True, True)
 
 
 def test_lanes_that_do_not_fit_the_gpus_memory_are_skipped_with_the_reason() -> None:
@@ -102,7 +109,7 @@ def test_lanes_that_do_not_fit_the_gpus_memory_are_skipped_with_the_reason() -> 
         raise DeviceMemoryError("the GPU has no memory left", found="CUDA error 2")
         yield
 
-    point = measure_lanes(no_room, Layout(lanes=4), FRAMES, RULE, FakeClock(), [])
+    point = measure_lanes(no_room, 4, None, inputs, RULE, FakeClock(), [])
     assert point.frames_per_second is None
     assert point.skipped == "the GPU has no memory left (CUDA error 2)"
 
@@ -114,21 +121,20 @@ def test_a_lost_gpu_is_not_skipped_over() -> None:
         yield
 
     with pytest.raises(StickyCudaError):
-        measure_lanes(lost, Layout(), FRAMES, RULE, FakeClock(), [])
+        measure_lanes(lost, 1, None, inputs, RULE, FakeClock(), [])
 
 
 def test_batches() -> None:
-    target, clock = target_taking(lambda n: 2.0)
-    point = measure_batch(target, 4, RULE, clock, [], threads=2)
+    engine, clock = engine_taking(lambda n: 2.0)
+    point = measure_batch(engine, 4, RULE, clock, [], threads=2)
     assert point.frames_per_second == pytest.approx(500, rel=0.01)
     assert point.series.end_to_end.p50_ms == pytest.approx(8.0, rel=0.01)
-    assert measure_batch(target, 16, RULE, clock, [], None).skipped == "too large"
 
 
 def test_layouts_share_the_cores() -> None:
     layouts = cpu_layouts((1, 2, 3, 4), 3)
-    assert [(layout.lanes, layout.threads) for layout, _ in layouts] == [(1, 3), (2, 1), (3, 1), (4, 1)]
-    assert [refusal is None for _, refusal in layouts] == [True, True, True, False]
+    assert [(sessions, threads) for sessions, threads, _ in layouts] == [(1, 3), (2, 1), (3, 1), (4, 1)]
+    assert [refusal is None for _, _, refusal in layouts] == [True, True, True, False]
     assert frames_per_second([10**9, 10**9], 8) == 8
 
 

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from edgeseg.proof.verdict.agreement import MAX_FLIPPED_SHARE, agree
+from edgeseg.runtime.engine.engine import Engine
+from edgeseg.runtime.engine.local_engine import engine_of
 from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.specs import ModelSpec, PreprocessSpec
 
@@ -30,10 +32,10 @@ class Fixed:
         pass
 
 
-def halves(flipped: int = 0, shift: float = 0.0) -> Fixed:
+def halves(flipped: int = 0, shift: float = 0.0) -> Engine:
     probability = np.full(SIDE * SIDE, 0.1 + shift)
     probability[: SIDE * SIDE // 2 - flipped] = 0.9
-    return Fixed(probability)
+    return engine_of(Fixed(probability))
 
 
 def test_the_same_network_agrees() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from edgeseg.errors import BadInputError
 from edgeseg.proof.verdict.soak import LARGEST_GROWTH_BYTES, SoakLimits, SoakReport, growth_of, soak
+from edgeseg.runtime.engine.local_engine import engine_of
 from edgeseg.runtime.engine.memory import resident_bytes
 from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.specs import ModelSpec, PreprocessSpec
@@ -40,15 +41,17 @@ class Scripted:
 
 
 def test_a_sound_engine() -> None:
-    report = soak(Scripted(), FRAMES, SHORT)
-    assert (report.frames, report.errors, report.changed_masks, report.restarts) == (20, 0, 0, None)
+    report = soak(engine_of(Scripted()), FRAMES, SHORT)
+    assert (report.frames, report.errors, report.changed_masks, report.restarts) == (20, 0, 0, 0)
     assert report.failures() == []
     assert report.memory_bytes > 10 << 20
     assert report.fps == pytest.approx(report.frames / report.seconds, rel=0.5) or report.seconds < 0.1
 
 
 def test_an_answer_that_changes() -> None:
-    report = soak(Scripted(lambda call, probability: 1 - probability if call == 13 else probability), FRAMES, SHORT)
+    report = soak(
+        engine_of(Scripted(lambda call, probability: 1 - probability if call == 13 else probability)), FRAMES, SHORT
+    )
     assert report.changed_masks == 1
     assert report.failures() == ["1 of 20 frames gave another mask than before"]
 
@@ -57,22 +60,21 @@ def test_an_engine_that_errs_is_given_up() -> None:
     def err(call: int, probability: Any) -> Any:
         raise BadInputError(f"call {call}")
 
-    report = soak(Scripted(err), FRAMES, SoakLimits(seconds=60))
+    report = soak(engine_of(Scripted(err)), FRAMES, SoakLimits(seconds=60))
     assert (report.frames, report.errors, report.first_error) == (11, 11, "call 1")
     assert "11 of 11 frames ended in an error, the first: call 1" in report.failures()[0]
 
 
 def test_restarts_fail() -> None:
-    class Restarting(Scripted):
-        restarts = 2
-
-    report = soak(Restarting(), FRAMES, SHORT)
+    engine: Any = engine_of(Scripted())
+    engine.restarts = 2
+    report = soak(engine, FRAMES, SHORT)
     assert report.restarts == 2 and "started again 2 times" in report.failures()[0]
 
 
 def test_gpu_memory_counts_from_the_end_of_the_first_round() -> None:
     readings = iter([100, 5_000_000_000, 5_000_000_000 + 2 * LARGEST_GROWTH_BYTES])
-    report = soak(Scripted(), FRAMES, SHORT, gpu_memory=lambda: next(readings))
+    report = soak(engine_of(Scripted()), FRAMES, SHORT, gpu_memory=lambda: next(readings))
     assert report.gpu_memory_growth_bytes == 2 * LARGEST_GROWTH_BYTES
     assert report.failures()[0].startswith("GPU memory grew by 67 MB")
 
@@ -84,7 +86,7 @@ def test_memory_that_grows_is_seen() -> None:
         kept.append(np.ones(1 << 20, np.uint8))  # written, hence resident
         return probability
 
-    report = soak(Scripted(leak), FRAMES, SoakLimits(seconds=0, min_frames=200))
+    report = soak(engine_of(Scripted(leak)), FRAMES, SoakLimits(seconds=0, min_frames=200))
     assert report.memory_growth_bytes is not None and report.memory_growth_bytes > LARGEST_GROWTH_BYTES
     assert report.failures()[0].startswith("memory grew by")
 
@@ -131,5 +133,5 @@ def test_resident_memory_of_this_process_follows_an_allocation() -> None:
 
 
 def test_a_report_is_plain_json() -> None:
-    report = soak(Scripted(), FRAMES, SHORT)
+    report = soak(engine_of(Scripted()), FRAMES, SHORT)
     assert SoakReport.model_validate_json(report.model_dump_json()) == report

@@ -9,7 +9,7 @@ import pytest
 from edgeseg.dataset import Pair, load_pairs
 from edgeseg.images import write_png
 from edgeseg.runtime.engine.session import Session
-from edgeseg.runtime.opener.loading import open_onnx
+from edgeseg.runtime.opener.engine_from_file import open_engine
 
 SIZE_PX = 32
 PIXELS = SIZE_PX * SIZE_PX
@@ -25,7 +25,7 @@ def grey(levels: dict[int, tuple[slice, slice]]) -> np.ndarray:
 
 @pytest.fixture
 def bright_session(tiny_onnx: Path) -> Iterator[Session]:
-    session = open_onnx(tiny_onnx)
+    session = open_engine(tiny_onnx)
     yield session
     session.close()
 

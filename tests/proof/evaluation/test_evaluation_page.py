@@ -14,7 +14,7 @@ from edgeseg.proof.evaluation.page import write_report, write_threshold_report
 from edgeseg.proof.evaluation.results import EvaluationRequest, EvaluationResults, evaluate_models
 from edgeseg.proof.evaluation.threshold_choice import choose_threshold
 from edgeseg.proof.verdict.charts import BOTTOM, LEFT, RIGHT, TOP
-from edgeseg.runtime.opener.loading import open_onnx
+from edgeseg.runtime.opener.engine_from_file import open_engine
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 HOSTILE = '<img src=x onerror="alert(1)">'
@@ -56,7 +56,7 @@ def results(tiny_onnx: Path, pairs_of, folder_of) -> EvaluationResults:
     source = UnlabelledSource(folder_of([0, 400, 20]))
     material = Material(pairs_of([8, 8, 3, 0], [8, 12, 20, 5]), source, source, [(1, 1)])
     request = EvaluationRequest(tiny_onnx, material, others=(tiny_onnx,), pictures=2)
-    return evaluate_models(request, open_onnx)
+    return evaluate_models(request, open_engine)
 
 
 def test_the_report_is_whole(results: EvaluationResults, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_names_from_outside_are_escaped(results: EvaluationResults, tmp_path: Pa
 
 def test_a_report_of_negatives_alone(tiny_onnx: Path, folder_of, tmp_path: Path) -> None:
     request = EvaluationRequest(tiny_onnx, Material(negatives=UnlabelledSource(folder_of([0, 0]))), pictures=3)
-    results = evaluate_models(request, open_onnx)
+    results = evaluate_models(request, open_engine)
     write_report(tmp_path / "report", results)
     assert list(results.document()) == ["negatives"]
     assert "Labelled images" not in Page((tmp_path / "report" / "evaluation.html").read_text()).words

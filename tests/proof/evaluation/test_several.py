@@ -8,7 +8,7 @@ from edgeseg.errors import MismatchError, UsageError
 from edgeseg.proof.evaluation.frame_masks import UnlabelledSource
 from edgeseg.proof.evaluation.measurement import Material, Measurement, measure
 from edgeseg.proof.evaluation.several import paired_difference, seed_spread
-from edgeseg.proof.evaluation.shifted_session import ShiftedSession
+from edgeseg.proof.evaluation.shifted_engine import ShiftedEngine
 from edgeseg.proof.verdict.bootstrap import bootstrap_interval
 
 
@@ -19,7 +19,7 @@ def measurements(bright_session, pairs_of, folder_of) -> list[Measurement]:
     material = Material(pairs=pairs, negatives=UnlabelledSource(folder_of([0, 200, 400])))
     results = []
     for index, threshold in enumerate((0.5, 0.999, 0.9999999)):
-        measured = measure(ShiftedSession(bright_session, threshold), material)
+        measured = measure(ShiftedEngine(bright_session, threshold), material)
         results.append(dataclasses.replace(measured, info=dataclasses.replace(measured.info, sha256=str(index))))
     return results
 

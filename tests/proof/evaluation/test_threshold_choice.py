@@ -10,10 +10,10 @@ from edgeseg.graph.threshold import with_threshold
 from edgeseg.images import write_png
 from edgeseg.proof.evaluation.false_alarms import false_alarms
 from edgeseg.proof.evaluation.frame_masks import UnlabelledSource, measure_frames
-from edgeseg.proof.evaluation.shifted_session import ShiftedSession
+from edgeseg.proof.evaluation.shifted_engine import ShiftedEngine
 from edgeseg.proof.evaluation.threshold_choice import choose_threshold
 from edgeseg.proof.verdict.evaluation import evaluate
-from edgeseg.runtime.opener.loading import open_onnx
+from edgeseg.runtime.opener.engine_from_file import open_engine
 from edgeseg.specs import ModelSpec
 
 
@@ -37,7 +37,7 @@ def test_every_point_is_what_the_exported_network_reaches(bright_session, tiny_o
     artifact = load_onnx(tiny_onnx)
     for point in choice.points[::3]:
         (tmp_path / "moved.onnx").write_bytes(serialize(with_threshold(artifact.proto, point.threshold)))
-        for session in (open_onnx(tmp_path / "moved.onnx"), ShiftedSession(bright_session, point.threshold)):
+        for session in (open_engine(tmp_path / "moved.onnx"), ShiftedEngine(bright_session, point.threshold)):
             assert evaluate(session, pairs).mean_dice == pytest.approx(point.mean_dice, abs=1e-4)
             alarms = false_alarms(measure_frames(session, negatives), negatives)
             assert alarms.alarm_share == point.false_alarm_share
@@ -65,7 +65,7 @@ def test_what_cannot_mean_anything(bright_session, pairs_of, threshold_session_o
     with pytest.raises(UsageError, match="several classes"):
         choose_threshold(threshold_session_of("softmax"), pairs_of([8], [8]))
     with pytest.raises(UsageError, match="several classes"):
-        ShiftedSession(threshold_session_of("softmax"), 0.7)
+        ShiftedEngine(threshold_session_of("softmax"), 0.7)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from edgeseg.proof.evaluation.frame_masks import UnlabelledSource, longest_run, 
 from edgeseg.proof.evaluation.polyp_clip import PolypClip, polyp_clip, read_ranges
 from edgeseg.proof.verdict.evaluation import NotFiniteError
 from edgeseg.runtime.file.frame_choice import FrameChoice
+from edgeseg.runtime.onnxruntime.onnxruntime_session import OnnxRuntimeSession
 
 
 def test_false_alarms_by_hand(bright_session, folder_of) -> None:
@@ -114,7 +115,7 @@ def test_the_largest_masks_are_kept_as_pictures(bright_session, folder_of) -> No
 
 def test_probabilities_that_are_not_finite_name_the_frame(bright_session, folder_of, monkeypatch) -> None:
     monkeypatch.setattr(
-        type(bright_session), "infer", lambda self, frames: np.full((len(frames), 1, 32, 32), np.nan, np.float32)
+        OnnxRuntimeSession, "infer", lambda self, frames: np.full((len(frames), 1, 32, 32), np.nan, np.float32)
     )
     with pytest.raises(NotFiniteError, match="p00"):
         measure_frames(bright_session, UnlabelledSource(folder_of([0])))

@@ -10,6 +10,8 @@ from edgeseg.artifacts import Precision, Verdict, VerdictLimits
 from edgeseg.dataset import Pair, load_pairs
 from edgeseg.images import write_png
 from edgeseg.proof.verdict.verification import verify
+from edgeseg.runtime.engine.engine import Engine
+from edgeseg.runtime.engine.local_engine import engine_of
 from edgeseg.runtime.engine.session import FrameBatch, ProbabilityBatch, SessionInfo
 from edgeseg.specs import ModelSpec, PreprocessSpec
 
@@ -76,8 +78,8 @@ def make_pairs(tmp_path: Path) -> MakePairs:
 
 
 @pytest.fixture
-def threshold_session() -> type[ThresholdSession]:
-    return ThresholdSession
+def threshold_session() -> Callable[..., Engine]:
+    return lambda *arguments, **options: engine_of(ThresholdSession(*arguments, **options))
 
 
 @pytest.fixture
@@ -86,14 +88,14 @@ def verdict_of() -> Callable[..., Verdict]:
 
     def judge(
         pairs: list[Pair],
-        engine: ThresholdSession,
-        reference: ThresholdSession | None = None,
+        engine: Engine,
+        reference: Engine | None = None,
         max_dice_drop: float = 0.005,
         max_p99_ms: float | None = None,
         baseline: Verdict | None = None,
         max_lost_polyps: int | None = None,
     ) -> Verdict:
         limits = VerdictLimits(max_dice_drop=max_dice_drop, max_p99_ms=max_p99_ms, max_lost_polyps=max_lost_polyps)
-        return verify(engine, reference or ThresholdSession(75), pairs, limits, baseline=baseline)
+        return verify(engine, reference or engine_of(ThresholdSession(75)), pairs, limits, baseline=baseline)
 
     return judge

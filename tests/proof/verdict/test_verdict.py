@@ -106,7 +106,7 @@ def test_other_classes_are_refused(make_pairs, threshold_session, verdict_of) ->
     engine = threshold_session(150, classes=("instrument",))
     with pytest.raises(MismatchError, match="different things"):
         verdict_of(make_pairs(), engine)
-    assert engine.calls == 0
+    assert engine._sessions[0].calls == 0
 
 
 def test_another_input_size_is_allowed(make_pairs, threshold_session, verdict_of) -> None:
@@ -129,7 +129,7 @@ def test_few_images_are_timed_again_until_p99_means_something(make_pairs, thresh
     engine = threshold_session(150)
     report, samples_ms = measure_latency(engine, make_pairs(3))
     assert report.inferences == len(samples_ms) == 200
-    assert engine.calls == 205  # the five of the warm-up do not count
+    assert engine._sessions[0].calls == 205  # the five of the warm-up do not count
     assert report.end_to_end.max_ms == pytest.approx(max(samples_ms), abs=1e-3)
 
 

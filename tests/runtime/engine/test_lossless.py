@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from edgeseg.errors import BadInputError, EdgesegError
 from edgeseg.frames import Frame
+from edgeseg.runtime.engine.engine import Engine
 from edgeseg.runtime.engine.failures import ProcessLostError, TransientError
-from edgeseg.runtime.engine.frame_engine import FrameEngine, InProcessEngine, frame_engine
 from edgeseg.runtime.engine.inputs import PackedFrame
+from edgeseg.runtime.engine.local_engine import LocalEngine, engine_of
 from edgeseg.runtime.engine.lossless import ATTEMPTS, FrameLostError, LosslessFrames
 from edgeseg.runtime.engine.outcomes import Lost, Outcome, Segmented
 from edgeseg.runtime.engine.session import FrameBatch, ProbabilityBatch, SessionInfo
@@ -38,6 +39,9 @@ class FlakyEngine:
 
     def wait_ready(self, timeout_s: float) -> None:
         self._down = 0
+
+    def pin(self, memory: Any) -> bool:
+        return False
 
     def submit(self, frame: Any) -> int | None:
         if self._down:
@@ -69,7 +73,7 @@ def frame_of(number: int) -> Frame:
     return np.full((2, 2, 3), number, np.uint8)
 
 
-def run_all(engine: FrameEngine, count: int) -> tuple[list[tuple[int, float]], int]:
+def run_all(engine: Engine, count: int) -> tuple[list[tuple[int, float]], int]:
     frames: LosslessFrames[int] = LosslessFrames(engine)
     results = []
     for number in range(count):
@@ -123,22 +127,22 @@ class ScriptedSession:
 
 
 def test_a_session_of_this_process_is_asked_again_after_a_transient_refusal() -> None:
-    engine = frame_engine(ScriptedSession(None, TransientError("busy"), TransientError("busy")))
-    assert isinstance(engine, InProcessEngine) and engine.capacity == 1
+    engine = engine_of(ScriptedSession(None, TransientError("busy"), TransientError("busy")))
+    assert isinstance(engine, LocalEngine) and engine.capacity == 1
     assert run_all(engine, 4) == ([(number, float(number)) for number in range(4)], 2)
 
 
 @pytest.mark.parametrize("error", [BadInputError("no"), ProcessLostError("gone"), EdgesegError("defect")])
 def test_what_no_second_try_mends_is_raised_at_once(error: EdgesegError) -> None:
     with pytest.raises(type(error)):
-        run_all(InProcessEngine(ScriptedSession(None, error)), 3)
+        run_all(engine_of(ScriptedSession(None, error)), 3)
 
 
 def test_the_same_transient_refusal_again_and_again_is_raised_as_it_is() -> None:
     with pytest.raises(TransientError, match="busy"):
-        run_all(InProcessEngine(ScriptedSession(*[TransientError("busy")] * ATTEMPTS)), 3)
+        run_all(engine_of(ScriptedSession(*[TransientError("busy")] * ATTEMPTS)), 3)
 
 
 def test_an_engine_is_taken_as_it_is() -> None:
     engine = FlakyEngine(2, set())
-    assert frame_engine(engine) is engine  # type: ignore[comparison-overlap,arg-type]
+    assert engine_of(engine) is engine  # type: ignore[comparison-overlap,arg-type]

@@ -18,14 +18,9 @@ from edgeseg.artifacts import LatencyReport
 from edgeseg.errors import BadInputError
 from edgeseg.frames import Frame, Mask
 from edgeseg.runtime.engine.inputs import PackedFrame
-from edgeseg.runtime.engine.session import (
-    FrameBatch,
-    ProbabilityBatch,
-    SessionInfo,
-    mask_at_frame,
-    preprocess,
-    segment,
-)
+from edgeseg.runtime.engine.local_engine import engine_of
+from edgeseg.runtime.engine.one_frame import segment
+from edgeseg.runtime.engine.session import FrameBatch, ProbabilityBatch, SessionInfo, mask_at_frame, preprocess
 from edgeseg.runtime.file.outputs import Outputs
 from edgeseg.runtime.file.pipeline import QUEUED_FRAMES, StreamResult, run_stream
 from edgeseg.runtime.video.channel import Channel
@@ -107,13 +102,13 @@ def _all_threads_end() -> Iterator[None]:
 def run_files(source: Path, outputs: Outputs, session: Any = None) -> StreamResult:
     session = session or BrightSession()
     with open_source(source) as frames, outputs.open(frames.timing, frames.sound) as sinks:
-        return run_stream(session, frames, sinks)
+        return run_stream(engine_of(session), frames, sinks)
 
 
 def test_each_mask_is_its_own_frames(numbered_clip: Path, numbered: Any) -> None:
     session, sink = BrightSession(), RecordingSink()
     with open_source(numbered_clip) as source:
-        result = run_stream(session, source, Sinks(masks=(sink,)))
+        result = run_stream(engine_of(session), source, Sinks(masks=(sink,)))
     assert [numbered.read(mask) for _, mask in sink.kept] == list(range(40))
     assert [numbered.read(frame.image) for frame, _ in sink.kept] == list(range(40))
     assert (result.frames, session.count) == (40, 40)
@@ -132,18 +127,17 @@ def test_the_mask_is_the_one_that_segment_gives(numbered: Any) -> None:
     bgr = np.ascontiguousarray(rgb[:, :, ::-1])
     for crop in (None, Crop(top=10, left=20, height=60, width=70)):
         session = BrightSession(crop=crop)
-        assert np.array_equal(
-            preprocess(session, PackedFrame(bgr, "bgr")), preprocess(session, PackedFrame(rgb, "rgb"))
-        )
-        staged = mask_at_frame(session, session.infer(preprocess(session, PackedFrame(bgr, "bgr")))[0], 97, 131)
-        assert np.array_equal(staged, segment(session, rgb))
+        small = preprocess(session.info, PackedFrame(bgr, "bgr"))
+        assert np.array_equal(small, preprocess(session.info, PackedFrame(rgb, "rgb")))
+        staged = mask_at_frame(session.info, session.infer(small)[0], 97, 131)
+        assert np.array_equal(staged, segment(engine_of(session), rgb))
     assert not staged[:10].any() and not staged[:, 90:].any() and staged.any()
 
 
 def test_a_crop_outside_the_frame_is_refused() -> None:
     session = BrightSession(crop=Crop(top=0, left=0, height=100, width=10))
     with pytest.raises(BadInputError, match="inside the frame"):
-        segment(session, np.zeros((99, 20, 3), np.uint8))
+        segment(engine_of(session), np.zeros((99, 20, 3), np.uint8))
 
 
 @pytest.mark.parametrize("start", [0, 1007])
@@ -234,7 +228,7 @@ def test_raw_and_overlay_are_written_at_once(numbered_clip: Path, tmp_path: Path
 def test_no_overlay_gives_the_picture_as_it_came(numbered_clip: Path, tmp_path: Path) -> None:
     sink = PictureSinkDouble()
     with open_source(numbered_clip) as source:
-        run_stream(BrightSession(), source, Sinks(pictures=(sink,)), overlay="off")
+        run_stream(engine_of(BrightSession()), source, Sinks(pictures=(sink,)), overlay="off")
     assert len(sink.kept) == 40
     assert all(picture is frame.picture for frame, picture in sink.kept)
 
@@ -244,7 +238,7 @@ def test_a_heat_map_lies_inside_the_crop(tmp_path: Path, videos: Any) -> None:
     sink = PictureSinkDouble()
     crop = Crop(top=20, left=40, height=100, width=160)
     with open_source(source) as frames:
-        run_stream(BrightSession(crop=crop), frames, Sinks(pictures=(sink,)), overlay="heat")
+        run_stream(engine_of(BrightSession(crop=crop)), frames, Sinks(pictures=(sink,)), overlay="heat")
     frame, picture = sink.kept[1]
     changed = np.abs(picture.bgr.astype(int) - frame.picture.bgr).max(axis=2) > 8
     assert changed[24:116, 44:196].all()
@@ -299,7 +293,7 @@ def test_a_sink_that_fails_stops_everything(numbered_clip: Path, tmp_path: Path,
         open_source(numbered_clip) as source,
         Outputs(tmp_path / "clip.mp4").open(source.timing) as sinks,
     ):
-        run_stream(session, source, Sinks(sinks.pictures, (failing,)))
+        run_stream(engine_of(session), source, Sinks(sinks.pictures, (failing,)))
     assert session.count <= at + QUEUED_FRAMES + 2
     assert [path.name for path in tmp_path.iterdir()] == ["numbered.mp4"]
 
@@ -312,7 +306,7 @@ def test_a_source_that_breaks_off_leaves_nothing_behind(numbered_clip: Path, tmp
         run_files(cut, Outputs(tmp_path / "clip.mp4", tmp_path / "masks"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cut.mp4", "numbered.mp4"]
     with open_source(cut) as source:
-        assert run_stream(BrightSession(), source, Sinks(), max_frames=5).frames == 5
+        assert run_stream(engine_of(BrightSession()), source, Sinks(), max_frames=5).frames == 5
 
 
 def test_a_slow_sink_holds_the_source_back() -> None:
@@ -322,7 +316,7 @@ def test_a_slow_sink_holds_the_source_back() -> None:
         time.sleep(0.01)
         lead.append(source.given - index)
 
-    result = run_stream(BrightSession(), source, Sinks(masks=(RecordingSink(wait),)), max_frames=30)
+    result = run_stream(engine_of(BrightSession()), source, Sinks(masks=(RecordingSink(wait),)), max_frames=30)
     assert result.frames == 30
     assert source.given == 30
     assert max(lead) <= 2 * QUEUED_FRAMES + 4  # the queues, and one in each pair of hands
@@ -337,7 +331,7 @@ def test_progress_sees_every_frame(numbered_clip: Path) -> None:
             yield item
 
     with open_source(numbered_clip) as source:
-        run_stream(BrightSession(), source, Sinks(), max_frames=9, track=track)
+        run_stream(engine_of(BrightSession()), source, Sinks(), max_frames=9, track=track)
     assert seen == [(9, count) for count in range(1, 10)]
 
 

@@ -17,9 +17,9 @@ from edgeseg.runtime.live.frames import LiveMask, Presented
 from edgeseg.runtime.video.overlay import OverlayMode
 from edgeseg.runtime.video.picture import Picture
 from edgeseg.runtime.video.source import SourceFrame
-from edgeseg.runtime.worker.pool import EnginePool, PoolOptions
 from edgeseg.runtime.worker.restarts import RestartLimit
 from edgeseg.runtime.worker.supervisor import SupervisorOptions
+from edgeseg.runtime.worker.worker_engine import WorkerEngine, WorkerOptions
 
 WORKER_TESTS = Path(__file__).parents[1] / "worker"
 SMALL = SupervisorOptions(
@@ -96,15 +96,15 @@ def draw_nothing(picture: Picture, mask: LiveMask | None, lines: Sequence[str], 
 
 
 @pytest.fixture
-def pool(script: Any) -> Iterator[Callable[..., EnginePool]]:
+def pool(script: Any) -> Iterator[Callable[..., WorkerEngine]]:
     """Opens pools of the script, ready; no process may be left."""
-    pools: list[EnginePool] = []
+    pools: list[WorkerEngine] = []
 
     def start(
         active: int = 1, spares: int = 1, supervisor: SupervisorOptions = SMALL, factory: Any = None
-    ) -> EnginePool:
-        options = PoolOptions(active, spares, supervisor)
-        pools.append(EnginePool(factory or script.open_scripted, script.info(), options))
+    ) -> WorkerEngine:
+        options = WorkerOptions(active, spares, grows=False, supervisor=supervisor)
+        pools.append(WorkerEngine(factory or script.open_scripted, script.info(), options))
         return pools[-1]
 
     yield start

@@ -22,9 +22,9 @@ from edgeseg.runtime.live.scene.sampling import Sample, Sampler
 from edgeseg.runtime.live.states import StateChange
 from edgeseg.runtime.live.status import LiveStatus
 from edgeseg.runtime.live.stream import LiveOptions, LiveStream
-from edgeseg.runtime.worker.pool import EnginePool, PoolOptions
 from edgeseg.runtime.worker.restarts import RestartLimit
 from edgeseg.runtime.worker.supervisor import SupervisorOptions
+from edgeseg.runtime.worker.worker_engine import WorkerEngine, WorkerOptions
 from tests.runtime.live.conftest import RememberingSink, ScriptedSource, draw_nothing
 
 PERIOD_S = 0.02
@@ -32,7 +32,7 @@ SETTINGS = DriftSettings(window=8, at_least=4)
 BOUNDS = SupervisorOptions(
     slots=1, frame_bytes=8 * 8 * 3, answer_deadline_s=0.6, end_deadline_s=0.5, restarts=RestartLimit(2, 600.0)
 )
-Open = Callable[..., EnginePool]
+Open = Callable[..., WorkerEngine]
 
 
 @pytest.fixture
@@ -45,11 +45,11 @@ def masks(script: Any) -> Any:
 
 @pytest.fixture
 def engine() -> Iterator[Open]:
-    pools: list[EnginePool] = []
+    pools: list[WorkerEngine] = []
 
-    def start(factory: Any, info: Any, ready: bool = True, **more: Any) -> EnginePool:
+    def start(factory: Any, info: Any, ready: bool = True, **more: Any) -> WorkerEngine:
         options = SupervisorOptions(**{**BOUNDS.__dict__, **more})
-        pools.append(EnginePool(factory, info, PoolOptions(1, 0, options)))
+        pools.append(WorkerEngine(factory, info, WorkerOptions(1, 0, grows=False, supervisor=options)))
         if ready:
             pools[-1].wait_ready(60.0)
         return pools[-1]
@@ -62,7 +62,7 @@ def engine() -> Iterator[Open]:
     assert not any(_alive(pool) for pool in pools), "whoever took a pool over has closed it"
 
 
-def _alive(pool: EnginePool) -> bool:
+def _alive(pool: WorkerEngine) -> bool:
     return any(Path(f"/proc/{pid}").exists() for pid in pool.worker_pids)
 
 
@@ -70,7 +70,7 @@ class Run:
     """A stream with a drift watch, and all that it showed."""
 
     def __init__(
-        self, source: ScriptedSource, live: EnginePool, monitor: DriftMonitor, options: LiveOptions | None = None
+        self, source: ScriptedSource, live: WorkerEngine, monitor: DriftMonitor, options: LiveOptions | None = None
     ) -> None:
         self.sink, self.changes, self.monitor = RememberingSink(), list[StateChange](), monitor
         self.stream = LiveStream(
@@ -88,7 +88,7 @@ class Run:
         return self.sink.presented
 
 
-def _monitor(masks: Any, reference: EnginePool | None, **more: Any) -> DriftMonitor:
+def _monitor(masks: Any, reference: WorkerEngine | None, **more: Any) -> DriftMonitor:
     return DriftMonitor(DriftWatch(None, SETTINGS), masks.TOLD, reference, MonitorOptions(every=2, **more))
 
 

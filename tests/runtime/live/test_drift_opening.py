@@ -14,15 +14,15 @@ from edgeseg.errors import BadInputError, MismatchError, UsageError
 from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.runtime.live.drawing import draw_live
-from edgeseg.runtime.live.drift.drift_opening import find_statistics, open_drift_monitor
-from edgeseg.runtime.live.opening import check_reference, open_pool
+from edgeseg.runtime.live.drift.drift_opening import check_reference, find_statistics, open_drift_monitor
 from edgeseg.runtime.live.scene.sampling import Sample
 from edgeseg.runtime.live.scene.statistics import Spread, TrainingStatistics
 from edgeseg.runtime.live.settings import EngineSettings, LiveSettings, WatchSettings
 from edgeseg.runtime.live.sources.contract import SourceOptions
 from edgeseg.runtime.live.sources.opening import open_live_source
 from edgeseg.runtime.live.stream import LiveOptions, LiveStream
-from edgeseg.runtime.opener.loading import open_engine, open_onnx
+from edgeseg.runtime.opener.engine_from_file import open_engine, start_workers
+from edgeseg.runtime.opener.use import Use, live_use
 from edgeseg.specs import Crop, ModelSpec, PreprocessSpec
 from tests.runtime.live.conftest import RememberingSink
 
@@ -117,7 +117,7 @@ def test_an_int8_engine_against_its_float32_on_synthetic_video(int8_engine: Path
     settings = LiveSettings(
         int8_engine, "synthetic:480x360@25", watch=WatchSettings(PACKAGE, every=3), processes=EngineSettings(threads=1)
     )
-    pool = open_pool(int8_engine, spares=0, threads=1)
+    pool = start_workers(int8_engine, live_use(spares=0, threads=1))
     pool.wait_ready(120.0)
     monitor = open_drift_monitor(settings, pool.info, None, lambda text: None)
     assert monitor is not None
@@ -147,7 +147,7 @@ def _remember(monitor: Any, judged: list[Sample]) -> None:
 def _pooled_dice(engine: Path, samples: list[Sample]) -> float:
     """With sessions of this process, from the pictures alone."""
     shared = marked = 0
-    live, reference = open_engine(engine, threads=1), open_onnx(PACKAGE, threads=1)
+    live, reference = open_engine(engine, Use(1)), open_engine(PACKAGE, Use(1))
     for sample in samples:
         first, second = (session.infer(sample.frame[np.newaxis])[0, 0] >= 0.5 for session in (live, reference))
         shared, marked = shared + int((first & second).sum()), marked + int(first.sum() + second.sum())

@@ -21,10 +21,10 @@ from edgeseg.runtime.live.states import StateChange
 from edgeseg.runtime.live.status import LiveStatus
 from edgeseg.runtime.live.stream import LiveOptions, LiveStream
 from edgeseg.runtime.video.source import SourceFrame
-from edgeseg.runtime.worker.pool import EnginePool
+from edgeseg.runtime.worker.worker_engine import WorkerEngine
 from tests.runtime.live.conftest import RememberingSink, ScriptedSource, draw_nothing
 
-Open = Callable[..., EnginePool]
+Open = Callable[..., WorkerEngine]
 PERIOD_S = 0.02
 
 
@@ -32,7 +32,7 @@ class Run:
     """A stream that has ended, and all that it showed."""
 
     def __init__(
-        self, source: Any, pool: EnginePool, options: LiveOptions | None = None, gate: Any = None, ready: bool = True
+        self, source: Any, pool: WorkerEngine, options: LiveOptions | None = None, gate: Any = None, ready: bool = True
     ) -> None:
         self.sink = RememberingSink()
         self.changes: list[StateChange] = []
@@ -172,7 +172,7 @@ def test_workers_killed_again_and_again_cost_at_most_two_frames_of_mask_each(poo
     assert all(shown.mask is not None for shown in run.shown[40:])
 
 
-def _wait_all_ready(engine: EnginePool) -> None:
+def _wait_all_ready(engine: WorkerEngine) -> None:
     until_s = time.monotonic() + 60.0
     while any(session.state != "ready" for session in engine._sessions) and time.monotonic() < until_s:
         engine.poll()

@@ -14,15 +14,15 @@ from edgeseg.errors import MissingComponentError
 from edgeseg.runtime.engine.inputs import NetworkInput
 from edgeseg.runtime.engine.lossless import LosslessFrames
 from edgeseg.runtime.engine.outcomes import Lost, Segmented
-from edgeseg.runtime.worker.pool import EnginePool
+from edgeseg.runtime.worker.worker_engine import WorkerEngine
 
 READY_S = 60.0
-Open = Callable[..., EnginePool]
+Open = Callable[..., WorkerEngine]
 
 
-def _all_ready(pool: EnginePool) -> EnginePool:
+def _all_ready(pool: WorkerEngine) -> WorkerEngine:
     until_s = time.monotonic() + READY_S
-    while any(session.state != "ready" for session in pool._sessions):
+    while any(worker.state != "ready" for worker in pool._workers):
         assert time.monotonic() < until_s
         pool.poll(0.01)
         time.sleep(0.01)

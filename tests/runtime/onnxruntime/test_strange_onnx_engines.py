@@ -14,7 +14,7 @@ from edgeseg.cli import run
 from edgeseg.errors import BadInputError
 from edgeseg.files import sha256_bytes
 from edgeseg.runtime.onnxruntime.onnxruntime_session import opened, session_options
-from edgeseg.runtime.opener.loading import open_engine
+from edgeseg.runtime.opener.engine_from_file import open_engine
 from edgeseg.runtime.passport.passports import passport_path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -26,10 +27,10 @@ from edgeseg.images import list_images
 from edgeseg.machine.bench.subject import subject_of
 from edgeseg.optional import is_installed
 from edgeseg.runtime.engine.inputs import NetworkInput
+from edgeseg.runtime.engine.local_engine import LocalEngine
 from edgeseg.runtime.engine.time_ratio import TimeRatio
-from edgeseg.runtime.live.opening import open_pool
-from edgeseg.runtime.onnxruntime.parallel_engine import ParallelEngine
-from edgeseg.runtime.opener.loading import open_engine, open_onnx
+from edgeseg.runtime.opener.engine_from_file import open_engine, start_workers
+from edgeseg.runtime.opener.use import FILE, live_use
 from edgeseg.runtime.openvino.openvino_session import OpenVinoSession, compiled
 from edgeseg.runtime.passport.passports import passport_path
 
@@ -96,7 +97,7 @@ def test_its_layers_are_told_with_their_times(small_onnx: Path, table: Path, tmp
 
 
 def test_threads_and_arithmetic_are_what_was_asked_for(small_onnx: Path) -> None:
-    model = compiled(small_onnx.read_bytes(), open_onnx(small_onnx).info, threads=1)
+    model = compiled(small_onnx.read_bytes(), open_engine(small_onnx).info, threads=1)
     assert model.get_property("INFERENCE_NUM_THREADS") == 1
     assert model.get_property("NUM_STREAMS") == 1
     assert "32" in str(model.get_property("INFERENCE_PRECISION_HINT")), "never BF16 in a float32 engine"
@@ -104,11 +105,11 @@ def test_threads_and_arithmetic_are_what_was_asked_for(small_onnx: Path) -> None
 
 def test_it_streams_in_sessions_side_by_side_and_runs_beside_live_video(small_onnx: Path, tmp_path: Path) -> None:
     engine = built(small_onnx, "fp32", tmp_path / "x.engine")
-    expected = open_onnx(small_onnx).infer(FRAMES[:1])[0]
-    streaming = open_engine(engine, threads=1, streaming=True)
-    assert isinstance(streaming, ParallelEngine | OpenVinoSession) and streaming.info.backend == "openvino"
+    expected = open_engine(small_onnx).infer(FRAMES[:1])[0]
+    streaming = open_engine(engine, dataclasses.replace(FILE, threads=1))
+    assert isinstance(streaming, LocalEngine | OpenVinoSession) and streaming.info.backend == "openvino"
     streaming.close()
-    pool = open_pool(engine, spares=0, threads=1)
+    pool = start_workers(engine, live_use(spares=0, threads=1))
     try:
         pool.wait_ready(60)
         assert pool.submit(NetworkInput(FRAMES[0])) is not None
@@ -178,7 +179,7 @@ def test_a_graph_that_openvino_does_not_take(small_onnx: Path) -> None:
     proto = load_onnx(small_onnx).proto
     proto.graph.node[-1].op_type = "NoSuchOperator"
     with pytest.raises(BadInputError, match="OpenVINO cannot load") as caught:
-        OpenVinoSession(proto.SerializeToString(), open_onnx(small_onnx).info)
+        OpenVinoSession(proto.SerializeToString(), open_engine(small_onnx).info)
     assert "NoSuchOperator" in str(caught.value.found)
 
 

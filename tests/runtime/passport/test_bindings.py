@@ -8,8 +8,10 @@ from edgeseg.artifacts import Binding, EngineArtifact
 from edgeseg.errors import MismatchError, MissingComponentError
 from edgeseg.runtime.cuda import opening
 from edgeseg.runtime.engine import machine
+from edgeseg.runtime.engine.layout import SessionLayout
 from edgeseg.runtime.engine.machine import instruction_sets
-from edgeseg.runtime.opener.loading import open_engine
+from edgeseg.runtime.opener import engine_from_file
+from edgeseg.runtime.opener.engine_from_file import open_engine, open_here
 from edgeseg.runtime.passport.bindings import MachineFacts, check_binding, read_machine
 from edgeseg.runtime.passport.gpu import Gpu
 from edgeseg.runtime.passport.passports import passport_path
@@ -136,10 +138,10 @@ def test_the_binding_is_checked_before_an_engine_is_opened(
     tiny_engine: Path, passport: EngineArtifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passport.model_copy(update=TRT).write(passport_path(tiny_engine))
-    monkeypatch.setattr(opening, "read_machine", lambda backend: MachineFacts("10.3.0", RTX4000))
-    monkeypatch.setattr(opening, "CudaSession", None)
+    monkeypatch.setattr(engine_from_file, "read_machine", lambda backend: MachineFacts("10.3.0", RTX4000))
+    monkeypatch.setattr(opening, "CudaEngine", None)
     with pytest.raises(MismatchError, match="another machine"):
-        opening.open_cuda_session(tiny_engine)
+        open_here(tiny_engine, SessionLayout())
 
 
 def test_an_engine_of_another_onnxruntime_opens_with_a_warning(

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import BadInputError, EdgesegError
-from edgeseg.runtime.engine.frame_session import HostFrames
 from edgeseg.runtime.engine.inputs import NetworkInput, PackedFrame, put_together, size_of, taken_apart
+from edgeseg.runtime.engine.local_engine import engine_of
+from edgeseg.runtime.engine.one_frame import outcome_of
 from edgeseg.runtime.engine.planes import PlanarFrame
 from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.runtime.live.scene.sampling import Sample
@@ -76,7 +77,7 @@ def test_a_session_that_takes_no_planes_says_so() -> None:
     assert planes is not None
     session: Any = Nothing()
     with pytest.raises(EdgesegError, match="takes none"):
-        HostFrames(session).submit(planes)
+        outcome_of(engine_of(session), planes)
 
 
 def test_a_sample_is_looked_at_once_and_only_on_demand() -> None:

@@ -75,7 +75,7 @@ def test_everyone_sees_the_same_pictures(tmp_path: Path, combed: Path) -> None:
         expected = [frame.image for frame in source.frames()]
     live = [frame.picture().bgr for frame in FileFeed(combed, SourceOptions()).frames()]
     evaluated = [cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR) for _, _, rgb in rgb_frames(UnlabelledSource(combed))]
-    benched = list(frames_of(combed).images)
+    benched = [picture.bgr for picture in frames_of(combed).pictures]
     write_negatives([NegativeSource(combed, ALL_FRAMES)], None, tmp_path / "negatives")
     files = sorted((tmp_path / "negatives").glob("*.png"))
     kept = [cv2.cvtColor(read_rgb(path), cv2.COLOR_RGB2BGR) for path in files]

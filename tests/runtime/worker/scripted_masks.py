@@ -9,6 +9,8 @@ import time
 import numpy as np
 
 from edgeseg.errors import MissingComponentError
+from edgeseg.runtime.engine.engine import Engine
+from edgeseg.runtime.engine.local_engine import engine_of
 from edgeseg.runtime.engine.session import FrameBatch, ProbabilityBatch, SessionInfo
 from edgeseg.specs import ModelSpec, PreprocessSpec
 
@@ -45,18 +47,18 @@ class Columns:
         pass
 
 
-def open_told() -> Columns:
-    return Columns(None, TOLD)
+def open_told(frame_bytes: int) -> Engine:
+    return engine_of(Columns(None, TOLD))
 
 
-def open_band(columns: int) -> Columns:
-    return Columns(columns, BAND)
+def open_band(columns: int, frame_bytes: int) -> Engine:
+    return engine_of(Columns(columns, BAND))
 
 
-def open_faulty(columns: int) -> Columns:
+def open_faulty(columns: int, frame_bytes: int) -> Engine:
     """As `open_band`, but it hangs and dies as frames say."""
-    return Columns(columns, BAND, faults=True)
+    return engine_of(Columns(columns, BAND, faults=True))
 
 
-def open_never(columns: int) -> Columns:
+def open_never(columns: int, frame_bytes: int) -> Engine:
     raise MissingComponentError("there is no such GPU")

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from edgeseg.errors import EdgesegError, MissingComponentError
+from edgeseg.runtime.engine.engine import Engine
 from edgeseg.runtime.engine.failures import ProcessLostError, TransientError
+from edgeseg.runtime.engine.local_engine import LocalEngine, engine_of
 from edgeseg.runtime.engine.session import FrameBatch, ProbabilityBatch, SessionInfo
 from edgeseg.specs import ModelSpec, PreprocessSpec
 
@@ -58,41 +60,33 @@ class ScriptedSession:
         pass
 
 
-def open_scripted() -> ScriptedSession:
-    return ScriptedSession()
+def open_scripted(frame_bytes: int = 0) -> Engine:
+    """As a worker opens it: with room for frames of so many bytes."""
+    return LocalEngine(ScriptedSession)
 
 
-def open_for(frame_bytes: int) -> ScriptedSession:
-    """As `WorkerSession` opens one: with room for frames of so many bytes."""
-    return ScriptedSession()
-
-
-def open_other() -> ScriptedSession:
+def open_other(frame_bytes: int = 0) -> Engine:
     session = ScriptedSession()
     session.info = SessionInfo(session.info.model, session.info.preprocess, "scripted", "fp32", "1" * 64)
-    return session
+    return engine_of(session)
 
 
-def open_never() -> ScriptedSession:
+def open_never(frame_bytes: int = 0) -> Engine:
     raise MissingComponentError("there is no such GPU", next_command="buy one")
 
 
-def open_for_never(frame_bytes: int) -> ScriptedSession:
-    return open_never()
-
-
-def open_full(log: Path) -> ScriptedSession:
+def open_full(log: Path) -> Engine:
     with log.open("a") as file:
         file.write("try\n")
     raise TransientError("the GPU is full")
 
 
-def open_full_at_first(log: Path) -> ScriptedSession:
+def open_full_at_first(log: Path) -> Engine:
     """Fails until its log has two lines."""
     tries = log.read_text().count("\n") if log.exists() else 0
     return open_scripted() if tries >= 2 else open_full(log)
 
 
-def open_hanging() -> ScriptedSession:
+def open_hanging() -> Engine:
     time.sleep(3600)
     raise EdgesegError("unreachable")

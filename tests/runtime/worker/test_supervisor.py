@@ -14,18 +14,19 @@ import pytest
 from edgeseg.errors import BadInputError, EdgesegError, MismatchError, MissingComponentError
 from edgeseg.runtime.engine.failures import TransientError
 from edgeseg.runtime.engine.inputs import PackedFrame
+from edgeseg.runtime.engine.one_frame import probability_of
 from edgeseg.runtime.engine.outcomes import Lost, Outcome, Segmented
-from edgeseg.runtime.engine.session import probability_of
-from edgeseg.runtime.opener.loading import open_engine
+from edgeseg.runtime.opener.engine_from_file import open_engine
+from edgeseg.runtime.opener.use import Use
 from edgeseg.runtime.worker.restarts import RestartLimit
-from edgeseg.runtime.worker.supervisor import SupervisedSession, SupervisorOptions
+from edgeseg.runtime.worker.supervisor import Supervisor, SupervisorOptions
 
 READY_S = 60.0
 QUICK = SupervisorOptions(frame_bytes=64 * 128 * 3, answer_deadline_s=0.5, end_deadline_s=0.5)
 PARENT_BOUND_S = 0.5
 """No call of the parent may take longer than it was given and this."""
 
-Open = Callable[..., SupervisedSession]
+Open = Callable[..., Supervisor]
 
 
 @pytest.fixture
@@ -33,8 +34,8 @@ def opened(script: Any) -> Iterator[Open]:
     """Opens supervised sessions of the script and closes them; no process and no memory may be left."""
     sessions = []
 
-    def start(factory: Any = script.open_scripted, options: SupervisorOptions = QUICK) -> SupervisedSession:
-        sessions.append(SupervisedSession(factory, script.info(), options))
+    def start(factory: Any = script.open_scripted, options: SupervisorOptions = QUICK) -> Supervisor:
+        sessions.append(Supervisor(factory, script.info(), options))
         return sessions[-1]
 
     yield start
@@ -49,12 +50,12 @@ def opened(script: Any) -> Iterator[Open]:
         assert counts.accepted == counts.segmented + counts.lost_total, "a frame without an outcome"
 
 
-def _ready(session: SupervisedSession) -> SupervisedSession:
+def _ready(session: Supervisor) -> Supervisor:
     session.wait_ready(READY_S)
     return session
 
 
-def _outcome(session: SupervisedSession, frame: Any, timeout_s: float = 5.0) -> Outcome | None:
+def _outcome(session: Supervisor, frame: Any, timeout_s: float = 5.0) -> Outcome | None:
     """Of one frame; None where it was passed. The parent's own time is checked."""
     started = time.monotonic()
     sequence = session.submit(PackedFrame(frame, "rgb"))
@@ -72,8 +73,8 @@ def _is_of(outcome: Outcome | None, number: int) -> bool:
 
 
 def test_an_onnxruntime_engine_gives_each_frame_its_own_map(tiny_engine: Path, numbered: Any) -> None:
-    engine = open_engine(tiny_engine, threads=1)
-    with SupervisedSession(functools.partial(open_engine, tiny_engine, 1), engine.info) as session:
+    engine = open_engine(tiny_engine, Use(1))
+    with Supervisor(functools.partial(open_engine, tiny_engine, Use(1)), engine.info) as session:
         _ready(session)
         for number in (3, 200, 77, 0, 255, 129):
             frame = numbered.draw(number)
@@ -250,7 +251,7 @@ def test_a_result_that_is_not_this_frames_is_a_loss(script: Any, opened: Open) -
     assert _is_of(_outcome(session, script.frame_of(6)), 6)
 
 
-def _restamp(session: SupervisedSession, slot: int) -> None:
+def _restamp(session: Supervisor, slot: int) -> None:
     """As if another frame's result were being written over it."""
     session._ring._result(slot)[0][...] = 999
 

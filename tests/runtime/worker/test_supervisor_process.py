@@ -19,9 +19,9 @@ def test_a_worker_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
             import sys, time
             sys.path[:0] = [{str(FOLDER)!r}, {str(Path.cwd())!r}]
             import scripted_session
-            from edgeseg.runtime.worker.supervisor import SupervisedSession
+            from edgeseg.runtime.worker.supervisor import Supervisor
             if __name__ == "__main__":
-                session = SupervisedSession(scripted_session.open_scripted, scripted_session.info())
+                session = Supervisor(scripted_session.open_scripted, scripted_session.info())
                 session.wait_ready(60)
                 print(session.worker_pid, session._ring.name, flush=True)
                 time.sleep(3600)
@@ -41,7 +41,7 @@ def test_a_worker_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
 
 def test_the_parent_loads_no_cuda_package() -> None:
     code = (
-        "import sys, edgeseg.runtime.worker.supervisor, edgeseg.runtime.cuda.session; "
+        "import sys, edgeseg.runtime.worker.supervisor, edgeseg.runtime.cuda.cuda_engine; "
         "print([name for name in sys.modules if name.partition('.')[0] in ('pycuda', 'cuda', 'tensorrt')])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

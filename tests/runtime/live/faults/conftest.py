@@ -20,14 +20,15 @@ import pytest
 
 from edgeseg.runtime.live.drawing import draw_live
 from edgeseg.runtime.live.frames import Presented, State
-from edgeseg.runtime.live.opening import open_pool
 from edgeseg.runtime.live.presenter import PresenterOptions
 from edgeseg.runtime.live.sources.contract import SourceOptions
 from edgeseg.runtime.live.sources.opening import open_live_source
 from edgeseg.runtime.live.states import StateChange
 from edgeseg.runtime.live.status import LiveStatus
 from edgeseg.runtime.live.stream import LiveOptions, LiveStream
-from edgeseg.runtime.worker.pool import EnginePool
+from edgeseg.runtime.opener.engine_from_file import start_workers
+from edgeseg.runtime.opener.use import live_use
+from edgeseg.runtime.worker.worker_engine import WorkerEngine
 from tests.runtime.live.sources.conftest import gstreamer, rtsp_packages, rtsp_server  # noqa: F401 - fixtures
 
 HERE = Path(__file__).parent
@@ -132,7 +133,7 @@ def longest_run(answers: Sequence[bool]) -> int:
 class Running:
     """A live stream in a thread, and what it showed."""
 
-    def __init__(self, source: Any, pool: EnginePool, sinks: Sequence[Any], options: LiveOptions, more: Any) -> None:
+    def __init__(self, source: Any, pool: WorkerEngine, sinks: Sequence[Any], options: LiveOptions, more: Any) -> None:
         self.sink: Any = more.pop("noting", None) or NotingSink()
         self.changes: list[StateChange] = []
         self.source, self.pool = source, pool
@@ -218,12 +219,12 @@ def play(tiny_onnx: Path) -> Iterator[Callable[..., Running]]:
         mask_limit_ms: float | None = None,
         **more: Any,
     ) -> Running:
-        pool = open_pool(tiny_onnx, spares=spares, threads=1)
+        pool = start_workers(tiny_onnx, live_use(spares=spares, threads=1))
         if factory is not None:
             info, supervisor = pool.info, pool._options
             pool.close()
-            pool = EnginePool(factory, info, supervisor)
-        until(lambda: not pool.poll() and all(session.state == "ready" for session in pool._sessions))
+            pool = WorkerEngine(factory, info, supervisor)
+        until(lambda: not pool.poll() and all(worker.state == "ready" for worker in pool._workers))
         if isinstance(source, str):
             source = open_live_source(source, SourceOptions())
         options = options or LiveOptions(PresenterOptions(mask_limit_ms=mask_limit_ms))

@@ -5,9 +5,13 @@ from __future__ import annotations
 import resource
 import time
 from pathlib import Path
+from typing import cast
 
+from edgeseg.runtime.engine.engine import Engine
+from edgeseg.runtime.engine.layout import SessionLayout
+from edgeseg.runtime.engine.local_engine import engine_of
 from edgeseg.runtime.engine.session import FrameBatch, ProbabilityBatch, Session
-from edgeseg.runtime.opener.loading import open_onnx
+from edgeseg.runtime.opener.engine_from_file import open_here
 
 
 class Weak:
@@ -31,14 +35,18 @@ class Weak:
         self._session.close()
 
 
-def open_slow(path: Path, seconds: float) -> Weak:
+def _session(path: Path) -> Session:
+    return cast("Session", open_here(path, SessionLayout(threads=1)))
+
+
+def open_slow(path: Path, seconds: float, frame_bytes: int) -> Engine:
     """Takes so long for each frame."""
-    return Weak(open_onnx(path, 1), seconds)
+    return engine_of(Weak(_session(path), seconds))
 
 
-def open_starved(path: Path, flag: Path) -> Weak:
+def open_starved(path: Path, flag: Path, frame_bytes: int) -> Engine:
     """Runs out of memory once, when the file `flag` is there."""
-    return Weak(open_onnx(path, 1), starved=flag)
+    return engine_of(Weak(_session(path), starved=flag))
 
 
 class Noted(Weak):
@@ -54,6 +62,6 @@ class Noted(Weak):
         return super().infer(frames)
 
 
-def open_noted(path: Path, log: Path) -> Noted:
+def open_noted(path: Path, log: Path, frame_bytes: int) -> Engine:
     """Notes its inferences in `log`."""
-    return Noted(open_onnx(path, 1), log)
+    return engine_of(Noted(_session(path), log))

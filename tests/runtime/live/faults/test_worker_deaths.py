@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from edgeseg.runtime.live.opening import open_pool
 from edgeseg.runtime.live.presenter import PresenterOptions
 from edgeseg.runtime.live.stream import LiveOptions
+from edgeseg.runtime.opener.engine_from_file import start_workers
+from edgeseg.runtime.opener.use import live_use
 from edgeseg.runtime.worker.loop import DIE_FIRST
-from edgeseg.runtime.worker.pool import EnginePool
+from edgeseg.runtime.worker.worker_engine import WorkerEngine
 from tests.runtime.live.faults.conftest import Running, Shown, longest_run, until
 
 Play = Callable[..., Running]
@@ -153,12 +154,12 @@ def test_an_engine_that_runs_out_of_memory_is_replaced(
 def test_a_process_has_run_the_network_before_it_is_called_ready(engines: Any, tiny_onnx: Path, tmp_path: Path) -> None:
     """What libraries set up at the first inference would otherwise be waited for when a spare takes over."""
     log = tmp_path / "inferences"
-    pool = open_pool(tiny_onnx, spares=1, threads=1)
+    pool = start_workers(tiny_onnx, live_use(spares=1, threads=1))
     info, options = pool.info, pool._options
     pool.close()
-    pool = EnginePool(functools.partial(engines.open_noted, tiny_onnx, log), info, options)
+    pool = WorkerEngine(functools.partial(engines.open_noted, tiny_onnx, log), info, options)
     try:
-        until(lambda: not pool.poll() and all(session.state == "ready" for session in pool._sessions))
+        until(lambda: not pool.poll() and all(worker.state == "ready" for worker in pool._workers))
         assert log.read_bytes() == b".."
     finally:
         pool.close()

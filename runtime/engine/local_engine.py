@@ -1,4 +1,4 @@
-"""Several one-thread sessions of one engine side by side: the layout that segments most frames a second on a CPU.
+"""One session of a network, or several side by side, in this process.
 
 One inference spread over all cores waits at every layer for its slowest thread; whole inferences side by side never
 wait for one another (`benchmarks/stream.py` measures both). Frames wait here for a session, so that none idles while
@@ -13,14 +13,18 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 
-from edgeseg.runtime.engine.failures import TransientError
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.errors import EdgesegError
+from edgeseg.runtime.engine.engine import Engine
 from edgeseg.runtime.engine.inputs import EngineInput
-from edgeseg.runtime.engine.outcomes import Lost, Outcome, Segmented
+from edgeseg.runtime.engine.outcomes import Outcome, Segmented, refused
 from edgeseg.runtime.engine.session import FrameBatch, ProbabilityBatch, Session, SessionInfo, preprocess
 
 
-class ParallelEngine:
-    """A `FrameEngine` with a thread a session; outcomes come as they are ready.
+class LocalEngine:
+    """Sessions as an `Engine`. A single one infers on the caller's thread, in `poll`; several have a thread each.
 
     Args:
         open_session: Opens one session; called `sessions` times.
@@ -31,23 +35,19 @@ class ParallelEngine:
     device_name = None
     restarts = 0
 
-    def __init__(self, open_session: Callable[[], Session], sessions: int, waiting: int = 0) -> None:
+    def __init__(self, open_session: Callable[[], Session], sessions: int = 1, waiting: int = 0) -> None:
         self._sessions = [open_session() for _ in range(sessions)]
         self._free: deque[Session] = deque(self._sessions)
-        self._threads = ThreadPoolExecutor(sessions, thread_name_prefix="edgeseg-infer")
-        self._ready: SimpleQueue[Outcome | Exception] = SimpleQueue()
+        self._threads = ThreadPoolExecutor(sessions, thread_name_prefix="edgeseg-infer") if sessions > 1 else None
+        self._waiting: deque[tuple[int, EngineInput]] = deque()  # only where the caller's thread infers
+        self._ready: SimpleQueue[Outcome | BaseException] = SimpleQueue()
         self._capacity = sessions + waiting
         self._under_way = self._sequence = 0
 
     @property
     def info(self) -> SessionInfo:
-        """What this is."""
+        """The network, and where it runs."""
         return self._sessions[0].info
-
-    @property
-    def first(self) -> Session:
-        """One of the sessions, for what one alone does."""
-        return self._sessions[0]
 
     @property
     def capacity(self) -> int:
@@ -55,29 +55,38 @@ class ParallelEngine:
         return self._capacity
 
     def infer(self, frames: FrameBatch) -> ProbabilityBatch:
-        """Run the network on one batch: uint8 [N,H,W,3] RGB in, float32 [N,C,H,W] out."""
+        """Run the network on one batch, on the caller's thread: uint8 [N,H,W,3] RGB in, float32 [N,C,H,W] out."""
         return self._sessions[0].infer(frames)
 
     def wait_ready(self, timeout_s: float) -> None:
-        """It is."""
+        """Return at once: sessions are ready when they are open."""
+
+    def pin(self, memory: NDArray[np.uint8]) -> bool:
+        """Say no: nothing is copied to a GPU here."""
+        return False
 
     def submit(self, frame: EngineInput) -> int | None:
-        """Hand a frame over, its resize included; see `FrameEngine`. What is wrong with it is raised by `poll`."""
+        """Hand a frame over, its resize included; see `Engine`."""
         if self._under_way >= self._capacity:
             return None
         self._under_way += 1
         self._sequence += 1
-        self._threads.submit(self._run, self._sequence, frame)
+        if self._threads is None:
+            self._waiting.append((self._sequence, frame))
+        else:
+            self._threads.submit(self._run, self._sequence, frame)
         return self._sequence
 
     def poll(self, timeout_s: float = 0.0) -> list[Outcome]:
-        """What has come of frames since the last call; see `FrameEngine`.
+        """Take what has come of frames since the last call; see `Engine`.
 
         Raises:
-            EdgesegError: What an inference raised, and a second try would not mend.
+            Exception: What an inference raised that is no `EdgesegError`, or says that the process is lost.
         """
         if not self._under_way:
             return []
+        if self._waiting:
+            self._run(*self._waiting.popleft())
         outcomes: list[Outcome] = []
         try:
             outcomes.append(self._taken(timeout_s))
@@ -88,33 +97,40 @@ class ParallelEngine:
 
     def close(self) -> None:
         """End the threads and close the sessions; closing twice is fine."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        if self._threads is not None:
+            self._threads.shutdown(wait=True, cancel_futures=True)
         for session in self._sessions:
             session.close()
 
     def _taken(self, timeout_s: float) -> Outcome:
         ready = self._ready.get(timeout=timeout_s) if timeout_s > 0 else self._ready.get_nowait()
         self._under_way -= 1
-        if isinstance(ready, Exception):
+        if isinstance(ready, BaseException):
             raise ready
         return ready
 
     def _run(self, sequence: int, frame: EngineInput) -> None:
         session = self._free.popleft()  # a deque's ends are safe between threads, and there is one a thread
         try:
-            self._ready.put(_segmented(session, sequence, frame))
-        except TransientError as error:
-            self._ready.put(Lost(sequence, "refused", str(error), error))
+            self._ready.put(_outcome(session, sequence, frame))
         except Exception as error:  # the caller's thread is told
             self._ready.put(error)
         finally:
             self._free.append(session)
 
 
-def _segmented(session: Session, sequence: int, frame: EngineInput) -> Segmented:
+def engine_of(opened: Session | Engine) -> Engine:
+    """Make an engine of whatever a backend opened; closing it closes that."""
+    return opened if isinstance(opened, Engine) else LocalEngine(lambda: opened)
+
+
+def _outcome(session: Session, sequence: int, frame: EngineInput) -> Outcome:
     started_ns = time.perf_counter_ns()
-    batch = preprocess(session, frame)
-    prepared_ns = time.perf_counter_ns()
-    probability = session.infer(batch)[0]
+    try:
+        batch = preprocess(session.info, frame)
+        prepared_ns = time.perf_counter_ns()
+        probability = session.infer(batch)[0]
+    except EdgesegError as error:
+        return refused(sequence, error)
     done_ns = time.perf_counter_ns()
     return Segmented(sequence, probability, (done_ns - prepared_ns) / 1e6, (prepared_ns - started_ns) / 1e6)

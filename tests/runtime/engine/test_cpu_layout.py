@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgeseg.runtime.engine import cpu_layout
+from edgeseg.runtime.engine.cpu_layout import CpuLayout, candidates, fastest_engine, frames_per_second
+from edgeseg.runtime.engine.local_engine import LocalEngine
 from edgeseg.runtime.engine.session import SessionInfo
-from edgeseg.runtime.onnxruntime import cpu_layout
-from edgeseg.runtime.onnxruntime.cpu_layout import CpuLayout, candidates, fastest_engine, frames_per_second
-from edgeseg.runtime.onnxruntime.parallel_engine import ParallelEngine
-from edgeseg.runtime.opener.loading import open_engine
+from edgeseg.runtime.opener.engine_from_file import open_engine
+from edgeseg.runtime.opener.use import Use
 
 
 class Counted:
@@ -33,7 +34,7 @@ class Counted:
 
 @pytest.fixture
 def info(tiny_engine: Path) -> SessionInfo:
-    return open_engine(tiny_engine, 1).info
+    return open_engine(tiny_engine, Use(1)).info
 
 
 @pytest.mark.parametrize(
@@ -50,7 +51,7 @@ def test_the_layout_that_is_clearly_faster_is_chosen(
 ) -> None:
     opened: list[Counted] = []
     monkeypatch.setattr(
-        cpu_layout, "frames_per_second", lambda engine: fps[(engine.capacity // 2, engine.first.threads)]
+        cpu_layout, "frames_per_second", lambda engine: fps[(engine.capacity // 2, engine._sessions[0].threads)]
     )
     engine = fastest_engine(lambda threads: Counted(info, threads, opened), cores=4)
     left = [session for session in opened if not session.closed]
@@ -61,7 +62,7 @@ def test_the_layout_that_is_clearly_faster_is_chosen(
 
 def test_throughput_is_no_more_than_the_sessions_give(info: SessionInfo) -> None:
     opened: list[Counted] = []
-    engine = ParallelEngine(lambda: Counted(info, 1, opened), sessions=2, waiting=2)
+    engine = LocalEngine(lambda: Counted(info, 1, opened), sessions=2, waiting=2)
     fps = frames_per_second(engine, seconds=0.1)
     assert 0 < fps <= 2 / 0.01
     assert engine.poll() == [], "nothing is left under way"

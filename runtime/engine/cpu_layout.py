@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgeseg.runtime.engine.inputs import NetworkInput
+from edgeseg.runtime.engine.local_engine import LocalEngine
 from edgeseg.runtime.engine.session import Session
-from edgeseg.runtime.onnxruntime.parallel_engine import ParallelEngine
 
 MEASURE_S = 0.3
 """A layout, after its first frames."""
@@ -37,7 +37,7 @@ def candidates(cores: int) -> tuple[CpuLayout, ...]:
     return (CpuLayout(cores // 2, 1), CpuLayout(cores // 2, 2), CpuLayout(cores, 1))
 
 
-def fastest_engine(open_session: Callable[[int], Session], cores: int) -> ParallelEngine:
+def fastest_engine(open_session: Callable[[int], Session], cores: int) -> LocalEngine:
     """The engine of the layout that segments most frames a second; as many frames wait as are inferred.
 
     Args:
@@ -56,7 +56,7 @@ def fastest_engine(open_session: Callable[[int], Session], cores: int) -> Parall
     return best
 
 
-def frames_per_second(engine: ParallelEngine, seconds: float = MEASURE_S) -> float:
+def frames_per_second(engine: LocalEngine, seconds: float = MEASURE_S) -> float:
     """Throughput with every session busy; as many frames as it can hold go before the clock starts."""
     model = engine.info.model
     frame = NetworkInput(np.zeros((model.height, model.width, 3), np.uint8))
@@ -66,7 +66,7 @@ def frames_per_second(engine: ParallelEngine, seconds: float = MEASURE_S) -> flo
     return done / (time.perf_counter() - started_s)
 
 
-def _run(engine: ParallelEngine, frame: NetworkInput, more: Callable[[int], bool]) -> int:
+def _run(engine: LocalEngine, frame: NetworkInput, more: Callable[[int], bool]) -> int:
     """Frames until it is enough and none is under way."""
     under_way = done = 0
     while more(done) or under_way:
@@ -77,5 +77,5 @@ def _run(engine: ParallelEngine, frame: NetworkInput, more: Callable[[int], bool
     return done
 
 
-def _engine(open_session: Callable[[int], Session], layout: CpuLayout) -> ParallelEngine:
-    return ParallelEngine(lambda: open_session(layout.threads), layout.sessions, waiting=layout.sessions)
+def _engine(open_session: Callable[[int], Session], layout: CpuLayout) -> LocalEngine:
+    return LocalEngine(lambda: open_session(layout.threads), layout.sessions, waiting=layout.sessions)

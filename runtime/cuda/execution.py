@@ -27,7 +27,7 @@ class ExecutionContext(Protocol):
         ...
 
 
-class Engine(Protocol):
+class Deserialised(Protocol):
     """The part of TensorRT's ICudaEngine that is used."""
 
     def create_execution_context(self) -> ExecutionContext | None:

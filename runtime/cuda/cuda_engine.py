@@ -1,8 +1,9 @@
-"""An engine on a GPU as a session: whole frames over lanes, or batches at the network's size."""
+"""An engine on a GPU: whole frames over lanes, or batches at the network's size."""
 
 from __future__ import annotations
 
 import contextlib
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable
@@ -14,13 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.errors import BadInputError, EdgesegError
-from edgeseg.frames import Probability
 from edgeseg.runtime.cuda.batch_lane import BatchLane
 from edgeseg.runtime.cuda.buffers import PinnedFrames, register
 from edgeseg.runtime.cuda.device_frames import DeviceFrame
 from edgeseg.runtime.cuda.driver import CudaDevice, DeviceTraits
-from edgeseg.runtime.cuda.engine import Engine, ExecutionContext
 from edgeseg.runtime.cuda.errors import CudaError, DeviceMemoryError, StickyCudaError
+from edgeseg.runtime.cuda.execution import Deserialised, ExecutionContext
 from edgeseg.runtime.cuda.host_frames import host_image
 from edgeseg.runtime.cuda.kernels.compile import compiled_kernels
 from edgeseg.runtime.cuda.lane import Lane, LaneSpec
@@ -28,12 +28,13 @@ from edgeseg.runtime.cuda.launches import Kernels
 from edgeseg.runtime.cuda.results import DeviceResult, LaneResult
 from edgeseg.runtime.cuda.timed_lane import TimedLane
 from edgeseg.runtime.engine.inputs import EngineInput
+from edgeseg.runtime.engine.outcomes import Outcome, Segmented, refused
 from edgeseg.runtime.engine.session import FrameBatch, ProbabilityBatch, SessionInfo
 
 
 @dataclass(frozen=True)
 class CudaOptions:
-    """How a session uses its GPU."""
+    """How an engine uses its GPU."""
 
     ordinal: int = 0
     """Ordinal of the GPU."""
@@ -44,13 +45,16 @@ class CudaOptions:
     results: Literal["host", "device"] = "host"
     """Brings results to the host, or only leaves them on the device, where `finish_device` gives them."""
     stage_times: bool = False
-    """True if the GPU times the stages of each frame (`CudaSession.stage_times_ns`); costs nothing when off."""
+    """True if the GPU times the stages of each frame (`Segmented.stages_ns`); costs nothing when off."""
     largest_batch: int = 1
     """Largest batch that `infer` hands to the network at once; above 1 a context and memory are set aside for it."""
 
 
-class CudaSession:
-    """A loaded engine on a GPU. All use, closing included, is on the thread that made it.
+class CudaEngine:
+    """A loaded engine on a GPU, an `Engine`. All use, closing included, is on the thread that made it.
+
+    Beside `submit` and `poll` there are `start`, `start_device`, `finish` and `finish_device`, which give masks and
+    areas too, leave results on the device, and raise what goes wrong.
 
     Args:
         open_engine: Deserialises the engine; called once the GPU's context is current.
@@ -63,13 +67,16 @@ class CudaSession:
     """
 
     def __init__(
-        self, open_engine: Callable[[], Engine], info: SessionInfo, options: CudaOptions | None = None
+        self, open_engine: Callable[[], Deserialised], info: SessionInfo, options: CudaOptions | None = None
     ) -> None:
         self._info = replace(info, takes_planes=True)
         self._options = options or CudaOptions()
         self._pinned = PinnedFrames()
         self._under_way: deque[Lane] = deque()
         self._finished: Lane | None = None
+        self._submitted: deque[tuple[int, int]] = deque()
+        self._refused: list[Outcome] = []
+        self._sequence = 0
         with contextlib.ExitStack() as stack:
             self._device = stack.enter_context(CudaDevice(self._options.ordinal))
             stack.push(_forget_locals)
@@ -97,9 +104,14 @@ class CudaSession:
         return self._device.traits.name
 
     @property
-    def lanes(self) -> int:
-        """Frames that it can work on at once."""
+    def capacity(self) -> int:
+        """Frames that it can work on at once: one a lane."""
         return self._options.lanes
+
+    @property
+    def restarts(self) -> int:
+        """None: what ends here ends the process."""
+        return 0
 
     @property
     def largest_batch(self) -> int:
@@ -115,10 +127,10 @@ class CudaSession:
         return self._finished.stage_times_ns() if isinstance(self._finished, TimedLane) else None
 
     def pin(self, memory: NDArray[np.uint8]) -> bool:
-        """Pin host memory that frames will lie in, for as long as the session lives, which saves a copy of each.
+        """Pin host memory that frames will lie in, for as long as the engine lives, which saves a copy of each.
 
         Args:
-            memory: uint8 [n] on whole pages; it must outlive the session.
+            memory: uint8 [n] on whole pages; it must outlive the engine.
 
         Returns:
             Whether it is pinned; where the driver refuses that, each frame is copied to memory that is.
@@ -138,7 +150,32 @@ class CudaSession:
             return False
         return True
 
-    def submit(self, frame: EngineInput) -> None:
+    def wait_ready(self, timeout_s: float) -> None:
+        """Return at once: the engine is warm when it is open."""
+
+    def submit(self, frame: EngineInput) -> int | None:
+        """Start on a frame, or say None: every lane has one; see `Engine`."""
+        if not self._idle:
+            return None
+        self._sequence += 1
+        started_ns = time.perf_counter_ns()
+        try:
+            self.start(frame)
+        except EdgesegError as error:
+            self._refused.append(refused(self._sequence, error))
+        else:
+            self._submitted.append((self._sequence, started_ns))
+        return self._sequence
+
+    def poll(self, timeout_s: float = 0.0) -> list[Outcome]:
+        """Wait for the oldest frame; its outcome, and the frames that were refused since the last call."""
+        outcomes, self._refused = self._refused, []
+        if self._submitted:
+            sequence, started_ns = self._submitted.popleft()
+            outcomes.append(self._outcome(sequence, started_ns))
+        return outcomes
+
+    def start(self, frame: EngineInput) -> None:
         """Start on a frame of any size; it must stay as it is until its result is there.
 
         Args:
@@ -160,7 +197,7 @@ class CudaSession:
         self._free_lane().submit(image, self._pinned)
         self._under_way.append(self._idle.popleft())
 
-    def submit_device(self, frame: DeviceFrame) -> None:
+    def start_device(self, frame: DeviceFrame) -> None:
         """Start on a frame that is on this GPU already: no copy, and no wait but of one stream for another.
 
         Args:
@@ -177,33 +214,22 @@ class CudaSession:
         self._under_way.append(self._idle.popleft())
 
     def finish(self) -> LaneResult:
-        """Wait for the oldest frame under way: probability, mask and area, valid until the next `submit`.
+        """Wait for the oldest frame under way: probability, mask and area, valid until the next `start`.
 
         Raises:
             StickyCudaError: It failed on the GPU, and nothing will run in this process any more.
         """
         if self._options.results == "device":
-            raise EdgesegError("this session leaves its results on the device", expected="finish_device")
+            raise EdgesegError("this engine leaves its results on the device", expected="finish_device")
         return self._oldest().result()
 
     def finish_device(self) -> DeviceResult:
         """The oldest frame under way as arrays on the device, waited for by whoever reads them.
 
         They are valid until the lane's next frame: read them, or order another stream's reading, before one more frame
-        than there are lanes is submitted. That submission waits for this frame.
+        than there are lanes is started. That start waits for this frame.
         """
         return self._oldest().device_result()
-
-    def result(self) -> Probability:
-        """Finish as `finish` does and give the probability alone: float32 [C,h,w]."""
-        return self.finish().probability
-
-    def probability(self, frame: EngineInput) -> Probability:
-        """Run the network on one frame, the resize on the GPU: float32 [C,h,w], the caller's own."""
-        if self._under_way:
-            raise EdgesegError("a frame was to be inferred alone while others are under way")
-        self.submit(frame)
-        return self.result().copy()
 
     def infer(self, frames: FrameBatch) -> ProbabilityBatch:
         """Run the network, `largest_batch` pictures at a time: uint8 [N,h,w,3] RGB in, float32 [N,C,h,w] out."""
@@ -223,9 +249,17 @@ class CudaSession:
         self._finished = None
         self._resources.close()
 
+    def _outcome(self, sequence: int, started_ns: int) -> Outcome:
+        try:
+            probability = self.finish().probability.copy()
+        except EdgesegError as error:
+            return refused(sequence, error)
+        took_ms = (time.perf_counter_ns() - started_ns) / 1e6
+        return Segmented(sequence, probability, took_ms, stages_ns=self.stage_times_ns)
+
     def _free_lane(self) -> Lane:
         if not self._idle:
-            raise EdgesegError("every lane has a frame under way; take a result first", found=f"{self.lanes} lanes")
+            raise EdgesegError("every lane has a frame under way; take a result first", found=f"{self.capacity} lanes")
         return self._idle[0]
 
     def _oldest(self) -> Lane:
@@ -236,12 +270,12 @@ class CudaSession:
         self._idle.append(lane)
         return lane
 
-    def _open_batches(self, engine: Engine, stack: contextlib.ExitStack) -> BatchLane:
+    def _open_batches(self, engine: Deserialised, stack: contextlib.ExitStack) -> BatchLane:
         batches = BatchLane(_context_of(engine), self._info.model, self._options.largest_batch)
         stack.callback(batches.close)
         return batches
 
-    def _open_lane(self, engine: Engine, kernels: Kernels, stack: contextlib.ExitStack) -> Lane:
+    def _open_lane(self, engine: Deserialised, kernels: Kernels, stack: contextlib.ExitStack) -> Lane:
         context, options = _context_of(engine), self._options
         spec = LaneSpec(
             self._info.model,
@@ -255,7 +289,7 @@ class CudaSession:
         return lane
 
 
-def _context_of(engine: Engine) -> ExecutionContext:
+def _context_of(engine: Deserialised) -> ExecutionContext:
     context = engine.create_execution_context()
     if context is None:
         raise DeviceMemoryError(

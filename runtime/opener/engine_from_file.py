@@ -1,0 +1,186 @@
+"""The one way from a file to an engine, whatever it is opened for."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edgeseg.artifacts import EngineArtifact
+from edgeseg.errors import BadInputError
+from edgeseg.optional import require
+from edgeseg.packages import ModelFiles, find_model, onnx_of
+from edgeseg.runtime.engine.backends import EVERYWHERE, backend_named
+from edgeseg.runtime.engine.cpu_layout import fastest_engine
+from edgeseg.runtime.engine.engine import Engine
+from edgeseg.runtime.engine.failures import ProcessLostError, TransientError
+from edgeseg.runtime.engine.layout import Opener, SessionLayout
+from edgeseg.runtime.engine.local_engine import LocalEngine, engine_of
+from edgeseg.runtime.engine.machine import usable_cores
+from edgeseg.runtime.engine.planes import ROOM_BYTES
+from edgeseg.runtime.engine.session import Session, SessionInfo
+from edgeseg.runtime.onnxruntime.onnxruntime_session import OnnxRuntimeSession
+from edgeseg.runtime.opener.use import LANES_IN_A_ROW, PROOF, Use
+from edgeseg.runtime.passport.bindings import check_binding, read_machine
+from edgeseg.runtime.passport.passports import read_checked, session_info
+from edgeseg.runtime.worker.worker_engine import WorkerEngine
+from edgeseg.shell import quoted
+
+RUN_OPENER = "edgeseg.train.predictor", "open_run"
+"""Opens a RUN folder. It needs torch, which no edge box has, so it is imported where a RUN is opened."""
+OpenHere = Callable[[SessionLayout], Session | Engine]
+
+
+def open_engine(path: Path, use: Use = PROOF, *, trusted: Sequence[str] = ()) -> Engine:
+    """Open an engine after its passport has been checked: of a CPU here, of a GPU in a supervised process.
+
+    This process never initialises CUDA; what the engine is bound to is checked where it will run.
+    The process is spawned, so a script that calls this for a GPU's engine needs `if __name__ == "__main__":`.
+
+    Args:
+        path: NAME.engine, with NAME.engine.json beside it; or what is its own reference, in float32: an .onnx file, a
+            model package, or a RUN folder (which needs torch).
+        use: What it is opened for.
+        trusted: Code that a RUN's network may be; see `edgeseg.train.predictor.open_run`.
+
+    Raises:
+        BadInputError: None of these, no such backend here, or a RUN whose network is code that is not trusted.
+        MismatchError: The passport is missing or does not fit, or the engine is bound to another machine.
+        MissingComponentError: This machine cannot execute it.
+        TransientError: The GPU has no memory for it.
+    """
+    files = find_model(path)
+    if files.kind == "run" and not use.apart:
+        require("torch")
+        module, name = RUN_OPENER
+        session: Session = getattr(importlib.import_module(module), name)(path, trusted)
+        return LocalEngine(lambda: session)
+    model = _model_of(path, files)
+    if not (use.apart or model.on_gpu):
+        return _on_cpu(model.opener(), use)
+    workers = _workers(path, model, use)
+    try:
+        workers.wait_ready(use.start_s)
+    except BaseException:
+        workers.close()
+        raise
+    return workers
+
+
+def start_workers(path: Path, use: Use) -> WorkerEngine:
+    """Start the processes of an engine and return at once; the file is checked first, here.
+
+    Args:
+        path: NAME.engine, an .onnx file or a model package.
+        use: What they are started for.
+
+    Raises:
+        BadInputError: Nothing that can be run in a process of its own.
+        MismatchError: An engine whose passport does not fit.
+    """
+    return _workers(path, _model_of(path, find_model(path)), use)
+
+
+def open_here(path: Path, layout: SessionLayout) -> Session | Engine:
+    """Open an engine in this process after its passport has been checked. A GPU's initialises CUDA here.
+
+    Args:
+        path: NAME.engine with its passport, an .onnx file or a model package.
+        layout: How.
+
+    Raises:
+        BadInputError: There is no such engine, or none of its backend.
+        MismatchError: The passport is missing or does not fit, or the engine is bound to another machine.
+        MissingComponentError: This machine cannot execute engines of that backend.
+        TransientError: The GPU has too little memory.
+    """
+    return _model_of(path, find_model(path)).opener()(layout)
+
+
+def open_in_worker(path: Path, layout: SessionLayout, or_fewer_lanes: bool, frame_bytes: int) -> Engine:
+    """Open an engine inside a worker process, which is given this function.
+
+    Args:
+        path: See `open_here`.
+        layout: How.
+        or_fewer_lanes: Take one lane where the GPU's memory has no room for more.
+        frame_bytes: Room for the largest frame.
+    """
+    layout = replace(layout, frame_bytes=frame_bytes)
+    try:
+        return engine_of(open_here(path, layout))
+    except ProcessLostError:
+        raise
+    except TransientError as error:
+        if layout.lanes == 1 or not or_fewer_lanes:
+            raise
+        logging.getLogger(__name__).warning("%s: one lane instead of %s: %s", path, layout.lanes, error)
+    return engine_of(open_here(path, replace(layout, lanes=1)))
+
+
+@dataclass(frozen=True)
+class _Model:
+    info: SessionInfo
+    on_gpu: bool
+    opener: Callable[[], OpenHere]
+    """Holds the model against this machine and gives what opens it, as often as it is called."""
+
+
+def _model_of(path: Path, files: ModelFiles) -> _Model:
+    if files.kind == "run":
+        raise BadInputError(
+            "a RUN folder cannot run in a process of its own",
+            found=path,
+            expected="an engine, an .onnx file or a model package",
+            next_command=f"edgeseg export {quoted(path)} --out model.onnx",
+        )
+    if files.kind == "engine":
+        data, passport = read_checked(path)
+        on_gpu = backend_named(passport.backend).device == "gpu"
+        return _Model(session_info(passport), on_gpu, functools.partial(_checked_opener, path, data, passport))
+    from edgeseg.graph.files import load_onnx, serialize  # the workers of a GPU never need onnx
+
+    artifact = load_onnx(onnx_of(files))
+    metadata = artifact.metadata
+    info = SessionInfo(metadata.model, metadata.preprocess, EVERYWHERE, "fp32", artifact.sha256)
+    data = serialize(artifact.proto)
+    return _Model(info, False, lambda: lambda layout: OnnxRuntimeSession(data, info, layout.threads))
+
+
+def _checked_opener(path: Path, data: bytes, passport: EngineArtifact) -> OpenHere:
+    opener: Opener = backend_named(passport.backend).load("opener")
+    for warning in check_binding(passport, read_machine(passport.backend)):
+        logging.getLogger(__name__).warning("%s: %s", path, warning)
+    return functools.partial(opener, data, passport)
+
+
+def _on_cpu(open_session: Callable[[SessionLayout], Session | Engine], use: Use) -> Engine:
+    """Sessions side by side, of `use.threads` threads or as many as suit."""
+
+    def opened(threads: int) -> Session:
+        session = open_session(SessionLayout(threads=threads))
+        assert not isinstance(session, Engine), "a backend of the CPU opens sessions"
+        return session
+
+    cores = usable_cores()
+    if use.at_once is None and cores > 1:
+        return fastest_engine(lambda each: opened(use.threads or each), cores)
+    return LocalEngine(lambda: opened(use.threads), use.at_once or 1)
+
+
+def _workers(path: Path, model: _Model, use: Use) -> WorkerEngine:
+    layout = SessionLayout(use.threads, use.at_once or LANES_IN_A_ROW, stage_times=use.stage_times)
+    options = use.workers
+    if not options.grows:
+        supervisor = replace(options.supervisor, frame_bytes=_room_bytes(model.info))
+        options = replace(options, supervisor=supervisor)
+    return WorkerEngine(functools.partial(open_in_worker, path, layout, use.at_once is None), model.info, options)
+
+
+def _room_bytes(info: SessionInfo) -> int:
+    """Room for one frame: whole planes up to 4K, or the network's input. A larger picture is prepared on the host."""
+    prepared_bytes = 3 * info.model.height * info.model.width
+    return max(ROOM_BYTES, prepared_bytes) if info.takes_planes else prepared_bytes
