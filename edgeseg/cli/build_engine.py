@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from edgeseg.cli.backend_option import BackendOption
 from edgeseg.cli.output import JsonFlag, emit, say, track
+from edgeseg.cli.registry_options import BackendOption, TableMethodOption
 from edgeseg.cli.tensorrt_flags import (
     NAMES,
     ComputeCapabilities,
@@ -35,10 +35,11 @@ DECIDED_BY_PASSPORT = (
     "backend",
     "calibration",
     "calibration_data",
+    "method",
     *NAMES,
 )
 DECIDED_BY_PLAN = ("precision", "keep_int8", "write_plan")
-NOT_OF_A_PLAN = ("keep_int8", "calibration", "calibration_data", "out", "report", *NAMES)
+NOT_OF_A_PLAN = ("keep_int8", "calibration", "calibration_data", "method", "out", "report", *NAMES)
 
 
 def build_engine(
@@ -58,6 +59,7 @@ def build_engine(
     calibration_data: Annotated[
         Path | None, typer.Option(help="Images to calibrate on instead: a data set's train split, or a folder.")
     ] = None,
+    method: TableMethodOption = None,
     from_passport: Annotated[
         Path | None, typer.Option(help="Repeat the build of this NAME.engine.json instead of naming a MODEL.")
     ] = None,
@@ -105,6 +107,7 @@ def build_engine(
         None if precision_plan is None else read_plan(precision_plan),
         precision_plan,
         keep_int8=keep_int8,
+        method=method,
     )
     result = build(model, options, track, say)
     _emit(
