@@ -7,9 +7,8 @@ import json
 import sys
 import typing
 from collections.abc import Mapping
-from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -88,15 +87,15 @@ def what_it_must_be(value: Any, kind: Any) -> str | None:
 
     Args:
         value: The file's value; a file tells numbers from words, in a shell all is text.
-        kind: The parameter's type: bool, int, float, str, Path, an Enum, a list of text, or one of them or None.
+        kind: The parameter's type: bool, int, float, str, Path, a Literal, a list of text, or one of them or None.
     """
-    if typing.get_origin(kind) is not list:
-        (kind,) = [one for one in typing.get_args(kind) if one is not type(None)] or [kind]
+    if type(None) in typing.get_args(kind):
+        (kind,) = [one for one in typing.get_args(kind) if one is not type(None)]
     if typing.get_origin(kind) is list:
         fits = isinstance(value, list) and all(isinstance(one, str) for one in value)
         return None if fits else "texts in brackets"
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        choices = [str(one.value) for one in kind]
+    if typing.get_origin(kind) is Literal:
+        choices = typing.get_args(kind)
         return None if value in choices else " or ".join(choices)
     allowed, words = _KINDS.get(kind, ((str,), "a text in quotation marks"))
     return None if type(value) in allowed else words
