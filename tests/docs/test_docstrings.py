@@ -21,11 +21,9 @@ NOT_YET = (
     "runtime/live/assembly.py",
     "runtime/live/opening.py",
     "runtime/live/segmenter.py",
-    "runtime/live/sources",
     "runtime/live/stream.py",
     "runtime/onnxruntime",
     "runtime/opener",
-    "runtime/passport",
     "runtime/video",
 )
 """Rooms and files whose docstrings still lean on the name above them."""
