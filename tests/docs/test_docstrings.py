@@ -24,7 +24,6 @@ NOT_YET = (
     "runtime/live/stream.py",
     "runtime/onnxruntime",
     "runtime/opener",
-    "runtime/video",
 )
 """Rooms and files whose docstrings still lean on the name above them."""
 
