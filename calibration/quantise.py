@@ -106,7 +106,7 @@ def check_table(artifact: OnnxArtifact, table: CalibrationTable, method: str | N
     again = f"edgeseg calibrate {quoted(artifact.path)} --data DIR"
     if table.weights_sha256 != artifact.weights_sha256:
         raise MismatchError(
-            f"the calibration table belongs to other weights than {artifact.path}",
+            f"the calibration table was made for other weights than those of {artifact.path}",
             found=f"weights {table.weights_sha256[:12]}",
             expected=f"weights {artifact.weights_sha256[:12]}",
             next_command=f"{again} --out FILE",

@@ -121,8 +121,8 @@ def _table(files: ModelFiles, artifact: OnnxArtifact, options: BuildOptions, tra
     path = options.calibration or files.calibration
     if path is None:
         raise BadInputError(
-            "INT8 needs the ranges of the activations, and there are none",
-            found=f"no calibration table beside {files.path}",
+            "INT8 needs a calibration table, and there is none",
+            found=f"no table beside {files.path}",
             expected="--calibration FILE or --calibration-data DIR",
             next_command=f"edgeseg calibrate {quoted(files.path)} --data DIR "
             f"--out {quoted(f'{files.name}.calibration.json')}",

@@ -16,8 +16,8 @@ def calibrate(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="An .onnx file or a model package.")],
     data: Annotated[Path, typer.Option(help="Data set, or a folder of images; masks are not needed.")],
     out: Annotated[Path, typer.Option(help="Calibration table to write.")],
-    split: Annotated[str, typer.Option(help="Split to take, where the data set has splits.")] = "train",
-    images: Annotated[int, typer.Option(min=1, help="How many images, spread evenly over the split.")] = 256,
+    split: Annotated[str, typer.Option(help="Split to use, if the data set has splits.")] = "train",
+    images: Annotated[int, typer.Option(min=1, help="How many images to use, spread evenly over the split.")] = 256,
     method: MethodOption = "max",
     as_json: JsonFlag = False,
 ) -> None:

@@ -50,14 +50,14 @@ def read_config(path: Path, kinds: Mapping[str, Any], command: str) -> dict[str,
         command: What it configures, for the message.
 
     Raises:
-        BadInputError: No such file, no TOML, a key that is no flag, or a value of another kind.
+        BadInputError: There is no such file, it is not TOML, a key is not a flag, or a value has the wrong type.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadInputError(f"{path} cannot be read", found=error.strerror or error) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInputError(f"{path} is no TOML file", found=error) from error
+        raise BadInputError(f"{path} is not a TOML file", found=error) from error
     found: dict[str, Any] = {}
     for key, value in values.items():
         name = key.replace("-", "_")
@@ -73,7 +73,7 @@ def read_config(path: Path, kinds: Mapping[str, Any], command: str) -> dict[str,
         expected = what_it_must_be(value, kinds[name])
         if expected is not None:
             raise BadInputError(
-                f"{path} sets {key} to a value that it cannot take",
+                f"{path} sets {key} to a value of the wrong type",
                 found=f"{key} = {json.dumps(value, default=str)}",
                 expected=expected,
                 next_command=f"edgeseg {command} --help",
@@ -93,7 +93,7 @@ def what_it_must_be(value: Any, kind: Any) -> str | None:
         (kind,) = [one for one in typing.get_args(kind) if one is not type(None)]
     if typing.get_origin(kind) is list:
         fits = isinstance(value, list) and all(isinstance(one, str) for one in value)
-        return None if fits else "texts in brackets"
+        return None if fits else 'texts in brackets: ["...", "..."]'
     if typing.get_origin(kind) is Literal:
         choices = typing.get_args(kind)
         return None if value in choices else " or ".join(choices)

@@ -60,6 +60,6 @@ TableMethodOption = Annotated[
     typer.Option(
         metavar="NAME",
         callback=_known,
-        help="How --calibration-data chooses the range of a tensor, max by default; a table must be made this way.",
+        help="How the range of a tensor is chosen, max by default; a calibration table must have been made this way.",
     ),
 ]

@@ -27,7 +27,7 @@ _page = functools.partial(typer.Option, rich_help_panel="The page")
 _watch = functools.partial(typer.Option, rich_help_panel="The drift watch")
 
 EngineArgument = Annotated[
-    Path, typer.Argument(metavar="ENGINE", help="The .engine file, its passport beside it; or a MODEL.")
+    Path, typer.Argument(metavar="ENGINE", help="The .engine file, with its passport beside it, or a MODEL.")
 ]
 
 
@@ -49,7 +49,9 @@ class CommonFlags:
             help="Folder for the masks, PNG at each frame's size; live also FILE.jsonl with COCO run lengths.",
         ),
     ] = None
-    record: Annotated[Path | None, _kept(metavar="FILE.mp4", help="Video to write as it came, without overlay.")] = None
+    record: Annotated[
+        Path | None, _kept(metavar="FILE.mp4", help="Video to write without the overlay, as it came.")
+    ] = None
     overlay: Annotated[
         Literal["contour", "fill", "heat", "off"],
         typer.Option(help="How to draw the mask: as border, tint, probabilities or not at all."),
@@ -57,7 +59,7 @@ class CommonFlags:
     max_frames: Annotated[int | None, typer.Option(metavar="N", min=1, help="Stop after N frames.")] = None
     deinterlace: Annotated[
         Literal["auto", "on", "off"],
-        typer.Option(help="Make combed pictures whole: where the video says that it is interlaced, always or never."),
+        typer.Option(help="Deinterlace where the video says that it is interlaced, always, or never."),
     ] = "auto"
 
 
@@ -65,7 +67,7 @@ class CommonFlags:
 class FileFlags(CommonFlags):
     """The flags of `edgeseg run`."""
 
-    latency: Annotated[Path | None, _kept(metavar="FILE", help="Times of every stage to write (JSON).")] = None
+    latency: Annotated[Path | None, _kept(metavar="FILE", help="File for the times of every stage (JSON).")] = None
 
 
 @dataclass(frozen=True)
@@ -92,13 +94,13 @@ class LiveFlags(CommonFlags):
         ),
     ] = None
     gate: Annotated[
-        bool, _live("--gate/--no-gate", help="Hold masks back where no tissue is seen: black, blurred, ...")
+        bool, _live("--gate/--no-gate", help="Hide masks where no tissue is seen (black, blurred, ...).")
     ] = LiveSettings.gate
     record_gated: Annotated[
         bool,
         _live("--record-gated/--no-record-gated", help="Record frames that show no tissue (a face, a room), too."),
     ] = LiveSettings.record_gated
-    stabilise: Annotated[bool, _live("--stabilise", help="Steady masks along the motion of the picture.")] = False
+    stabilise: Annotated[bool, _live("--stabilise", help="Stabilise masks along the motion of the picture.")] = False
     events: Annotated[
         Path | None,
         _live(metavar="FILE.jsonl", help="Log of what appears and leaves, with thumbnails beside it."),
@@ -124,7 +126,7 @@ class LiveFlags(CommonFlags):
         ),
     ] = "off"
     web: Annotated[
-        str | None, _page(metavar="HOST:PORT", help="Serve the live page there, for example 127.0.0.1:8080.")
+        str | None, _page(metavar="HOST:PORT", help="Serve the live page at this address, for example 127.0.0.1:8080.")
     ] = None
     token_file: Annotated[
         Path | None,
@@ -141,11 +143,11 @@ class LiveFlags(CommonFlags):
         Path | None,
         _watch(
             metavar="MODEL",
-            help="Show some frames to this model too, at low priority: .onnx, package or engine.",
+            help="Also run some frames through this model, at low priority: .onnx, package or engine.",
         ),
     ] = None
     reference_every: Annotated[
-        int, _watch(metavar="N", min=1, help="Show the reference every N-th frame that the engine segmented.")
+        int, _watch(metavar="N", min=1, help="Run the reference on every N-th frame that the engine segmented.")
     ] = WatchSettings.every
     statistics: Annotated[
         Path | None,
