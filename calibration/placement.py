@@ -49,7 +49,7 @@ def assign(proto: onnx.ModelProto, plan: PrecisionPlan) -> dict[str, Precision]:
     refused = [node for node in nodes if assigned[node.name] == "int8" and not _can_be_int8(node, constant)]
     if refused:
         raise BadInputError(
-            "the precision plan asks for INT8 where it is not built",
+            "the precision plan asks for INT8 in convolutions that cannot run in it",
             found=_few([f"{node.name} ({node.op_type})" for node in refused]),
             expected="fp16 or fp32 for ConvTranspose, and for convolutions whose weights are computed",
             next_command="edgeseg build-engine MODEL --precision int8 --write-plan FILE",

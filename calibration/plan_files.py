@@ -26,7 +26,7 @@ def read_plan(path: Path) -> PrecisionPlan:
     """Read a plan: JSON where the file is called .json, else TOML.
 
     Raises:
-        BadInputError: It cannot be read, or is no plan.
+        BadInputError: The file cannot be read, or is not a plan.
     """
     text = read_text(path, "a precision plan")
     if path.suffix == ".json":
@@ -35,7 +35,7 @@ def read_plan(path: Path) -> PrecisionPlan:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BadInputError(
-            f"{path} is no precision plan",
+            f"{path} is not a precision plan",
             found=error,
             expected="TOML, or JSON in a file called .json",
             next_command="edgeseg build-engine MODEL --precision int8 --write-plan FILE",

@@ -10,6 +10,7 @@ import onnx
 from numpy.typing import DTypeLike, NDArray
 
 from edgeseg.artifacts import CalibrationTable, PrecisionPlan, Range
+from edgeseg.calibration.methods import METHODS
 from edgeseg.calibration.placement import activations, assign, conv_outputs, default_plan
 from edgeseg.calibration.weight_levels import PAIR_LIMIT, multiplies_pairs, weight_levels
 from edgeseg.errors import BadInputError, MismatchError
@@ -78,7 +79,8 @@ def quantise(
 
     Raises:
         MismatchError: The table belongs to other weights.
-        BadInputError: A tensor is missing from the table, or the plan does not fit the network.
+        BadInputError: A tensor is missing from the table, its method is not known here, or the plan does not fit the
+            network.
     """
     check_table(artifact, table)
     assigned = assign(artifact.proto, plan or default_plan(artifact.proto, "int8"))
@@ -89,18 +91,39 @@ def quantise(
     return QuantisedGraph(_Rewriter(artifact.proto, table, style, chosen).run(), chosen, vanishing)
 
 
-def check_table(artifact: OnnxArtifact, table: CalibrationTable) -> None:
-    """Refuse a table of other weights.
+def check_table(artifact: OnnxArtifact, table: CalibrationTable, method: str | None = None) -> None:
+    """Refuse a table of other weights, of a method that is not here, or of another one than was asked for.
+
+    Args:
+        artifact: The network.
+        table: What was measured on it.
+        method: The calibration method that was asked for; None takes every one.
 
     Raises:
-        MismatchError: See above.
+        BadInputError: This edgeseg does not know the table's method.
+        MismatchError: The weights or the method are others.
     """
+    again = f"edgeseg calibrate {quoted(artifact.path)} --data DIR"
     if table.weights_sha256 != artifact.weights_sha256:
         raise MismatchError(
-            f"the calibration table belongs to other weights than {artifact.path}",
+            f"the calibration table was made for other weights than those of {artifact.path}",
             found=f"weights {table.weights_sha256[:12]}",
             expected=f"weights {artifact.weights_sha256[:12]}",
-            next_command=f"edgeseg calibrate {quoted(artifact.path)} --data DIR --out FILE",
+            next_command=f"{again} --out FILE",
+        )
+    if table.method not in METHODS:
+        raise BadInputError(
+            "this edgeseg does not know the method of the calibration table",
+            found=table.method,
+            expected=" or ".join(METHODS),
+            next_command=f"{again} --out FILE",
+        )
+    if method is not None and table.method != method:
+        raise MismatchError(
+            f"the calibration table was not made with --method {method}",
+            found=f"method {table.method}",
+            expected=f"method {method}",
+            next_command=f"{again} --method {method} --out FILE",
         )
 
 

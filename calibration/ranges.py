@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ import onnx
 from numpy.typing import NDArray
 
 from edgeseg.artifacts import CalibrationTable, Range
+from edgeseg.calibration.methods import DEFAULT_METHOD, observer_of
+from edgeseg.calibration.observer import Observer
 from edgeseg.calibration.placement import activations
 from edgeseg.dataset import hash_files
 from edgeseg.errors import BadInputError
@@ -26,41 +30,42 @@ from edgeseg.specs import INPUT_NAME
 REDUCTIONS = ("ReduceMin", "ReduceMax")
 
 
-def calibrate(artifact: OnnxArtifact, images: Sequence[Path], track: Track = silent) -> CalibrationTable:
-    """Run images through the float network and keep the smallest and largest value of every convolution's input.
-
-    The method is `max`: amax is the largest magnitude seen (Wu et al., 2020, arXiv:2004.09602, section 3.1).
+def calibrate(
+    artifact: OnnxArtifact, images: Sequence[Path], track: Track = silent, method: str = DEFAULT_METHOD
+) -> CalibrationTable:
+    """Run images through the float network and watch the input and the output of every convolution.
 
     Args:
         artifact: The network.
         images: Files; each is read, resized by the one resize, run and forgotten.
         track: Draws the progress.
+        method: A name in `edgeseg.calibration.methods.METHODS`.
 
     Raises:
+        UsageError: There is no such method.
         BadInputError: No images, one that cannot be read, or an activation that is not finite.
     """
+    observer = observer_of(method)
     if not images:
         raise BadInputError(
             "there are no images to calibrate on", next_command="edgeseg calibrate MODEL --data DIR --out FILE"
         )
     names = activations(artifact.proto)
     model, crop = artifact.metadata.model, artifact.metadata.preprocess.crop
-    frames = (
-        resize_to_network(read_rgb(path), model.height, model.width, crop)
-        for path in track(images, "calibrating", len(images))
-    )
-    lowest, highest = _extremes(_observer(artifact.proto, names), frames, len(names))
-    ranges = {}
-    for name, low, high in zip(names, lowest.tolist(), highest.tolist(), strict=True):
-        if not np.isfinite((low, high)).all():
-            raise BadInputError(f"the tensor {name} is not finite on the calibration images", found=f"{low} to {high}")
-        ranges[name] = Range(minimum=low, maximum=high, amax=max(abs(low), abs(high)))
+    session = _session(artifact.proto, names, () if observer.extremes_suffice else names)
+    seen = [_Seen(name, observer()) for name in names]
+    for path in track(images, "calibrating", len(images)):
+        frame = resize_to_network(read_rgb(path), model.height, model.width, crop)
+        values = session.run(None, {INPUT_NAME: frame[np.newaxis]})
+        extremes = np.asarray(values[: 2 * len(names)], np.float32).reshape(2, -1).T
+        for tensor, pair, whole in zip(seen, extremes, values[2 * len(names) :] or extremes, strict=True):
+            tensor.update(pair, whole)
     return CalibrationTable(
-        method="max",
+        method=method,
         image_count=len(images),
         data_sha256=hash_files(images),
         weights_sha256=artifact.weights_sha256,
-        ranges=ranges,
+        ranges={tensor.name: tensor.range() for tensor in seen},
     )
 
 
@@ -71,23 +76,33 @@ def choose_images(images: Sequence[Path], count: int) -> list[Path]:
     return [images[index * len(images) // count] for index in range(count)]
 
 
-def _extremes(
-    session: Any, frames: Iterable[NDArray[np.uint8]], count: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    lowest, highest = np.full(count, np.inf, np.float32), np.full(count, -np.inf, np.float32)
-    for values in _observed(session, frames):
-        np.minimum(lowest, values[:count], out=lowest)
-        np.maximum(highest, values[count:], out=highest)
-    return lowest, highest
+@dataclass
+class _Seen:
+    """One tensor: its smallest and largest value so far, and the method's observer."""
+
+    name: str
+    observer: Observer
+    lowest: float = math.inf
+    highest: float = -math.inf
+
+    def update(self, extremes: NDArray[np.float32], values: NDArray[np.float32]) -> None:
+        low, high = extremes.tolist()
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise BadInputError(
+                f"the tensor {self.name} is not finite on the calibration images", found=f"{low} to {high}"
+            )
+        self.lowest, self.highest = min(self.lowest, low), max(self.highest, high)
+        self.observer.update(values)
+
+    def range(self) -> Range:
+        return Range(minimum=self.lowest, maximum=self.highest, amax=self.observer.amax())
 
 
-def _observed(session: Any, frames: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
-    for frame in frames:
-        yield np.asarray(session.run(None, {INPUT_NAME: frame[np.newaxis]}), np.float32)
+def _session(proto: onnx.ModelProto, names: Sequence[str], whole: Sequence[str]) -> Any:
+    """A session that gives the minima of the named tensors, their maxima, and those that are wanted whole.
 
-
-def _observer(proto: onnx.ModelProto, names: Sequence[str]) -> Any:
-    """A session that gives the minima, then the maxima, of the named tensors: scalars leave the graph, not maps."""
+    The extremes are found inside the graph, so that a tensor of which they suffice is freed as soon as it was used.
+    """
     onnxruntime = require("onnxruntime")
     observed = copy_of(proto)
     del observed.graph.output[:]
@@ -96,6 +111,8 @@ def _observer(proto: onnx.ModelProto, names: Sequence[str]) -> Any:
             output = f"{name}.{reduction}"
             observed.graph.node.append(onnx.helper.make_node(reduction, [name], [output], keepdims=0))
             observed.graph.output.append(onnx.helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, []))
+    for name in whole:
+        observed.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
     options.log_severity_level = 3

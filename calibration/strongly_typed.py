@@ -47,7 +47,7 @@ def strongly_typed(artifact: OnnxArtifact, table: CalibrationTable | None, plan:
         return StronglyTypedGraph(with_fp16_convolutions(artifact.proto, float32))
     if table is None:
         raise BadInputError(
-            "INT8 needs the ranges of the activations, and there are none", expected="a calibration table"
+            "INT8 needs a calibration table, and there is none", expected="a table of edgeseg calibrate"
         )
     quantised = quantise(artifact, table, TENSORRT_STYLE, plan)
     return StronglyTypedGraph(with_fp16_convolutions(quantised.proto, float32), quantised.vanishing)

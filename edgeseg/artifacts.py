@@ -22,13 +22,14 @@ class Range(Part):
     minimum: float
     maximum: float
     amax: float = pydantic.Field(ge=0)
-    """The magnitude that maps to 127; with the method ``max`` the larger of |minimum| and |maximum|."""
+    """The magnitude that maps to 127, as the calibration method chose it."""
 
 
 class CalibrationTable(Value):
     """Per-tensor ranges of one network on some images: what INT8 needs beside the ONNX file."""
 
-    method: Literal["max"]
+    method: str
+    """A calibration method by name, see `edgeseg.calibration.methods`."""
     image_count: int = pydantic.Field(gt=0)
     data_sha256: str
     """Hash of the calibration images' content."""
@@ -95,6 +96,8 @@ class BuildRecord(Part):
     """The table that was named; None where the model brought its own, or none was needed."""
     calibration_data: str | None = None
     """The images that stood in for a table."""
+    method: str | None = None
+    """The calibration method that was asked for; None where none was."""
     precision_plan: str | None = None
     """The file of the precision plan; what it said is in the passport itself."""
 

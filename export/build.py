@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgeseg.artifacts import BuildRecord, CalibrationTable, EngineArtifact, Precision, PrecisionPlan
+from edgeseg.calibration.methods import DEFAULT_METHOD
 from edgeseg.calibration.placement import assign, default_plan, lowest
 from edgeseg.calibration.quantise import check_table
 from edgeseg.calibration.ranges import calibrate, choose_images
@@ -47,6 +48,8 @@ class BuildOptions:
     """The file that the plan was read from."""
     former: EngineArtifact | None = None
     """The passport of the build that this one repeats: network and calibration must be the same."""
+    method: str | None = None
+    """Calibration method; None takes `max` for `calibration_data`, and a table whatever method made it."""
     keep_int8: bool = False
     """Build INT8 although float32 is as quick on this machine; a plan and a repeated build do so in any case."""
 
@@ -72,7 +75,8 @@ def build_engine(model: Path, options: BuildOptions, track: Track = silent, say:
 
     Raises:
         BadInputError: INT8 without ranges, a model that cannot be read or that the backend refuses.
-        MismatchError: The calibration table belongs to other weights, or is not the former one.
+        MismatchError: The calibration table belongs to other weights, was made by another method, or is not the former
+            one.
         MissingComponentError: The backend, or the GPU that it builds on, is not on this machine.
         UsageError: Options that exclude each other.
     """
@@ -95,7 +99,7 @@ def build_engine(model: Path, options: BuildOptions, track: Track = silent, say:
     instead = builder.why_not_int8(request, built) if precision == "int8" and options.may_leave_int8 else None
     if instead is not None:
         request = BuildRequest(artifact, "fp32")
-        options = replace(options, precision="fp32", calibration=None, calibration_data=None)
+        options = replace(options, precision="fp32", calibration=None, calibration_data=None, method=None)
         built = builder.build(request, say)
     passport = _passport(request, built, builder, options, files, out)
     write_bytes(out, built.data)
@@ -113,18 +117,18 @@ def _check_calibration(options: BuildOptions) -> None:
 def _table(files: ModelFiles, artifact: OnnxArtifact, options: BuildOptions, track: Track) -> CalibrationTable:
     if options.calibration_data is not None:
         images = load_images(options.calibration_data, "train")
-        return calibrate(artifact, choose_images(images, CALIBRATION_IMAGES), track)
+        return calibrate(artifact, choose_images(images, CALIBRATION_IMAGES), track, options.method or DEFAULT_METHOD)
     path = options.calibration or files.calibration
     if path is None:
         raise BadInputError(
-            "INT8 needs the ranges of the activations, and there are none",
-            found=f"no calibration table beside {files.path}",
+            "INT8 needs a calibration table, and there is none",
+            found=f"no table beside {files.path}",
             expected="--calibration FILE or --calibration-data DIR",
             next_command=f"edgeseg calibrate {quoted(files.path)} --data DIR "
             f"--out {quoted(f'{files.name}.calibration.json')}",
         )
     table = CalibrationTable.read(path)
-    check_table(artifact, table)
+    check_table(artifact, table, options.method)
     return table
 
 
@@ -171,6 +175,7 @@ def _passport(
             model=str(files.path),
             calibration=_named(options.calibration),
             calibration_data=_named(options.calibration_data),
+            method=options.method,
             precision_plan=_named(options.plan_path),
         ),
         binding=built.binding,
@@ -193,8 +198,9 @@ def _rebuild(request: BuildRequest, builder: EngineBuilder, options: BuildOption
         "--precision-plan": options.plan_path,
         "--calibration": options.calibration,
         "--calibration-data": options.calibration_data,
+        "--method": options.method,
     }
-    for flag, path in named.items():
-        words += [] if path is None else [flag, str(path)]
+    for flag, value in named.items():
+        words += [] if value is None else [flag, str(value)]
     words += [] if options.tensorrt is None else options.tensorrt.command_line()
     return shlex.join([*words, "--out", str(out)])

@@ -74,6 +74,7 @@ def rebuild_engine(passport: Path, out: Path | None = None, track: Track = silen
         former.precision_plan,
         _path(former.build.precision_plan),
         former,
+        method=former.build.method,
     )
     return RebuildResult(build_engine(Path(former.build.model), options, track, say), former)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def bench(
     engine: Annotated[
-        Path, typer.Argument(metavar="ENGINE", help="The .engine file, its passport beside it; or a MODEL.")
+        Path, typer.Argument(metavar="ENGINE", help="The .engine file, with its passport beside it, or a MODEL.")
     ],
     source: Annotated[
         Path | None,
@@ -39,11 +39,13 @@ def bench(
         typer.Option(min=0, help="Time that a frame may take at a rate; by default the time until the next frame."),
     ] = None,
     lanes: Annotated[
-        str, typer.Option(metavar="N,...", help="Numbers of frames in flight for throughput, or none.")
+        str, typer.Option(metavar="N,...", help="Numbers of frames in flight to measure throughput at, or none.")
     ] = "1,2,3,4",
-    batch: Annotated[str, typer.Option(metavar="N,...", help="Batch sizes for throughput, or none.")] = "1,2,4,8",
-    threads: Annotated[int, typer.Option(min=0, help="Threads inside one inference on a CPU; 0: every core.")] = 0,
-    seconds: Annotated[float, typer.Option(help="Longest time of each measurement.")] = 10.0,
+    batch: Annotated[
+        str, typer.Option(metavar="N,...", help="Batch sizes to measure throughput at, or none.")
+    ] = "1,2,4,8",
+    threads: Annotated[int, typer.Option(min=0, help="Threads inside one inference on a CPU; 0 takes every core.")] = 0,
+    seconds: Annotated[float, typer.Option(help="Longest time of each measurement, in seconds.")] = 10.0,
     out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Report to write (JSON).")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Plot to write: .png, .svg or .pdf.")] = None,
     baseline: Annotated[
@@ -51,7 +53,7 @@ def bench(
         typer.Option(metavar="FILE.json", help="Earlier report to compare with; exit code 3 if this engine is slower."),
     ] = None,
     max_growth: Annotated[
-        float, typer.Option(min=0, help="With --baseline: allowed growth of the median, as a share.")
+        float, typer.Option(min=0, help="With --baseline: how much the median may grow, as a share.")
     ] = 0.05,
     as_json: JsonFlag = False,
 ) -> None:

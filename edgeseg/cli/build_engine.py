@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from edgeseg.cli.backend_option import BackendOption
 from edgeseg.cli.output import JsonFlag, emit, say, track
+from edgeseg.cli.registry_options import BackendOption, TableMethodOption
 from edgeseg.cli.tensorrt_flags import (
     NAMES,
     ComputeCapabilities,
@@ -35,31 +35,35 @@ DECIDED_BY_PASSPORT = (
     "backend",
     "calibration",
     "calibration_data",
+    "method",
     *NAMES,
 )
 DECIDED_BY_PLAN = ("precision", "keep_int8", "write_plan")
-NOT_OF_A_PLAN = ("keep_int8", "calibration", "calibration_data", "out", "report", *NAMES)
+NOT_OF_A_PLAN = ("keep_int8", "calibration", "calibration_data", "method", "out", "report", *NAMES)
 
 
 def build_engine(
     context: typer.Context,
     model: Annotated[Path | None, typer.Argument(metavar="MODEL", help="An .onnx file or a model package.")] = None,
-    precision: Annotated[Literal["fp16", "fp32", "int8"], typer.Option(help="Of the convolutions.")] = "fp16",
+    precision: Annotated[Literal["fp16", "fp32", "int8"], typer.Option(help="Precision of the convolutions.")] = "fp16",
     precision_plan: Annotated[
         Path | None,
         typer.Option(help="File that gives each convolution its precision (TOML or .json), instead of --precision."),
     ] = None,
     write_plan: Annotated[
         Path | None,
-        typer.Option(help="Write the plan behind --precision to this file for you to edit; build nothing."),
+        typer.Option(help="Write the plan behind --precision to this file, for you to edit, and build nothing."),
     ] = None,
     backend: BackendOption = AUTO,
     calibration: Annotated[Path | None, typer.Option(help="Calibration table for INT8; a package has its own.")] = None,
     calibration_data: Annotated[
-        Path | None, typer.Option(help="Images to calibrate on instead: a data set's train split, or a folder.")
+        Path | None,
+        typer.Option(help="Images to calibrate on, instead of a table: a data set's train split, or a folder."),
     ] = None,
+    method: TableMethodOption = None,
     from_passport: Annotated[
-        Path | None, typer.Option(help="Repeat the build of this NAME.engine.json instead of naming a MODEL.")
+        Path | None,
+        typer.Option(help="Repeat the build that this NAME.engine.json records, instead of naming a MODEL."),
     ] = None,
     out: Annotated[
         Path | None,
@@ -105,6 +109,7 @@ def build_engine(
         None if precision_plan is None else read_plan(precision_plan),
         precision_plan,
         keep_int8=keep_int8,
+        method=method,
     )
     result = build(model, options, track, say)
     _emit(
@@ -145,7 +150,7 @@ def _write_plan(
     from edgeseg.export.precision_plans import write_plan
 
     plan = write_plan(model, precision, backend, path)
-    text = f"{path}: {plan.default}, but for {len(plan.layers)} layers"
+    text = f"{path}: {plan.default}, except for {len(plan.layers)} layers"
     next_command = f"edgeseg build-engine {quoted(model)} --backend {quoted(backend)} --precision-plan {quoted(path)}"
     emit({"plan": str(path), **plan.to_dict()}, as_json, f"{text}\nnext: edit it, then {next_command}")
 
@@ -156,9 +161,11 @@ def _rebuild(passport: Path, out: Path | None, report: Path | None, as_json: boo
     rebuilt = rebuild_engine(passport, out, track, say)
     facts = {"identical": rebuilt.identical, "differences": rebuilt.differences}
     if rebuilt.identical:
-        verdict = "the same bytes as before: its verdict holds"
+        verdict = "byte for byte the former engine, so its verdict holds"
     else:
-        verdict = f"other bytes than before ({'; '.join(rebuilt.differences) or 'everything on record is equal'})"
+        verdict = (
+            f"the bytes differ from the former engine's ({'; '.join(rebuilt.differences) or 'no difference on record'})"
+        )
         verdict += f"\nnext: edgeseg verify {quoted(rebuilt.result.engine)} --reference MODEL --data DIR"
     _emit(rebuilt.result, facts, report, as_json, verdict)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from edgeseg.cli.output import JsonFlag, emit, track
+from edgeseg.cli.registry_options import MethodOption
 from edgeseg.shell import quoted
 
 
@@ -15,9 +16,9 @@ def calibrate(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="An .onnx file or a model package.")],
     data: Annotated[Path, typer.Option(help="Data set, or a folder of images; masks are not needed.")],
     out: Annotated[Path, typer.Option(help="Calibration table to write.")],
-    split: Annotated[str, typer.Option(help="Split to take, where the data set has splits.")] = "train",
-    images: Annotated[int, typer.Option(min=1, help="How many images, spread evenly over the split.")] = 256,
-    method: Annotated[Literal["max"], typer.Option(help="How the range of a tensor is chosen.")] = "max",
+    split: Annotated[str, typer.Option(help="Split to use, if the data set has splits.")] = "train",
+    images: Annotated[int, typer.Option(min=1, help="How many images to use, spread evenly over the split.")] = 256,
+    method: MethodOption = "max",
     as_json: JsonFlag = False,
 ) -> None:
     """Measure the ranges of the activations that INT8 needs."""
@@ -32,7 +33,7 @@ def calibrate(
     artifact = load_onnx(source)
     chosen = choose_images(load_images(data, split), images)
     check_writable(out, source)
-    table = measure(artifact, chosen, track)
+    table = measure(artifact, chosen, track, method)
     table.write(out)
     text = (
         f"{out}: {len(table.ranges)} tensors on {table.image_count} images, method {method}\n"

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 import edgeseg
-from edgeseg.cli.backend_option import BackendCommand
 from edgeseg.cli.bench import bench
 from edgeseg.cli.build_engine import build_engine
 from edgeseg.cli.calibrate import calibrate
@@ -21,6 +20,7 @@ from edgeseg.cli.inspect import inspect
 from edgeseg.cli.live import live
 from edgeseg.cli.models import models
 from edgeseg.cli.package import package
+from edgeseg.cli.registry_options import RegistryCommand
 from edgeseg.cli.run import run
 from edgeseg.cli.train import train
 from edgeseg.cli.verify import verify
@@ -57,8 +57,8 @@ app.command("train")(train)
 app.command("evaluate")(evaluate)
 app.command("export")(export)
 app.command("import-onnx")(import_onnx)
-app.command("calibrate")(calibrate)
-app.command("build-engine", cls=BackendCommand)(build_engine)
+app.command("calibrate", cls=RegistryCommand)(calibrate)
+app.command("build-engine", cls=RegistryCommand)(build_engine)
 app.command("inspect")(inspect)
 app.command("run")(run)
 app.command("live")(live)

@@ -7,9 +7,8 @@ import json
 import sys
 import typing
 from collections.abc import Mapping
-from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -51,14 +50,14 @@ def read_config(path: Path, kinds: Mapping[str, Any], command: str) -> dict[str,
         command: What it configures, for the message.
 
     Raises:
-        BadInputError: No such file, no TOML, a key that is no flag, or a value of another kind.
+        BadInputError: There is no such file, it is not TOML, a key is not a flag, or a value has the wrong type.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadInputError(f"{path} cannot be read", found=error.strerror or error) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInputError(f"{path} is no TOML file", found=error) from error
+        raise BadInputError(f"{path} is not a TOML file", found=error) from error
     found: dict[str, Any] = {}
     for key, value in values.items():
         name = key.replace("-", "_")
@@ -74,7 +73,7 @@ def read_config(path: Path, kinds: Mapping[str, Any], command: str) -> dict[str,
         expected = what_it_must_be(value, kinds[name])
         if expected is not None:
             raise BadInputError(
-                f"{path} sets {key} to a value that it cannot take",
+                f"{path} sets {key} to a value of the wrong type",
                 found=f"{key} = {json.dumps(value, default=str)}",
                 expected=expected,
                 next_command=f"edgeseg {command} --help",
@@ -88,15 +87,15 @@ def what_it_must_be(value: Any, kind: Any) -> str | None:
 
     Args:
         value: The file's value; a file tells numbers from words, in a shell all is text.
-        kind: The parameter's type: bool, int, float, str, Path, an Enum, a list of text, or one of them or None.
+        kind: The parameter's type: bool, int, float, str, Path, a Literal, a list of text, or one of them or None.
     """
-    if typing.get_origin(kind) is not list:
-        (kind,) = [one for one in typing.get_args(kind) if one is not type(None)] or [kind]
+    if type(None) in typing.get_args(kind):
+        (kind,) = [one for one in typing.get_args(kind) if one is not type(None)]
     if typing.get_origin(kind) is list:
         fits = isinstance(value, list) and all(isinstance(one, str) for one in value)
-        return None if fits else "texts in brackets"
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        choices = [str(one.value) for one in kind]
+        return None if fits else 'texts in brackets: ["...", "..."]'
+    if typing.get_origin(kind) is Literal:
+        choices = typing.get_args(kind)
         return None if value in choices else " or ".join(choices)
     allowed, words = _KINDS.get(kind, ((str,), "a text in quotation marks"))
     return None if type(value) in allowed else words

@@ -1,4 +1,4 @@
-"""`edgeseg data`: make a synthetic data set, look into one, split one, gather pictures without a polyp."""
+"""`edgeseg data`: make a synthetic data set, inspect one, split one, gather pictures without a polyp."""
 
 from __future__ import annotations
 
@@ -14,20 +14,22 @@ if TYPE_CHECKING:
     from edgeseg.inspection import DatasetReport, Spread
     from edgeseg.train.negatives import NegativesOfSource
 
-app = typer.Typer(help="Make, look into or split a data set; gather pictures without a polyp.", no_args_is_help=True)
+app = typer.Typer(help="Make, inspect or split a data set; gather pictures without a polyp.", no_args_is_help=True)
 
 Out = Annotated[Path, typer.Option("--out", help="New folder for the data set.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed; another seed makes other content.")]
+Seed = Annotated[int, typer.Option(min=0, help="Random seed; another one gives another result.")]
 Count = typer.Option(min=0, help="Pictures in this split.")
-Side = typer.Option(min=32, max=4096, help="Pixels.")
+Side = typer.Option(min=32, max=4096, help="Side in pixels.")
 
 _Sources = typer.Argument(
     metavar="SOURCE[@FRAMES]",
     help="Videos, folders of images, or images; @START:STOP:STEP takes some frames (or images by name), as in Python.",
 )
-_Windows = typer.Option(metavar="DATA", help="Also take windows beside the polyps of DATA's train split.")
+_Windows = typer.Option(metavar="DATA", help="Also cut windows beside the polyps out of the train split of DATA.")
 _Margin = typer.Option(min=0, max=0.5, help="Distance that windows keep from polyps, as a share of the shorter side.")
-_WindowSide = typer.Option(min=32, max=4096, help="Resize windows to this side in pixels; by default they stay as cut.")
+_WindowSide = typer.Option(
+    min=32, max=4096, help="Resize windows to this side in pixels; by default they are not resized."
+)
 
 
 @app.command("synth")
@@ -108,8 +110,8 @@ def _lines(rows: list[tuple[str, str, str]]) -> str:
 def split(
     source: Annotated[Path, typer.Argument(metavar="DIR", help="DIR/{images,masks}; it is left unchanged.")],
     out: Out,
-    validation: Annotated[float, typer.Option(help="Share for validation.")] = 0.1,
-    test: Annotated[float, typer.Option(help="Share for the test.")] = 0.1,
+    validation: Annotated[float, typer.Option(help="Share of the pictures for validation.")] = 0.1,
+    test: Annotated[float, typer.Option(help="Share of the pictures for the test.")] = 0.1,
     seed: Seed = 0,
     as_json: JsonFlag = False,
 ) -> None:
@@ -155,7 +157,7 @@ def _taken_text(part: NegativesOfSource) -> str:
 
 def _check_clip_folder(out: Path, clip: Path | None, clip_masks: Path | None) -> None:
     if clip_masks is not None and clip is None:
-        raise UsageError("--clip-masks without --clip", next_command="add --clip FILE.mp4")
+        raise UsageError("--clip-masks works with --clip only", found="no --clip", next_command="add --clip FILE.mp4")
     if clip_masks is not None and clip_masks.absolute() == out.absolute():
         raise UsageError("--clip-masks and --out name the same folder", next_command="choose another --clip-masks")
 

@@ -31,7 +31,7 @@ def doctor(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="A backend: exit code 4 unless it can build and run here; with --qualify, only this one. Repeatable.",
+            help="Backend that must work here, else exit code 4; with --qualify, the one to qualify. Repeatable.",
         ),
     ] = None,
     qualify: Annotated[
@@ -39,19 +39,18 @@ def doctor(
     ] = False,
     data: Annotated[
         Path | None,
-        typer.Option(
-            metavar="DIR", help="Labelled images; without them synthetic frames are used, which prove no accuracy."
-        ),
+        typer.Option(metavar="DIR", help="Labelled images; by default synthetic frames, which prove no accuracy."),
     ] = None,
     split: Annotated[str, typer.Option(help="Split of the labelled images: train, validation or test.")] = "test",
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for engines, qualify.json and qualify.html.")] = Path(
         "qualify"
     ),
     precision: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="fp32, fp16 or int8: only this one. Repeatable.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Precision to qualify: fp32, fp16 or int8; by default all. Repeatable."),
     ] = None,
     soak_seconds: Annotated[
-        float, typer.Option(min=0, max=LONGEST_SOAK_S, help="How long each engine is soaked.")
+        float, typer.Option(min=0, max=LONGEST_SOAK_S, help="How long to soak each engine, in seconds.")
     ] = 30.0,
     as_json: JsonFlag = False,
 ) -> None:
@@ -86,13 +85,13 @@ def _check_usage(context: typer.Context, model: Path | None, qualify: bool) -> N
         if (source := context.get_parameter_source(name)) is not None and source.name == "COMMANDLINE"
     ]
     if not qualify and (model is not None or given):
-        context.fail(f"{', '.join(given or ['MODEL'])}: only with --qualify")
+        context.fail(f"{', '.join(given or ['MODEL'])}: use with --qualify only")
 
 
 def _known(context: typer.Context, option: str, given: list[str] | None, names: tuple[T, ...]) -> tuple[T, ...]:
     unknown = [name for name in given or [] if name not in names]
     if unknown:
-        context.fail(f"--{option} {unknown[0]} is none of {', '.join(map(str, names))}")
+        context.fail(f"--{option} {unknown[0]} is not one of {', '.join(map(str, names))}")
     return tuple(name for name in names if name in (given or ()))
 
 

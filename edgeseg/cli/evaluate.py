@@ -24,15 +24,15 @@ _Negatives = typer.Option(
 _Positives = typer.Option(
     metavar="SOURCE[@FRAMES]", help="Clip that shows a polyp but has no masks, to count the frames that are marked."
 )
-_Shown = typer.Option(metavar="FILE.csv", help="Which frames of --positives show the polyp: columns first,last.")
+_Shown = typer.Option(metavar="FILE.csv", help="The frames of --positives that show the polyp: columns first,last.")
 _Frames = typer.Option(
     metavar="A:B[:STEP],...",
-    help="FRAMES when there is one source, as Python slices: 550:, -300:, 28:53,60:93.",
+    help="Frames to take when there is one source, as Python slices: 550:, -300:, 28:53,60:93.",
 )
-_Share = typer.Option(help="Share of the picture from which a mask counts on frames without ground truth.")
+_Share = typer.Option(help="Smallest mask that counts on frames without ground truth, as a share of the picture.")
 _Tolerance = typer.Option(min=0, help="Tolerance of the surface Dice, in pixels of the image.")
 _Threshold = typer.Option(
-    metavar="T|FILE", help="Measure as if exported with this threshold: a number or threshold.json."
+    metavar="T|FILE", help="Measure as if the model were exported with this threshold: a number or threshold.json."
 )
 _Choose = typer.Option("--choose-threshold", help="Try thresholds on the validation split and choose one.")
 _Limit = typer.Option(metavar="SHARE", min=0, max=1, help="With --choose-threshold: allowed share of false alarms.")
@@ -42,7 +42,9 @@ _Seeds = typer.Option(
 _Compare = typer.Option(
     metavar="MODEL", help="Another network, for the paired difference on the same images. Repeatable."
 )
-_Sheet = typer.Option(metavar="FILE.png", help="Contact sheet to draw: worst and best images, largest false masks.")
+_Sheet = typer.Option(
+    metavar="FILE.png", help="Contact sheet to draw: the worst and best images and the largest false masks."
+)
 _Pictures = typer.Option(min=1, help="How many of each kind --sheet and --report show.")
 _Report = typer.Option(metavar="DIR", help="Folder for the page, JSON and CSV files.")
 
@@ -53,7 +55,7 @@ def evaluate(
     ],
     data: Annotated[Path | None, typer.Argument(metavar="DATA", help="Data set with masks.")] = None,
     split: Annotated[
-        str | None, typer.Option(help="Split to take, test by default; a data set without splits is taken whole.")
+        str | None, typer.Option(help="Split to use, test by default; a data set without splits is taken whole.")
     ] = None,
     negatives: Annotated[str | None, _Negatives] = None,
     positives: Annotated[str | None, _Positives] = None,
@@ -126,7 +128,7 @@ def _check_outputs(sheet: Path | None, report: Path | None) -> None:
 
     if sheet is not None:
         if sheet.suffix.lower() != ".png":
-            raise UsageError(f"{sheet} is no name for a contact sheet", expected="FILE.png")
+            raise UsageError("--sheet writes a PNG file", found=sheet, expected="FILE.png")
         check_writable(sheet)
     if report is not None:
         check_report_folder(report)

@@ -16,7 +16,7 @@ def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="RUN folder of a training.")],
     out: Annotated[Path, typer.Option(help="ONNX file to write.")],
     data: Annotated[
-        Path | None, typer.Option(help="Images for the parity check against PyTorch; noise is checked in any case.")
+        Path | None, typer.Option(help="Images for the parity check against PyTorch; noise is always checked, too.")
     ] = None,
     trust: TrustOption = None,
     threshold: Annotated[

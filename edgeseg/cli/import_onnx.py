@@ -17,9 +17,9 @@ def import_onnx(
         typer.Argument(metavar="FILE", help="A float network from elsewhere: NCHW pictures in, ONNX opset 11 to 21."),
     ],
     out: Annotated[Path, typer.Option(help="ONNX file to write.")],
-    mean: Annotated[str, typer.Option(help="R,G,B means of the pictures, after --scale.")] = "0,0,0",
-    std: Annotated[str, typer.Option(help="R,G,B deviations: input = (x / scale - mean) / std.")] = "1,1,1",
-    scale: Annotated[float, typer.Option(help="Number that grey levels are divided by first.")] = 255.0,
+    mean: Annotated[str, typer.Option(help="Mean of R,G,B after division by --scale.")] = "0,0,0",
+    std: Annotated[str, typer.Option(help="Standard deviation of R,G,B: input = (x / scale - mean) / std.")] = "1,1,1",
+    scale: Annotated[float, typer.Option(help="Number that the levels 0..255 are divided by first.")] = 255.0,
     bgr: Annotated[bool, typer.Option("--bgr", help="The network takes B,G,R planes.")] = False,
     output: Annotated[
         Literal["logits", "probability"], typer.Option(help="logits if sigmoid or softmax is still to come.")
@@ -28,11 +28,13 @@ def import_onnx(
         list[str] | None,
         typer.Option(metavar="NAME", help="Name of a class; repeat it for each, the background first if there is one."),
     ] = None,
-    output_name: Annotated[str | None, typer.Option(help="The output to take, if there are several.")] = None,
-    height: Annotated[int | None, typer.Option(min=1, max=8192, help="Input size, if the file leaves it open.")] = None,
-    width: Annotated[int | None, typer.Option(min=1, max=8192, help="Input size, if the file leaves it open.")] = None,
+    output_name: Annotated[str | None, typer.Option(help="Output to use, if there are several.")] = None,
+    height: Annotated[
+        int | None, typer.Option(min=1, max=8192, help="Input height, if the file leaves it open.")
+    ] = None,
+    width: Annotated[int | None, typer.Option(min=1, max=8192, help="Input width, if the file leaves it open.")] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Images for the parity check against FILE; noise is checked in any case.")
+        Path | None, typer.Option(help="Images for the parity check against FILE; noise is always checked, too.")
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:

@@ -3,122 +3,71 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Annotated
+
+import typer
 
 from edgeseg.cli.config_file import ConfigFile
 from edgeseg.cli.output import JsonFlag
-from edgeseg.cli.run_flags import (
-    DeinterlaceFlag,
-    Deinterlacing,
-    DelayMsFlag,
-    EngineArgument,
-    EventsFlag,
-    FallBackFlag,
-    GateFlag,
-    HardwareFlag,
-    LiveSourceArgument,
-    LogJsonFlag,
-    LoopFlag,
-    MasksFlag,
-    MaxFramesFlag,
-    MaxMaskAgeMsFlag,
-    OutFlag,
-    OverlayChoice,
-    OverlayFlag,
-    RateFlag,
-    RecordFlag,
-    RecordGatedFlag,
-    ReferenceEveryFlag,
-    ReferenceFlag,
-    SecondsFlag,
-    SendToFlag,
-    SizeFlag,
-    SparesFlag,
-    StabiliseFlag,
-    StatisticsFlag,
-    SyncFlag,
-    ThreadsFlag,
-    TlsCertificateFlag,
-    TlsKeyFlag,
-    TokenFileFlag,
-    WebFlag,
-)
+from edgeseg.cli.run_flags import EngineArgument, LiveFlags, with_flags
 from edgeseg.errors import UsageError
+from edgeseg.runtime.live.settings import EngineSettings, LiveSettings, OutputSettings, PageSettings, WatchSettings
 
 
+@with_flags
 def live(
     engine: EngineArgument,
-    source: LiveSourceArgument,
-    out: OutFlag = None,
-    masks: MasksFlag = None,
-    record: RecordFlag = None,
-    overlay: OverlayFlag = OverlayChoice.contour,
-    max_frames: MaxFramesFlag = None,
-    sync: SyncFlag = False,
-    delay_ms: DelayMsFlag = None,
-    max_mask_age_ms: MaxMaskAgeMsFlag = None,
-    gate: GateFlag = True,
-    record_gated: RecordGatedFlag = True,
-    stabilise: StabiliseFlag = False,
-    events: EventsFlag = None,
-    send_to: SendToFlag = None,
-    spares: SparesFlag = 1,
-    threads: ThreadsFlag = 0,
-    seconds: SecondsFlag = None,
-    size: SizeFlag = None,
-    rate: RateFlag = None,
-    loop: LoopFlag = False,
-    deinterlace: DeinterlaceFlag = Deinterlacing.auto,
-    hardware: HardwareFlag = "off",
-    web: WebFlag = None,
-    token_file: TokenFileFlag = None,
-    tls_certificate: TlsCertificateFlag = None,
-    tls_key: TlsKeyFlag = None,
-    reference: ReferenceFlag = None,
-    reference_every: ReferenceEveryFlag = 50,
-    statistics: StatisticsFlag = None,
-    fall_back: FallBackFlag = False,
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="rtsp://..., http(s)://..., camera:0, /dev/video0, synthetic:1280x720@25, gst:PIPELINE, or a file, "
+            "which is played at its own pace.",
+        ),
+    ],
+    flags: LiveFlags,
     config: ConfigFile = None,
-    log_json: LogJsonFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Segment a camera, a stream, or a file at its own pace, without ever holding up its picture.
 
     The newest frame is shown at once with the newest mask, and the picture goes on whatever becomes of the engine.
     """
-    if delay_ms is not None and not sync:
+    if flags.delay_ms is not None and not flags.sync:
         raise UsageError("--delay-ms works with --sync only", found="no --sync", next_command="add --sync")
-    from edgeseg.cli.run_live import run_live
-    from edgeseg.cli.size_argument import parse_size
-    from edgeseg.runtime.live.settings import EngineSettings, LiveSettings, OutputSettings, PageSettings, WatchSettings
-    from edgeseg.runtime.live.sources.contract import SourceOptions
-
-    if web is None and (token_file or tls_certificate or tls_key):
+    if flags.web is None and (flags.token_file or flags.tls_certificate or flags.tls_key):
         raise UsageError(
             "--token-file and --tls-* work with the page only", found="no --web", next_command="add --web HOST:PORT"
         )
-    page = None if web is None else PageSettings(web, token_file, tls_certificate, tls_key)
+    from edgeseg.cli.run_live import run_live
+    from edgeseg.cli.size_argument import parse_size
+    from edgeseg.runtime.live.sources.contract import SourceOptions
+
+    page = None
+    if flags.web is not None:
+        page = PageSettings(flags.web, flags.token_file, flags.tls_certificate, flags.tls_key)
     settings = LiveSettings(
         engine=engine,
         source=source,
         source_options=SourceOptions(
-            size=None if size is None else parse_size(size),
-            rate=None if rate is None else Fraction(rate).limit_denominator(1001),
-            loop=loop,
-            deinterlace=deinterlace.value,
-            hardware=hardware,
+            size=None if flags.size is None else parse_size(flags.size),
+            rate=None if flags.rate is None else Fraction(flags.rate).limit_denominator(1001),
+            loop=flags.loop,
+            deinterlace=flags.deinterlace,
+            hardware=flags.hardware,
         ),
-        processes=EngineSettings(spares=spares, threads=threads),
-        outputs=OutputSettings(out, record, masks, events, tuple(send_to or ())),
+        processes=EngineSettings(spares=flags.spares, threads=flags.threads),
+        outputs=OutputSettings(flags.out, flags.record, flags.masks, flags.events, tuple(flags.send_to or ())),
         page=page,
-        watch=WatchSettings(reference, reference_every, statistics, fall_back),
-        show=overlay.value,
-        sync=sync,
-        delay_ms=delay_ms,
-        mask_limit_ms=max_mask_age_ms,
-        gate=gate,
-        record_gated=record_gated,
-        stabilise=stabilise,
-        max_frames=max_frames,
-        seconds=seconds,
+        watch=WatchSettings(flags.reference, flags.reference_every, flags.statistics, flags.fall_back),
+        show=flags.overlay,
+        sync=flags.sync,
+        delay_ms=flags.delay_ms,
+        mask_limit_ms=flags.max_mask_age_ms,
+        gate=flags.gate,
+        record_gated=flags.record_gated,
+        stabilise=flags.stabilise,
+        max_frames=flags.max_frames,
+        seconds=flags.seconds,
     )
-    run_live(settings, as_json, log_json)
+    run_live(settings, as_json, flags.log_json)

@@ -36,7 +36,7 @@ def models(
 def _text(packages: list[ListedPackage], folder: Path | None) -> str:
     if not packages:
         where = "./models, and this installation has none" if folder is None else str(folder)
-        source = "they come with the source tree (models/ of a clone); edgeseg package makes one"
+        source = "they come with a clone of the source (models/); edgeseg package makes one"
         return f"no model packages in {where}\n{source}"
     columns = ["package", "network", "input", "weights", "multiply adds", "file MB", "Dice / IoU on its test split"]
     rows = [_row(package) for package in packages]

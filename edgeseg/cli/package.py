@@ -19,7 +19,7 @@ def package(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="RUN folder of a training.")],
     data: Annotated[Path, typer.Option(help="Data set with the splits train, validation and test.")],
     out: Annotated[Path, typer.Option(help="Package folder to make; its name is the model's name.")],
-    terms: Annotated[str, typer.Option(help="Terms of use, given those of the training data; kept in the card.")],
+    terms: Annotated[str, typer.Option(help="Terms of use, given those of the training data, for the card.")],
     images: Annotated[int, typer.Option(min=1, help="Images of the train split to calibrate on.")] = 256,
     trust: TrustOption = None,
     threshold: Annotated[

@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from edgeseg.cli.config_file import ConfigFile
 from edgeseg.cli.output import JsonFlag
-from edgeseg.cli.run_flags import (
-    DeinterlaceFlag,
-    Deinterlacing,
-    EngineArgument,
-    FileSourceArgument,
-    LatencyFlag,
-    MasksFlag,
-    MaxFramesFlag,
-    OutFlag,
-    OverlayChoice,
-    OverlayFlag,
-    RecordFlag,
-)
+from edgeseg.cli.run_flags import EngineArgument, FileFlags, with_flags
 from edgeseg.errors import UsageError
 from edgeseg.shell import quoted
 
 
+@with_flags
 def run(
     engine: EngineArgument,
-    source: FileSourceArgument,
-    out: OutFlag = None,
-    masks: MasksFlag = None,
-    record: RecordFlag = None,
-    overlay: OverlayFlag = OverlayChoice.contour,
-    latency: LatencyFlag = None,
-    max_frames: MaxFramesFlag = None,
-    deinterlace: DeinterlaceFlag = Deinterlacing.auto,
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A video file or a folder of images.")],
+    flags: FileFlags,
     config: ConfigFile = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -50,5 +36,5 @@ def run(
             found=f"a live source: {source}",
             next_command=f"edgeseg live {quoted(engine)} {quoted(source)}",
         )
-    outputs = Outputs(out, masks, latency, record)
-    run_file(engine, Path(source), outputs, max_frames, overlay.value, deinterlace.value, as_json)
+    outputs = Outputs(flags.out, flags.masks, flags.latency, flags.record)
+    run_file(engine, Path(source), outputs, flags.max_frames, flags.overlay, flags.deinterlace, as_json)

@@ -47,7 +47,7 @@ def run_file(
     if result.lost_frames or result.damaged_frames:
         say(
             f"warning: {source} is damaged: {result.lost_frames} of its frames missing or undecodable, "
-            f"{result.damaged_frames} patched or resting on patched ones"
+            f"{result.damaged_frames} patched or built on patched ones"
         )
     if sound is not None and sound != CARRIED:
         say(f"the sound of {source} is {sound}")

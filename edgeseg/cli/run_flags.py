@@ -1,209 +1,192 @@
-"""The flags of `edgeseg run` and `edgeseg live`: their types, and what the help says of each."""
+"""The flags of `edgeseg run` and `edgeseg live`: each field's name, type, default and help are those of its flag.
+
+`--config` reads the same fields.
+"""
 
 from __future__ import annotations
 
-from enum import Enum
+import dataclasses
+import functools
+import inspect
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
+from edgeseg.runtime.live.settings import EngineSettings, LiveSettings, WatchSettings
 
-class OverlayChoice(str, Enum):
-    """The ways to draw a mask on the pictures; typer wants an Enum."""
-
-    contour = "contour"
-    fill = "fill"
-    heat = "heat"
-    off = "off"
-
-
-class Deinterlacing(str, Enum):
-    """When lines of two fields are joined."""
-
-    auto = "auto"
-    on = "on"
-    off = "off"
-
-
-RECORDING, LIVE, PAGE, WATCH = "What is kept", "Live", "The page", "The drift watch"
 LONGEST_MS = 5000
 """Longest `--delay-ms`, because pictures wait in memory, and longest `--max-mask-age-ms`, because tissue moves."""
 
+_kept = functools.partial(typer.Option, rich_help_panel="What is kept")
+_live = functools.partial(typer.Option, rich_help_panel="Live")
+_page = functools.partial(typer.Option, rich_help_panel="The page")
+_watch = functools.partial(typer.Option, rich_help_panel="The drift watch")
+
 EngineArgument = Annotated[
-    Path, typer.Argument(metavar="ENGINE", help="The .engine file, its passport beside it; or a MODEL.")
+    Path, typer.Argument(metavar="ENGINE", help="The .engine file, with its passport beside it, or a MODEL.")
 ]
-FileSourceArgument = Annotated[str, typer.Argument(metavar="SOURCE", help="A video file or a folder of images.")]
-LiveSourceArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="SOURCE",
-        help="rtsp://..., http(s)://..., camera:0, /dev/video0, synthetic:1280x720@25, gst:PIPELINE, or a file, which "
-        "is played at its own pace.",
-    ),
-]
-OutFlag = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE.mp4",
-        rich_help_panel=RECORDING,
-        help="Video with the overlay to write; a name without a suffix makes a folder of images.",
-    ),
-]
-MasksFlag = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="DIR",
-        rich_help_panel=RECORDING,
-        help="Folder for the masks, PNG at each frame's size; live also FILE.jsonl with COCO run lengths.",
-    ),
-]
-RecordFlag = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE.mp4", rich_help_panel=RECORDING, help="Video to write as it came, without overlay."),
-]
-OverlayFlag = Annotated[
-    OverlayChoice, typer.Option(help="How to draw the mask: as border, tint, probabilities or not at all.")
-]
-LatencyFlag = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", rich_help_panel=RECORDING, help="Times of every stage to write (JSON)."),
-]
-MaxFramesFlag = Annotated[int | None, typer.Option(metavar="N", min=1, help="Stop after N frames.")]
-SyncFlag = Annotated[
-    bool,
-    typer.Option(
-        "--sync/--low-latency",
-        rich_help_panel=LIVE,
-        help="Show each frame a fixed time later with its own mask, or at once with the newest mask.",
-    ),
-]
-DelayMsFlag = Annotated[
-    float | None,
-    typer.Option(
-        metavar="MS", min=1, max=LONGEST_MS, rich_help_panel=LIVE, help="Delay of --sync; measured by default."
-    ),
-]
-MaxMaskAgeMsFlag = Annotated[
-    float | None,
-    typer.Option(
-        metavar="MS",
-        min=1,
-        max=LONGEST_MS,
-        rich_help_panel=LIVE,
-        help="Take a mask down when its frame is older than this; by default inference and two frame periods.",
-    ),
-]
-GateFlag = Annotated[
-    bool,
-    typer.Option(
-        "--gate/--no-gate",
-        rich_help_panel=LIVE,
-        help="Hold masks back where no tissue is seen: black, blurred, ...",
-    ),
-]
-RecordGatedFlag = Annotated[
-    bool,
-    typer.Option(
-        "--record-gated/--no-record-gated",
-        rich_help_panel=LIVE,
-        help="Record frames that show no tissue (a face, a room), too.",
-    ),
-]
-StabiliseFlag = Annotated[
-    bool, typer.Option("--stabilise", rich_help_panel=LIVE, help="Steady masks along the motion of the picture.")
-]
-EventsFlag = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE.jsonl",
-        rich_help_panel=LIVE,
-        help="Log of what appears and leaves, with thumbnails beside it.",
-    ),
-]
-SendToFlag = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="URL", rich_help_panel=LIVE, help="Send the picture with its overlay on: rtsp, rtmp, udp, tcp, HLS."
-    ),
-]
-SparesFlag = Annotated[
-    int,
-    typer.Option(
-        min=0, max=4, rich_help_panel=LIVE, help="Number of loaded engine processes that stand ready to take over."
-    ),
-]
-ThreadsFlag = Annotated[
-    int, typer.Option(min=0, rich_help_panel=LIVE, help="Threads inside one inference on a CPU; 0 takes every core.")
-]
-SecondsFlag = Annotated[
-    float | None, typer.Option(metavar="S", min=0.1, rich_help_panel=LIVE, help="Stop after this many seconds.")
-]
-SizeFlag = Annotated[str | None, typer.Option(metavar="WxH", rich_help_panel=LIVE, help="What a camera is asked for.")]
-RateFlag = Annotated[
-    float | None, typer.Option(metavar="FPS", min=0.1, rich_help_panel=LIVE, help="What a camera is asked for.")
-]
-LoopFlag = Annotated[bool, typer.Option("--loop", rich_help_panel=LIVE, help="Start a file again at its end.")]
-DeinterlaceFlag = Annotated[
-    Deinterlacing,
-    typer.Option(help="Make combed pictures whole: where the video says that it is interlaced, always or never."),
-]
-HardwareFlag = Annotated[
-    str,
-    typer.Option(
-        metavar="DEVICE",
-        rich_help_panel=LIVE,
-        help="Decode with cuda, vaapi, ...; jetson decodes by GStreamer. Falls back to software.",
-    ),
-]
-WebFlag = Annotated[
-    str | None,
-    typer.Option(
-        metavar="HOST:PORT", rich_help_panel=PAGE, help="Serve the live page there, for example 127.0.0.1:8080."
-    ),
-]
-TokenFileFlag = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        rich_help_panel=PAGE,
-        help="File with the token that viewers must show, instead of EDGESEG_TOKEN; needed off loopback.",
-    ),
-]
-TlsCertificateFlag = Annotated[
-    Path | None, typer.Option(metavar="FILE.pem", rich_help_panel=PAGE, help="Certificate for https, with --tls-key.")
-]
-TlsKeyFlag = Annotated[
-    Path | None, typer.Option(metavar="FILE.pem", rich_help_panel=PAGE, help="Key of --tls-certificate.")
-]
-ReferenceFlag = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="MODEL",
-        rich_help_panel=WATCH,
-        help="Show some frames to this model too, at low priority: .onnx, package or engine.",
-    ),
-]
-ReferenceEveryFlag = Annotated[
-    int,
-    typer.Option(
-        metavar="N", min=1, rich_help_panel=WATCH, help="Show the reference every N-th frame that the engine segmented."
-    ),
-]
-StatisticsFlag = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE.json",
-        rich_help_panel=WATCH,
-        help="Statistics of the training pictures (edgeseg data statistics); a package has its own.",
-    ),
-]
-FallBackFlag = Annotated[
-    bool,
-    typer.Option(
-        "--fall-back", rich_help_panel=WATCH, help="Switch to --reference when the engine drifts away from it."
-    ),
-]
-LogJsonFlag = Annotated[
-    bool, typer.Option("--log-json", rich_help_panel=LIVE, help="Log JSON lines on stderr, for a machine to read.")
-]
+
+
+@dataclass(frozen=True)
+class CommonFlags:
+    """The flags that both commands have."""
+
+    out: Annotated[
+        Path | None,
+        _kept(
+            metavar="FILE.mp4",
+            help="Video with the overlay to write; a name without a suffix makes a folder of images.",
+        ),
+    ] = None
+    masks: Annotated[
+        Path | None,
+        _kept(
+            metavar="DIR",
+            help="Folder for the masks, PNG at each frame's size; live also FILE.jsonl with COCO run lengths.",
+        ),
+    ] = None
+    record: Annotated[
+        Path | None, _kept(metavar="FILE.mp4", help="Video to write without the overlay, as it came.")
+    ] = None
+    overlay: Annotated[
+        Literal["contour", "fill", "heat", "off"],
+        typer.Option(help="How to draw the mask: as border, tint, probabilities or not at all."),
+    ] = LiveSettings.show
+    max_frames: Annotated[int | None, typer.Option(metavar="N", min=1, help="Stop after N frames.")] = None
+    deinterlace: Annotated[
+        Literal["auto", "on", "off"],
+        typer.Option(help="Deinterlace where the video says that it is interlaced, always, or never."),
+    ] = "auto"
+
+
+@dataclass(frozen=True)
+class FileFlags(CommonFlags):
+    """The flags of `edgeseg run`."""
+
+    latency: Annotated[Path | None, _kept(metavar="FILE", help="File for the times of every stage (JSON).")] = None
+
+
+@dataclass(frozen=True)
+class LiveFlags(CommonFlags):
+    """The flags of `edgeseg live`."""
+
+    sync: Annotated[
+        bool,
+        _live(
+            "--sync/--low-latency",
+            help="Show each frame a fixed time later with its own mask, or at once with the newest mask.",
+        ),
+    ] = LiveSettings.sync
+    delay_ms: Annotated[
+        float | None, _live(metavar="MS", min=1, max=LONGEST_MS, help="Delay of --sync; measured by default.")
+    ] = None
+    max_mask_age_ms: Annotated[
+        float | None,
+        _live(
+            metavar="MS",
+            min=1,
+            max=LONGEST_MS,
+            help="Take a mask down when its frame is older than this; by default inference and two frame periods.",
+        ),
+    ] = None
+    gate: Annotated[
+        bool, _live("--gate/--no-gate", help="Hide masks where no tissue is seen (black, blurred, ...).")
+    ] = LiveSettings.gate
+    record_gated: Annotated[
+        bool,
+        _live("--record-gated/--no-record-gated", help="Record frames that show no tissue (a face, a room), too."),
+    ] = LiveSettings.record_gated
+    stabilise: Annotated[bool, _live("--stabilise", help="Stabilise masks along the motion of the picture.")] = False
+    events: Annotated[
+        Path | None,
+        _live(metavar="FILE.jsonl", help="Log of what appears and leaves, with thumbnails beside it."),
+    ] = None
+    send_to: Annotated[
+        list[str] | None, _live(metavar="URL", help="Send the picture with its overlay on: rtsp, rtmp, udp, tcp, HLS.")
+    ] = None
+    spares: Annotated[
+        int, _live(min=0, max=4, help="Number of loaded engine processes that stand ready to take over.")
+    ] = EngineSettings.spares
+    threads: Annotated[int, _live(min=0, help="Threads inside one inference on a CPU; 0 takes every core.")] = (
+        EngineSettings.threads
+    )
+    seconds: Annotated[float | None, _live(metavar="S", min=0.1, help="Stop after this many seconds.")] = None
+    size: Annotated[str | None, _live(metavar="WxH", help="Size to ask a camera for.")] = None
+    rate: Annotated[float | None, _live(metavar="FPS", min=0.1, help="Frame rate to ask a camera for.")] = None
+    loop: Annotated[bool, _live("--loop", help="Start a file again at its end.")] = False
+    hardware: Annotated[
+        str,
+        _live(
+            metavar="DEVICE",
+            help="Decode with cuda, vaapi, ...; jetson decodes by GStreamer. Falls back to software.",
+        ),
+    ] = "off"
+    web: Annotated[
+        str | None, _page(metavar="HOST:PORT", help="Serve the live page at this address, for example 127.0.0.1:8080.")
+    ] = None
+    token_file: Annotated[
+        Path | None,
+        _page(
+            metavar="FILE",
+            help="File with the token that viewers must show, instead of EDGESEG_TOKEN; needed off loopback.",
+        ),
+    ] = None
+    tls_certificate: Annotated[
+        Path | None, _page(metavar="FILE.pem", help="Certificate for https, with --tls-key.")
+    ] = None
+    tls_key: Annotated[Path | None, _page(metavar="FILE.pem", help="Key of --tls-certificate.")] = None
+    reference: Annotated[
+        Path | None,
+        _watch(
+            metavar="MODEL",
+            help="Also run some frames through this model, at low priority: .onnx, package or engine.",
+        ),
+    ] = None
+    reference_every: Annotated[
+        int, _watch(metavar="N", min=1, help="Run the reference on every N-th frame that the engine segmented.")
+    ] = WatchSettings.every
+    statistics: Annotated[
+        Path | None,
+        _watch(
+            metavar="FILE.json",
+            help="Statistics of the training pictures (edgeseg data statistics); a package has its own.",
+        ),
+    ] = None
+    fall_back: Annotated[
+        bool, _watch("--fall-back", help="Switch to --reference when the engine drifts away from it.")
+    ] = WatchSettings.fall_back
+    log_json: Annotated[bool, _live("--log-json", help="Log JSON lines on stderr, for a machine to read.")] = False
+
+
+def with_flags(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command a parameter for each field of its `flags`, so that typer and `--config` see plain parameters.
+
+    Args:
+        command: A function with a parameter `flags`, of a dataclass.
+    """
+    hints = typing.get_type_hints(command, include_extras=True)
+    kind = hints.pop("flags")
+    types = typing.get_type_hints(kind, include_extras=True)
+    defaults = {field.name: field.default for field in dataclasses.fields(kind)}
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in inspect.signature(command).parameters.items():
+        spread = defaults if name == "flags" else {name: parameter.default}
+        parameters += [
+            inspect.Parameter(
+                each, inspect.Parameter.KEYWORD_ONLY, default=default, annotation={**types, **hints}[each]
+            )
+            for each, default in spread.items()
+        ]
+
+    @functools.wraps(command)
+    def spread_command(**given: Any) -> None:
+        flags = {name: given.pop(name) for name in defaults}
+        command(flags=kind(**flags), **given)
+
+    spread_command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    spread_command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return spread_command

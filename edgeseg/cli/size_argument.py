@@ -26,5 +26,7 @@ def parse_size(text: str) -> Size:
     found = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text.strip().lower())
     width, height = (int(found[1]), int(found[2])) if found else (0, 0)
     if not (0 < width <= LARGEST_PX and 0 < height <= LARGEST_PX):
-        raise UsageError("--size is not a frame's size", found=text, expected="WIDTHxHEIGHT, for example 1920x1080")
+        raise UsageError(
+            "--size takes a width and a height in pixels", found=text, expected="WIDTHxHEIGHT, for example 1920x1080"
+        )
     return Size(width, height)

@@ -16,7 +16,7 @@ MinBatch = Annotated[
 ]
 OptBatch = Annotated[
     int | None,
-    typer.Option(min=1, help="The batch to choose kernels for; default the smallest.", rich_help_panel=PANEL),
+    typer.Option(min=1, help="Batch size to choose kernels for; default the smallest.", rich_help_panel=PANEL),
 ]
 MaxBatch = Annotated[
     int | None, typer.Option(min=1, help="Largest batch that the engine takes; default 8.", rich_help_panel=PANEL)
@@ -36,7 +36,7 @@ VersionCompatible = Annotated[
     bool,
     typer.Option(
         "--version-compatible",
-        help="tensorrt: the engine also runs on later versions of this major one; slower.",
+        help="tensorrt: the engine also runs on later versions of the same major version; slower.",
         rich_help_panel=PANEL,
     ),
 ]

@@ -33,26 +33,26 @@ def train(
         ),
     ] = None,
     negatives: Annotated[
-        Path | None, typer.Option(help="Folder of pictures that show nothing to find; some join every batch.")
+        Path | None, typer.Option(help="Folder of pictures without anything to find; every batch gets some.")
     ] = None,
     start: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Start from another RUN's weights, wherever they fit.")
     ] = None,
     teacher: Annotated[
         list[Path] | None,
-        typer.Option(metavar="RUN", help="Learn from another RUN, too; several teach by their mean. Repeatable."),
+        typer.Option(metavar="RUN", help="Also learn from another RUN; several teach by their mean. Repeatable."),
     ] = None,
     trust: TrustOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint in RUN.")] = False,
     find_lr: Annotated[
-        bool, typer.Option("--find-lr", help="Train nothing: try learning rates, and suggest one.")
+        bool, typer.Option("--find-lr", help="Do not train: try learning rates and suggest one.")
     ] = False,
     devices: Annotated[
         int | None,
         typer.Option(min=1, help="Number of GPUs (or CPU processes) that share every batch; torchrun works too."),
     ] = None,
     checkpoint_minutes: Annotated[
-        float, typer.Option(min=0, help="Inside a long epoch, keep a checkpoint every so many minutes.")
+        float, typer.Option(min=0, help="Minutes between the checkpoints inside a long epoch.")
     ] = 10.0,
     as_json: JsonFlag = False,
 ) -> None:
@@ -68,7 +68,7 @@ def train(
     from edgeseg.train.training import train as train_run
 
     if find_lr and (resume or devices not in (None, 1)):
-        raise UsageError("--find-lr works with neither --resume nor --devices")
+        raise UsageError("--find-lr does not work with --resume or --devices")
     source = out / RUN_RECIPE if resume and recipe is None else recipe
     chosen = read_recipe(source, set_ or ())
     trusted = list(trust or ())
@@ -147,7 +147,7 @@ def _way_back_said(out: Path, command: str) -> Iterator[None]:
         raise
     except BaseException:
         if is_first_process() and (out / RUN_RECIPE).is_file():
-            say(f"go on with: {command}")
+            say(f"continue with: {command}")
         raise
 
 

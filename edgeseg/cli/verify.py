@@ -19,7 +19,7 @@ MOST_GAINED = 10
 
 
 def verify(
-    engine: Annotated[Path, typer.Argument(metavar="ENGINE", help="The .engine file, its passport beside it.")],
+    engine: Annotated[Path, typer.Argument(metavar="ENGINE", help="The .engine file, with its passport beside it.")],
     reference: Annotated[Path, typer.Option(metavar="MODEL", help="Model that the engine is compared with.")],
     data: Annotated[Path, typer.Option(metavar="DIR", help="Data set with masks.")],
     split: Annotated[
@@ -30,14 +30,14 @@ def verify(
         typer.Option(help="Limit of the mean Dice drop; 0.0005 FP32, 0.001 FP16, 0.005 INT8. Below 0 demands a gain."),
     ] = None,
     max_p99_ms: Annotated[
-        float | None, typer.Option(min=0, help="Limit of p99 from frame to mask, milliseconds.")
+        float | None, typer.Option(min=0, help="Limit of p99 from frame to mask, in milliseconds.")
     ] = None,
     max_lost_polyps: Annotated[
         int | None,
         typer.Option(min=0, metavar="N", help="Limit of the polyps that the reference finds and the engine loses."),
     ] = None,
     baseline: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Former verdict.json that the engine must not fall behind.")
+        Path | None, typer.Option(metavar="FILE", help="Earlier verdict.json that the engine must not fall behind.")
     ] = None,
     report: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for verdict.json and verdict.html.")
@@ -87,5 +87,5 @@ def _text(verdict: Verdict) -> str:
         f"on {verdict.latency.machine}",
     ]
     if on_cpu(verdict.backend):
-        lines.append("these times are of this CPU, not of a GPU")
+        lines.append("these times were measured on this CPU, not on a GPU")
     return "\n".join([*lines, f"{verdict.notice}."])

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from edgeseg.runtime.live.sources.contract import SourceOptions
-from edgeseg.runtime.video.overlay import OverlayMode
+if TYPE_CHECKING:
+    from edgeseg.runtime.live.sources.contract import SourceOptions
+    from edgeseg.runtime.video.overlay import OverlayMode
+
+
+def _source_options() -> SourceOptions:
+    """The defaults; imported late, because the command line reads this file's defaults for its help."""
+    from edgeseg.runtime.live.sources.contract import SourceOptions
+
+    return SourceOptions()
 
 
 @dataclass(frozen=True)
@@ -73,7 +82,7 @@ class LiveSettings:
     engine: Path
     """An .engine file, an .onnx file or a package."""
     source: str
-    source_options: SourceOptions = field(default_factory=SourceOptions)
+    source_options: SourceOptions = field(default_factory=_source_options)
     processes: EngineSettings = field(default_factory=EngineSettings)
     outputs: OutputSettings = field(default_factory=OutputSettings)
     page: PageSettings | None = None

@@ -1,4 +1,4 @@
-"""What an engine is bound to, held against the machine before the engine is opened: a foreign one is native code."""
+"""Checks what an engine is bound to against the machine before it is opened: a foreign one is native code."""
 
 from __future__ import annotations
 
@@ -15,31 +15,32 @@ from edgeseg.runtime.passport.gpu import Gpu, find_gpu
 from edgeseg.shell import quoted
 
 ANY_INSTRUCTION_SET = "any"
-"""In a passport: the INT8 sums of the engine saturate on no processor (`edgeseg.calibration.weight_levels`)."""
+"""The instruction set in the passport of an engine whose INT8 sums saturate on no processor
+(`edgeseg.calibration.weight_levels`)."""
 _AMPERE = (8, 0)
 
 
 @dataclass(frozen=True)
 class MachineFacts:
-    """What decides whether an engine of one backend may be opened here."""
+    """The facts of a machine that decide whether an engine of one backend may be opened on it."""
 
     backend_version: str | None
-    """Of the installed package; None where it is not there."""
+    """The version of the installed package; None if it is not installed."""
     gpu: Gpu | None = None
     gpu_missing: str = "no GPU"
-    """Why there is none."""
+    """The reason why there is no GPU."""
     instruction_sets: frozenset[str] = frozenset()
-    """Of the processor."""
+    """The instruction sets of the processor."""
 
 
 @dataclass(frozen=True)
 class EngineBinding:
-    """Where the engines of a backend may be opened."""
+    """Decides on which machines the engines of a backend may be opened."""
 
     check: Callable[[EngineArtifact, MachineFacts], list[str]]
-    """Holds a passport against a machine; see `check_binding`."""
+    """Checks a passport against a machine; see `check_binding`."""
     check_file: Callable[[bytes, str], None] = lambda data, origin: None
-    """Refuses an engine's bytes that must not even be handed to the library; it gets the file's name for the error."""
+    """Refuses bytes that must not even be handed to the library; gets the name of the file for its error."""
 
 
 @dataclass(frozen=True)
@@ -77,41 +78,41 @@ def check_binding(passport: EngineArtifact, machine: MachineFacts) -> list[str]:
     instruction set that their INT8 was made for, where the passport names one.
 
     Args:
-        passport: The engine's.
-        machine: Where it shall run.
+        passport: The passport of the engine.
+        machine: The machine on which it is to run.
 
     Returns:
         Warnings, one sentence each: nothing forbids the engine, but `edgeseg verify` should be run again.
 
     Raises:
         MismatchError: It is bound to something else; everything that differs is named.
-        MissingComponentError: The backend or its GPU is not there.
+        MissingComponentError: The backend is not installed, or its GPU is missing.
     """
     return binding_of(passport.backend).check(passport, machine)
 
 
 def check_instruction_set(passport: EngineArtifact, machine: MachineFacts) -> list[str]:
-    """A CPU's engine: bound to the instruction set that its INT8 was made for, where the passport names one."""
+    """Check a CPU's engine against the instruction set that its INT8 was made for, if it names one."""
     _refuse(passport, _instruction_set(passport, machine))
     return _version_warning(passport, machine)
 
 
 def check_tensorrt(passport: EngineArtifact, machine: MachineFacts) -> list[str]:
-    """TensorRT's engine: bound to the version and the GPU model, wider where it was built compatible."""
+    """Check TensorRT's engine: version and GPU model must fit, less strictly if it was built compatible."""
     gpu, version = _present(passport, machine)
     _refuse(passport, _tensorrt_version(passport, version) + _gpu_model(passport, gpu))
     return _driver_warning(passport, gpu)
 
 
 def check_tensorrt_rtx(passport: EngineArtifact, machine: MachineFacts) -> list[str]:
-    """TensorRT-RTX's engine: bound to the version, a list of compute capabilities and a lowest driver."""
+    """Check TensorRT-RTX's engine: version, compute capability and lowest driver must fit."""
     gpu, version = _present(passport, machine)
     _refuse(passport, _exact_version(passport, version) + _rtx_differences(passport, gpu))
     return []
 
 
 def refuse_other_files(data: bytes, origin: str) -> None:
-    """An engine that is an ONNX file: the library would open whatever files it refers to."""
+    """Check an engine that is an ONNX file: the library would open whatever files it refers to."""
     from edgeseg.graph.files import refuse_external_data
 
     refuse_external_data(data, origin)
@@ -220,5 +221,5 @@ def _driver_warning(passport: EngineArtifact, gpu: Gpu) -> list[str]:
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """``10.3.0`` -> (10, 3, 0)."""
+    """Read a version: ``10.3.0`` -> (10, 3, 0)."""
     return tuple(int(part) for part in re.findall(r"\d+", version))

@@ -1,4 +1,4 @@
-"""Which NVIDIA GPU is here, asked of the driver alone: no TensorRT, no CUDA toolkit, no context."""
+"""The NVIDIA GPU of this machine, as the driver alone names it: no TensorRT, no CUDA toolkit, no context."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgeseg.errors import MissingComponentError
 DRIVER_LIBRARY = "libcuda.so.1"
 DRIVER_VERSION = Path("/proc/driver/nvidia/version")
 TEGRA_RELEASE = Path("/etc/nv_tegra_release")
-"""JetPack's mark."""
+"""The file by which a JetPack system is known."""
 
 # The driver API's CUdevice_attribute and CUresult values.
 _COMPUTE_CAPABILITY_MAJOR, _COMPUTE_CAPABILITY_MINOR = 75, 76
@@ -27,9 +27,9 @@ class Gpu:
 
     name: str
     compute_capability: str
-    """For example ``8.6``."""
+    """The compute capability, for example ``8.6``."""
     driver: str
-    """The kernel driver's version, for example ``580.65.06``; ``CUDA 13.0`` where only that is told."""
+    """The version of the kernel driver, for example ``580.65.06``; ``CUDA 13.0`` where only that is known."""
     jetson: bool = False
 
     def __str__(self) -> str:
@@ -40,7 +40,7 @@ def find_gpu(library: str = DRIVER_LIBRARY) -> Gpu:
     """Ask the driver for its first GPU. This initialises CUDA in the process, so fork none afterwards.
 
     Args:
-        library: The driver's library.
+        library: The file of the driver's library.
 
     Raises:
         MissingComponentError: No driver, no GPU, or a driver that does not start.
@@ -90,5 +90,5 @@ def _driver(cuda: Any) -> str:
 
 
 def cuda_version(number: int) -> str:
-    """The driver API's 12060 -> ``12.6``."""
+    """Read a version of the driver API: 12060 -> ``12.6``."""
     return f"{number // 1000}.{number % 1000 // 10}"

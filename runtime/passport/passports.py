@@ -1,4 +1,4 @@
-"""Check an engine's passport before the engine is opened: an engine is native code, a changed one is a stranger's."""
+"""Checks an engine's passport before the engine is opened: it is native code, and may be a stranger's."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from edgeseg.runtime.passport.bindings import binding_of
 
 
 def passport_path(engine: Path) -> Path:
-    """NAME.engine -> NAME.engine.json."""
+    """The path of an engine's passport: NAME.engine -> NAME.engine.json."""
     return engine.with_name(engine.name + ".json")
 
 
 def session_info(passport: EngineArtifact) -> SessionInfo:
-    """What a session of the engine says of itself; nothing is loaded for it.
+    """The facts that a session of the engine would state; nothing is loaded for it.
 
     Raises:
-        BadInputError: It is of a backend that is not here.
+        BadInputError: Its backend does not exist here.
     """
     return SessionInfo(
         passport.model,
@@ -34,14 +34,15 @@ def session_info(passport: EngineArtifact) -> SessionInfo:
 
 
 def read_checked(engine: Path) -> tuple[bytes, EngineArtifact]:
-    """Read an engine and its passport and hold them against each other.
+    """Read an engine and its passport and check one against the other.
 
     Returns:
         The engine's bytes and its passport.
 
     Raises:
-        BadInputError: No such engine, or one that its backend must not be given: no ONNX file, or one with other files.
-        MismatchError: No passport, or the engine is not the one it describes.
+        BadInputError: There is no such engine, or its backend must not be given it: it is no ONNX file, or
+            refers to other files.
+        MismatchError: There is no passport, or it describes another engine.
     """
     try:
         data = engine.read_bytes()

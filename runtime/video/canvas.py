@@ -18,9 +18,9 @@ from edgeseg.runtime.engine.planes import Matrix
 from edgeseg.runtime.video.picture import Picture, bgr_from_yuv
 
 Colour = tuple[int, int, int]
-"""R, G, B in 0..255."""
+"""A colour as R, G, B in 0..255."""
 Outline = NDArray[np.float32]
-"""float32 [N,2]: x, y of a closed line's corners in pixels of the picture, centres at whole numbers."""
+"""The corners x, y of a closed line in pixels of the picture, centres at whole numbers: float32 [N,2]."""
 WHITE: Colour = (255, 255, 255)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 FRACTION_BITS = 4
@@ -28,7 +28,7 @@ FRACTION_BITS = 4
 
 @lru_cache(maxsize=1024)
 def yuv_of(colour: Colour, matrix: Matrix, full_range: bool) -> Colour:
-    """A colour as Y, U, V in 0..255."""
+    """Convert a colour to Y, U, V in 0..255."""
     affine = bgr_from_yuv(matrix, full_range).astype(np.float64)
     yuv = np.linalg.solve(affine[:, :3], np.array(colour[::-1]) - affine[:, 3])
     y, u, v = (int(value) for value in np.clip(np.rint(yuv), 0, 255))
@@ -36,7 +36,7 @@ def yuv_of(colour: Colour, matrix: Matrix, full_range: bool) -> Colour:
 
 
 class Canvas:
-    """Draws into a picture of planes, which must be the caller's own (`Picture.copy`)."""
+    """Draws into a picture of planes, which must belong to the caller (`Picture.copy`)."""
 
     def __init__(self, picture: Picture) -> None:
         self._picture = picture
@@ -46,12 +46,12 @@ class Canvas:
         return yuv_of(colour, self._picture.matrix, self._picture.full_range)
 
     def darken(self, outlines: Sequence[Outline], colour: Colour, width_px: int) -> None:
-        """Closed lines in luma alone: what is dark shows no colour."""
+        """Draw closed lines in luma alone: dark pixels show no colour."""
         full = [_fixed_point(outline) for outline in outlines]
         cv2.polylines(self._luma, full, True, self._yuv(colour)[0], width_px, cv2.LINE_8, FRACTION_BITS)
 
     def lines(self, outlines: Sequence[Outline], colour: Colour, width_px: int) -> None:
-        """Closed lines; soft edges are drawn in luma alone, which is where an eye sees them."""
+        """Draw closed lines; their soft edges are in luma alone, which is where an eye sees them."""
         y, *chroma = self._yuv(colour)
         full = [_fixed_point(outline) for outline in outlines]
         half = [_fixed_point(outline / 2 - 0.25) for outline in outlines]
@@ -71,12 +71,12 @@ class Canvas:
             _mix(plane[y // 2 :, x // 2 :][: small.shape[0], : small.shape[1]], small, value, opacity)
 
     def blend(self, level: NDArray[np.uint8], colours: Sequence[Colour], opacity: NDArray[np.uint8]) -> None:
-        """Mix a small map in, scaled to the picture.
+        """Mix a small map into the picture, scaled to its size.
 
         Args:
-            level: uint8 [h,w], of the whole picture.
-            colours: 256, one a level.
-            opacity: uint8 [256], one a level; where it is 0 the picture stays.
+            level: The map of the whole picture, uint8 [h,w].
+            colours: One colour for each of the 256 levels.
+            opacity: One for each level, uint8 [256]; where it is 0 the picture stays.
         """
         solid = cv2.LUT(level, opacity)
         x, y, width, height = cv2.boundingRect(solid)
@@ -97,14 +97,14 @@ class Canvas:
             cv2.add(cv2.multiply(area, kept, scale=1 / 255), added, dst=area)
 
     def shade(self, top: int, left: int, height: int, width: int, brightness: float) -> None:
-        """Darken a box and take its colour away, so that letters on it stand out."""
+        """Darken a box and remove its colour, so that letters on it stand out."""
         box = self._luma[top : top + height, left : left + width]
         np.copyto(box, cv2.convertScaleAbs(box, alpha=brightness))
         for plane in self._chroma:
             plane[top // 2 : -(-(top + height) // 2), left // 2 : -(-(left + width) // 2)] = 128
 
     def write(self, text: str, left: int, baseline: int, scale: float, stroke: int) -> None:
-        """Write in white; on a shaded box, luma alone is enough."""
+        """Write in white, in luma alone: that is enough on a shaded box."""
         white = self._yuv(WHITE)[0]
         cv2.putText(self._luma, text, (left, baseline), FONT, scale, white, stroke, cv2.LINE_AA)
 
@@ -118,10 +118,10 @@ class Canvas:
 
 
 def outlines_of(mask: Mask) -> list[Outline]:
-    """The borders of the marked regions, holes included.
+    """Find the borders of the marked regions, holes included.
 
-    On pictures from SD on they are found at half the size (from 3K on, a quarter): a mask comes from a much smaller
-    map, so its border has no finer detail, and a speck of one pixel still counts.
+    From SD on they are found at half the size, from 3K on at a quarter: a mask comes from a much smaller map,
+    so its border has no finer detail, and a region of one pixel still counts.
     """
     height, width = mask.shape
     side = min(height, width)

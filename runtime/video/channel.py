@@ -1,4 +1,4 @@
-"""A bounded queue between two threads that either end can shut."""
+"""A bounded queue between two threads, which either end can close."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 
 class Channel(Generic[T]):
-    """Items in order from one thread to another, at most `capacity` waiting.
+    """Carries items in order from one thread to another; at most `capacity` wait.
 
-    `close` is the sender's end of work: what waits is still delivered. `abort` is the end of everything: what
-    waits is thrown away, and both sides stop at once. (queue.Queue learned this in Python 3.13 only.)
+    `close` ends the sender's work: items that wait are still delivered. `abort` ends everything: items that
+    wait are thrown away, and both sides stop at once. (queue.Queue has this from Python 3.13 on.)
     """
 
     def __init__(self, capacity: int) -> None:
@@ -24,7 +24,7 @@ class Channel(Generic[T]):
         self._closed = self._aborted = False
 
     def put(self, item: T) -> bool:
-        """Wait for room and hand an item over; False when the channel was shut and nobody will take it."""
+        """Wait for room and hand an item over; False if the channel was closed and nobody will take it."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or len(self._items) < self._capacity)
             if self._closed:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
 
 SOUND_IN_MP4 = ("aac", "mp3", "mp2", "ac3", "eac3", "alac", "opus", "flac", "pcm_s", "pcm_f")
-"""How the names of codings begin that FFmpeg writes into MP4 without being asked twice."""
+"""The beginnings of the names of codings that FFmpeg writes into MP4 without further options."""
 
 
 class ClipSink:
@@ -30,9 +30,9 @@ class ClipSink:
 
     Args:
         file: Where the bytes go.
-        timing: Of the source.
-        shown_path: The name for messages, where `file` is a temporary one.
-        sound: What is heard beside the pictures, of a coding that MP4 holds; it goes along as it is.
+        timing: The source's timing.
+        shown_path: The name to use in messages, where `file` is a temporary one.
+        sound: The sound beside the pictures, in a coding that MP4 holds; it is copied as it is.
     """
 
     def __init__(
@@ -55,8 +55,8 @@ class ClipSink:
         """Encode one picture.
 
         Raises:
-            BadInputError: Its size differs from the first one's: a clip has one size.
-            UnwritableError: The file takes no more data.
+            BadInputError: The size of the picture differs from the first one's: a clip has one size.
+            UnwritableError: No more data can be written to the file.
         """
         size = (picture.height, picture.width)
         if self._encoder is None:
@@ -72,7 +72,7 @@ class ClipSink:
             self._encoder.encode(picture, frame.pts, frame.time_base)
 
     def finish(self) -> None:
-        """Flush the encoder and write the index; the file is whole then."""
+        """Flush the encoder and write the index, after which the file is whole."""
         with self._write_errors():
             if self._encoder is not None:
                 self._write_sound(None if self._sound is None or self._sound.is_whole else self._end_s)
@@ -80,12 +80,12 @@ class ClipSink:
             self._container.close()
 
     def close(self) -> None:
-        """Release the file; what is in it is of no use unless `finish` came before."""
+        """Release the file; it is of no use unless `finish` was called before."""
         with contextlib.suppress(Exception):
             self._container.close()
 
     def _write_sound(self, until_s: Fraction | None) -> None:
-        """Let sound go along with the pictures; to its end where it is not told until when."""
+        """Copy the sound that belongs to the pictures so far; all of it if no time is given."""
         while self._heard and (until_s is None or self._heard[0].time_s < until_s):
             self._container.mux(self._heard.popleft().for_stream(self._sound_stream))
 
@@ -107,13 +107,13 @@ class ClipSink:
 
 
 def sound_left_out(sound: Sound) -> str:
-    """Why a clip goes without a sound, for a person; empty where it takes it along."""
+    """Say why a clip is written without the sound; empty if the sound is copied."""
     return "" if sound.codec.startswith(SOUND_IN_MP4) else f"MP4 does not hold {sound.codec}"
 
 
 @contextlib.contextmanager
 def clip(path: Path, timing: ClipTiming, sound: Sound | None = None) -> Iterator[ClipSink]:
-    """A clip that appears at `path` when the block ends well; with sound where MP4 holds its coding."""
+    """Make a clip that appears at `path` when the block ends well; with sound if MP4 holds its coding."""
     with atomic_file(path) as temporary:
         carried = None if sound is None or sound_left_out(sound) else sound
         sink = ClipSink(temporary, timing, shown_path=path, sound=carried)

@@ -17,7 +17,7 @@ def open_container(path: Path) -> InputContainer:
     """Open a file that holds video; only local files are opened, whatever a playlist inside may name.
 
     Raises:
-        BadInputError: It is no video, or none of its streams is one that can be decoded.
+        BadInputError: The file is no video, or none of its streams can be decoded.
     """
     av = require("av")
     try:  # the prefix keeps a colon in the name from being read as a protocol
@@ -36,7 +36,7 @@ def open_container(path: Path) -> InputContainer:
 
 
 def packets_of(container: Any, *streams: Any) -> Iterator[Any]:
-    """The packets of some streams as they are read.
+    """Yield the packets of some streams as they are read.
 
     Streams that appear in the middle (FLV, MPEG-TS, a damaged table of contents) make PyAV fail at their packets,
     which are left out here.

@@ -1,4 +1,4 @@
-"""What PyAV decodes as a `Picture`: planes as they are where they are 8-bit 4:2:0 of a known matrix, else converted."""
+"""Turns PyAV's frames into `Picture`: 8-bit 4:2:0 of a known matrix as it is, all else converted."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
     from av import VideoFrame
 
 UNSPECIFIED = 2
-"""AVCOL_SPC_UNSPECIFIED."""
+"""FFmpeg's AVCOL_SPC_UNSPECIFIED."""
 MATRIX_OF: dict[int, Matrix] = {1: "bt709", UNSPECIFIED: "bt601", 5: "bt601", 6: "bt601", 9: "bt2020"}
-"""Of AVCOL_SPC; a file that names none is taken for BT.601, as FFmpeg takes it."""
+"""FFmpeg's AVCOL_SPC -> matrix; a file that names none is taken for BT.601, as FFmpeg does."""
 FULL_RANGE_FORMATS = ("yuvj420p", "yuvj422p", "yuvj440p", "yuvj444p", "yuvj411p")
 EIGHT_BIT_420 = ("yuv420p", "yuvj420p")
 
 
 def picture_of(decoded: VideoFrame, orientation: Orientation | None = None) -> Picture:
-    """A decoded frame of any format, upright.
+    """Turn a decoded frame of any format into an upright picture.
 
     Other samplings and depths become 8-bit 4:2:0 of the same matrix and range by FFmpeg; what is RGB, or of a matrix
     that `Picture` does not know, becomes BGR.
 
     Args:
         decoded: The frame; it is read, and not kept.
-        orientation: How it is to be turned; None asks the frame itself.
+        orientation: How to turn it; None asks the frame itself.
     """
     orientation = orientation_of(decoded) if orientation is None else orientation
     matrix = MATRIX_OF.get(int(decoded.colorspace))
@@ -59,7 +59,7 @@ def _as_420(decoded: VideoFrame, full_range: bool) -> VideoFrame:
 
 
 def _planes(decoded: VideoFrame) -> tuple[Plane, ...]:
-    """Luma, U and V without the decoder's padding; chroma rounded up where a side is odd."""
+    """Copy luma, U and V without the decoder's padding; the sides of chroma are rounded up."""
     return tuple(
         np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]  # type: ignore[call-overload]
         for plane in decoded.planes

@@ -1,4 +1,4 @@
-"""Packets to pictures: what cannot be decoded is left out and counted, what is guessed is marked; nothing ends."""
+"""Decodes packets: what cannot be decoded is left out and counted, guesses are marked, and nothing ends."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ if TYPE_CHECKING:
 
 FALLBACK_RATE = Fraction(25)
 _LARGEST_RATE = 1000
-"""Streams without a rate state their clock's instead, 90000 for example."""
+"""The largest rate to believe: streams without a rate state that of their clock, for example 90000."""
 _FRAME_THREADS = ("h264", "hevc")
-"""These decoders answer damage with fewer pictures; others with an error, after which PyAV does not give out what the
-threads still hold at the end."""
+"""Decoders that may use several threads: damage costs them pictures. Others raise an error, after which PyAV
+does not return the frames that the threads still hold at the end."""
 INDEXED = "mp4"
-"""Part of the name of the format whose header counts packets; AVI's counts pictures that were left out, too."""
+"""Part of the name of the format whose header counts packets; AVI's also counts pictures left out."""
 REORDERED_IN_AVI = ("h264", "hevc")
-"""AVI counts packets; others' parsers know where a B-frame belongs."""
+"""Codecs whose order of presentation AVI does not know, because it only counts packets."""
 _B_PICTURE = 3
-"""AV_PICTURE_TYPE_B: hardly any other picture rests on it."""
+"""FFmpeg's AV_PICTURE_TYPE_B: hardly any other picture depends on such a one."""
 
 
 @dataclass(frozen=True, eq=False)
 class ArrivedPacket:
-    """Data of a stream and when they came."""
+    """A packet of a stream, and when it came."""
 
     packet: Any
-    """PyAV's."""
+    """The packet of PyAV."""
     arrived_ns: int
     after_gap: bool = False
-    """Data before it were left out."""
+    """True if data before it were left out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +52,9 @@ class Decoded:
 
     picture: Picture
     time_s: Fraction | None
-    """In the stream's own time, where it says."""
+    """The time of presentation by the stream's own clock; None if the stream does not give it."""
     pts: int | None
-    """The same in units of the stream's time base."""
+    """The same time in units of the stream's time base."""
     arrived_ns: int
     decoded_ns: int
     damaged: bool
@@ -62,18 +62,18 @@ class Decoded:
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """What a stream says of itself, and its decoder: all that may be used once the container is closed."""
+    """The facts that a stream states, and its decoder: all that may be used once the container is closed."""
 
     codec: VideoCodecContext
     time_base: Fraction
     rate: Fraction
-    """Frames a second; 25 where it does not say."""
+    """The frame rate; 25 if the stream does not state it."""
     aspect: Fraction
-    """Width of a pixel over its height."""
+    """The width of a pixel over its height."""
     is_even: bool = False
-    """Whether its pictures come at an even rate, so that a gap is a loss."""
+    """True if pictures come at an even rate, so that a gap is a loss."""
     has_pts: bool = True
-    """Whether the container has times of presentation."""
+    """True if the container has times of presentation."""
 
     @property
     def step(self) -> int:
@@ -82,12 +82,12 @@ class VideoFacts:
 
 
 def facts_of(container: Any, stream: Any, live: bool) -> VideoFacts:
-    """Read them from an open container.
+    """Read the facts of a stream from an open container.
 
     Args:
-        container: PyAV's.
+        container: The container of PyAV.
         stream: Its video stream.
-        live: Hold no frame back; else several are decoded at once where the decoder allows it.
+        live: True holds no frame back; False decodes several at once where the decoder allows it.
     """
     codec, names = stream.codec_context, container.format.name
     has_pts = not ("avi" in names and codec.name in REORDERED_IN_AVI and codec.has_b_frames)
@@ -112,8 +112,8 @@ class PacketDecoder:
     pictures from a loss or a patched one to the next key frame are marked as damaged.
 
     Args:
-        facts: Of the stream; the codec is this object's from now on.
-        deinterlace: When to.
+        facts: The facts of the stream; its codec belongs to this object from now on.
+        deinterlace: When to deinterlace.
     """
 
     def __init__(self, facts: VideoFacts, deinterlace: Deinterlace) -> None:
@@ -126,16 +126,16 @@ class PacketDecoder:
         self._unstamped = 0
         self._suspect = self._started = False
         self.timing: ClipTiming | None = None
-        """Of the stream; set with the first picture, and anew where size or colours change."""
+        """The timing of the stream; set with the first picture, and again when size or colours change."""
         self._form: tuple[int, ...] = ()
 
     @property
     def corrupt(self) -> int:
-        """Packets that gave no picture, from the first picture on."""
+        """The number of packets that gave no picture, from the first picture on."""
         return self._ledger.lost + self._unstamped
 
     def decode(self, arrived: ArrivedPacket) -> Iterator[Decoded]:
-        """The pictures that this packet completes, each converted when it is asked for: none, one, or several."""
+        """Yield the pictures that this packet completes, none or several; each is converted when taken."""
         packet = arrived.packet
         if arrived.after_gap:
             self._begin_anew()
@@ -154,7 +154,7 @@ class PacketDecoder:
             yield from self._finished(frame, arrived.arrived_ns)
 
     def flush(self) -> Iterator[Decoded]:
-        """What decoder and filter still hold, at the end of a file."""
+        """Yield the pictures that decoder and filter still hold at the end of a file."""
         now_ns = time.monotonic_ns()
         try:
             frames = self._codec.decode(None)
@@ -172,21 +172,21 @@ class PacketDecoder:
         self._suspect = True
 
     def _flag(self, pts: int | None) -> None:
-        """The container calls a packet corrupt: its picture will be, if one comes of it."""
+        """Note that the container calls a packet corrupt: so is its picture, if it gives one."""
         if pts is not None:
             self._flagged.add(pts)
         elif self._started:
             self._suspect = True
 
     def _unflag(self, pts: int) -> bool:
-        """Whether the container called the packet of a picture corrupt."""
+        """Tell whether the container called the packet of a picture corrupt."""
         is_flagged = pts in self._flagged
         if self._flagged:
             self._flagged = {later for later in self._flagged if later > pts}
         return is_flagged
 
     def _show_patched(self, wanted: bool) -> None:
-        """Let the decoder give pictures out that lack a reference; before the first whole one they show nothing."""
+        """Let pictures without a reference out; before the first whole one they show nothing."""
         flag = require("av.codec.context").Flags.output_corrupt.value
         self._codec.flags = self._codec.flags | flag if wanted else self._codec.flags & ~flag
         self._started = wanted
@@ -210,10 +210,10 @@ class PacketDecoder:
         yield from self._converted(self._deinterlacer.push(frame, note))
 
     def _converted(self, entries: Iterable[tuple[av.VideoFrame, av.VideoFrame, _Note]]) -> Iterator[Decoded]:
-        """Pictures of frames.
+        """Turn decoded frames into pictures.
 
         Args:
-            entries: What is shown, the decoded frame that it was made of, and what is known of that one.
+            entries: The frame to show, the decoded frame that it was made of, and the note on that one.
         """
         for shown, frame, note in entries:
             base = frame.time_base or self._facts.time_base
@@ -225,7 +225,7 @@ class PacketDecoder:
             yield Decoded(picture, time_s, note.pts, note.arrived_ns, time.monotonic_ns(), note.damaged)
 
     def _timing_by(self, frame: av.VideoFrame) -> ClipTiming:
-        """What a decoder knows with its first frame only."""
+        """Note the facts that a decoder knows with its first frame only."""
         facts = self._facts
         aspect = facts.aspect if self.timing is None else self._codec.sample_aspect_ratio or Fraction(1)
         return ClipTiming(

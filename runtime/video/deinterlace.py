@@ -1,4 +1,4 @@
-"""Combed pictures as whole ones, by FFmpeg's bwdif: one out for one in, a frame later."""
+"""Deinterlaces pictures by FFmpeg's bwdif: one out for one in, a frame later."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Deinterlace = Literal["auto", "on", "off"]
-"""Where the stream says that it is interlaced; every frame; never."""
+"""``auto``: where the stream says that it is interlaced; ``on``: every frame; ``off``: never."""
 
 
 class Deinterlacer(Generic[T]):
     """Passes frames on until the stream says that one is interlaced; from then on all go through the filter.
 
     Args:
-        mode: ``auto``, ``on`` (also where the stream does not say so), ``off``.
+        mode: ``auto``, ``on`` (even if the stream does not say that it is interlaced) or ``off``.
     """
 
     def __init__(self, mode: Deinterlace) -> None:
@@ -33,11 +33,11 @@ class Deinterlacer(Generic[T]):
         """Take a frame and give what is ready.
 
         Args:
-            frame: As decoded.
-            note: Whatever belongs to it.
+            frame: The decoded frame.
+            note: Whatever belongs to the frame.
 
         Returns:
-            The picture, the decoded frame that it was made of, and that one's note.
+            The frame to show, the decoded frame that it was made of, and the note of that one.
         """
         if self._mode == "off" or (self._graph is None and self._mode == "auto" and not frame.interlaced_frame):
             return [(frame, frame, note)]
@@ -50,7 +50,7 @@ class Deinterlacer(Generic[T]):
         return done + self._pulled()
 
     def flush(self) -> list[tuple[av.VideoFrame, av.VideoFrame, T]]:
-        """What is still inside; the filter begins anew."""
+        """Return the frames that are still inside; the filter starts over."""
         if self._graph is None:
             return []
         self._graph.vpush(None)

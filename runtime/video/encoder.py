@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
 ENCODER = "libx264"
 ENCODER_OPTIONS = {"preset": "ultrafast", "qp": "22", "bf": "0", "me_range": "4"}
-"""A constant quantiser: this preset has neither look-ahead nor adaptive quantisation, so that `crf` comes to nearly the
-same bytes and quality, but pays for an estimate of every frame (a quarter of the encoder's time). Its diamond search
-goes no further than 4 pixels as it is. Without B-frames decoding order is presentation order, so timestamps pass
-through untouched."""
+"""The encoder's options, with a constant quantiser: this preset has neither look-ahead nor adaptive
+quantisation, so `crf` would give nearly the same bytes and quality, but pay for an estimate of every frame (a
+quarter of the encoder's time). The preset's diamond search goes no further than 4 pixels. Without B-frames
+decoding order is presentation order, so timestamps pass through untouched."""
 PIXELS_PER_THREAD = 1920 * 1080
 MAX_THREADS = 4
 
 
 class PictureEncoder:
-    """One video stream of an open container.
+    """Encodes one video stream of an open container.
 
     Args:
-        container: Must take H.264.
-        timing: Of the source.
+        container: The container, which must take H.264.
+        timing: The source's timing.
         first: A picture like those that will come: its size, matrix and range become the stream's.
-        options: Of the encoder.
+        options: The encoder's options.
 
     Raises:
         MissingComponentError: This build of PyAV has no encoder.
@@ -68,13 +68,13 @@ class PictureEncoder:
         """Encode one picture of the first one's size.
 
         Args:
-            picture: What is shown.
-            pts: When, in units of `time_base`.
-            time_base: Seconds.
-            key_frame: Make it one, wherever the encoder would have put its next.
+            picture: The picture to show.
+            pts: When to show it, in units of `time_base`.
+            time_base: The unit of `pts`, in seconds.
+            key_frame: True makes it a key frame, wherever the encoder would have put its next one.
 
         Raises:
-            OSError: The container takes no more data.
+            OSError: No more data can be written to the container.
         """
         frame = picture.planar().video_frame()
         frame.pts, frame.time_base = pts, time_base
@@ -83,7 +83,7 @@ class PictureEncoder:
         self._mux(frame)
 
     def flush(self) -> None:
-        """Write what the encoder holds back."""
+        """Write the packets that the encoder holds back."""
         self._mux(None)
 
     def _mux(self, frame: Any) -> None:
@@ -92,7 +92,7 @@ class PictureEncoder:
 
 
 def _describe_colours(context: Any, timing: ClipTiming, picture: Picture) -> None:
-    """A source that names no matrix gets a stream that names none: players guess both alike."""
+    """Leave the matrix unnamed if the source names none: players guess both alike."""
     planar = picture.planar()
     if planar.full_range:
         context.color_range = FULL

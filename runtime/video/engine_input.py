@@ -1,4 +1,4 @@
-"""What an engine is given of a picture: a decoder's planes as they are, or the network's input made on the host."""
+"""Makes an engine's input from a picture: the decoder's planes, or the network's input made on the host."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from edgeseg.runtime.video.picture import Picture
 
 
 def planes_for(picture: Picture, info: SessionInfo, room_bytes: int | None = None) -> PlanarFrame | None:
-    """The picture's planes, not copied; None where the host is to make the network's input.
+    """Take the picture's planes, uncopied; None if the host must make the network's input.
 
     Args:
-        picture: Of any size and form.
-        info: Of the engine.
-        room_bytes: That the engine has for one frame; None where it makes room.
+        picture: A picture of any size and form.
+        info: The engine's facts.
+        room_bytes: The room that the engine has for one frame; None if it makes room.
 
     Raises:
         BadInputError: The network's crop does not lie inside the picture.
@@ -26,7 +26,7 @@ def planes_for(picture: Picture, info: SessionInfo, room_bytes: int | None = Non
 
 
 def network_input_of(picture: Picture, info: SessionInfo) -> NetworkInput:
-    """The network's input, made on the host.
+    """Make the network's input on the host.
 
     Raises:
         BadInputError: The network's crop does not lie inside the picture.
@@ -37,6 +37,6 @@ def network_input_of(picture: Picture, info: SessionInfo) -> NetworkInput:
 
 
 def engine_input(picture: Picture, info: SessionInfo, room_bytes: int | None = None) -> EngineInput:
-    """`planes_for`, else `network_input_of`."""
+    """Take the planes by `planes_for`, or else make the input by `network_input_of`."""
     planes = planes_for(picture, info, room_bytes)
     return network_input_of(picture, info) if planes is None else planes

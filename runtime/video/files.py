@@ -1,4 +1,4 @@
-"""Where frames come from: a video file or a folder of images, in order and each exactly once."""
+"""The frames of a video file or of a folder of images, in order and each exactly once."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from edgeseg.runtime.video.source import ClipTiming, Source, SourceFrame
 from edgeseg.shell import quoted
 
 IMAGES_FPS = 25
-"""The pace that images get when a clip is made of them."""
+"""The frame rate of a clip that is made of images."""
 
 
 class ImageFolder(AbstractContextManager["ImageFolder"]):
-    """Images of any mix of sizes as frames, sorted by name.
+    """Gives images of any mix of sizes as frames, sorted by name.
 
     Args:
         paths: The image files.
@@ -48,11 +48,11 @@ class ImageFolder(AbstractContextManager["ImageFolder"]):
 
     @property
     def timing(self) -> ClipTiming:
-        """25 frames a second."""
+        """The timing of images: 25 frames a second."""
         return ClipTiming(Fraction(1, IMAGES_FPS), Fraction(IMAGES_FPS))
 
     def frames(self) -> Iterator[SourceFrame]:
-        """Every image; the first was read by the constructor."""
+        """Yield every image; the constructor has read the first."""
         first, self._first = self._first, None
         if first is not None:
             yield first
@@ -68,11 +68,11 @@ def open_source(path: Path, deinterlace: Deinterlace = "auto") -> Source:
 
     Args:
         path: A video file, a folder of images (or of a data set), or one image.
-        deinterlace: When combed pictures of a video are made whole.
+        deinterlace: When to deinterlace a video.
 
     Raises:
-        BadInputError: Nothing there, or nothing that can be decoded.
-        UsageError: Images are to be deinterlaced.
+        BadInputError: Nothing is there, or nothing that can be decoded.
+        UsageError: The source holds images, and they were to be deinterlaced.
     """
     if deinterlace != "auto" and (path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES):
         raise UsageError("--deinterlace works with video only", found=f"images: {path}", expected="a video file")

@@ -1,21 +1,21 @@
-"""Packets held against the pictures that came of them: one without is missed, error or not."""
+"""Counts the packets that gave no picture, whether the decoder raised an error or not."""
 
 from __future__ import annotations
 
 _REMEMBERED = 64
-"""Decoders hold fewer frames than this back."""
+"""How many packets to remember; decoders hold back fewer frames than this."""
 _PART_OF_A_FRAME = 0.75
-"""Packets stamped within so much of a picture's duration belong to it: the second field, a frame never shown."""
+"""Packets within this part of a picture's duration belong to it: the second field, a frame never shown."""
 _STEADY = 8
-"""Pictures in a row without a gap, from which a gap tells a loss."""
+"""After this many pictures in a row without a gap, a gap means a loss."""
 _FEW = 3
-"""A longer gap is a pause."""
+"""The longest gap, in frames, that means a loss; a longer one is a pause."""
 _UNEVEN = 0.1
-"""Part of a picture's duration by which timestamps are rounded."""
+"""The part of a picture's duration by which rounding may move a timestamp."""
 
 
 class PacketLedger:
-    """Which packets wait for their picture, since when, and how many will never have one.
+    """Keeps account of packets: which wait for their picture, since when, and how many will never have one.
 
     Decoders give pictures in order of presentation, so a packet whose picture should have come before the newest one
     gave none. What precedes the first picture is the beginning of the stream, no loss.
@@ -25,7 +25,7 @@ class PacketLedger:
 
     Args:
         step: The usual distance of two frames, in the unit of all timestamps here.
-        is_even: Whether pictures come at an even rate: a camera may leave some out, and an index knows better.
+        is_even: True if pictures come at an even rate; a camera may skip some, and an index knows better.
     """
 
     def __init__(self, step: int, is_even: bool) -> None:
@@ -38,10 +38,10 @@ class PacketLedger:
         self._steady = 0
         self._shown_until: float | None = None
         self.lost = 0
-        """Packets without a picture."""
+        """The number of packets without a picture."""
 
     def send(self, pts: int, arrived_ns: int) -> None:
-        """A packet goes to the decoder."""
+        """Note that a packet goes to the decoder."""
         self._arrivals[pts] = arrived_ns
         if len(self._arrivals) > _REMEMBERED:
             oldest = next(iter(self._arrivals))
@@ -49,15 +49,15 @@ class PacketLedger:
             self._miss([oldest])
 
     def receive(self, pts: int, duration: int | None, is_broken: bool = False) -> tuple[int | None, bool]:
-        """A picture comes.
+        """Note that a picture came.
 
         Args:
-            pts: Its timestamp.
-            duration: How long it is shown, where that is known.
-            is_broken: Whether it lacks data.
+            pts: The picture's timestamp.
+            duration: How long it is shown, if that is known.
+            is_broken: True if it lacks data.
 
         Returns:
-            When its packet arrived, where that is known, and whether a picture before it is missing.
+            When its packet arrived, if that is known, and whether a picture before it is missing.
         """
         if self._missed.pop(pts, False) is None:  # a decoder out of order: late, but there
             self.lost -= 1
@@ -79,12 +79,12 @@ class PacketLedger:
         return arrived_ns, self.lost > lost_before
 
     def finish(self) -> None:
-        """The decoder has given all it had."""
+        """Note that the decoder has returned everything."""
         self._miss(sorted(self._arrivals))
         self._arrivals.clear()
 
     def forget(self) -> None:
-        """Start over in the middle of the stream: what was under way is known to be gone."""
+        """Start over in the middle of the stream: the packets that were under way are known to be lost."""
         self._arrivals.clear()
         self._last = self._shown_until = None
         self._steady = 0

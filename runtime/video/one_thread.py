@@ -1,4 +1,4 @@
-"""OpenCV without threads of its own, where a pipeline's stages have theirs."""
+"""Runs OpenCV without threads of its own, where the stages of a pipeline have theirs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import cv2
 
 @contextlib.contextmanager
 def opencv_on_one_thread() -> Iterator[None]:
-    """Keep OpenCV to the calling thread for the block; a picture's steps are too short to pay for handing them out."""
+    """Keep OpenCV to the calling thread in the block: a picture's steps are too short to be worth threads."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

@@ -1,4 +1,4 @@
-"""Which way up a picture is to be shown: the display matrix of a container or a frame, mirrors included."""
+"""Finds which way up to show a picture: the display matrix of a container or a frame, mirrors included."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
     from av import VideoFrame
 
 MATRIX_BYTES = 36
-"""Nine int32 in the processor's order, libavutil/display.h: a, b, u, c, d, v, x, y, w."""
+"""The display matrix of libavutil/display.h: a, b, u, c, d, v, x, y, w, int32 in native byte order."""
 SQUARE_WITHIN = 1 / 50
-"""A matrix within about a degree of a right angle is one; pictures at other angles stay as they are stored."""
+"""A matrix within about a degree of a right angle counts as one; at other angles pictures stay as stored."""
 
 
 @dataclass(frozen=True)
 class Orientation:
-    """What turns a stored picture upright: it is transposed first, then mirrored."""
+    """Turns a stored picture upright: it is transposed first, then mirrored."""
 
     transposed: bool = False
-    """Rows become columns."""
+    """True if rows become columns."""
     left_right: bool = False
-    """Then left and right are exchanged."""
+    """True if left and right are exchanged next."""
     top_bottom: bool = False
-    """Then top and bottom are exchanged."""
+    """True if top and bottom are exchanged last."""
 
     @classmethod
     def of_matrix(cls, matrix: bytes) -> Orientation:
@@ -44,11 +44,11 @@ class Orientation:
 
     @property
     def is_upright(self) -> bool:
-        """Whether nothing is to be done."""
+        """True if the picture is upright as it is stored."""
         return self == UPRIGHT
 
     def apply(self, plane: Any) -> Any:
-        """An upright copy of an array [H,W] or [H,W,C]; the array itself where it is upright."""
+        """Return an upright copy of an array [H,W] or [H,W,C]; the array itself if it is upright."""
         if self.transposed:
             plane = cv2.transpose(plane)
         if self.left_right and self.top_bottom:
@@ -62,6 +62,6 @@ UPRIGHT = Orientation()
 
 
 def orientation_of(decoded: VideoFrame) -> Orientation:
-    """How a decoded frame is to be turned."""
+    """Find how a decoded frame must be turned."""
     matrix: Any = decoded.side_data.get(require("av.sidedata.sidedata").Type.DISPLAYMATRIX)
     return UPRIGHT if matrix is None else Orientation.of_matrix(bytes(matrix))

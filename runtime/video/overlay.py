@@ -1,4 +1,4 @@
-"""What a person sees: the mask on the picture and a caption that says what it is, how sure and how fast.
+"""Draws the mask on the picture, and a caption that says what it marks, how sure it is and how fast.
 
 Line width, letters and margins follow the picture's size, so that 352 pixels and 4K read alike. The outline
 is the sky blue of the Okabe-Ito palette (Okabe & Ito 2008, "Color Universal Design"), told from red tissue by
@@ -23,22 +23,23 @@ from edgeseg.runtime.video.canvas import FONT, Canvas, Colour, outlines_of
 from edgeseg.runtime.video.picture import Picture
 
 OverlayMode = Literal["contour", "fill", "heat", "off"]
-"""The border alone; the marked part tinted too; the probabilities as colours; nothing, not even the caption."""
+"""``contour`` draws the border alone, ``fill`` tints the marked part too, ``heat`` shows the probabilities as
+colours, ``off`` draws nothing, not even the caption."""
 OVERLAY_MODES: tuple[OverlayMode, ...] = get_args(OverlayMode)
 SKY_BLUE: Colour = (86, 180, 233)
 DARK: Colour = (8, 16, 24)
 FILL_OPACITY = 0.35
 HEAT_OPACITY = 0.5
 HEAT_FROM = 0.02
-"""Lower probabilities leave the picture as it is."""
+"""The probability from which the heat map shows; lower ones leave the picture as it is."""
 HEAT_RISE = 0.2
-"""Above that, over which the heat map grows to its full opacity."""
+"""The range of probability above `HEAT_FROM` over which the heat map grows to its full opacity."""
 SHADE = 0.4
-"""How bright the picture stays under the caption."""
+"""The brightness that the picture keeps under the caption, as a share."""
 MAX_WIDTH = 0.96
-"""Of the picture that the caption may take."""
+"""The share of the picture's width that the caption may take."""
 MIN_LETTER_SCALE = 0.2
-"""Smaller letters cannot be read and are left out."""
+"""The smallest font scale; smaller letters cannot be read and are left out."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class LetterSize:
     """A caption's geometry in pixels."""
 
     scale: float
-    """OpenCV's font scale."""
+    """The font scale of OpenCV."""
     stroke: int
     line_height: int
     margin: int
@@ -55,15 +56,15 @@ class LetterSize:
 def caption(
     structure: str, area_fraction: float, confidence: float, engine: str, infer_ms: float, state: str = ""
 ) -> tuple[str, ...]:
-    """The lines of the caption.
+    """Write the lines of the caption.
 
     Args:
         structure: What the network marks, for example ``polyp``.
-        area_fraction: Marked part of the picture, 0 to 1.
-        confidence: Mean probability inside the mask, 0 to 1; said only where something is marked.
-        engine: Backend and precision.
-        infer_ms: Inference time of this frame in milliseconds.
-        state: What a live pipeline says of itself, for example ``live, mask 48 ms old``; a line of its own.
+        area_fraction: The marked part of the picture, 0 to 1.
+        confidence: The mean probability inside the mask, 0 to 1; shown only if something is marked.
+        engine: The engine's backend and precision.
+        infer_ms: The time of this frame's inference, in milliseconds.
+        state: The state of a live pipeline, for example ``live, mask 48 ms old``; it gets its own line.
     """
     sure = f"  confidence {100 * confidence:.0f} %" if area_fraction > 0 else ""
     lines = (f"{structure} {100 * area_fraction:.1f} % of picture{sure}", f"{engine}  {infer_ms:.1f} ms")
@@ -77,14 +78,15 @@ def draw(
     mode: OverlayMode = "contour",
     probability: Probability | None = None,
 ) -> Picture:
-    """A picture with mask and caption drawn in.
+    """Draw mask and caption into a copy of a picture.
 
     Args:
-        picture: Is left as it is.
+        picture: The picture, which is left as it is.
         mask: uint8 [H,W] at the picture's size; everything but 0 is marked. None draws the caption alone.
         lines: The caption, at the lower left.
-        mode: What is drawn of the mask.
-        probability: For ``heat``: float32 [1,h,w] of any size, of the whole picture; without it, ``fill`` is drawn.
+        mode: How to draw the mask.
+        probability: The map of the whole picture for ``heat``, float32 [1,h,w] of any size; without it,
+            ``fill`` is drawn.
 
     Returns:
         A picture of planes with memory of its own; `picture` itself where nothing is drawn.
@@ -114,7 +116,7 @@ def _draw_mask(canvas: Canvas, mask: Mask, mode: OverlayMode, probability: Proba
 
 
 def outline_width_px(height: int, width: int) -> int:
-    """Width of the coloured line: 2 px up to SD, 5 at 1080p, 10 at 4K."""
+    """The width of the coloured line: 2 px up to SD, 5 at 1080p, 10 at 4K."""
     return max(2, round(min(height, width) / 216))
 
 
@@ -128,7 +130,7 @@ def _heat_colours() -> tuple[tuple[Colour, ...], NDArray[np.uint8]]:
 
 
 def draw_caption(canvas: Canvas, height: int, width: int, lines: Sequence[str]) -> None:
-    """Write white lines on a shaded box at the lower left; on tiny pictures nothing."""
+    """Write white lines on a shaded box at the lower left; tiny pictures get nothing."""
     size = _letter_size(lines, height, width) if lines else None
     if size is None:
         return
@@ -155,5 +157,5 @@ def _text_width(lines: Sequence[str], scale: float, stroke: int) -> int:
 
 
 def _uint8(array: Any) -> NDArray[np.uint8]:
-    """OpenCV's stubs do not say that uint8 in gives uint8 out."""
+    """Tell the type checker that an array is uint8: OpenCV's stubs do not say that uint8 stays uint8."""
     return array  # type: ignore[no-any-return]

@@ -1,6 +1,6 @@
 """One picture of a video as the decoder gives it: planar YUV 4:2:0 with its matrix and range, or BGR.
 
-Planes stay planes from decoder to encoder: the network's small input is all that becomes RGB, here or on the GPU.
+Planes stay planes from decoder to encoder: only the network's small input becomes RGB, here or on the GPU.
 """
 
 from __future__ import annotations
@@ -22,79 +22,79 @@ if TYPE_CHECKING:
     from av import VideoFrame
 
 AVCOL_SPC: dict[Matrix, int] = {"bt601": 6, "bt709": 1, "bt2020": 9}
-"""FFmpeg's numbers, which are those of H.273."""
+"""The matrices by FFmpeg's numbers, which are those of H.273."""
 LIMITED, FULL = 1, 2
-"""AVCOL_RANGE_MPEG and AVCOL_RANGE_JPEG."""
+"""FFmpeg's AVCOL_RANGE_MPEG and AVCOL_RANGE_JPEG."""
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A picture, uint8, 8 bits a sample. Its arrays are not to be written to: `copy` first."""
+    """A picture, uint8, 8 bits a sample. Never write to its arrays: take a `copy` first."""
 
     content: PlanarFrame | Frame
-    """What a decoder gave: planes, or uint8 [H,W,3] BGR."""
+    """The decoder's output: planes, or uint8 [H,W,3] BGR."""
 
     @classmethod
     def of_i420(
         cls, height: int, width: int, i420: Plane, matrix: Matrix = "bt601", full_range: bool = False
     ) -> Picture:
-        """A picture of planes, which are not copied; see `PlanarFrame`.
+        """Make a picture of planes, which are not copied; see `PlanarFrame`.
 
         Args:
-            height: In pixels.
-            width: In pixels.
-            i420: uint8 [3*H'/2, W'], contiguous, where H' and W' are the sides rounded up to even numbers; an added row
-                or column is a copy of the last.
-            matrix: What turned RGB into YUV.
-            full_range: Whether samples are 0..255.
+            height: The picture's height in pixels.
+            width: The picture's width in pixels.
+            i420: uint8 [3*H'/2, W'], contiguous, where H' and W' are the sides rounded up to even numbers; an
+                added row or column is a copy of the last.
+            matrix: The matrix that turned RGB into YUV.
+            full_range: True if samples are 0..255.
         """
         return cls(PlanarFrame(i420, PlanarForm(height, width, matrix, full_range)))
 
     @classmethod
     def of_bgr(cls, bgr: Frame) -> Picture:
-        """A picture of uint8 [H,W,3] BGR."""
+        """Make a picture of uint8 [H,W,3] BGR."""
         return cls(bgr)
 
     @property
     def height(self) -> int:
-        """In pixels."""
+        """The height in pixels."""
         return self.content.form.height if isinstance(self.content, PlanarFrame) else self.content.shape[0]
 
     @property
     def width(self) -> int:
-        """In pixels."""
+        """The width in pixels."""
         return self.content.form.width if isinstance(self.content, PlanarFrame) else self.content.shape[1]
 
     @property
     def planar_frame(self) -> PlanarFrame | None:
-        """The planes as an engine takes them; None where the picture is BGR."""
+        """The planes as an engine takes them; None if the picture is BGR."""
         return self.content if isinstance(self.content, PlanarFrame) else None
 
     @property
     def i420(self) -> Plane | None:
-        """The samples of the planes; None where the picture is BGR."""
+        """The samples of the planes; None if the picture is BGR."""
         return self.content.samples if isinstance(self.content, PlanarFrame) else None
 
     @property
     def matrix(self) -> Matrix:
-        """Of the planes; of those that `planar` makes where the picture is BGR."""
+        """The matrix of the planes; if the picture is BGR, of those that `planar` makes."""
         return self.content.form.matrix if isinstance(self.content, PlanarFrame) else "bt601"
 
     @property
     def full_range(self) -> bool:
-        """Whether samples of the planes are 0..255."""
+        """True if samples of the planes are 0..255."""
         return isinstance(self.content, PlanarFrame) and self.content.form.full_range
 
     @cached_property
     def bgr(self) -> Frame:
-        """uint8 [H,W,3]; converted once, each chroma sample for its four pixels."""
+        """The picture as uint8 [H,W,3] BGR; converted once, each chroma sample for its four pixels."""
         if not isinstance(self.content, PlanarFrame):
             return self.content
         whole = _pixels(self.planes(), Crop(top=0, left=0, height=self.height, width=self.width))
         return _converted(whole, self.matrix, self.full_range)
 
     def planes(self) -> tuple[Plane, Plane, Plane]:
-        """Views of luma [H',W'], U and V [H'/2,W'/2].
+        """Take views of luma [H',W'], U and V [H'/2,W'/2].
 
         Raises:
             ValueError: The picture is BGR; see `planar`.
@@ -106,7 +106,7 @@ class Picture:
         return self.i420[:rows], chroma[0], chroma[1]
 
     def planar(self) -> Picture:
-        """The same picture as planes: itself, or BT.601 limited range made of its BGR."""
+        """Return the picture as planes: itself, or BT.601 of limited range made of its BGR."""
         if self.i420 is not None:
             return self
         bgr: Any = self.bgr
@@ -115,7 +115,7 @@ class Picture:
         return Picture.of_i420(self.height, self.width, _uint8(cv2.cvtColor(bgr, cv2.COLOR_BGR2YUV_I420)))
 
     def video_frame(self) -> VideoFrame:
-        """The planes as a frame of PyAV that names its matrix and range; it shares their memory where it can.
+        """Make a frame of PyAV that names its matrix and range; it shares the planes' memory where it can.
 
         Raises:
             ValueError: The picture is BGR; see `planar`.
@@ -130,17 +130,17 @@ class Picture:
         return frame  # type: ignore[no-any-return]
 
     def copy(self) -> Picture:
-        """A picture of its own memory, which may be drawn into."""
+        """Copy the picture into memory of its own, which may be drawn into."""
         if not isinstance(self.content, PlanarFrame):
             return Picture(self.content.copy())
         return Picture(PlanarFrame(self.content.samples.copy(), self.content.form))
 
     def network_input(self, height: int, width: int, crop: Crop | None = None) -> Frame:
-        """The whole picture, or a crop of it, at the network's size: uint8 [height,width,3] RGB.
+        """Resize the picture, or a crop of it, to the network's size: uint8 [height,width,3] RGB.
 
         Planes are resized as Y, U, V, each chroma sample standing for its four pixels, and only the network's own
         pixels become RGB. Resizing and the matrix are both linear, so this differs from converting first by rounding,
-        and where a conversion would cut colours off that no screen has.
+        and where a conversion would clip colours that no screen has.
         """
         if self.i420 is None:
             return _swapped(resize_to_network(self.bgr, height, width, crop))
@@ -152,7 +152,7 @@ class Picture:
 
 
 def _pixels(planes: tuple[Plane, Plane, Plane], window: Crop) -> Frame:
-    """Y, U, V of every pixel of a window, uint8 [H,W,3]."""
+    """Compute Y, U, V of every pixel of a window, uint8 [H,W,3]."""
     odd_top, odd_left = window.top % 2, window.left % 2
     rows, columns = window.height + odd_top, window.width + odd_left
     luma, *chroma = _cut(planes, window)
@@ -163,7 +163,7 @@ def _pixels(planes: tuple[Plane, Plane, Plane], window: Crop) -> Frame:
 
 
 def _halved_pixels(planes: tuple[Plane, Plane, Plane], window: Crop) -> Frame:
-    """What halving those of a window gives that lies on whole chroma samples: these are means of four already."""
+    """Halve the pixels of a window that lies on whole chroma samples, which are means of four already."""
     luma, blue, red = _cut(planes, window)
     rows, columns = window.height // 2, window.width // 2
     half = cv2.resize(luma[: 2 * rows, : 2 * columns], (columns, rows), interpolation=cv2.INTER_AREA)
@@ -171,7 +171,7 @@ def _halved_pixels(planes: tuple[Plane, Plane, Plane], window: Crop) -> Frame:
 
 
 def _cut(planes: tuple[Plane, Plane, Plane], window: Crop) -> tuple[Plane, Plane, Plane]:
-    """Planes from the window's first chroma sample on."""
+    """Cut the planes from the window's first chroma sample on."""
     luma, *chroma = planes
     top, left = window.top // 2, window.left // 2
     blue, red = (plane[top:, left:] for plane in chroma)
@@ -197,7 +197,7 @@ def bgr_from_yuv(matrix: Matrix, full_range: bool) -> NDArray[np.float32]:
 
 
 def _converted(yuv: Any, matrix: Matrix, full_range: bool) -> Frame:
-    """By 16 bits: of 8 OpenCV computes in factors of 1/1024, so that a thirtieth of the values is rounded wrongly."""
+    """Apply the map in 16 bits: in 8, OpenCV's factors of 1/1024 round a thirtieth of the values wrongly."""
     bgr = cv2.transform(yuv.astype(np.int16), bgr_from_yuv(matrix, full_range))
     return np.clip(bgr, 0, 255).astype(np.uint8)
 
@@ -207,5 +207,5 @@ def _swapped(bgr: Frame) -> Frame:
 
 
 def _uint8(array: Any) -> NDArray[np.uint8]:
-    """OpenCV's stubs do not say that uint8 in gives uint8 out."""
+    """Tell the type checker that an array is uint8: OpenCV's stubs do not say that uint8 stays uint8."""
     return array  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""A local video file, read to where it ends or breaks off: what whole-file runs and files at a live pace share."""
+"""Reads a local video file to where it ends or breaks off, for runs and for files at a live pace."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from edgeseg.runtime.video.timestamps import SpliceClock
 FORMATS_WITH_LENGTH = ("mp4", "matroska")
 """Containers whose header states how long the video is; others guess it from what is there."""
 LOOK_AHEAD = 2
-"""Packets; see `FileReader._decode`."""
+"""How many packets are read ahead; see `FileReader._decode`."""
 SOUND_STEP_S = Fraction(1, 50)
-"""About what one packet of sound lasts."""
+"""The usual length of a packet of sound, roughly."""
 
 
 def ignore(packet: Any) -> None:
@@ -30,59 +30,59 @@ def ignore(packet: Any) -> None:
 
 
 class FileReader(AbstractContextManager["FileReader"]):
-    """Every picture that a file holds, damaged parts left out or patched.
+    """Reads every picture that a file holds; damaged parts are left out or patched.
 
-    Timestamps are the file's own with discontinuities closed up. Nothing that is found in the file ends the reading
-    with an error; `broken_off` says afterwards whether the file ended before its time.
+    Timestamps are the file's own with discontinuities closed up. Whatever is in the file, reading it raises
+    no error; `broken_off` says afterwards whether the file ended before its time.
 
     Args:
         path: The file.
-        deinterlace: When combed pictures are made whole.
-        on_sound: Is given the packets of the best sound stream, moved as the picture is.
+        deinterlace: When to deinterlace.
+        on_sound: Called with each packet of the best sound stream, moved in time as the picture is.
 
     Raises:
-        BadInputError: No video that can be read.
+        BadInputError: The file holds no video that can be read.
     """
 
     def __init__(self, path: Path, deinterlace: Deinterlace, on_sound: Callable[[Any], None] = ignore) -> None:
         self._container = open_container(path)
         self._stream: Any = self._container.streams.best("video")
         self.sound_stream: Any = self._container.streams.best("audio")
-        """PyAV's; None where the file has none that it announces."""
+        """The sound stream of PyAV; None if the file announces none."""
         self._on_sound = on_sound
         may_jump = bool(self._container.format.flags & require("av.format").Flags.ts_discont.value)
         self.facts = facts_of(self._container, self._stream, live=False)
         self._decoder = PacketDecoder(self.facts, deinterlace)
         self._clock = SpliceClock(may_jump)
         self.packets = 0
-        """Of the pictures, so far."""
+        """The number of packets of pictures so far."""
         self.broken_off = ""
-        """Why the file ends where it should not; empty where it is whole, as far as its packets tell."""
+        """The reason why the file ends too early; empty if it is whole, as far as its packets tell."""
         self.sound_end_s = 0.0
 
     @property
     def frame_count(self) -> int | None:
-        """What the header says; None where it does not."""
+        """The number of frames in the header; None if it states none."""
         return self._stream.frames or None
 
     @property
     def indexed_frames(self) -> int | None:
-        """How many packets of pictures there are, by an index that counts each; None where the container has none."""
+        """The number of packets of pictures by an index that counts each; None if there is no index."""
         return self.frame_count if INDEXED in self._container.format.name else None
 
     @property
     def timing(self) -> ClipTiming:
-        """Time base, rate, colours and pixel shape; all known with the first picture."""
+        """The time base, rate, colours and pixel shape; all known once the first picture came."""
         return self._decoder.timing or ClipTiming(self.facts.time_base, self.facts.rate)
 
     @property
     def corrupt(self) -> int:
-        """Packets that gave no picture."""
+        """The number of packets that gave no picture."""
         return self._decoder.corrupt
 
     @property
     def announced_end_s(self) -> float | None:
-        """When the header says that the video ends; None in formats that only guess."""
+        """The end of the video by its header; None in formats that only guess."""
         if not any(name in self._container.format.name for name in FORMATS_WITH_LENGTH):
             return None
         if self._stream.duration is not None:
@@ -92,7 +92,7 @@ class FileReader(AbstractContextManager["FileReader"]):
         return None
 
     def decoded(self) -> Iterator[Decoded]:
-        """Every picture in order of presentation; one pass only."""
+        """Yield every picture in order of presentation; one pass only."""
         waiting: deque[Any] = deque()
         try:
             for packet in self._packets():
@@ -108,17 +108,18 @@ class FileReader(AbstractContextManager["FileReader"]):
         yield from self._decoder.flush()
 
     def _decode(self, packet: Any, following: deque[Any]) -> Iterator[Decoded]:
-        """What a packet completes.
+        """Yield the pictures that a packet completes.
 
-        Where one MPEG-TS file was put behind another, one of the last packets before counts as corrupt, for the
-        counters in their headers do not go on. If a key frame follows, nothing rests on what may be missing there.
+        Where one MPEG-TS file was appended to another, one of the first one's last packets counts as corrupt,
+        because the counters in the headers do not continue. If a key frame follows, no picture depends on
+        what may be missing there.
         """
         if packet.is_corrupt and any(later.is_keyframe for later in following):
             packet.is_corrupt = False  # FFmpeg would call its picture corrupt unseen
         return self._decoder.decode(ArrivedPacket(packet, time.monotonic_ns()))
 
     def _packets(self) -> Iterator[Any]:
-        """The packets of the pictures in their place in time; those of the sound are passed on as they come."""
+        """Yield the packets of the pictures at their place in time; pass those of the sound on."""
         streams = [stream for stream in (self._stream, self.sound_stream) if stream is not None]
         for packet in packets_of(self._container, *streams):
             if packet.size and packet.stream.type == "audio":
@@ -135,7 +136,7 @@ class FileReader(AbstractContextManager["FileReader"]):
             self._on_sound(packet)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._container.close()
 
     def __exit__(self, *_: object) -> None:

@@ -1,4 +1,4 @@
-"""Where pictures and masks go: folders here, a clip in `clip.py`; each appears whole or not at all."""
+"""The outputs for pictures and masks: folders here, a clip in `clip.py`; each appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from edgeseg.runtime.video.source import SourceFrame
 
 JPEG_QUALITY = 92
 MASK_PARAMETERS = (cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
-"""Run lengths suit masks: at 1080p a quarter of the time and half the bytes of zlib's default."""
+"""The PNG options of masks: at 1080p run lengths take a quarter of zlib's time and half of its bytes."""
 
 
 class PictureSink(Protocol):
-    """Takes pictures, as they came or with the overlay drawn in."""
+    """Takes pictures, as they came or with the overlay."""
 
     def write(self, frame: SourceFrame, picture: Picture) -> None:
         """Keep one picture; frames come in order."""
@@ -41,14 +41,14 @@ class Sinks:
     """Everything that one run writes frame by frame; with no picture sink, no overlay is drawn."""
 
     pictures: tuple[PictureSink, ...] = ()
-    """For pictures with the overlay."""
+    """The output for pictures with the overlay."""
     masks: tuple[MaskSink, ...] = ()
     raw: tuple[PictureSink, ...] = ()
-    """For pictures as they came."""
+    """The output for pictures as they came."""
 
 
 class PictureFolder:
-    """Pictures as JPEG files in a folder that exists."""
+    """Writes pictures as JPEG files into a folder that exists."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -59,7 +59,7 @@ class PictureFolder:
 
 
 class MaskFolder:
-    """Masks as PNG files in a folder that exists."""
+    """Writes masks as PNG files into a folder that exists."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -71,20 +71,20 @@ class MaskFolder:
 
 @contextlib.contextmanager
 def picture_folder(path: Path) -> Iterator[PictureFolder]:
-    """Pictures in a folder that appears when the block ends well."""
+    """Write pictures into a folder that appears when the block ends well."""
     with atomic_folder(path) as temporary:
         yield PictureFolder(temporary)
 
 
 @contextlib.contextmanager
 def mask_folder(path: Path) -> Iterator[MaskFolder]:
-    """Masks in a folder that appears when the block ends well."""
+    """Write masks into a folder that appears when the block ends well."""
     with atomic_folder(path) as temporary:
         yield MaskFolder(temporary)
 
 
 def unwritable(path: Path, error: OSError) -> UnwritableError:
-    """The error for a place that stopped taking data (full, unplugged, read-only)."""
+    """Make the error for a place that takes no more data (full, unplugged, read-only)."""
     return UnwritableError(
         f"cannot write {path}",
         found=error.strerror or error,

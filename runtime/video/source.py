@@ -1,4 +1,4 @@
-"""What gives frames: each decoded picture, and what a clip of them takes over."""
+"""The interface of frame sources: each decoded picture, and what a clip of them takes over."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ UNSPECIFIED = 2
 
 @dataclass(frozen=True, eq=False)
 class SourceFrame:
-    """One picture of a file or a live source, and when it came. Times are of `time.monotonic_ns`."""
+    """One picture of a file or a live source, and when it came, by `time.monotonic_ns`."""
 
     index: int
-    """0 for the first; live it counts on over reconnections."""
+    """The number of the frame, from 0 on; a live source goes on counting over reconnections."""
     arrived_ns: int
-    """When the source gave the data of this frame, before they were decoded; of a file, when reading it began."""
+    """When the source gave the data of this frame, before decoding; for a file, when reading them began."""
     decoded_ns: int
-    """When the picture was there."""
+    """When decoding was done."""
     pts: int
-    """Presentation time in units of `time_base`; strictly increasing over a source, over reconnections too."""
+    """The time of presentation in units of `time_base`; strictly increasing, over reconnections too."""
     time_base: Fraction
-    """Seconds."""
+    """The unit of `pts`, in seconds."""
     picture: Picture
-    """Upright."""
+    """The picture, upright."""
     damaged: bool = False
-    """The decoder patched missing parts with guesses."""
+    """True if the decoder patched missing parts with guesses."""
     stem: str = ""
     """The name of the image that it was read from, without suffix; empty for video."""
 
@@ -44,12 +44,12 @@ class SourceFrame:
 
     @property
     def decode_ns(self) -> int:
-        """How long reading and decoding took."""
+        """The time that reading and decoding took."""
         return self.decoded_ns - self.arrived_ns
 
     @property
     def image(self) -> Frame:
-        """The picture as uint8 [H,W,3] BGR; of a video it has to be converted."""
+        """The picture as uint8 [H,W,3] BGR; pictures of a video are converted."""
         return self.picture.bgr
 
     def __repr__(self) -> str:
@@ -59,44 +59,44 @@ class SourceFrame:
 
 @dataclass(frozen=True)
 class ClipTiming:
-    """What a clip must take over from its source, beside the frames."""
+    """The facts that a clip must take over from its source, beside the frames."""
 
     time_base: Fraction
     rate: Fraction
-    """Frames a second, on average."""
+    """The average frame rate."""
     states_matrix: bool = False
-    """Whether the source names its colour matrix; then a clip does too, else players guess both alike."""
+    """True if the source names its colour matrix; then a clip does too, else players guess both alike."""
     sample_aspect_ratio: Fraction = Fraction(1)
-    """Width of a pixel over its height."""
+    """The width of a pixel over its height."""
     primaries: int = UNSPECIFIED
-    """Colour primaries by H.273, table 2."""
+    """The colour primaries by H.273, table 2."""
     transfer: int = UNSPECIFIED
-    """Transfer characteristics by H.273, table 3."""
+    """The transfer characteristics by H.273, table 3."""
 
 
 class Source(AbstractContextManager["Source"], Protocol):
-    """Frames for one pass; opened and checked by its constructor, released by leaving the context."""
+    """Gives frames for one pass; the constructor opens and checks it, leaving the context releases it."""
 
     @property
     def frame_count(self) -> int | None:
-        """How many frames there should be; None where the file does not say."""
+        """The number of frames that there should be; None if the file does not say."""
         ...
 
     @property
     def timing(self) -> ClipTiming:
-        """For a clip of these frames."""
+        """The timing for a clip of these frames."""
         ...
 
     @property
     def sound(self) -> Sound | None:
-        """What is heard beside them; None where there is none."""
+        """The sound beside the frames; None if there is none."""
         ...
 
     @property
     def lost_frames(self) -> int:
-        """Pictures so far that could not be decoded and were left out."""
+        """The number of pictures so far that could not be decoded and were left out."""
         ...
 
     def frames(self) -> Iterator[SourceFrame]:
-        """Every frame in order of presentation; one pass only."""
+        """Yield every frame in order of presentation; one pass only."""
         ...

@@ -1,4 +1,4 @@
-"""One rule for the time of files: the stream's own distances, discontinuities closed up, strictly increasing from zero.
+"""Times the frames of files: the stream's own distances, discontinuities closed up, strictly increasing.
 
 Where a discontinuity begins is FFmpeg's rule (`ts_discontinuity_process` of its command line), so that a clip here is
 as long as one that `ffmpeg -i` writes.
@@ -11,22 +11,22 @@ from fractions import Fraction
 from typing import Any
 
 JUMP_S = Fraction(10)
-"""In formats whose clock may jump (MPEG-TS and -PS, Ogg, HLS), a step forward by more is another clock."""
+"""A longer step forward means another clock in formats whose clock may jump (MPEG-TS, -PS, Ogg, HLS)."""
 LONGEST_STEP_S = Fraction(30 * 3600)
-"""In all others a gap is a gap, unless it is absurd: FFmpeg's bound."""
+"""The bound in all other formats, where a gap is a gap unless it is absurd; FFmpeg has the same."""
 SPLICE_S = Fraction(1)
-"""A step back by more is another clock in any format; a smaller one is the order of decoding."""
+"""A step back by more than this means another clock in any format; a smaller one is the order of decoding."""
 LATE_S = Fraction(1, 10)
-"""The same for decoding times of formats whose clock may jump: there a stream never goes back by itself."""
+"""The same for decoding times of formats whose clock may jump, where a stream never goes back by itself."""
 
 
 class SpliceClock:
-    """Moves the timestamps of packets so that what follows a discontinuity goes on where the stream was.
+    """Moves the timestamps of packets so that the stream goes on without a gap after a discontinuity.
 
     All streams of a container are moved alike, which keeps sound beside its picture.
 
     Args:
-        may_jump: Whether the container's format has discontinuous timestamps.
+        may_jump: True if the container's format has discontinuous timestamps.
     """
 
     def __init__(self, may_jump: bool) -> None:
@@ -34,14 +34,14 @@ class SpliceClock:
         self._back_s = LATE_S if may_jump else SPLICE_S
         self._offset_s = Fraction(0)
         self._next_s: dict[int, Fraction] = {}
-        """By stream: where its next packet belongs."""
+        """The time of each stream's next packet."""
 
     def place(self, packet: Any, step_s: Fraction) -> None:
         """Move one packet of PyAV; packets come in the order of the file.
 
         Args:
-            packet: Its timestamps are changed.
-            step_s: The stream's usual distance of two packets, for one that does not say how long it is.
+            packet: The packet, whose timestamps are changed.
+            step_s: The stream's usual distance of two packets, for one that does not state its duration.
         """
         stamp, base = packet.pts if packet.dts is None else packet.dts, packet.time_base
         if stamp is None or base is None:
@@ -73,7 +73,7 @@ class Timeline:
     step: int
     """The usual distance of two frames in units of `time_base`."""
     start: int = 0
-    """Where the first frame stands."""
+    """The time of the first frame."""
     last: int | None = None
     offset: int = 0
 
@@ -94,12 +94,12 @@ class Timeline:
 
 
 class StampChoice:
-    """Which timestamps of decoded frames to believe: FFmpeg's rule (`guess_correct_pts`).
+    """Decides which timestamps of decoded frames to believe, by FFmpeg's rule (`guess_correct_pts`).
 
-    A container without times of presentation gives those of decoding under their name.
+    A container without times of presentation gives times of decoding under that name.
 
     Args:
-        has_pts: Whether the container has times of presentation, as far as is known.
+        has_pts: True if the container has times of presentation, as far as is known.
     """
 
     def __init__(self, has_pts: bool) -> None:
@@ -110,11 +110,11 @@ class StampChoice:
 
     @property
     def believes_pts(self) -> bool:
-        """Whether times of presentation are in order, as far as they came."""
+        """True if the times of presentation were in order so far."""
         return self._has_pts and self._faulty_pts <= self._faulty_dts
 
     def choose(self, pts: int | None, dts: int | None) -> int | None:
-        """The time of the next frame."""
+        """Find the time of the next frame."""
         if pts is not None:
             self._faulty_pts += self._last_pts is not None and pts <= self._last_pts
             self._last_pts = pts

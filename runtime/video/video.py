@@ -1,4 +1,4 @@
-"""A video file as frames: every picture that it holds, upright, in its own time from zero on; refused when cut off."""
+"""Gives the frames of a video file: every picture, upright, timed from zero on; a cut file is refused."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from edgeseg.runtime.video.source import ClipTiming, SourceFrame
 from edgeseg.runtime.video.timestamps import JUMP_S, Timeline
 
 TOLERATED_FRAMES = 3
-"""Headers may be off by so many frames without the file counting as cut off."""
+"""How many frames a header may be off without the file counting as cut off."""
 SOUND_PADDING_S = 0.5
-"""Sound is written in blocks with a lead-in, so that the stated length is a little longer than what is there."""
+"""How much the stated length of sound may exceed the real one: it is written in blocks with a lead-in."""
 
 
 class VideoFile(AbstractContextManager["VideoFile"]):
-    """A video file. Packets that give no picture are left out and counted; a file that is cut off is refused.
+    """Gives the frames of a video file. Packets that give no picture are left out and counted.
 
     Args:
         path: The file.
-        deinterlace: When combed pictures are made whole.
+        deinterlace: When to deinterlace.
 
     Raises:
-        BadInputError: No video that can be decoded. Iterating raises it too, at the end, when the file breaks off or
-            frames are missing that the header announced.
+        BadInputError: The file holds no video that can be decoded. Iterating raises it too, at the end, if
+            the file breaks off or lacks frames that the header announced.
     """
 
     def __init__(self, path: Path, deinterlace: Deinterlace = "auto") -> None:
@@ -44,7 +44,7 @@ class VideoFile(AbstractContextManager["VideoFile"]):
         self._not_in_the_file = 0
         stream = self._reader.sound_stream
         self.sound = None if stream is None else Sound(stream)
-        """What is heard beside the pictures; None where the file announces no sound."""
+        """The sound beside the pictures; None if the file announces none."""
         self._frames = self._decode()
         try:
             self._first = next(self._frames, None)
@@ -57,21 +57,21 @@ class VideoFile(AbstractContextManager["VideoFile"]):
 
     @property
     def frame_count(self) -> int | None:
-        """What the header says; None where it does not."""
+        """The number of frames in the header; None if it states none."""
         return self._reader.frame_count
 
     @property
     def timing(self) -> ClipTiming:
-        """Time base, rate, colours and pixel shape of the file."""
+        """The time base, rate, colours and pixel shape of the file."""
         return self._reader.timing
 
     @property
     def lost_frames(self) -> int:
-        """Pictures so far that the file announces by a packet, a gap or its index, and that could not be had."""
+        """The number of pictures so far that were announced (packet, gap, index) and could not be decoded."""
         return self._reader.corrupt + self._not_in_the_file
 
     def frames(self) -> Iterator[SourceFrame]:
-        """Every frame; the first was decoded by the constructor."""
+        """Yield every frame; the constructor has decoded the first."""
         if self.sound is not None:
             self.sound.begin()
         first, self._first = self._first, None
@@ -112,7 +112,7 @@ class VideoFile(AbstractContextManager["VideoFile"]):
                 self.sound.is_whole = True
 
     def _lead(self, first_s: Fraction | None) -> int:
-        """How much later than the sound the picture begins, which it keeps: the earlier of the two stands at zero."""
+        """How much later than the sound the picture begins: the earlier of the two stands at zero."""
         stream = self._reader.sound_stream
         if first_s is None or stream is None or stream.start_time is None:
             return 0
@@ -129,16 +129,16 @@ class VideoFile(AbstractContextManager["VideoFile"]):
             self.sound.add(SoundPacket(bytes(packet), pts, dts, packet.duration or 0, base))
 
     def _hear_early(self) -> None:
-        """What was heard before the first picture could say where zero is."""
+        """Pass on the sound that came before the first picture, which alone says where zero is."""
         early, self._unplaced = self._unplaced, []
         for packet in early:
             self._hear(packet)
 
     def _refuse_cut(self, count: int, end_s: float) -> None:
-        """Fewer frames than the index has may be an edit list, an early end longer audio: both are a cut.
+        """Refuse a cut file: it lacks frames of its index and ends early; either alone may be harmless.
 
         Raises:
-            BadInputError: The file ends before it should.
+            BadInputError: The file ends too early.
         """
         reader = self._reader
         if reader.broken_off:

@@ -123,10 +123,10 @@ def test_a_base_that_does_not_work_is_4(capsys, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--backend", "no-such"], "--backend no-such is none of onnxruntime, openvino, tensorrt, tensorrt-rtx"),
-        (["--qualify", "--precision", "int4"], "--precision int4 is none of fp32, fp16, int8"),
-        (["--data", "x", "--out", "y"], "--data, --out: only with --qualify"),
-        (["model.onnx"], "MODEL: only with --qualify"),
+        (["--backend", "no-such"], "--backend no-such is not one of onnxruntime, openvino, tensorrt, tensorrt-rtx"),
+        (["--qualify", "--precision", "int4"], "--precision int4 is not one of fp32, fp16, int8"),
+        (["--data", "x", "--out", "y"], "--data, --out: use with --qualify only"),
+        (["model.onnx"], "MODEL: use with --qualify only"),
     ],
 )
 def test_usage(arguments: list[str], words: str, capsys) -> None:

@@ -256,7 +256,7 @@ def test_a_limit_that_no_threshold_keeps_is_out_of_tolerance(tiny_onnx, validate
         ),
         (["--choose-threshold"], "on labelled images"),
         (["DATA", "--threshold", "1"], "no threshold"),
-        (["DATA", "--sheet", "sheet.jpg"], "no name for a contact sheet"),
+        (["DATA", "--sheet", "sheet.jpg"], "--sheet writes a PNG file"),
     ],
 )
 def test_words_that_mean_nothing_together(tiny_onnx, bright_rows, still_images, capsys, words, message) -> None:

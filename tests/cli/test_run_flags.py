@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from edgeseg import cli
+from edgeseg.runtime.live.settings import LiveSettings
 
 
 @pytest.mark.parametrize(
@@ -52,3 +53,10 @@ def test_a_delay_and_a_masks_age_are_bounded(flag: str) -> None:
 def test_images_have_no_fields(tiny_engine: Path, small_images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["run", str(tiny_engine), str(small_images), "--deinterlace", "on"]) == 2
     assert "--deinterlace works with video only" in capsys.readouterr().err
+
+
+def test_what_no_flag_says_is_the_default_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[LiveSettings] = []
+    monkeypatch.setattr("edgeseg.cli.run_live.run_live", lambda settings, as_json, log_json: given.append(settings))
+    assert cli.run(["live", "a.engine", "synthetic:"]) == 0
+    assert given == [LiveSettings(Path("a.engine"), "synthetic:")]

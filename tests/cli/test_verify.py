@@ -63,7 +63,7 @@ def test_nothing_is_written_without_report(call: Call, tmp_path: Path, capsys) -
     assert call() == 0
     assert sorted(tmp_path.rglob("*")) == before
     output = capsys.readouterr().out
-    assert output.startswith("PASSED") and "not of a GPU" in output and "not a medical device" in output
+    assert output.startswith("PASSED") and "not on a GPU" in output and "not a medical device" in output
 
 
 def test_a_worse_engine_exits_with_3_and_still_prints_its_verdict(call: Call, tiny_engine: Path, capsys) -> None:

@@ -19,12 +19,9 @@ NOT_YET = (
     "runtime/file",
     "runtime/live/assembly.py",
     "runtime/live/segmenter.py",
-    "runtime/live/sources",
     "runtime/live/stream.py",
     "runtime/onnxruntime",
     "runtime/opener",
-    "runtime/passport",
-    "runtime/video",
 )
 """Rooms and files whose docstrings still lean on the name above them."""
 

@@ -51,7 +51,7 @@ def test_bytes_that_differ_are_told(engine: Path, tmp_path: Path, capsys: pytest
     assert document["differences"][0].startswith("backend version 0.1 -> ")
     assert out.is_file()
     assert run(["build-engine", "--from-passport", str(path), "--out", str(out)]) == 0
-    assert "other bytes than before" in capsys.readouterr().out
+    assert "the bytes differ from the former engine's" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("changed", ["network", "table"])

@@ -172,7 +172,7 @@ def test_a_stopped_training_can_be_resumed(blobs: Path, tmp_path: Path, number: 
         out, err = process.communicate()
     assert (process.returncode, out) == (code, "")
     assert "Traceback" not in err
-    assert f"go on with: edgeseg train {blobs} --out {run} --resume" in err
+    assert f"continue with: edgeseg train {blobs} --out {run} --resume" in err
     record = RunRecord.read(run / "run.json")
     assert 2 <= record.epochs < 500
     state = checkpoint.load(run / "last.pt")

@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 NO_PICTURE_S = 15.0
-"""Data may come for so long before the first key frame: some encoders send one every 250 frames."""
+"""How long data may come before the first key frame: some encoders send one every 250 frames."""
 NETWORK_PROTOCOLS = "rtsp,rtsps,rtp,udp,tcp,tls,http,https,httpproxy,crypto,hls"
-"""A playlist of a server may not name files of this machine."""
+"""The protocols that a server may lead to: a playlist of its may not name files of this machine."""
 OpenContainer = Callable[[Any], "InputContainer"]
-"""Opens with a PyAV HWAccel, or None."""
+"""Opens a container; its argument is a PyAV HWAccel, or None for software."""
 
 
 class AvConnection:
-    """Pictures of one connection.
+    """Gives the pictures of one connection.
 
     Args:
         open_container: Connects, with the hardware given.
@@ -46,26 +46,26 @@ class AvConnection:
 
     @property
     def timing(self) -> ClipTiming | None:
-        """Known with the first picture."""
+        """The time base and rate; known once the first picture came."""
         return None if self._decoder is None else self._decoder.timing
 
     @property
     def arrival_is_time(self) -> bool:
-        """Whether the stream's own timestamps are made up."""
+        """True if the stream's own timestamps are made up."""
         return self._reader.makes_clock_up
 
     @property
     def corrupt(self) -> int:
-        """Packets that gave no picture."""
+        """The number of packets that gave no picture."""
         return 0 if self._decoder is None else self._decoder.corrupt
 
     @property
     def skipped(self) -> int:
-        """Packets left out because the caller was too slow."""
+        """The number of packets left out because the caller was too slow."""
         return self._reader.skipped
 
     def next_picture(self, wait_s: float) -> Decoded | None:
-        """The next picture; None where none comes in time.
+        """Wait for the next picture; None if none comes in time.
 
         Raises:
             SourceFault: The connection failed, ended or fell silent.
@@ -111,7 +111,7 @@ class AvConnection:
         return PacketDecoder(facts, self._options.deinterlace)
 
     def _open(self) -> InputContainer:
-        """With the hardware that was asked for, else without: a missing device shows when opening."""
+        """Open with the hardware that was asked for, else without: a missing device shows when opening."""
         if self._options.hardware == "off":
             return self._open_container(None)
         try:

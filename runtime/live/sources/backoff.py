@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass, field
 
 _SHORTEST = 0.5
-"""Of the nominal pause: boxes that lost the same server do not come back in step."""
+"""Smallest share of the nominal pause, so that boxes that lost the same server do not come back in step."""
 
 
 @dataclass
@@ -20,14 +20,14 @@ class Backoff:
     longest_s: float
     rng: random.Random = field(default_factory=random.Random)
     failures: int = 0
-    """In a row."""
+    """The number of failures in a row."""
 
     def next_pause_s(self) -> float:
-        """The pause after one more failure."""
+        """Count one more failure and return the pause after it, in seconds."""
         nominal_s = min(self.longest_s, self.first_s * 2.0 ** min(self.failures, 30))
         self.failures += 1
         return nominal_s * self.rng.uniform(_SHORTEST, 1.0)
 
     def reset(self) -> None:
-        """A picture came."""
+        """Start over with the shortest pause: a picture came."""
         self.failures = 0

@@ -1,4 +1,4 @@
-"""Why a source has no picture: told apart, in words for a person."""
+"""The reasons why a source has no picture, told apart, in words for a person."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class SourceFault(Exception):  # noqa: N818 - it is mended by opening the source
 
     Args:
         reason: What happened, for a person.
-        is_permanent: Whether trying again can hardly help, as long as no picture ever came.
+        is_permanent: True if trying again can hardly help, as long as no picture ever came.
     """
 
     def __init__(self, reason: object, is_permanent: bool = False) -> None:
@@ -28,7 +28,7 @@ class SourceFault(Exception):  # noqa: N818 - it is mended by opening the source
 
     @property
     def reason(self) -> str:
-        """What happened, without passwords."""
+        """The reason, without passwords."""
         return str(self.args[0])
 
 

@@ -1,4 +1,4 @@
-"""Video files and folders of images as feeds of a paced source."""
+"""Video files and folders of images, as feeds of a paced source."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ logger = logging.getLogger(__name__)
 
 
 class FileFeed:
-    """A video file; damaged parts are left out or patched and counted, as a live stream's would be.
+    """Feeds a video file; damaged parts are left out or patched and counted, as those of a live stream are.
 
     Args:
         path: The file.
-        options: Whether to deinterlace.
+        options: They say whether to deinterlace.
     """
 
     def __init__(self, path: Path, options: SourceOptions) -> None:
@@ -42,13 +42,13 @@ class FileFeed:
 
     @property
     def timing(self) -> ClipTiming:
-        """Of the file."""
+        """The time base and rate of the file."""
         if self._timing is None:
             raise ValueError("no frame came yet")
         return self._timing
 
     def frames(self) -> Iterator[FeedFrame]:
-        """Every frame of one pass, up to where the file ends or breaks off."""
+        """Yield every frame of one pass, up to where the file ends or breaks off."""
         count, before = 0, self.corrupt
         with FileReader(self._path, self._deinterlace) as reader:
             self.decoder_name = reader.facts.codec.name
@@ -69,14 +69,14 @@ class FileFeed:
 
 
 class ImageFeed:
-    """Images of any mix of sizes, sorted by name; one that cannot be read is left out and counted.
+    """Feeds images of any mix of sizes, sorted by name; one that cannot be read is left out and counted.
 
     Args:
         paths: The files, at least one.
-        options: The rate.
+        options: They give the rate.
 
     Raises:
-        BadInputError: The first cannot be read.
+        BadInputError: The first image cannot be read.
     """
 
     decoder_name = "images"
@@ -89,7 +89,7 @@ class ImageFeed:
         self.corrupt = 0
 
     def frames(self) -> Iterator[FeedFrame]:
-        """Every image of one pass."""
+        """Yield every image of one pass."""
         count = 0
         for index, path in enumerate(self._paths):
             try:

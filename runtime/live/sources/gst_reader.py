@@ -18,13 +18,13 @@ from typing import Any
 
 HEADER_BYTES = 1024
 SINK = "! videoconvert ! video/x-raw,format=I420 ! appsink name=edgeseg_sink max-buffers=1 drop=true sync=false"
-"""One picture waits at most: a newer one takes its place."""
+"""The sink that gives the pictures: at most one waits, and a newer one takes its place."""
 WAIT_NS = 100_000_000
 _REMEMBERED_ARRIVALS = 64
 
 
 def main() -> int:
-    """Read the pipeline's text, run it until it fails, ends or nobody listens."""
+    """Read the text of the pipeline and run it until it fails or ends, or nobody listens any more."""
     text = sys.stdin.readline().strip()
     try:
         import gi
@@ -57,7 +57,7 @@ class Reader:
     Args:
         gst: The module Gst.
         gst_video: The module GstVideo.
-        pipeline: With a sink named `edgeseg_sink`.
+        pipeline: The pipeline, with a sink named `edgeseg_sink`.
     """
 
     def __init__(self, gst: Any, gst_video: Any, pipeline: Any) -> None:
@@ -74,7 +74,7 @@ class Reader:
         pipeline.connect("deep-element-added", lambda _pipeline, _bin, element: self._watch(element))
 
     def run(self) -> int:
-        """Until it fails, ends, or standard input closes."""
+        """Run until the pipeline fails or ends, or standard input closes."""
         gst = self._gst
         bus = self._pipeline.get_bus()
         is_live = self._pipeline.set_state(gst.State.PAUSED) == gst.StateChangeReturn.NO_PREROLL
@@ -146,7 +146,7 @@ class Reader:
 
 
 def video_info(gst_video: Any, caps: Any) -> Any:
-    """Layout of a raw picture; before GStreamer 1.20 the constructor is another."""
+    """Read the layout of a raw picture; GStreamer before 1.20 has another constructor for it."""
     if hasattr(gst_video.VideoInfo, "new_from_caps"):
         return gst_video.VideoInfo.new_from_caps(caps)
     info = gst_video.VideoInfo()
@@ -155,7 +155,7 @@ def video_info(gst_video: Any, caps: Any) -> Any:
 
 
 def answer(header: dict[str, Any], data: Any = b"") -> None:
-    """Write a header and its bytes whole."""
+    """Write a header and all its bytes."""
     packed = json.dumps(header).encode()
     if len(packed) > HEADER_BYTES:
         packed = json.dumps({**header, "reason": str(header.get("reason"))[:300]}).encode()[:HEADER_BYTES]

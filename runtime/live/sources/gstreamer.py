@@ -1,4 +1,4 @@
-"""Pictures of a GStreamer pipeline, which runs in a process of its own (`gst_reader`)."""
+"""A GStreamer pipeline as a source: it runs in a process of its own (`gst_reader`)."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ _PROBE = "import gi; [gi.require_version(name, '1.0') for name in ('Gst', 'GstAp
 _PROBE_S = 20.0
 _NAMED: dict[str, Matrix] = {"bt709": "bt709", "bt2020": "bt2020", "bt2020-10": "bt2020", "bt2100-pq": "bt2020"}
 _NUMBERED: dict[str, Matrix] = {"3": "bt709", "6": "bt2020"}
-"""GstVideoColorMatrix; all others are taken as BT.601."""
+"""GstVideoColorMatrix -> matrix; all others are taken as BT.601."""
 _FULL_RANGE = "1"
-"""GST_VIDEO_COLOR_RANGE_0_255."""
+"""GST_VIDEO_COLOR_RANGE_0_255 of GStreamer."""
 _LARGEST_BYTES = 2**28
 
 
 @lru_cache(maxsize=1)
 def gst_python() -> str:
-    """An interpreter that has PyGObject and GStreamer: this one, else the system's.
+    """Find an interpreter that has PyGObject and GStreamer: this one, else the system's.
 
     Raises:
-        MissingComponentError: Neither has.
+        MissingComponentError: Neither has them.
     """
     for python in (sys.executable, "/usr/bin/python3"):
         with contextlib.suppress(OSError, subprocess.TimeoutExpired):
@@ -58,7 +58,7 @@ def gst_python() -> str:
 
 
 def jetson_pipeline(url: str, codec: str = "h264") -> str:
-    """The pipeline that decodes an RTSP stream by a Jetson's hardware. Built, unexecuted: no Jetson has run it.
+    """The pipeline that decodes an RTSP stream on a Jetson's hardware. No Jetson has run it yet.
 
     Args:
         url: The address.
@@ -72,15 +72,15 @@ def jetson_pipeline(url: str, codec: str = "h264") -> str:
 
 
 class GstConnection:
-    """One run of a pipeline.
+    """Gives the pictures of one run of a pipeline.
 
     Args:
-        pipeline: In the syntax of gst-launch-1.0, up to before the sink.
+        pipeline: The pipeline in the syntax of gst-launch-1.0, without its sink.
         options: Timeouts.
     """
 
     skipped = 0
-    """GStreamer does not count what its sink leaves out."""
+    """Always 0: GStreamer does not count what its sink leaves out."""
     corrupt = 0
     arrival_is_time = False
 
@@ -98,7 +98,7 @@ class GstConnection:
         self._heard_ns = time.monotonic_ns()
 
     def next_picture(self, wait_s: float) -> Decoded | None:
-        """The next picture; None where none comes in time.
+        """Wait for the next picture; None if none comes in time.
 
         Raises:
             SourceFault: The pipeline failed, ended or fell silent, or its process died.
@@ -135,7 +135,7 @@ class GstConnection:
         self._filled = 0
 
     def _fill(self, until_ns: int) -> bool:
-        """Whether all that is expected came in time."""
+        """Tell whether everything that is expected came in time."""
         stdout: IO[bytes] | None = self._process.stdout
         assert stdout is not None
         view = memoryview(self._target.data)
@@ -181,7 +181,11 @@ class GstConnection:
 
 
 def colour_of(colorimetry: str) -> tuple[Matrix, bool]:
-    """Matrix and full range of GStreamer's colorimetry: a name, or ``range:matrix:transfer:primaries`` in numbers."""
+    """Read matrix and full range from GStreamer's colorimetry.
+
+    Args:
+        colorimetry: A name, or ``range:matrix:transfer:primaries`` in numbers.
+    """
     parts = colorimetry.split(":")
     if len(parts) == 4:
         return _NUMBERED.get(parts[1], "bt601"), parts[0] == _FULL_RANGE
@@ -197,10 +201,11 @@ def _timing(header: dict[str, Any]) -> ClipTiming:
 
 
 def _i420(header: dict[str, Any], data: Plane) -> Plane:
-    """The planes without the lines' padding, at even sides.
+    """Take the padding of the lines out of the planes, whose sides become even.
 
     Raises:
-        SourceFault: They would reach beyond the bytes: the process that wrote them is no better than its plug-ins.
+        SourceFault: The planes would reach beyond the bytes: the process that wrote them is no better than
+            its plug-ins.
     """
     height, width = header["height"], header["width"]
     rows, columns = height + height % 2, width + width % 2

@@ -8,10 +8,10 @@ from fractions import Fraction
 from edgeseg.runtime.live.sources.contract import LIVE_TIME_BASE
 
 SPLICE_S = Fraction(1)
-"""A step back by more is another clock (a smaller one is the order of decoding), and so is a step forward that is so
-much longer than what passed between the two arrivals."""
+"""A step back by more than this means another clock (a smaller one is the order of decoding), and so does a
+step forward that is longer by this than the time between the two arrivals."""
 TOLERANCE_S = Fraction(10)
-"""How far timestamps may be from the clock of arrival: HLS comes in bursts of a segment."""
+"""How far timestamps may be from the clock of arrival: HLS comes in bursts, a segment at a time."""
 _LONGEST_STEP_S = Fraction(1, 5)
 _TICKS = 1 / LIVE_TIME_BASE
 
@@ -28,24 +28,24 @@ class LiveTimeline:
     _last: int | None = None
     _first_arrival_ns: int = 0
     _latest_arrival_s: Fraction = Fraction(0)
-    """Since the first."""
+    """The arrival of the latest frame, in seconds since that of the first one."""
     _stream_s: Fraction | None = None
-    """Of the latest frame that had one, in the stream's own time."""
+    """The timestamp of the latest frame that had one, in the stream's own time."""
     _offset_s: Fraction | None = None
-    """Added to the stream's times; None where the next one sets it."""
+    """The offset to add to the stream's times; None if the next one sets it."""
     _step_s: Fraction = Fraction(0)
     """The latest distance of two frames in the stream."""
 
     def reconnect(self) -> None:
-        """The next timestamp is of another clock."""
+        """Note that the next timestamp belongs to another clock."""
         self._offset_s = self._stream_s = None
 
     def place(self, time_s: Fraction | None, arrived_ns: int) -> int:
-        """Where a frame stands.
+        """Place a frame on the timeline.
 
         Args:
             time_s: Its timestamp in the stream, where it has one.
-            arrived_ns: When it came, of `time.monotonic_ns`.
+            arrived_ns: When it came, by `time.monotonic_ns`.
         """
         if self._last is None:
             self._first_arrival_ns = arrived_ns
@@ -64,7 +64,7 @@ class LiveTimeline:
         return time_s + self._offset_s
 
     def _after_the_last(self, clock_s: Fraction) -> Fraction:
-        """As far behind the latest frame as this one came after it."""
+        """The place as far behind the latest frame as this one came after it."""
         if self._last is None:
             return clock_s
         later_s = max(clock_s - self._latest_arrival_s, self._step_s)

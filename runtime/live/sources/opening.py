@@ -1,4 +1,4 @@
-"""What a user types, as a live source."""
+"""Opens the live source that a user typed."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ SOURCES = (
     "gst:PIPELINE, a video file, an image or a folder of images"
 )
 JETSON = "jetson"
-"""As `SourceOptions.hardware`: RTSP through GStreamer and nvv4l2decoder."""
+"""The `SourceOptions.hardware` that decodes RTSP by GStreamer and nvv4l2decoder."""
 
 
 def is_live_name(name: str) -> bool:
-    """Whether a SOURCE argument names something else than a file or folder."""
+    """Tell whether a SOURCE argument names something other than a file or folder."""
     return bool(_SCHEME.match(name) or _CAMERA.fullmatch(name) or name.startswith(("gst:", "synthetic:", "camera:")))
 
 
 def open_live_source(name: str, options: SourceOptions | None = None) -> LiveSource:
-    """The source that a SOURCE argument names; nothing is connected before `frames` is iterated.
+    """Make the source that a SOURCE argument names; nothing is connected before `frames` is iterated.
 
     Args:
         name: See `SOURCES`.
-        options: What the user chose.
+        options: The user's choices.
 
     Raises:
         UsageError: The name or an option cannot mean anything.
         BadInputError: There is no such file, or it holds no images.
-        MissingComponentError: GStreamer is asked for and not there.
+        MissingComponentError: GStreamer is needed, and is not installed.
     """
     options = options or SourceOptions()
     if name.startswith("synthetic:"):

@@ -14,7 +14,7 @@ from edgeseg.runtime.video.source import ClipTiming, SourceFrame
 from edgeseg.runtime.video.timestamps import Timeline
 
 _LATE_NS = 10**9
-"""A reader that is later than this is not made to catch up."""
+"""A reader that is later than this need not catch up."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,32 +22,32 @@ class FeedFrame:
     """A picture that is due at its timestamp."""
 
     pts: int | None
-    """In units of the feed's time base."""
+    """The timestamp in units of the feed's time base."""
     picture: Callable[[], Picture]
-    """Reads, draws or only hands over; called when the frame is due."""
+    """Called when the frame is due: reads, draws or merely returns the picture."""
     damaged: bool = False
 
 
 class Feed(Protocol):
-    """What is paced; opened and checked by whoever makes it."""
+    """The pictures that a paced source plays; whoever makes the feed opens and checks it."""
 
     @property
     def timing(self) -> ClipTiming:
-        """Time base and rate; known once the first frame came."""
+        """The time base and rate; known once the first frame came."""
         ...
 
     @property
     def decoder_name(self) -> str:
-        """What reads."""
+        """The name of the reader or decoder."""
         ...
 
     @property
     def corrupt(self) -> int:
-        """Packets or images that could not be read."""
+        """The number of packets or images that could not be read."""
         ...
 
     def frames(self) -> Iterator[FeedFrame]:
-        """One pass, from the beginning.
+        """Yield the pictures of one pass, from the beginning.
 
         Raises:
             BadInputError: Nothing in it can be read.
@@ -63,9 +63,9 @@ class PacedSource:
 
     Args:
         name: What the user typed.
-        feed: Where the pictures come from.
-        options: Whether to begin anew at the end.
-        is_live: A camera that never ends; it leaves out what it is too late for.
+        feed: The pictures to play.
+        options: They say whether to start again at the end.
+        is_live: True for a camera that never ends; it leaves out the frames that it is too late for.
     """
 
     def __init__(self, name: str, feed: Feed, options: SourceOptions, is_live: bool = False) -> None:
@@ -80,22 +80,22 @@ class PacedSource:
 
     @property
     def timing(self) -> ClipTiming:
-        """Of the feed."""
+        """The time base and rate of the feed."""
         if self._timing is None:
             raise ValueError("no frame came yet")
         return self._timing
 
     def status(self) -> SourceStatus:
-        """How it stands."""
+        """The state of the source now."""
         with self._lock:
             return self._status
 
     def close(self) -> None:
-        """End `frames`."""
+        """Make `frames` end."""
         self._closed.set()
 
     def frames(self) -> Iterator[SourceFrame]:
-        """Every frame when it is due; see `LiveSource`."""
+        """Yield every frame when it is due; see `LiveSource`."""
         try:
             yield from self._paced()
         finally:
@@ -128,7 +128,7 @@ class PacedSource:
             index += 1
 
     def _passes(self) -> Iterator[tuple[bool, FeedFrame]]:
-        """Every frame, and whether a pass begins with it."""
+        """Yield every frame, and whether a pass begins with it."""
         while not self._closed.is_set():
             for count, frame in enumerate(self._feed.frames()):
                 if self._closed.is_set():

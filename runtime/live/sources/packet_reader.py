@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 WAITING_BYTES = 64 * 2**20
-"""Undecoded data kept at most; with more, all of it is left out and the next key frame waited for."""
+"""Most undecoded data to keep; if more comes, all is dropped and the reader waits for a key frame."""
 _NEARLY = 0.95
 COUNTED = {"image2", "image2pipe", "rawvideo", "yuv4mpegpipe"}
-"""Formats without the flag that give a rate instead of times all the same."""
+"""Formats that give a rate instead of times although they lack the flag that says so."""
 logger = logging.getLogger(__name__)
 
 
 def makes_clock_up(container_format: Any) -> bool:
-    """Whether a format of PyAV says nothing of time: MJPEG over HTTP, raw H.264, single images."""
+    """Tell whether a format of PyAV carries no timestamps: MJPEG over HTTP, raw H.264, single images."""
     names = set(container_format.name.split(","))
     no_timestamps = bool(container_format.flags & require("av.format").Flags.no_timestamps.value)
     return no_timestamps or bool(names & COUNTED) or any(name.endswith("_pipe") for name in names)
@@ -59,16 +59,16 @@ class PacketReader:
         self._gap = self._closed = False
         self._fault: SourceFault | None = None
         self.facts: VideoFacts | None = None
-        """Of the stream; set before its first packet."""
+        """The facts of the stream; set before its first packet."""
         self.makes_clock_up = False
-        """Whether the container has no timestamps, so that FFmpeg counts frames of a rate that it assumes."""
+        """True if the container has no timestamps, so that FFmpeg counts frames at a rate that it assumes."""
         self.received = self.skipped = 0
-        """Packets that came, and that were left out."""
+        """How many packets came, and how many of them were left out."""
         self._thread = threading.Thread(target=self._run, name="edgeseg-packets", daemon=True)
         self._thread.start()
 
     def take(self, wait_s: float) -> ArrivedPacket | None:
-        """The oldest packet; None where none comes in time.
+        """Wait for the oldest packet; None if none comes in time.
 
         Raises:
             SourceFault: The connection failed or ended, and every packet before that was taken.
@@ -84,7 +84,7 @@ class PacketReader:
             return None
 
     def close(self, wait_s: float = 0.3) -> None:
-        """Stop; a thread that is blocked in a driver or in FFmpeg ends when that lets go, and is not waited for."""
+        """Stop; a thread that a driver or FFmpeg blocks is not waited for, and ends when it comes back."""
         with self._changed:
             self._closed = True
             self._packets.clear()
@@ -123,7 +123,7 @@ class PacketReader:
                 self._add(packet)
 
     def _silence(self) -> SourceFault | None:
-        """FFmpeg calls a timeout by many names, invalid data among them; how long it took is surer."""
+        """Tell a timeout by how long it took: FFmpeg has many names for it, invalid data among them."""
         opening = self.facts is None
         limit_s = self._open_timeout_s if opening else self._stall_s
         if time.monotonic_ns() - self._heard_ns < _NEARLY * limit_s * 1e9:
@@ -141,7 +141,7 @@ class PacketReader:
             self._changed.notify_all()
 
     def _leave_out(self) -> None:
-        """Everything before the newest key frame where the oldest is too old; everything where it is too much."""
+        """Drop what precedes the newest key frame if the oldest is too old, everything if it is too much."""
         newest = self._packets[-1]
         if newest.packet.is_keyframe and newest.arrived_ns - self._packets[0].arrived_ns > self._buffer_ns:
             self.skipped += len(self._packets) - 1

@@ -1,4 +1,4 @@
-"""A live source out of connections: each that fails is followed by another, later and later, within bounds."""
+"""A live source made of connections: after one that fails comes another, later and later, within bounds."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from edgeseg.runtime.video.decoder import Decoded
 from edgeseg.runtime.video.source import ClipTiming, SourceFrame
 
 _LOOK_S = 0.1
-"""How often a waiting source looks whether it was closed."""
+"""How often a waiting source checks whether it was closed, in seconds."""
 _STEADY_NS = 5 * 10**9
-"""A connection that lasted so long was a good one: the next pause is short again."""
+"""A connection that lasted this long was a good one: the next pause is short again."""
 
 
 class Connection(Protocol):
@@ -27,31 +27,31 @@ class Connection(Protocol):
 
     @property
     def timing(self) -> ClipTiming | None:
-        """Known with the first picture."""
+        """The time base and rate; known once the first picture came."""
         ...
 
     @property
     def decoder_name(self) -> str:
-        """What decodes; known with the first picture."""
+        """The decoder; known once the first picture came."""
         ...
 
     @property
     def arrival_is_time(self) -> bool:
-        """Whether the stream's own timestamps are made up; known with the first picture."""
+        """True if the stream's own timestamps are made up; known once the first picture came."""
         ...
 
     @property
     def corrupt(self) -> int:
-        """Packets that gave no picture."""
+        """The number of packets that gave no picture."""
         ...
 
     @property
     def skipped(self) -> int:
-        """Packets or frames left out because the caller was too slow."""
+        """The number of packets or frames left out because the caller was too slow."""
         ...
 
     def next_picture(self, wait_s: float) -> Decoded | None:
-        """The next picture; None where none comes in time.
+        """Wait for the next picture; None if none comes in time.
 
         Raises:
             SourceFault: The connection failed, ended or fell silent.
@@ -59,18 +59,18 @@ class Connection(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go, within half a second."""
+        """Close the connection within half a second."""
         ...
 
 
 class ReconnectingSource:
-    """A camera, a server or a pipeline that is to run for hours.
+    """Keeps a camera, a server or a pipeline running for hours.
 
     Args:
         name: What the user typed; shown without passwords.
         connect: Begins a connection.
-        options: Bounds and pauses.
-        next_command: What to type when it cannot be opened.
+        options: The bounds and pauses.
+        next_command: The command for the user to type if it cannot be opened.
     """
 
     is_live = True
@@ -93,22 +93,22 @@ class ReconnectingSource:
 
     @property
     def timing(self) -> ClipTiming:
-        """Of the newest connection: a scope that was exchanged may have other colours and another shape of pixels."""
+        """The timing of the newest connection: another scope may have other colours and pixel shapes."""
         if self._timing is None:
             raise ValueError("no frame came yet")
         return self._timing
 
     def status(self) -> SourceStatus:
-        """How it stands."""
+        """The state of the source now."""
         with self._lock:
             return self._status
 
     def close(self) -> None:
-        """End `frames`."""
+        """Make `frames` end."""
         self._closed.set()
 
     def frames(self) -> Iterator[SourceFrame]:
-        """Every frame as it comes; see `LiveSource`."""
+        """Yield every frame as it comes; see `LiveSource`."""
         try:
             while not self._closed.is_set():
                 try:
@@ -141,7 +141,7 @@ class ReconnectingSource:
             connection.close()
 
     def _begin(self, connection: Connection) -> None:
-        """The first picture of a connection came."""
+        """Note that the first picture of a connection came."""
         self._connections += 1
         self._failures = 0
         self._timeline.reconnect()
@@ -161,7 +161,7 @@ class ReconnectingSource:
         )
 
     def _pause_s(self, fault: SourceFault) -> float:
-        """How long to wait after a failure.
+        """Decide how long to wait after a failure, in seconds.
 
         Raises:
             SourceLostError: The bounds are used up.

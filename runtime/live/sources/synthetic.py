@@ -27,18 +27,18 @@ DEFAULT_RATE = Fraction(25)
 _TISSUE_PX = (320, 480)
 """Height and width of the rendered tissue."""
 _EDGE_PX = 54
-"""Left out on every side: the octagon's black corners reach no further in."""
+"""The border that is cut off on every side: the black corners of the octagon reach no further in."""
 _VIEW_PX = 128
-"""Height of what the lens sees of the tissue, about."""
+"""The height of the part of the tissue that the lens sees, roughly."""
 _SMALLEST_PX, _LARGEST_PX = 32, 8192
 
 
 class SyntheticFeed:
-    """Pictures of the synthetic camera.
+    """Feeds the pictures of the synthetic camera.
 
     Args:
-        options: Size (even sides) and rate; 1280x720 at 25 frames a second where it says nothing.
-        seed: Which tissue.
+        options: They give the size (even sides) and rate; by default 1280x720 at 25 frames a second.
+        seed: It chooses the tissue.
 
     Raises:
         UsageError: A size that 4:2:0 planes cannot hold.
@@ -62,7 +62,7 @@ class SyntheticFeed:
         self._tissue: tuple[Picture, Mask] | None = None
 
     def frames(self) -> Iterator[FeedFrame]:
-        """One picture after the other, without end."""
+        """Yield one picture after the other, without end."""
         self._tissue = self._tissue or _tissue(self._seed)
         index = 0
         while True:
@@ -70,7 +70,7 @@ class SyntheticFeed:
             index += 1
 
     def picture(self, index: int) -> Picture:
-        """The picture of an index, at any time and in any order."""
+        """Draw the picture of an index, at any time and in any order."""
         tissue, _ = self._tissue = self._tissue or _tissue(self._seed)
         pose = self._pose(index)
         height, width = self._height, self._width
@@ -81,13 +81,13 @@ class SyntheticFeed:
         return Picture.of_i420(height, width, i420, tissue.matrix, tissue.full_range)
 
     def mask(self, index: int) -> Mask:
-        """Where the polyp is in that picture, uint8 [H,W] of 0 and 255."""
+        """The mask of the polyp in that picture, uint8 [H,W] of 0 and 255."""
         _, mask = self._tissue = self._tissue or _tissue(self._seed)
         warped = self._warped(mask, self._pose(index), 1)
         return np.asarray(np.where(warped >= 128, 255, 0), dtype=np.uint8)
 
     def _pose(self, index: int) -> Any:
-        """float64 [2,3]: from pixels of the picture to pixels of the tissue, both counted from the centre."""
+        """The map from pixels of the picture to pixels of the tissue, both from the centre: float64 [2,3]."""
         time_s = float(index / self.timing.rate)
         x = 140 * math.sin(0.37 * time_s) + 9 * math.sin(1.9 * time_s)
         y = 32 * math.sin(0.53 * time_s) + 7 * math.sin(2.3 * time_s)
@@ -97,7 +97,7 @@ class SyntheticFeed:
         return np.array([[cos, -sin, x], [sin, cos, y]])
 
     def _warped(self, plane: Plane, pose: Any, step: int) -> Plane:
-        """A plane of the picture; `step` is 2 for chroma. Warped at half the size, which is a quarter of the cost."""
+        """Warp one plane, at half the size for a quarter of the cost; `step` is 2 for chroma."""
         height, width = self._height // step, self._width // step
         small_height, small_width = -(-height // 2), -(-width // 2)
         rows, columns = plane.shape

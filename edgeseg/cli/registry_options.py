@@ -1,0 +1,65 @@
+"""`--backend` and `--method`: their names come from registries, which are asked when the command is used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from edgeseg.runtime.engine.backends import AUTO, backend_names
+
+
+def _backends() -> tuple[str, ...]:
+    return (AUTO, *backend_names())
+
+
+def _methods() -> tuple[str, ...]:
+    from edgeseg.calibration.methods import METHODS
+
+    return tuple(METHODS)
+
+
+NAMES: dict[str | None, Callable[[], tuple[str, ...]]] = {"backend": _backends, "method": _methods}
+"""Parameter -> what it may be, those that other packages add included."""
+
+
+class RegistryCommand(TyperCommand):
+    """A command whose help lists what is registered when it is asked for."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Name the choices first."""
+        for parameter in self.params:
+            if parameter.name in NAMES:
+                parameter.metavar = f"[{'|'.join(NAMES[parameter.name]())}]"
+        super().format_help(ctx, formatter)
+
+
+def _known(parameter: typer.CallbackParam, name: str | None) -> str | None:
+    names = NAMES[parameter.name]()
+    if name is not None and name not in names:
+        raise typer.BadParameter(f"{name!r} is not one of {', '.join(map(repr, names))}.")
+    return name
+
+
+BackendOption = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        callback=_known,
+        help="What executes the engine; auto: tensorrt where it and a GPU are present, else onnxruntime.",
+    ),
+]
+MethodOption = Annotated[
+    str,
+    typer.Option(metavar="NAME", callback=_known, help="How the range of a tensor is chosen."),
+]
+TableMethodOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        callback=_known,
+        help="How the range of a tensor is chosen, max by default; a calibration table must have been made this way.",
+    ),
+]
