@@ -62,6 +62,6 @@ def test_nan_fails_though_its_mask_is_empty() -> None:
     empty = np.zeros(SIDE * SIDE)
     broken = empty.copy()
     broken[3] = np.nan
-    found = agree(Fixed(broken), Fixed(empty), FRAMES, "int8")
+    found = agree(engine_of(Fixed(broken)), engine_of(Fixed(empty)), FRAMES, "int8")
     assert (found.flipped_share, found.frames_with_mask) == (0, 0)
     assert found.failures() == ["the engine gave NaN or infinity"]
