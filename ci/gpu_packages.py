@@ -31,6 +31,7 @@ NEEDED = {
     "onnx": "onnx",
     "onnxruntime": "onnxruntime",
     "platformdirs": "platformdirs",
+    "psutil": "psutil",
     "pydantic": "pydantic",
     "pynvml": "nvidia-ml-py",
     "pytest": "pytest",

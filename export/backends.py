@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from edgeseg.artifacts import Precision
 from edgeseg.errors import MissingComponentError, UsageError
-from edgeseg.export.builders.builder import BuilderFactory, EngineBuilder
-from edgeseg.export.builders.tensorrt_options import TensorRtOptions
+from edgeseg.export.builders.builder import BuilderFactory, BuilderOptions, EngineBuilder
 from edgeseg.runtime.engine.backends import AUTO, EVERYWHERE, PREFERRED, backend_named
 
 
-def builder_for(backend: str, options: TensorRtOptions | None = None) -> tuple[EngineBuilder, str]:
+def builder_for(backend: str, options: BuilderOptions | None = None) -> tuple[EngineBuilder, str]:
     """The builder of a backend, and why it was chosen.
 
     Args:
         backend: A name of the registry, or `auto`: tensorrt where it and a GPU are here, else onnxruntime.
-        options: For tensorrt and tensorrt-rtx.
+        options: What that backend's builder is asked for.
 
     Raises:
         BadInputError: There is no such backend.

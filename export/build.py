@@ -14,8 +14,7 @@ from edgeseg.calibration.ranges import calibrate, choose_images
 from edgeseg.dataset import load_images
 from edgeseg.errors import BadInputError, MismatchError, UsageError
 from edgeseg.export.backends import builder_for
-from edgeseg.export.builders.builder import BuildRequest, BuiltEngine, EngineBuilder, tensor_specs
-from edgeseg.export.builders.tensorrt_options import TensorRtOptions
+from edgeseg.export.builders.builder import BuilderOptions, BuildRequest, BuiltEngine, EngineBuilder, tensor_specs
 from edgeseg.files import check_writable, sha256_bytes, write_bytes
 from edgeseg.graph.files import OnnxArtifact, load_onnx
 from edgeseg.packages import ModelFiles, find_model, onnx_of
@@ -40,8 +39,8 @@ class BuildOptions:
     calibration_data: Path | None = None
     out: Path | None = None
     """None: NAME.PRECISION.engine in the current folder, NAME.mixed.engine with a plan."""
-    tensorrt: TensorRtOptions | None = None
-    """Options of tensorrt and tensorrt-rtx; None takes their defaults."""
+    builder: BuilderOptions | None = None
+    """The backend's own options, such as `TensorRtOptions`; None takes its defaults."""
     plan: PrecisionPlan | None = None
     """The precision of each convolution; None takes the default plan of `precision`."""
     plan_path: Path | None = None
@@ -88,7 +87,7 @@ def build_engine(model: Path, options: BuildOptions, track: Track = silent, say:
         check_writable(path, files.onnx, options.calibration or files.calibration)
     former = options.former
     _check_same("network", artifact.sha256, former.onnx_sha256 if former else None, files.path)
-    builder, reason = builder_for(options.backend, options.tensorrt)
+    builder, reason = builder_for(options.backend, options.builder)
     plan = options.plan or default_plan(artifact.proto, options.precision, builder.beside_int8)
     precision = lowest(assign(artifact.proto, plan))
     table = _table(files, artifact, options, track) if precision == "int8" else None
@@ -202,5 +201,5 @@ def _rebuild(request: BuildRequest, builder: EngineBuilder, options: BuildOption
     }
     for flag, value in named.items():
         words += [] if value is None else [flag, str(value)]
-    words += [] if options.tensorrt is None else options.tensorrt.command_line()
+    words += [] if options.builder is None else options.builder.command_line()
     return shlex.join([*words, "--out", str(out)])

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from edgeseg.errors import BadInputError
@@ -34,27 +35,15 @@ def sample_bytes(count: int, height: int, width: int) -> int:
     return count * height * width * BYTES_PER_PIXEL
 
 
-def available_bytes(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """Memory that this process may still take: the machine's, or its control group's where that is less.
+def available_bytes(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> int:
+    """Bytes that this process may still take: the machine's, or its control group's where that is less.
 
     Args:
-        proc: The folder where the kernel tells of memory and of this process.
+        proc: The folder where the kernel tells of this process.
         cgroups: The folder where control groups are mounted; versions 1 and 2 are read.
-
-    Returns:
-        Bytes; None where the system does not tell.
     """
-    limits = [limit for limit in (_machine_bytes(proc), *_group_bytes(proc, cgroups)) if limit is not None]
-    return min(limits) if limits else None
-
-
-def _machine_bytes(proc: Path) -> int | None:
-    try:
-        lines = (proc / "meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    fields = dict(line.split(":", 1) for line in lines if ":" in line)
-    return int(fields["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in fields else None
+    left = (limit for limit in _group_bytes(proc, cgroups) if limit is not None)
+    return min([int(psutil.virtual_memory().available), *left])
 
 
 def _group_bytes(proc: Path, cgroups: Path) -> list[int | None]:
@@ -102,7 +91,7 @@ class Storage:
         return _mapped_array(shape, self.folder) if self.mapped else in_memory(shape)
 
 
-def choose_storage(needed_bytes: int, available: int | None, folder: Path, say: Say = quiet) -> Storage:
+def choose_storage(needed_bytes: int, available: int, folder: Path, say: Say = quiet) -> Storage:
     """Decide before anything is decoded.
 
     Args:
@@ -114,7 +103,7 @@ def choose_storage(needed_bytes: int, available: int | None, folder: Path, say: 
     Raises:
         BadInputError: Neither memory nor disk has the room.
     """
-    if available is None or needed_bytes <= SHARE * available:
+    if needed_bytes <= SHARE * available:
         return Storage(False, folder)
     free = shutil.disk_usage(folder).free
     if needed_bytes > free:

@@ -27,7 +27,7 @@ def tensorrt_opening(backend: EngineName, package: Path) -> Opening:
         options = options.model_copy(update={"compute_capabilities": (find_gpu().compute_capability,)})
     with tempfile.TemporaryDirectory(prefix="edgeseg-gpu-") as folder:
         out = Path(folder, "network.fp16.engine")
-        build_engine(package, BuildOptions("fp16", backend, out=out, tensorrt=options))
+        build_engine(package, BuildOptions("fp16", backend, out=out, builder=options))
         plan, passport = read_checked(out)
     name = f"{backend} {passport.backend_version} FP16"
     return Opening(name, False, load_onnx(onnx_of(find_model(package))), lambda: TensorRtEngine(plan, passport))

@@ -43,7 +43,7 @@ def convolution_costs(proto: onnx.ModelProto) -> tuple[ConvolutionCost, ...]:
     Args:
         proto: float32, FP16 or Q/DQ; static but for the batch.
     """
-    graph = onnx.shape_inference.infer_shapes(_with_batch_of_one(proto), data_prop=True).graph
+    graph = onnx.shape_inference.infer_shapes(_with_batch_of_one(proto)).graph
     values = (*graph.input, *graph.value_info, *graph.output)
     shapes = {value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in values}
     shapes |= {tensor.name: list(tensor.dims) for tensor in graph.initializer}

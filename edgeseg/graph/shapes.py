@@ -52,7 +52,7 @@ def with_free_batch(proto: onnx.ModelProto) -> onnx.ModelProto:
     Args:
         proto: Static shape at its input, shapes constant, opset 18 and later.
     """
-    inferred = _shapes(proto)
+    types = _types(proto)
     copy = copy_of(proto)
     graph = copy.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
@@ -60,7 +60,7 @@ def with_free_batch(proto: onnx.ModelProto) -> onnx.ModelProto:
     for index, node in enumerate(graph.node):
         if node.op_type == "Resize":
             node.input[1:] = ["" if name in empty else name for name in node.input[1:]]
-        shape, size = inferred.get(node.input[0] if node.input else ""), inferred.get(node.output[0])
+        shape, size = (_shape(types.get(name)) for name in ((*node.input, "")[0], node.output[0]))
         if shape is None or size is None or not shape or not size or node.input[0] in constants:
             continue
         if node.op_type == "Reshape" and node.input[1] in constants and math.prod(size) > 0:
@@ -75,18 +75,20 @@ def with_free_batch(proto: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _one_round(proto: onnx.ModelProto) -> onnx.ModelProto:
-    shapes = _shapes(proto)
     copy = with_constants_as_initialisers(proto)
-    graph = copy.graph
+    graph, opset = copy.graph, opset_of(copy)
+    types = _types(copy)
     constants = {tensor.name: tensor for tensor in graph.initializer}
     outputs = {value.name for value in graph.output}
     kept = []
     for node in graph.node:
-        results = None if outputs & set(node.output) else _evaluated(node, constants, shapes, opset_of(copy))
+        results = None if outputs & set(node.output) else _evaluated(node, constants, types, opset)
         if results is None:
             kept.append(node)
+            types.update(_types_of_results(node, constants, types, opset))
         else:
             constants.update((tensor.name, tensor) for tensor in results)
+            types.update((tensor.name, _type_of(tensor)) for tensor in results)
             graph.initializer.extend(results)
     nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in kept]
     del graph.node[:]
@@ -94,11 +96,28 @@ def _one_round(proto: onnx.ModelProto) -> onnx.ModelProto:
     return without_unused(copy)
 
 
+def _types_of_results(
+    node: onnx.NodeProto, constants: dict[str, onnx.TensorProto], types: dict[str, onnx.TypeProto], opset: int
+) -> dict[str, onnx.TypeProto]:
+    """Infer one node again, now that some of its inputs are constant; nothing where its results were known before."""
+    names = [name for name in node.input if name]
+    if all(_shape(types.get(name)) is not None for name in node.output if name) or any(n not in types for n in names):
+        return {}
+    small = {name: constants[name] for name in names if _is_small(name, constants)}
+    known = {name: types[name] for name in names}
+    try:
+        schema = onnx.defs.get_schema(node.op_type, opset, "")
+        opsets = [onnx.helper.make_opsetid("", opset)]
+        return dict(onnx.shape_inference.infer_node_outputs(schema, node, known, small, opset_imports=opsets))
+    except Exception:  # the node stays as it is, and the backend says what is wrong with it
+        return {}
+
+
 def _evaluated(
-    node: onnx.NodeProto, constants: dict[str, onnx.TensorProto], shapes: dict[str, list[int]], opset: int
+    node: onnx.NodeProto, constants: dict[str, onnx.TensorProto], types: dict[str, onnx.TypeProto], opset: int
 ) -> list[onnx.TensorProto] | None:
     if node.op_type in ("Shape", "Size"):
-        shape = shapes.get(node.input[0])
+        shape = _shape(types.get(node.input[0]))
         if shape is None:
             return None
         chosen = np.asarray(shape, np.int64)
@@ -166,12 +185,25 @@ def _set_input(graph: onnx.GraphProto, node: onnx.NodeProto, index: int, values:
     node.input[index] = name
 
 
-def _shapes(proto: onnx.ModelProto) -> dict[str, list[int]]:
-    """Tensor name -> its shape, where inference knows every dimension."""
-    graph = onnx.shape_inference.infer_shapes(proto, data_prop=True).graph
-    shapes = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
-    for value in (*graph.input, *graph.value_info, *graph.output):
-        kind = value.type.tensor_type
-        if kind.HasField("shape") and all(dim.HasField("dim_value") for dim in kind.shape.dim):
-            shapes[value.name] = [dim.dim_value for dim in kind.shape.dim]
-    return shapes
+def _types(proto: onnx.ModelProto) -> dict[str, onnx.TypeProto]:
+    """Tensor name -> its type, as far as inference tells.
+
+    Without the values of tensors (`data_prop`), of which onnx makes a list of dimensions each: a Range, or a Concat of
+    Concats, in a file of 1 kB would take all of the memory.
+    """
+    graph = onnx.shape_inference.infer_shapes(proto).graph
+    types = {value.name: value.type for value in (*graph.input, *graph.value_info, *graph.output)}
+    return types | {tensor.name: _type_of(tensor) for tensor in graph.initializer}
+
+
+def _type_of(tensor: onnx.TensorProto) -> onnx.TypeProto:
+    made: onnx.TypeProto = onnx.helper.make_tensor_type_proto(tensor.data_type, list(tensor.dims))
+    return made
+
+
+def _shape(kind: onnx.TypeProto | None) -> list[int] | None:
+    """The sizes of a tensor; None where one of them is not known."""
+    if kind is None or not kind.tensor_type.HasField("shape"):
+        return None
+    dims = kind.tensor_type.shape.dim
+    return [dim.dim_value for dim in dims] if all(dim.HasField("dim_value") for dim in dims) else None

@@ -9,10 +9,18 @@ from typing import Any, Protocol
 from edgeseg.artifacts import Binding, CalibrationTable, Precision, PrecisionPlan, TensorSpec
 from edgeseg.calibration.placement import default_plan
 from edgeseg.errors import UsageError
-from edgeseg.export.builders.tensorrt_options import TensorRtOptions
 from edgeseg.graph.files import OnnxArtifact
 from edgeseg.progress import Say, quiet
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME, ModelSpec
+from edgeseg.values import Part
+
+
+class BuilderOptions(Part):
+    """The options of a backend's builder beside the precision; each backend that has some derives its own."""
+
+    def command_line(self) -> list[str]:
+        """The words of `edgeseg build-engine` that ask for what differs from the defaults."""
+        return []
 
 
 @dataclass(frozen=True)
@@ -84,12 +92,12 @@ class BuilderFactory(Protocol):
         """As the builder's own; known where the backend is not installed, too."""
         ...
 
-    def __call__(self, options: TensorRtOptions | None = None) -> EngineBuilder:
+    def __call__(self, options: BuilderOptions | None = None) -> EngineBuilder:
         """Make a builder; see `edgeseg.export.backends.builder_for` for what it raises."""
         ...
 
 
-def refuse_options(backend: str, options: TensorRtOptions | None) -> None:
+def refuse_options(backend: str, options: BuilderOptions | None) -> None:
     """Refuse options for a backend that has none.
 
     Raises:

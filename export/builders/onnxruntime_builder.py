@@ -9,10 +9,9 @@ import onnx
 
 from edgeseg.artifacts import Binding, Precision
 from edgeseg.errors import BadInputError
-from edgeseg.export.builders.builder import BuildRequest, BuiltEngine, refuse_options
+from edgeseg.export.builders.builder import BuilderOptions, BuildRequest, BuiltEngine, refuse_options
 from edgeseg.export.builders.cpu_graph import BESIDE_INT8, graph_in_precision
 from edgeseg.export.builders.int8_gain import why_not_int8
-from edgeseg.export.builders.tensorrt_options import TensorRtOptions
 from edgeseg.graph.files import serialize
 from edgeseg.graph.operators import CONVOLUTIONS
 from edgeseg.optional import require
@@ -37,7 +36,7 @@ class OnnxRuntimeBuilder:
     name = "onnxruntime"
     beside_int8: Precision = BESIDE_INT8
 
-    def __init__(self, options: TensorRtOptions | None = None) -> None:
+    def __init__(self, options: BuilderOptions | None = None) -> None:
         refuse_options(self.name, options)
 
     @property

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from edgeseg.artifacts import Binding, Precision
-from edgeseg.export.builders.builder import BuildRequest, BuiltEngine, refuse_options
+from edgeseg.export.builders.builder import BuilderOptions, BuildRequest, BuiltEngine, refuse_options
 from edgeseg.export.builders.cpu_graph import BESIDE_INT8, graph_in_precision
 from edgeseg.export.builders.int8_gain import why_not_int8
-from edgeseg.export.builders.tensorrt_options import TensorRtOptions
 from edgeseg.export.layers.openvino_layers import int8_convolutions
 from edgeseg.graph.files import serialize
 from edgeseg.graph.operators import CONVOLUTIONS
@@ -31,7 +30,7 @@ class OpenVinoBuilder:
     name = "openvino"
     beside_int8: Precision = BESIDE_INT8
 
-    def __init__(self, options: TensorRtOptions | None = None) -> None:
+    def __init__(self, options: BuilderOptions | None = None) -> None:
         refuse_options(self.name, options)
         self._version: str = require("openvino").__version__
 

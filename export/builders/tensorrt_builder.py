@@ -9,8 +9,8 @@ import onnx
 
 from edgeseg.artifacts import Binding, Precision
 from edgeseg.calibration.strongly_typed import strongly_typed
-from edgeseg.errors import MissingComponentError
-from edgeseg.export.builders.builder import BuildRequest, BuiltEngine, tell_vanishing
+from edgeseg.errors import MissingComponentError, UsageError
+from edgeseg.export.builders.builder import BuilderOptions, BuildRequest, BuiltEngine, tell_vanishing
 from edgeseg.export.builders.tensorrt_options import (
     TENSORRT,
     TENSORRT_RTX,
@@ -106,8 +106,10 @@ class FlavourBuilder:
     flavour: Flavour
     beside_int8: Precision = TensorRtBuilder.beside_int8
 
-    def __call__(self, options: TensorRtOptions | None = None) -> TensorRtBuilder:
-        """See `TensorRtBuilder`."""
+    def __call__(self, options: BuilderOptions | None = None) -> TensorRtBuilder:
+        """See `TensorRtBuilder`; options of another backend are a `UsageError`."""
+        if options is not None and not isinstance(options, TensorRtOptions):
+            raise UsageError(f"the options are not {self.flavour.title}'s", found=type(options).__name__)
         return TensorRtBuilder(self.flavour, options)
 
 

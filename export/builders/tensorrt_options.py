@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from edgeseg.errors import UsageError
-from edgeseg.values import Part
+from edgeseg.export.builders.builder import BuilderOptions
 
 COMPUTE_CAPABILITIES = ("8.6", "8.9", "12.0")
 """The RTX boards that stand beside endoscopes: Ampere, Ada and Blackwell."""
@@ -18,7 +18,7 @@ WORKSPACE_BYTES = 1024 * MIB
 HardwareCompatibility = Literal["none", "same-compute-capability", "ampere-plus"]
 
 
-class TensorRtOptions(Part):
+class TensorRtOptions(BuilderOptions):
     """The builder options that go into the passport's build flags."""
 
     batch: tuple[int, int, int] = (1, 1, LARGEST_BATCH)

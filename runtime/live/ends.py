@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from edgeseg.runtime.live.presenter import Offered
+from edgeseg.runtime.live.frames import Presented
 from edgeseg.runtime.video.source import SourceFrame
 
 
@@ -30,7 +30,7 @@ class Frames(Protocol):
         ...
 
 
-class Sink(Offered, Protocol):
+class Sink(Protocol):
     """Takes presented frames; see `edgeseg.runtime.live.sinks`.
 
     One may also have ``reopen()``, for new files, and ``cover(now_ns, change)``, asked ten times a second, for viewers
@@ -40,6 +40,10 @@ class Sink(Offered, Protocol):
     @property
     def name(self) -> str:
         """The sink's name."""
+        ...
+
+    def offer(self, presented: Presented) -> None:
+        """Take it or drop it, at once."""
         ...
 
     def counts(self) -> Any:

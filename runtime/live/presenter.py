@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edgeseg.runtime.live.drawing import caption_lines
+from edgeseg.runtime.live.ends import Sink
 from edgeseg.runtime.live.frames import LiveMask, Presented
 from edgeseg.runtime.live.masks import MaskBoard
 from edgeseg.runtime.live.meters import Rate, RecentShare, RollingPercentiles
@@ -44,20 +45,8 @@ class Gate(Protocol):
         ...
 
 
-class Offered(Protocol):
-    """Takes what is shown; see `edgeseg.runtime.live.sinks`."""
-
-    def offer(self, presented: Presented) -> None:
-        """Take it or drop it, at once."""
-        ...
-
-
-class Draw(Protocol):
-    """Puts a mask and words on a picture."""
-
-    def __call__(self, picture: Picture, mask: LiveMask | None, lines: Sequence[str], mode: OverlayMode) -> Picture:
-        """A new picture, or the same one where nothing is drawn."""
-        ...
+Draw = Callable[[Picture, LiveMask | None, Sequence[str], OverlayMode], Picture]
+"""Puts a mask and words on a picture: gives a new one, or the same where nothing is drawn."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +89,7 @@ class Presenter:
         infer_ms: RollingPercentiles,
         state: Callable[[], StateChange],
         draw: Draw,
-        sinks: Sequence[Offered],
+        sinks: Sequence[Sink],
         options: PresenterOptions,
         gate: Gate | None = None,
     ) -> None:

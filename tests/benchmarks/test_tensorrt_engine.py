@@ -21,7 +21,7 @@ def test_the_options_are_those_that_the_backend_takes(monkeypatch: pytest.Monkey
     asked: dict[str, Any] = {}
 
     def build(model: Path, options: Any) -> Any:
-        asked[options.backend] = options.tensorrt
+        asked[options.backend] = options.builder
         raise StoppedError
 
     monkeypatch.setattr(tensorrt_engine, "find_gpu", lambda: FAKE)

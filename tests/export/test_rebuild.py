@@ -109,7 +109,7 @@ def test_a_passport_that_is_none_or_too_old(engine: Path, tmp_path: Path) -> Non
 def test_builder_options_are_repeated(small_onnx: Path, tmp_path: Path, install: Callable[..., Any]) -> None:
     module, out = install("tensorrt 10.3.0"), tmp_path / "x.engine"
     options = TensorRtOptions(batch=(1, 2, 4), workspace_bytes=1 << 20, version_compatible=True)
-    first = build_engine(small_onnx, BuildOptions("fp16", "tensorrt", out=out, tensorrt=options))
+    first = build_engine(small_onnx, BuildOptions("fp16", "tensorrt", out=out, builder=options))
     module.calls.clear()
     again = rebuild_engine(passport_path(out))
     assert again.identical

@@ -22,7 +22,7 @@ from edgeseg.errors import BadInputError, MissingComponentError, UsageError
 from edgeseg.export.backends import builder_for
 from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.export.builders import tensorrt_builder
-from edgeseg.export.builders.builder import BuildRequest, BuiltEngine
+from edgeseg.export.builders.builder import BuilderOptions, BuildRequest, BuiltEngine
 from edgeseg.export.builders.tensorrt_builder import TensorRtBuilder
 from edgeseg.export.builders.tensorrt_options import TENSORRT, TENSORRT_RTX, TensorRtOptions
 from edgeseg.export.layers.engine_layers import layer_report
@@ -233,6 +233,16 @@ def test_auto_hands_its_flags_to_tensorrt(install) -> None:
     builder, _ = builder_for("auto", TensorRtOptions(workspace_bytes=64 << 20))
     assert isinstance(builder, TensorRtBuilder)
     assert builder.options.workspace_bytes == 64 << 20
+
+
+def test_options_of_another_backend_are_refused(install) -> None:
+    class OtherOptions(BuilderOptions):
+        threads: int = 2
+
+    install("tensorrt 10.3.0")
+    with pytest.raises(UsageError, match="the options are not TensorRT's") as caught:
+        builder_for("tensorrt", OtherOptions())
+    assert caught.value.found == "OtherOptions"
 
 
 def test_a_version_compatible_engine_may_bring_its_runtime(install, small_artifact: OnnxArtifact) -> None:

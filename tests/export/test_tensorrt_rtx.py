@@ -89,7 +89,7 @@ def test_a_shape_that_does_not_fit_is_told_with_the_shapes(small_onnx: Path, tmp
 def test_one_batch_size_builds_the_same_bytes_twice(small_onnx: Path, tmp_path: Path) -> None:
     options = TensorRtOptions(batch=(1, 1, 1))
     out = tmp_path / "x.engine"
-    first = build_engine(small_onnx, BuildOptions("fp16", "tensorrt-rtx", out=out, tensorrt=options))
+    first = build_engine(small_onnx, BuildOptions("fp16", "tensorrt-rtx", out=out, builder=options))
     again = rebuild_engine(passport_path(out))
     assert again.identical
     assert again.result.passport == first.passport

@@ -1,3 +1,5 @@
+import itertools
+import resource
 from typing import Any
 
 import numpy as np
@@ -162,6 +164,42 @@ def test_a_large_fill_is_left_to_the_backend() -> None:
     nodes = [helper.make_node("Expand", ["one", "shape"], ["fill"]), helper.make_node("Add", ["x", "fill"], ["y"])]
     proto = network(nodes, {"one": np.ones(1, np.float32), "shape": np.array([100, 2, 6, 8])})
     assert operators(with_constant_shapes(proto)) == ["Expand", "Add"]
+
+
+@pytest.mark.parametrize("kind", ["Range", "Concat"])
+def test_a_small_file_does_not_take_the_memory(kind: str) -> None:
+    if kind == "Range":
+        nodes = [helper.make_node("Range", ["zero", "many", "one"], ["long"])]
+    else:
+        names = ["pair", *(f"twice_{index}" for index in range(22)), "long"]
+        nodes = [helper.make_node("Concat", [a, a], [b], axis=0) for a, b in itertools.pairwise(names)]
+    nodes += [
+        helper.make_node("Cast", ["long"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMax", ["floats"], ["largest"], keepdims=0),
+        helper.make_node("Add", ["x", "largest"], ["y"]),
+    ]
+    values = {"zero": np.array(0), "one": np.array(1), "many": np.array(20_000_000), "pair": np.array([1, 2])}
+    before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert operators(with_constant_shapes(network(nodes, values)))[-3:] == ["Cast", "ReduceMax", "Add"]
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < 100 << 10
+
+
+def test_shapes_that_follow_from_computed_shapes_are_found_in_long_chains() -> None:
+    nodes, last = [], "x"
+    for index in range(120):
+        nodes += [
+            helper.make_node("Shape", [last], [f"shape_{index}"]),
+            helper.make_node("Gather", [f"shape_{index}", "first"], [f"count_{index}"]),
+            helper.make_node("Concat", [f"count_{index}", "rest"], [f"to_{index}"], axis=0),
+            helper.make_node("Reshape", [last, f"to_{index}"], [f"flat_{index}"]),
+            helper.make_node("HardSwish", [f"flat_{index}"], [f"active_{index}"]),
+            helper.make_node("Reshape", [f"active_{index}", f"shape_{index}"], [f"back_{index}"]),
+        ]
+        last = f"back_{index}"
+    proto = network([*nodes, helper.make_node("Relu", [last], ["y"])], {"first": np.array([0]), "rest": np.array([96])})
+    simple = with_constant_shapes(proto)
+    assert set(operators(simple)) == {"Reshape", "HardSwish", "Relu"}
+    assert_same(proto, simple)
 
 
 @pytest.mark.parametrize("size", [[1, 2, 9, 20], [1, 2, 7, 11]])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
-BUSY_FIELDS = (0, 1, 2, 5, 6, 7)
-"""Fields of the first line of /proc/stat that count as busy (proc_stat(5)): user, nice, system, irq, softirq, steal.
-Waiting is not busy."""
+import psutil
+
+BUSY = frozenset({"user", "nice", "system", "irq", "softirq", "steal"})
+"""The fields of `psutil.cpu_times` that count as busy: waiting does not, and a guest is in the user's already."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class ProcessorTimes:
     """Seconds that this process and its ended children ran."""
 
 
-def read_times(root: Path = Path("/")) -> ProcessorTimes:
+def read_times() -> ProcessorTimes:
     """Now. In a container the machine's figure is usually the host's, which is what disturbs."""
     times = os.times()
     own = times.user + times.system + times.children_user + times.children_system
-    return ProcessorTimes(times.elapsed, _machine_s(root), own)
+    return ProcessorTimes(times.elapsed, _machine_s(), own)
 
 
 def cores_busy(before: ProcessorTimes, after: ProcessorTimes) -> tuple[float | None, float | None]:
@@ -48,10 +48,9 @@ def load_average() -> tuple[float, float, float] | None:
         return None
 
 
-def _machine_s(root: Path) -> float | None:
+def _machine_s() -> float | None:
     try:
-        first = (root / "proc/stat").read_text().partition("\n")[0].split()
-        ticks = [int(field) for field in first[1:]]
-        return sum(ticks[index] for index in BUSY_FIELDS) / os.sysconf("SC_CLK_TCK")
-    except (OSError, ValueError, IndexError):
+        times = psutil.cpu_times()._asdict()
+    except (OSError, psutil.Error):
         return None
+    return float(sum(seconds for name, seconds in times.items() if name in BUSY))

@@ -22,6 +22,7 @@ _PURPOSES = {
     "onnx": "networks as files",
     "onnxruntime": "the engine on the CPU, and the reference of every other",
     "opencv-python-headless": "images, outlines",
+    "psutil": "memory and load while an engine is measured",
     "pydantic": "the values in every file",
     "rich": "progress and tables",
     "torch": "training, export",

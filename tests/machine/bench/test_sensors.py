@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 
 from edgeseg.errors import MissingComponentError
@@ -116,7 +118,8 @@ def test_the_cpu(tree: Callable[..., Path]) -> None:
 def test_a_machine_that_shows_nothing(tmp_path: Path) -> None:
     probes = find_probes(None, tmp_path)
     assert power_mode(probes) is None
-    conditions = summed_up([joined([probe.read() for probe in probes])], read_times(tmp_path), read_times(tmp_path))
+    silent = ProcessorTimes(1.0, None, 1.0)
+    conditions = summed_up([joined([probe.read() for probe in probes])], silent, silent)
     shown = (conditions.clocks_mhz, conditions.power_watts, conditions.temperature_c, conditions.throttle)
     assert shown == (None, None, None, None)
     assert conditions.other_cores is None
@@ -235,12 +238,12 @@ def test_sums_by_hand() -> None:
     assert (conditions.process_cores, conditions.other_cores) == (1.0, 0.75)
 
 
-def test_processor_times_of_proc_stat(tmp_path: Path) -> None:
-    (tmp_path / "proc").mkdir()
-    (tmp_path / "proc/stat").write_text("cpu  100 20 30 9999 500 6 7 8 0 0\ncpu0 1 1 1 1\n")
-    import os
-
-    assert read_times(tmp_path).machine_s == (100 + 20 + 30 + 6 + 7 + 8) / os.sysconf("SC_CLK_TCK")
+def test_processor_times_of_proc_stat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "stat").write_text("cpu  100 20 30 9999 500 6 7 8 3 0\ncpu0 1 1 1 1\n")
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path))
+    assert read_times().machine_s == pytest.approx((100 + 20 + 30 + 6 + 7 + 8) / os.sysconf("SC_CLK_TCK"))
+    (tmp_path / "stat").unlink()
+    assert read_times().machine_s is None
     assert cores_busy(ProcessorTimes(1, 1, 1), ProcessorTimes(1, 1, 1)) == (None, None)
     assert load_average() is None or len(load_average()) == 3
 

@@ -1,6 +1,8 @@
 """The soak sees errors, changed answers, restarts and growth."""
 
 import mmap
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -112,17 +114,16 @@ def test_warm_up_is_no_growth() -> None:
     assert growth_of([*range(0, 10 * (1 << 20), 1 << 20), *[10 << 20] * 30]) == 0
 
 
-def test_resident_memory_counts_children(tmp_path) -> None:
-    def process(pid: int, parent: int, kilobytes: int) -> None:
-        folder = tmp_path / str(pid)
-        folder.mkdir()
-        (folder / "stat").write_text(f"{pid} (a) name (b)) S {parent} 1 1 0")
-        (folder / "status").write_text(f"Name:\ta\nVmRSS:\t{kilobytes} kB\n")
-
-    for pid, parent, kilobytes in ((10, 1, 100), (11, 10, 20), (12, 11, 3), (13, 1, 4000)):
-        process(pid, parent, kilobytes)
-    assert resident_bytes(tmp_path, 10) == 123 * 1024
-    assert resident_bytes(tmp_path, 99) == 0
+def test_resident_memory_counts_children_and_theirs() -> None:
+    hold = "block = bytearray(48 << 20); print(flush=True); input()"
+    nest = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {hold!r}])"
+    before = resident_bytes()
+    with subprocess.Popen([sys.executable, "-c", nest], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdin is not None and child.stdout is not None
+        child.stdout.readline()
+        assert resident_bytes() - before > 40 << 20
+        child.stdin.write(b"\n")
+    assert resident_bytes() - before < 20 << 20
 
 
 def test_resident_memory_of_this_process_follows_an_allocation() -> None:
