@@ -34,7 +34,7 @@ def row(package: Path, precision: Precision, pairs: list[Pair], folder: Path) ->
     ]
     engines, counted = [result.engine for result in built], built[0].passport
     limits = limits_for(precision, None, None, max_lost_polyps=0)
-    verdict = verify(open_here(engines[0], SessionLayout()), open_engine(package), pairs, limits)
+    verdict = verify(open_engine(engines[0]), open_engine(package), pairs, limits)
     assert verdict.polyps is not None
     ratios = [time_ratio(*(open_here(path, SessionLayout(n)) for path in engines), MEASURE_S) for n in (1, 0)]
     cells = [

@@ -24,9 +24,11 @@ from edgeseg.images import read_rgb
 from edgeseg.packages import find_model, onnx_of
 from edgeseg.proof.verdict.rules import limits_for
 from edgeseg.proof.verdict.verification import verify
+from edgeseg.runtime.engine.engine import Engine
+from edgeseg.runtime.engine.local_engine import engine_of
 from edgeseg.runtime.engine.machine import describe_machine
 from edgeseg.runtime.engine.one_frame import segment
-from edgeseg.runtime.engine.session import Session, SessionInfo
+from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.runtime.engine.time_ratio import time_ratio
 from edgeseg.runtime.onnxruntime.int8_kernels import examine_int8_kernels
 from edgeseg.runtime.onnxruntime.onnxruntime_session import OnnxRuntimeSession
@@ -46,12 +48,12 @@ COLUMNS = (
 )
 
 
-def changed_share(engine: Session, reference: Session, pairs: list[Pair]) -> float:
+def changed_share(engine: Engine, reference: Engine, pairs: list[Pair]) -> float:
     """Share of the pixels, at the pictures' size, whose mask differs."""
     shares = []
     for pair in pairs:
         frame = read_rgb(pair.image)
-        one, other = (segment(session, frame) for session in (engine, reference))
+        one, other = (segment(network, frame) for network in (engine, reference))
         shares.append(float(np.mean(one != other)))
     return float(np.mean(shares))
 
@@ -64,8 +66,9 @@ def row(package: Path, pairs: list[Pair], style: QdqStyle) -> str:
     info = SessionInfo(artifact.metadata.model, artifact.metadata.preprocess, "onnxruntime", "int8", artifact.sha256)
     graphs = serialize(quantise(artifact, table, style).proto), serialize(artifact.proto)
     on_all, on_one = ([OnnxRuntimeSession(graph, info, threads) for graph in graphs] for threads in (0, 1))
-    verdict = verify(*on_all, pairs, limits_for("int8", None, None, max_lost_polyps=0))
-    changed = changed_share(*on_all, pairs)
+    engine, reference = map(engine_of, on_all)
+    verdict = verify(engine, reference, pairs, limits_for("int8", None, None, max_lost_polyps=0))
+    changed = changed_share(engine, reference, pairs)
     one, all_cores = (time_ratio(*sessions, budget_s=MEASURE_S).ratio for sessions in (on_one, on_all))
     with tempfile.TemporaryDirectory() as folder:
         built = build_engine(package, BuildOptions("int8", "onnxruntime", out=Path(folder) / "x.engine"))

@@ -26,6 +26,7 @@ from edgeseg.images import read_rgb
 from edgeseg.optional import require
 from edgeseg.packages import find_model, onnx_of
 from edgeseg.proof.verdict.evaluation import evaluate
+from edgeseg.runtime.engine.local_engine import engine_of
 from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.runtime.onnxruntime.onnxruntime_session import OnnxRuntimeSession
 from edgeseg.specs import INPUT_NAME
@@ -90,9 +91,9 @@ def main(model: Path, data: Path) -> None:
             session.infer(frames[0][None])
             times[name].append((time.perf_counter() - started) * 1e3)
     pairs = load_pairs(data, "test")
-    reference, base = evaluate(sessions["float32"], pairs).mean_dice, statistics.median(times["float32"])
+    reference, base = evaluate(engine_of(sessions["float32"]), pairs).mean_dice, statistics.median(times["float32"])
     for name, session in sessions.items():
-        dice, median = evaluate(session, pairs).mean_dice, statistics.median(times[name])
+        dice, median = evaluate(engine_of(session), pairs).mean_dice, statistics.median(times[name])
         print(
             f"{name:32s} Dice {dice:.4f} drop {reference - dice:+.4f}  {median:6.1f} ms x{base / median:.2f}  "
             f"INT8 convolutions {int8_convolutions(graphs[name])}"

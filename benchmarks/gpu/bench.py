@@ -12,7 +12,10 @@ from edgeseg.machine.bench.frames import synthetic_frames
 from edgeseg.machine.bench.plan import BenchPlan, rule_within
 from edgeseg.machine.bench.roofline import at_precision
 from edgeseg.machine.bench.subject import Subject
-from edgeseg.machine.bench.targets import BenchTarget, LaneTarget, Layout
+from edgeseg.runtime.engine.engine import Engine
+from edgeseg.runtime.engine.layout import SessionLayout
+from edgeseg.runtime.engine.session import Session
+from edgeseg.runtime.opener.use import Use
 
 
 @dataclass(frozen=True)
@@ -28,12 +31,15 @@ class GpuBenchPlan:
 def bench_figures(opening: Opening, plan: GpuBenchPlan) -> dict[str, Any]:
     """The report of `edgeseg bench`, as it is written to a file."""
 
-    def open_target(layout: Layout) -> BenchTarget:
-        options = {"lanes": layout.lanes, "frame_bytes": layout.frame_bytes, "stage_times": layout.stage_times}
-        return LaneTarget(opening.session(**options))
+    def open_engine(use: Use) -> Engine:
+        frame_bytes = use.workers.supervisor.frame_bytes
+        return opening.session(lanes=use.at_once or 1, frame_bytes=frame_bytes, stage_times=use.stage_times)
+
+    def open_session(layout: SessionLayout) -> Session:
+        return opening.session(frame_bytes=layout.frame_bytes, largest_batch=layout.largest_batch)
 
     costs = at_precision(convolution_costs(opening.artifact.proto), "fp16")
-    subject = Subject(open_target, opening.name, None, tf32=False, costs=costs)
+    subject = Subject(open_engine, open_session, opening.name, None, tf32=False, costs=costs)
     report = bench(subject, synthetic_frames(plan.height, plan.width), plan.plan)
     figures: dict[str, Any] = report.model_dump(mode="json")
     return figures

@@ -8,25 +8,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.frames import Frame
-from edgeseg.machine.bench.frames import BenchFrames, synthetic_frames
+from edgeseg.machine.bench.frames import synthetic_frames
 from edgeseg.optional import require
 from edgeseg.runtime.cuda.buffers import device_buffer
 from edgeseg.runtime.cuda.cuda_engine import CudaEngine
 from edgeseg.runtime.engine.planes import PlanarForm, PlanarFrame
 
 
-def pinned_frames(session: CudaEngine, height: int, width: int) -> tuple[BenchFrames, bool]:
-    """Frames whose memory the session pins, as the worker pins its ring, and whether the driver allows that.
+def pinned_frames(session: CudaEngine, height: int, width: int) -> tuple[list[Frame], bool]:
+    """BGR frames whose memory the session pins, as the worker pins its ring, and whether the driver allows that.
 
     They must outlive the session.
     """
-    frames = synthetic_frames(height, width)
-    return frames, session.pin(frames.block)
+    frames = synthetic_frames(height, width, planar=False)
+    return [picture.bgr for picture in frames.pictures], session.pin(frames.block)
 
 
 def some_frames(height: int, width: int, count: int) -> list[Frame]:
     """The first of the same frames, where their memory does not matter."""
-    return list(synthetic_frames(height, width).images[:count])
+    return [picture.bgr for picture in synthetic_frames(height, width, planar=False).pictures[:count]]
 
 
 def planes_in(frame: Frame) -> PlanarFrame:

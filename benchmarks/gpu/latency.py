@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -17,7 +18,6 @@ from benchmarks.gpu.gpu_clock import GpuClock, RecordedGraph
 from benchmarks.gpu.lane_access import LaneAccess
 from benchmarks.gpu.opening import Opening
 from edgeseg.frames import Frame
-from edgeseg.machine.bench.frames import BenchFrames
 from edgeseg.machine.bench.stability import StabilityRule
 from edgeseg.optional import require
 from edgeseg.runtime.cuda.buffers import device_buffer
@@ -52,19 +52,19 @@ def latency_figures(opening: Opening, plan: LatencyPlan) -> dict[str, Any]:
         frames, is_pinned = pinned_frames(session, plan.height, plan.width)
         samplers = _samplers(opening, plan, session, frames, stack)
         figures = {name: asdict(measured) for name, measured in alternated(samplers, plan.rule).items()}
-        breakdown = _breakdown(session, frames.images[0], plan.rule.window_samples)
+        breakdown = _breakdown(session, frames[0], plan.rule.window_samples)
         parity = _parity(opening, session, plan)
     frame = f"{plan.width}x{plan.height} BGR"
     return {"frame": frame, "frames_pinned": is_pinned, "ms": figures, "host_ms": breakdown, "parity": parity}
 
 
 def _samplers(
-    opening: Opening, plan: LatencyPlan, session: CudaEngine, pinned: BenchFrames, stack: contextlib.ExitStack
+    opening: Opening, plan: LatencyPlan, session: CudaEngine, pinned: list[Frame], stack: contextlib.ExitStack
 ) -> dict[str, Callable[[], float]]:
     pycuda = require("pycuda.driver")
     lane = LaneAccess(session)
     buffers, clock = lane.buffers, GpuClock(lane.stream)
-    frames = pinned.endless()
+    frames = itertools.cycle(pinned)
     size = plan.width, plan.height
     on_gpu = [on_device(stack, frame, "a frame") for frame in some_frames(plan.height, plan.width, plan.frames)]
     shape = plan.height, plan.width, 3
@@ -75,11 +75,11 @@ def _samplers(
     target = buffers.frame or device_buffer(stack, 3 * plan.width * plan.height, "a frame")
 
     def from_pinned() -> None:
-        session.submit(PackedFrame(next(frames), "bgr"))
+        session.start(PackedFrame(next(frames), "bgr"))
         session.finish()
 
     def planes_from_pinned() -> None:
-        session.submit(planes_in(next(frames)))
+        session.start(planes_in(next(frames)))
         session.finish()
 
     def from_device() -> None:
@@ -132,7 +132,7 @@ def _breakdown(session: CudaEngine, frame: Frame, count: int) -> dict[str, float
     submitting, waiting = [], []
     for _ in range(count):
         start_ns = time.perf_counter_ns()
-        session.submit(PackedFrame(frame, "bgr"))
+        session.start(PackedFrame(frame, "bgr"))
         handed_over_ns = time.perf_counter_ns()
         session.finish()
         submitting.append(handed_over_ns - start_ns)
@@ -146,7 +146,7 @@ def _parity(opening: Opening, session: CudaEngine, plan: LatencyPlan) -> dict[st
     worst, total, flipped = 0.0, 0.0, 0.0
     for frame in some_frames(plan.height, plan.width, plan.parity_frames):
         expected = probability_of(reference, PackedFrame(frame, "rgb"))
-        session.submit(PackedFrame(frame, "rgb"))
+        session.start(PackedFrame(frame, "rgb"))
         found = session.finish().probability
         difference = np.abs(found - expected)
         worst, total = max(worst, float(difference.max())), total + float(difference.mean())

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from edgeseg.graph.files import OnnxArtifact, load_onnx
 from edgeseg.packages import find_model, onnx_of
 from edgeseg.runtime.cuda.cuda_engine import CudaEngine, CudaOptions
-from edgeseg.runtime.cuda.execution import Engine
+from edgeseg.runtime.cuda.execution import Deserialised
 from edgeseg.runtime.engine.session import SessionInfo
 
 EngineName = Literal["torch", "tensorrt", "tensorrt-rtx"]
@@ -25,7 +25,7 @@ class Opening:
     """The engine's name in words, saying what it is not."""
     stand_in: bool
     artifact: OnnxArtifact
-    open_engine: Callable[[], Engine]
+    open_engine: Callable[[], Deserialised]
     """Opens the engine once a GPU's context is current."""
 
     @property

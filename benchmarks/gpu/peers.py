@@ -49,10 +49,10 @@ def peers_figures(opening: Opening, plan: PeersPlan) -> dict[str, Any]:
     """Milliseconds a frame of each, and how many times the lane's that is."""
     session = opening.session(lanes=1, frame_bytes=3 * plan.height * plan.width)
     with contextlib.closing(session):
-        frames = list(pinned_frames(session, plan.height, plan.width)[0].images)
+        frames = pinned_frames(session, plan.height, plan.width)[0]
 
         def lane(frame: Frame) -> Mask:
-            session.submit(PackedFrame(frame, "bgr"))
+            session.start(PackedFrame(frame, "bgr"))
             return session.finish().mask
 
         peers, failures = _ready({"lane": lane, **_peers(opening, plan)}, frames[0])

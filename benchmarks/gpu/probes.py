@@ -58,5 +58,5 @@ def _worst_difference(opening: Opening) -> float:
     (frame,) = some_frames(1080, 1920, 1)
     expected = probability_of(open_engine(opening.artifact.path), PackedFrame(frame, "rgb"))
     with contextlib.closing(opening.session(lanes=1)) as session:
-        session.submit(PackedFrame(frame, "rgb"))
+        session.start(PackedFrame(frame, "rgb"))
         return float(np.abs(session.finish().probability - expected).max())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import resource
 import time
 from dataclasses import dataclass
@@ -34,13 +35,13 @@ def soak_figures(opening: Opening, plan: SoakPlan) -> dict[str, Any]:
     device, resident, done = [], [], 0
     start_s = time.monotonic()
     with contextlib.closing(session):
-        frames = pinned_frames(session, plan.height, plan.width)[0].endless()
+        frames = itertools.cycle(pinned_frames(session, plan.height, plan.width)[0])
         for _ in range(plan.lanes):
-            session.submit(PackedFrame(next(frames), "bgr"))
+            session.start(PackedFrame(next(frames), "bgr"))
         while done < plan.frames and time.monotonic() - start_s < plan.limit_s:
             for _ in range(max(1, plan.frames // plan.readings)):
                 session.finish()
-                session.submit(PackedFrame(next(frames), "bgr"))
+                session.start(PackedFrame(next(frames), "bgr"))
                 done += 1
             free, total = pycuda.mem_get_info()
             device.append(total - free)

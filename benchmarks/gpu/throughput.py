@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -47,8 +48,8 @@ def _alone(opening: Opening, plan: ThroughputPlan) -> dict[str, Any]:
         lane = LaneAccess(session)
         clock = GpuClock(lane.stream)
         pinned, _ = pinned_frames(session, plan.height, plan.width)
-        frames = pinned.endless()
-        source = on_device(stack, pinned.images[0], "a frame")
+        frames = itertools.cycle(pinned)
+        source = on_device(stack, pinned[0], "a frame")
         launch = lane.graph_launch(source, plan.width, plan.height)
 
         def copy() -> None:
@@ -64,15 +65,15 @@ def _alone(opening: Opening, plan: ThroughputPlan) -> dict[str, Any]:
 def _through_lanes(opening: Opening, plan: ThroughputPlan, lanes: int) -> dict[str, Any]:
     session = opening.session(lanes=lanes, frame_bytes=3 * plan.height * plan.width)
     with contextlib.closing(session):
-        frames = pinned_frames(session, plan.height, plan.width)[0].endless()
+        frames = itertools.cycle(pinned_frames(session, plan.height, plan.width)[0])
         for _ in range(lanes):
-            session.submit(PackedFrame(next(frames), "bgr"))
+            session.start(PackedFrame(next(frames), "bgr"))
 
         def burst_ms() -> float:
             start_ns = time.perf_counter_ns()
             for _ in range(plan.burst):
                 session.finish()
-                session.submit(PackedFrame(next(frames), "bgr"))
+                session.start(PackedFrame(next(frames), "bgr"))
             return (time.perf_counter_ns() - start_ns) / 1e6 / plan.burst
 
         samplers: dict[str, Callable[[], float]] = {"frame": burst_ms}

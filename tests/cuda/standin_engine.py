@@ -102,8 +102,8 @@ class StandInContext:
             self._driver.cudadouble_fail(LAUNCH_FAILED)
 
 
-def open_standin(onnx: Path, options: CudaOptions | None = None) -> CudaEngine:
-    """A CUDA session on the stand-in; the function that a worker process is given."""
+def open_standin(onnx: Path, options: CudaOptions | None = None, frame_bytes: int = 0) -> CudaEngine:
+    """A CUDA engine on the stand-in; the function that a worker process is given, which says the room it needs."""
     data = onnx.read_bytes()
     reference = open_engine(onnx, Use(1))
     return CudaEngine(lambda: StandInEngine(data), reference.info, options)

@@ -59,9 +59,9 @@ def test_sizes_follow_each_other_and_results_are_the_callers_own(session: CudaEn
 
 def test_batches_and_frames_on_lanes_do_not_touch_each_other(session: CudaEngine) -> None:
     expected = session.infer(PICTURES[:3])
-    session.submit(NetworkInput(PICTURES[0]))
+    session.start(NetworkInput(PICTURES[0]))
     np.testing.assert_array_equal(session.infer(PICTURES[:3]), expected)
-    np.testing.assert_allclose(session.result(), expected[0], atol=1e-6)
+    np.testing.assert_allclose(session.finish().probability, expected[0], atol=1e-6)
 
 
 def test_pictures_that_do_not_lie_in_one_piece(session: CudaEngine) -> None:

@@ -21,10 +21,13 @@ from edgeseg.machine.bench.gpu_device import copy_bytes_per_second, gpu_bus_id, 
 from edgeseg.machine.bench.plan import BenchPlan, rule_within
 from edgeseg.machine.bench.report import BenchReport
 from edgeseg.machine.bench.subject import Subject
-from edgeseg.machine.bench.targets import LaneTarget, Layout, target_of
 from edgeseg.runtime.cuda.cuda_engine import CudaOptions
 from edgeseg.runtime.cuda.device_frames import DevicePixels
-from edgeseg.runtime.engine.inputs import PackedFrame
+from edgeseg.runtime.engine.inputs import EngineInput, PackedFrame
+from edgeseg.runtime.engine.layout import SessionLayout
+from edgeseg.runtime.engine.one_frame import probability_of
+from edgeseg.runtime.opener.use import Use
+from edgeseg.runtime.worker.worker_engine import WorkerEngine
 
 PLAN = BenchPlan(rates=(Fraction(100),), lanes=(1, 3), batches=(1, 2, 4), rule=rule_within(0.2))
 FRAME = np.random.default_rng(3).integers(0, 256, (30, 40, 3), dtype=np.uint8)
@@ -34,17 +37,15 @@ FRAME = np.random.default_rng(3).integers(0, 256, (30, 40, 3), dtype=np.uint8)
 def subject(standin: Callable[..., Any], small_onnx: Path) -> Subject:
     """The stand-in engine, opened in any layout."""
 
-    def open_target(layout: Layout) -> Any:
-        options = CudaOptions(
-            lanes=layout.lanes,
-            frame_bytes=layout.frame_bytes,
-            stage_times=layout.stage_times,
-            largest_batch=min(layout.largest_batch, 2),
-        )
-        return target_of(lambda: standin(small_onnx, options), layout.lanes, 8)
+    def open_engine(use: Use) -> Any:
+        frame_bytes = use.workers.supervisor.frame_bytes
+        return standin(small_onnx, CudaOptions(0, use.at_once or 1, frame_bytes, stage_times=use.stage_times))
+
+    def open_session(layout: SessionLayout) -> Any:
+        return standin(small_onnx, CudaOptions(frame_bytes=1, largest_batch=layout.largest_batch))
 
     costs = convolution_costs(load_onnx(small_onnx).proto)
-    return Subject(open_target, "tensorrt", "stand-in", False, costs)
+    return Subject(open_engine, open_session, "tensorrt", "stand-in", False, costs, largest_batch=2)
 
 
 @pytest.mark.parametrize("integrated", [0, 1], ids=["discrete", "integrated"])
@@ -69,7 +70,7 @@ def test_a_whole_bench(double: Any, subject: Subject, integrated: int) -> None:
 def test_lanes_that_do_not_fit_are_skipped_and_leave_nothing(double: Any, subject: Subject) -> None:
     double.set("mem_mb", 140)  # room for the measurement of the memory, and for few lanes with large frames
     plan = BenchPlan(rates=(), lanes=(1, 64), batches=(), roofline=False, rule=rule_within(0.1))
-    report = bench(subject, synthetic_frames(1000, 1000), plan)
+    report = bench(subject, synthetic_frames(1000, 2000), plan)
     few, many = report.throughput
     assert few.frames_per_second and many.frames_per_second is None
     assert "no memory left" in str(many.skipped)
@@ -82,16 +83,16 @@ def test_timed_stages_follow_each_other_and_change_no_result(
 ) -> None:
     double.set("integrated", integrated)
     plain = standin(small_onnx)
-    plain.submit(PackedFrame(FRAME, "rgb"))
-    expected = plain.result().copy()
+    plain.start(PackedFrame(FRAME, "rgb"))
+    expected = plain.finish().probability.copy()
     assert plain.stage_times_ns is None
     plain.close()
     timed = standin(small_onnx, CudaOptions(lanes=2, stage_times=True))
     double.set("delay_us", 2000)
-    timed.submit(PackedFrame(FRAME, "rgb"))
-    timed.submit(PackedFrame(FRAME, "rgb"))
+    timed.start(PackedFrame(FRAME, "rgb"))
+    timed.start(PackedFrame(FRAME, "rgb"))
     for _ in range(2):
-        np.testing.assert_array_equal(timed.result(), expected)
+        np.testing.assert_array_equal(timed.finish().probability, expected)
         times = timed.stage_times_ns
         assert list(times) == (["pre", "infer", "post"] if integrated else ["copy", "pre", "infer", "post"])
         assert all(taken >= 0 for taken in times.values())
@@ -132,21 +133,45 @@ def test_the_command_benches_a_tensorrt_engine_lane_by_lane(
     lanes = [point for point in report["throughput"] if point["kind"] == "lanes"]
     assert [point["lanes"] for point in lanes] == [1, 2] and all(point["frames_per_second"] for point in lanes)
     assert list(report["stages"]) == ["copy", "pre", "infer", "post", "launch", "scale"]
-    assert {line.split()[0] for line in library.read_text().splitlines()} == {str(os.getpid())}
+    processes = {line.split()[0] for line in library.read_text().splitlines()}
+    assert str(os.getpid()) in processes, "batches run here"
+    assert len(processes) == 1 + 4, "one frame at a time, the stages, one lane and two: each as in `run`"
     assert double.live() == (0, 0)
+
+
+def test_the_bench_gives_a_worker_the_planes_that_run_gives_it(
+    build: Callable[..., Path], numbered_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, given = build(), list[tuple[str, Any]]()
+    submit = WorkerEngine.submit
+
+    def noted(self: WorkerEngine, frame: EngineInput) -> int | None:
+        given.append((command, frame))
+        return submit(self, frame)
+
+    monkeypatch.setattr(WorkerEngine, "submit", noted)
+    command = "run"
+    assert edgeseg(["run", str(engine), str(numbered_clip), "--masks", str(tmp_path / "masks")]) == 0
+    command = "bench"
+    words = ["--rate", "none", "--lanes", "2", "--batch", "none", "--seconds", "0.2", "--json"]
+    assert edgeseg(["bench", str(engine), "--source", str(numbered_clip), *words]) == 0
+    forms = {command: {frame.form for other, frame in given if other == command} for command in ("run", "bench")}
+    assert forms["run"] == forms["bench"] and len(forms["run"]) == 1, "planes, of one size, matrix and range"
+    samples = {command: [frame.samples for other, frame in given if other == command] for command in forms}
+    np.testing.assert_array_equal(samples["run"][0], samples["bench"][0])
 
 
 def test_a_lane_that_times_nothing_makes_no_call_more(
     double: Any, standin: Callable[..., Any], small_onnx: Path
 ) -> None:
     calls = ("cuEventRecord", "cuEventRecordWithFlags", "cuEventElapsedTime", "cuEventCreate")
-    target = LaneTarget(standin(small_onnx))
+    engine = standin(small_onnx)
     before = {call: double.count(call) for call in calls}
     for _ in range(10):
-        target.run(FRAME)
+        probability_of(engine, PackedFrame(FRAME, "bgr"))
     spent = {call: double.count(call) - before[call] for call in calls}
     assert spent == {"cuEventRecord": 10, "cuEventRecordWithFlags": 0, "cuEventElapsedTime": 0, "cuEventCreate": 0}
-    target.close()
+    engine.close()
 
 
 @pytest.mark.parametrize("use", range(1, 6))

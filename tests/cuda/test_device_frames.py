@@ -91,7 +91,7 @@ def test_packed_pixels_give_the_cpu_paths_map(
     array = getattr(device, protocol)(produced(values, values.shape[1] * values.shape[2] + extra, offset))
     before = double.count("cuMemcpyHtoDAsync", "cuMemcpyDtoDAsync", "cuStreamSynchronize", "cuCtxSynchronize")
     session.start_device(DevicePixels(array, kind))
-    probability = session.result()
+    probability = session.finish().probability
     after = double.count("cuMemcpyHtoDAsync", "cuMemcpyDtoDAsync", "cuStreamSynchronize", "cuCtxSynchronize")
     np.testing.assert_array_equal(probability, probability_of(reference, PackedFrame(RGB, "rgb")))
     assert after == before, "a copy, or a wait of the host for a stream"
@@ -140,10 +140,10 @@ def test_nv12_as_two_planes_of_odd_size(
     for uv in (chroma, chroma.reshape(chroma.shape[0], -1)):
         planes = make(produced(luma, WIDTH + 13, 7)), make(produced(uv, 2 * chroma.shape[1] + 5))
         session.start_device(Nv12Frame(*planes, matrix, colour_range))
-        _close(session.result(), expected)
+        _close(session.finish().probability, expected)
     other: Any = {"bt601": "bt709", "bt709": "bt601"}[matrix]
     session.start_device(Nv12Frame(*planes, other, colour_range))
-    assert np.abs(session.result() - expected).max() > 0.005, "the matrix is not heeded"
+    assert np.abs(session.finish().probability - expected).max() > 0.005, "the matrix is not heeded"
 
 
 def test_nv12_as_one_surface_of_a_decoder_that_pads_its_planes(
@@ -159,7 +159,7 @@ def test_nv12_as_one_surface_of_a_decoder_that_pads_its_planes(
     surface[rows : rows + height // 2] = chroma.reshape(height // 2, width)
     array = device.Dlpack(produced(surface, 128))
     session.start_device(Nv12Surface(array, height, "bt709", "limited"))
-    _close(session.result(), probability_of(reference, PackedFrame(rgb, "rgb")))
+    _close(session.finish().probability, probability_of(reference, PackedFrame(rgb, "rgb")))
     with pytest.raises(BadInputError, match="another shape"):
         session.start_device(Nv12Surface(array, rows + 1, "bt709", "limited"))
 
@@ -181,7 +181,7 @@ def test_the_crop_is_taken_of_device_frames_too(
     expected = probability_of(
         open_engine(small_onnx, Use(1)), PackedFrame(np.ascontiguousarray(RGB[3:43, 5:55]), "rgb")
     )
-    np.testing.assert_array_equal(session.result(), expected)
+    np.testing.assert_array_equal(session.finish().probability, expected)
     with pytest.raises(BadInputError, match="crop leaves"):
         session.start_device(DevicePixels(device.Interface(produced(RGB[:20], 3 * WIDTH)), "rgb24"))
 
@@ -224,7 +224,7 @@ def test_what_cannot_be_read_is_refused_and_the_next_frame_is_not(
         session.start_device(DevicePixels(make(device, produced), "rgb24"))
     assert said in str(raised.value)
     session.start_device(DevicePixels(device.Interface(produced(RGB, 3 * WIDTH)), "rgb24"))
-    np.testing.assert_array_equal(session.result(), probability_of(reference, PackedFrame(RGB, "rgb")))
+    np.testing.assert_array_equal(session.finish().probability, probability_of(reference, PackedFrame(RGB, "rgb")))
 
 
 @pytest.mark.parametrize("stream", [None, 1, 2])
@@ -238,7 +238,7 @@ def test_default_streams_and_none_are_understood(
     made = produced(RGB, 3 * WIDTH)
     made.stream.synchronize()
     session.start_device(DevicePixels(device.Interface(made, stream=stream), "rgb24"))
-    np.testing.assert_array_equal(session.result(), probability_of(reference, PackedFrame(RGB, "rgb")))
+    np.testing.assert_array_equal(session.finish().probability, probability_of(reference, PackedFrame(RGB, "rgb")))
 
 
 def test_a_frame_is_kept_until_its_result_and_no_longer(session: Any, device: Any, produced: Any) -> None:
@@ -249,7 +249,7 @@ def test_a_frame_is_kept_until_its_result_and_no_longer(session: Any, device: An
     del interface
     gc.collect()
     assert alive() is not None
-    session.result()
+    session.finish()
     gc.collect()
     assert alive() is None
 
@@ -259,10 +259,10 @@ def test_1000_device_frames_allocate_nothing(double: Any, session: Any, device: 
     waits = ("cuStreamSynchronize", "cuCtxSynchronize", "cuMemcpyHtoDAsync")
     frame = DevicePixels(device.Interface(produced(RGB, 3 * WIDTH)), "rgb24")
     session.start_device(frame)
-    expected = session.result().copy()
+    expected = session.finish().probability.copy()
     before, launches = double.count(*calls, *waits), double.count("cuGraphLaunch")
     for _ in range(1000):
         session.start_device(frame)
-        np.testing.assert_array_equal(session.result(), expected)
+        np.testing.assert_array_equal(session.finish().probability, expected)
     assert double.count(*calls, *waits) == before
     assert double.count("cuGraphLaunch") == launches + 1000

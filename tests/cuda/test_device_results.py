@@ -53,18 +53,18 @@ def test_results_may_be_left_on_the_device(
     frames = [RGB, np.ascontiguousarray(RGB[::-1]), np.ascontiguousarray(RGB[:, ::-1])]
     copies = double.count("cuMemcpyDtoHAsync")
     for frame in frames:
-        session.submit(
+        session.start(
             PackedFrame(frame, "rgb")
         )  # over the staging memory, which the frame before may still be copied from
         result = session.finish_device()
         expected = probability_of(reference, PackedFrame(frame, "rgb"))
         np.testing.assert_array_equal(_read(result.probability), expected)
         mask = _read(result.mask)
-        np.testing.assert_array_equal(mask, mask_at_frame(reference, expected, 16, 16))
+        np.testing.assert_array_equal(mask, mask_at_frame(reference.info, expected, 16, 16))
         assert _read(result.area_px).tolist() == [np.count_nonzero(mask)]
     assert double.count("cuMemcpyDtoHAsync") - copies == 3 * len(frames), "copies but the reader's own"
     if results == "device":
-        session.submit(PackedFrame(RGB, "rgb"))
+        session.start(PackedFrame(RGB, "rgb"))
         with pytest.raises(EdgesegError, match="finish_device"):
             session.finish()
     session.close()
@@ -78,7 +78,7 @@ def test_a_result_left_on_the_device_is_not_overtaken_by_the_next_frame(
     double.set("delay_us", 20000)
     other = np.ascontiguousarray(RGB[::-1])
     for frame in (RGB, other):
-        session.submit(PackedFrame(frame, "rgb"))
+        session.start(PackedFrame(frame, "rgb"))
         result = session.finish_device()
     np.testing.assert_array_equal(_read(result.probability), probability_of(reference, PackedFrame(other, "rgb")))
     session.close()

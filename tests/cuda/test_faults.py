@@ -37,8 +37,8 @@ def _counted(double: Any, call: str, work: Callable[[], Any]) -> int:
 def _working(standin: Callable[..., Any], onnx: Path) -> Any:
     """Whether a session can be opened and used; its result."""
     session = standin(onnx)
-    session.submit(PackedFrame(FRAME, "rgb"))
-    result = session.result().copy()
+    session.start(PackedFrame(FRAME, "rgb"))
+    result = session.finish().probability.copy()
     session.close()
     return result
 
@@ -110,12 +110,12 @@ def test_a_refused_launch_costs_one_frame(
     refused = 0
     for _ in range(4):
         try:
-            session.submit(PackedFrame(FRAME, "rgb"))
+            session.start(PackedFrame(FRAME, "rgb"))
         except CudaError as error:
             assert isinstance(error, LaunchRefusedError) or call == "cuMemcpyHtoDAsync", repr(error)
             refused += 1
             continue
-        np.testing.assert_array_equal(session.result(), expected)
+        np.testing.assert_array_equal(session.finish().probability, expected)
     assert refused == 1
     session.close()
     assert double.live() == (0, 0)
@@ -130,12 +130,12 @@ def test_a_sticky_error_ends_the_session_and_gives_no_mask(
     results = 0
     with pytest.raises(StickyCudaError, match="for good"):
         for _ in range(4):
-            session.submit(PackedFrame(FRAME, "rgb"))
-            session.result()
+            session.start(PackedFrame(FRAME, "rgb"))
+            session.finish()
             results += 1
     assert results <= 2
     for call in (
-        lambda: session.submit(PackedFrame(FRAME, "rgb")),
+        lambda: session.start(PackedFrame(FRAME, "rgb")),
         lambda: session.infer(np.zeros((1, 16, 16, 3), np.uint8)),
     ):
         with pytest.raises(StickyCudaError):
@@ -242,15 +242,15 @@ def test_frames_that_do_not_fit_are_refused_and_the_next_is_not(
     session = standin(small_onnx, CudaOptions(frame_bytes=FRAME.nbytes))
     for shape in ((31, 40, 3), (30, 40), (30, 40, 4)):
         with pytest.raises(BadInputError):
-            session.submit(PackedFrame(np.zeros(shape, np.uint8), "rgb"))
+            session.start(PackedFrame(np.zeros(shape, np.uint8), "rgb"))
     with pytest.raises(BadInputError):
         session.infer(np.zeros((1, 16, 17, 3), np.uint8))
-    session.submit(PackedFrame(FRAME, "rgb"))
+    session.start(PackedFrame(FRAME, "rgb"))
     with pytest.raises(EdgesegError, match="every lane"):
-        session.submit(PackedFrame(FRAME, "rgb"))
-    session.result()
+        session.start(PackedFrame(FRAME, "rgb"))
+    session.finish()
     with pytest.raises(EdgesegError, match="no frame under way"):
-        session.result()
+        session.finish()
     session.close()
 
 
@@ -260,7 +260,7 @@ def test_another_thread_is_refused(double: Any, standin: Callable[..., Any], sma
 
     def use() -> None:
         try:
-            session.submit(PackedFrame(FRAME, "rgb"))
+            session.start(PackedFrame(FRAME, "rgb"))
         except BaseException as error:
             errors.append(error)
 
@@ -288,10 +288,10 @@ def test_the_double_shows_a_result_that_is_read_too_early(
     expected = _working(standin, small_onnx)
     session = standin(small_onnx)
     double.set("delay_us", 20000)
-    session.submit(PackedFrame(FRAME, "rgb"))
+    session.start(PackedFrame(FRAME, "rgb"))
     early = session._under_way[0]._buffers.host_probability.copy()
     assert not np.array_equal(early, expected)
-    np.testing.assert_array_equal(session.result(), expected)
+    np.testing.assert_array_equal(session.finish().probability, expected)
     session.close()
 
 

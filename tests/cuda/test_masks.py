@@ -42,7 +42,7 @@ def test_100_real_frames_give_the_masks_of_the_cpu_path(
     session = standin(network)
     marked = 0
     for frame in frames:
-        session.submit(PackedFrame(frame, "bgr"))
+        session.start(PackedFrame(frame, "bgr"))
         result = session.finish()
         probability = probability_of(reference, PackedFrame(np.ascontiguousarray(frame[:, :, ::-1]), "rgb"))
         mask = mask_from_probability(probability, 64, 80)
@@ -61,9 +61,9 @@ def test_the_mask_at_the_frames_size_is_segments(
     reference = open_engine(network, Use(1))
     session = standin(network)
     for frame in frames[::25]:
-        session.submit(PackedFrame(frame, "bgr"))
+        session.start(PackedFrame(frame, "bgr"))
         height, width = frame.shape[:2]
-        mask = mask_at_frame(session, session.result(), height, width)
+        mask = mask_at_frame(session.info, session.finish().probability, height, width)
         np.testing.assert_array_equal(mask, segment(reference, np.ascontiguousarray(frame[:, :, ::-1])))
     session.close()
 
@@ -77,9 +77,9 @@ def test_the_crop_is_what_the_network_sees(
     crop = Crop(top=37, left=101, height=301, width=211)
     path = resized_network(small_onnx, tmp_path / "crop.onnx", 48, 64, frame, crop)
     session = standin(path)
-    session.submit(PackedFrame(frame, "rgb"))
+    session.start(PackedFrame(frame, "rgb"))
     np.testing.assert_array_equal(
-        session.result(), probability_of(open_engine(path, Use(1)), PackedFrame(frame, "rgb"))
+        session.finish().probability, probability_of(open_engine(path, Use(1)), PackedFrame(frame, "rgb"))
     )
     session.close()
 
@@ -93,9 +93,9 @@ def test_frames_that_are_views_and_of_changing_size_and_colour_order_follow_each
     session = standin(network)
     wide, small = frames[-1], frames[0]
     for frame, colour_order in ((wide[:, ::-1], "bgr"), (small[10:200, 5:205], "rgb"), (small, "bgr"), (wide, "rgb")):
-        session.submit(PackedFrame(frame, colour_order))
+        session.start(PackedFrame(frame, colour_order))
         rgb = np.ascontiguousarray(frame if colour_order == "rgb" else frame[:, :, ::-1])
-        np.testing.assert_array_equal(session.result(), probability_of(reference, PackedFrame(rgb, "rgb")))
+        np.testing.assert_array_equal(session.finish().probability, probability_of(reference, PackedFrame(rgb, "rgb")))
     session.close()
 
 
@@ -115,9 +115,9 @@ def test_three_lanes_keep_each_result_on_its_own_frame(
     results = []
     for index, frame in enumerate(frames[:60:3]):
         if index >= 3:
-            results.append(session.result().copy())
-        session.submit(PackedFrame(frame, "bgr"))
-    results += [session.result().copy() for _ in range(3)]
+            results.append(session.finish().probability.copy())
+        session.start(PackedFrame(frame, "bgr"))
+    results += [session.finish().probability.copy() for _ in range(3)]
     np.testing.assert_array_equal(results, expected)
     session.close()
 

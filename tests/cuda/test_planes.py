@@ -24,7 +24,6 @@ from edgeseg.runtime.opener.use import Use
 from edgeseg.runtime.video.decoded import picture_of
 from edgeseg.runtime.video.engine_input import network_input_of
 from edgeseg.runtime.video.picture import Picture
-from edgeseg.runtime.worker.session import WorkerSession
 from edgeseg.runtime.worker.supervisor import SupervisorOptions
 from edgeseg.runtime.worker.worker_engine import WorkerEngine, WorkerOptions
 from edgeseg.specs import Crop
@@ -91,7 +90,7 @@ def test_100_real_frames_in_planes_give_the_masks_of_the_cpu_path(
     session = standin(network)
     marked = flipped = equal = 0
     for picture in pictures:
-        session.submit(planes_of(picture))
+        session.start(planes_of(picture))
         result, probability = session.finish(), expected(reference, picture)
         check(result.probability, probability)
         np.testing.assert_array_equal(result.mask, np.where(result.probability[0] >= 0.5, 255, 0))
@@ -114,12 +113,12 @@ def test_matrix_and_range_are_those_of_each_frame(
     found = {}
     for matrix in MATRICES:
         same = meaning(picture, matrix=matrix)
-        session.submit(planes_of(same))
-        found[matrix] = session.result().copy()
+        session.start(planes_of(same))
+        found[matrix] = session.finish().probability.copy()
         check(found[matrix], expected(reference, same))
     other = meaning(picture, full_range=not full_range)
-    session.submit(planes_of(other))
-    found["other range"] = session.result().copy()
+    session.start(planes_of(other))
+    found["other range"] = session.finish().probability.copy()
     check(found["other range"], expected(reference, other))
     assert len({probability.tobytes() for probability in found.values()}) == 4, "matrix or range is not heeded"
     session.close()
@@ -135,10 +134,10 @@ def test_the_crop_is_taken_of_planes(
     window = Crop(**dict(zip(("top", "left", "height", "width"), crop, strict=True)))
     path = resized_network(small_onnx, tmp_path / "crop.onnx", 16, 16, picture.bgr[:, :, ::-1], window)
     session = standin(path)
-    session.submit(planes_of(picture))
-    check(session.result(), expected(open_engine(path, Use(1)), picture))
+    session.start(planes_of(picture))
+    check(session.finish().probability, expected(open_engine(path, Use(1)), picture))
     with pytest.raises(BadInputError, match="crop leaves"):
-        session.submit(planes_of(grainy(18, 18)))
+        session.start(planes_of(grainy(18, 18)))
     session.close()
 
 
@@ -154,14 +153,14 @@ def test_planes_pixels_and_prepared_frames_of_any_size_follow_each_other(
     found = []
     for index, picture in enumerate(pictures):
         if index >= 3:
-            found.append(session.result().copy())
+            found.append(session.finish().probability.copy())
         if index % 3 == 0:
-            session.submit(planes_of(picture))
+            session.start(planes_of(picture))
         elif index % 3 == 1:
-            session.submit(PackedFrame(picture.bgr, "bgr"))
+            session.start(PackedFrame(picture.bgr, "bgr"))
         else:
-            session.submit(network_input_of(picture, session.info))
-    found += [session.result().copy() for _ in range(3)]
+            session.start(network_input_of(picture, session.info))
+    found += [session.finish().probability.copy() for _ in range(3)]
     for picture, probability in zip(pictures, found, strict=True):
         assert np.abs(probability - expected(reference, picture)).max() <= 3 * WORST  # BGR is halved as BGR
     session.close()
@@ -176,11 +175,11 @@ def test_planes_that_are_not_what_they_say_are_refused(
     samples = planes_of(grainy(40, 40)).samples
     for height, width in ((41, 40), (40, 42), (38, 40)):
         with pytest.raises(BadInputError, match="another shape"):
-            session.submit(PlanarFrame(samples, PlanarForm(height, width, "bt709", False)))
+            session.start(PlanarFrame(samples, PlanarForm(height, width, "bt709", False)))
     with pytest.raises(BadInputError, match="does not fit"):
-        session.submit(planes_of(grainy(40, 42)))
-    session.submit(PlanarFrame(samples, PlanarForm(39, 39, "bt709", False)))
-    session.result()
+        session.start(planes_of(grainy(40, 42)))
+    session.start(PlanarFrame(samples, PlanarForm(39, 39, "bt709", False)))
+    session.finish()
     session.close()
 
 
@@ -198,16 +197,16 @@ def test_planes_in_pinned_memory_are_read_where_they_lie_and_1000_allocate_nothi
     assert session.pin(page)
     picture = grainy(30, 40)
     planes = planes_of(picture)
-    session.submit(planes)
-    first = session.result().copy()
+    session.start(planes)
+    first = session.finish().probability.copy()
     session._idle[0]._buffers.staging[...] = 77
     lain = PlanarFrame(page[: planes.nbytes].reshape(planes.samples.shape), planes.form)
     lain.samples[...] = planes.samples
     calls = (*ALLOCATIONS, *WAITS, "cuEventSynchronize", "cuGraphLaunch", "cuLaunchKernel", "cuMemcpyHtoDAsync")
     before, live = {call: double.count(call) for call in calls}, double.live()
     for _ in range(1000):
-        session.submit(lain)
-        np.testing.assert_array_equal(session.result(), first)
+        session.start(lain)
+        np.testing.assert_array_equal(session.finish().probability, first)
     spent = {call: double.count(call) - before[call] for call in calls}
     assert spent == dict.fromkeys(calls, 0) | {
         "cuEventSynchronize": 1000,
@@ -232,7 +231,7 @@ def pool(
     info = replace(open_engine(small_onnx, Use(1)).info, takes_planes=True)
     supervisor = SupervisorOptions(slots=3, frame_bytes=room)
     factory = partial(standin, small_onnx, CudaOptions(lanes=2, frame_bytes=room))
-    opened = WorkerEngine(factory, info, WorkerOptions(active=1, spares=0, supervisor=supervisor))
+    opened = WorkerEngine(factory, info, WorkerOptions(grows=False, supervisor=supervisor))
     opened.wait_ready(60.0)
     yield opened
     opened.close()
@@ -260,7 +259,7 @@ def test_planes_through_shared_memory_give_the_cpu_paths_maps(pool: WorkerEngine
 
 def test_larger_planes_get_a_process_with_more_room(build: Callable[..., Path], small_onnx: Path) -> None:
     session, reference = open_engine(build()), open_engine(small_onnx, Use(1))
-    assert isinstance(session, WorkerSession) and session.info.takes_planes
+    assert isinstance(session, WorkerEngine) and session.info.takes_planes
     for picture in (grainy(90, 160), grainy(2160, 2000), grainy(90, 160)):
         assert session.submit(planes_of(picture)) is not None or picture.height == 2160
         session.wait_ready(60.0)

@@ -83,5 +83,5 @@ def test_memory_that_cannot_be_pinned_is_copied_instead(
 
 
 def _result(session: Any, frame: Any) -> Any:
-    session.submit(PackedFrame(frame, "rgb"))
-    return session.result().copy()
+    session.start(PackedFrame(frame, "rgb"))
+    return session.finish().probability.copy()

@@ -6,6 +6,7 @@ logic on both sides of the library, in the commands as users type them; nothing 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -18,8 +19,11 @@ import numpy as np
 import pytest
 
 from edgeseg.cli import run as edgeseg
+from edgeseg.dataset import load_pairs
 from edgeseg.images import write_png
-from edgeseg.runtime.engine.one_frame import segment
+from edgeseg.metrics import dice_per_image
+from edgeseg.runtime.engine.inputs import NetworkInput, PackedFrame
+from edgeseg.runtime.engine.one_frame import probability_of, segment
 from edgeseg.runtime.engine.planes import PlanarFrame
 from edgeseg.runtime.engine.session import mask_at_frame
 from edgeseg.runtime.file.pipeline import run_stream
@@ -29,7 +33,8 @@ from edgeseg.runtime.video.engine_input import engine_input
 from edgeseg.runtime.video.files import open_source
 from edgeseg.runtime.video.picture import Picture
 from edgeseg.runtime.video.sinks import Sinks
-from edgeseg.runtime.worker.session import WorkerSession
+from edgeseg.runtime.worker.worker_engine import WorkerEngine
+from edgeseg.threshold import moved_probability
 
 FOLDER = Path(__file__).parent
 DEVICE = "CUDA test double (host CPU)"
@@ -126,15 +131,39 @@ def test_edgeseg_verify_and_evaluate_agree_with_the_cpu_path(
     assert scores[0] == scores[1]
 
 
-def test_the_path_with_a_crop_and_batches(build: Callable[..., Path], small_onnx: Path) -> None:
+def test_a_threshold_is_a_map_over_the_masks_of_the_same_engine(
+    build: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The frame is resized where it is without a threshold: on the GPU."""
+    engine, data, given = build(), _photographs(tmp_path / "photographs"), list[Any]()
+    submit = WorkerEngine.submit
+    monkeypatch.setattr(WorkerEngine, "submit", lambda self, frame: given.append(frame) or submit(self, frame))
+    threshold, words = 0.45, ["evaluate", str(engine), str(data), "--json"]
+    assert edgeseg(words) == 0
+    plain = _document(capsys)
+    assert edgeseg([*words, "--threshold", str(threshold)]) == 0
+    moved = _document(capsys)
+    pairs = load_pairs(data, "test")
+    assert len(given) >= 2 * len(pairs) and all(isinstance(frame, PackedFrame) for frame in given)
+    with contextlib.closing(open_engine(engine)) as opened:
+        for row, pair in zip(moved["per_image"], pairs, strict=True):
+            frame, truth = pair.read()
+            probability = moved_probability(probability_of(opened, PackedFrame(frame, "rgb")), threshold)
+            mask = mask_at_frame(opened.info, probability, *frame.shape[:2])
+            assert (row["name"], row["dice"]) == (pair.name, pytest.approx(dice_per_image(mask, truth), abs=1e-12))
+    assert moved["mean_dice"] != plain["mean_dice"], "the threshold does something"
+    assert edgeseg([*words, "--threshold", "0.5"]) == 0
+    assert _document(capsys) == plain
+
+
+def test_the_path_with_a_crop(build: Callable[..., Path], small_onnx: Path) -> None:
     from edgeseg.specs import Crop, PreprocessSpec
 
     crop = PreprocessSpec(crop=Crop(top=3, left=5, height=40, width=50))
     engine = build(preprocess=crop)
     session, reference = open_engine(engine), open_engine(small_onnx, Use(1))
-    batch = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
-    expected = np.concatenate([reference.infer(frame[np.newaxis]) for frame in batch])
-    np.testing.assert_array_equal(session.infer(batch), expected)  # the network's input: no crop is taken of it
+    small = NetworkInput(np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8))
+    np.testing.assert_array_equal(probability_of(session, small), probability_of(reference, small))  # no crop is taken
     frame = np.random.default_rng(1).integers(0, 256, (60, 70, 3), dtype=np.uint8)
     mask = segment(session, frame)
     np.testing.assert_array_equal(mask[3:43, 5:55], segment(reference, np.ascontiguousarray(frame[3:43, 5:55])))
@@ -146,7 +175,7 @@ def test_a_worker_killed_in_mid_run_costs_no_frame(
     build: Callable[..., Path], small_onnx: Path, numbered_clip: Path
 ) -> None:
     session = open_engine(build())
-    assert isinstance(session, WorkerSession)
+    assert isinstance(session, WorkerEngine)
     struck = []
 
     class Striking:
@@ -154,7 +183,7 @@ def test_a_worker_killed_in_mid_run_costs_no_frame(
 
         def write(self, frame: Any, mask: Any) -> None:
             if frame.index in (10, 25):
-                os.kill(session.worker_pid or 0, signal.SIGKILL)
+                os.kill(session.worker_pids[0], signal.SIGKILL)
                 struck.append(frame.index)
             self.masks.append(mask)
 
@@ -174,7 +203,7 @@ def test_a_worker_killed_in_mid_run_costs_no_frame(
 def _mask(reference: Any, picture: Picture) -> Any:
     model = reference.info.model
     small = picture.network_input(model.height, model.width)
-    return mask_at_frame(reference, reference.infer(small[np.newaxis])[0], picture.height, picture.width)
+    return mask_at_frame(reference.info, reference.infer(small[np.newaxis])[0], picture.height, picture.width)
 
 
 def test_a_lost_context_in_mid_run_costs_no_frame(
@@ -201,10 +230,11 @@ def test_edgeseg_run_at_live_pace_hands_planes_over(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from edgeseg.runtime.live import opening, segmenter
+    from edgeseg.runtime.live import segmenter
+    from edgeseg.runtime.opener import use
 
     engine, initialised, given = build(), parent(), []
-    monkeypatch.setattr(opening, "ANSWER_DEADLINE_S", 60.0)  # the double is no GPU
+    monkeypatch.setattr(use, "LIVE_DEADLINE_S", 60.0)  # the double is no GPU
     monkeypatch.setattr(segmenter, "engine_input", lambda *words: given.append(engine_input(*words)) or given[-1])
     masks = tmp_path / "masks"
     words = ["live", str(engine), str(numbered_clip), "--masks", str(masks), "--spares", "0"]

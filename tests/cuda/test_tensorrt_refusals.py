@@ -13,6 +13,7 @@ import pytest
 from edgeseg.cli import run as edgeseg
 from edgeseg.errors import BadInputError, MismatchError, MissingComponentError
 from edgeseg.runtime.cuda.errors import DeviceMemoryError
+from edgeseg.runtime.engine.layout import SessionLayout
 from edgeseg.runtime.opener.engine_from_file import open_engine
 
 DEVICE = "CUDA test double (host CPU)"
@@ -53,13 +54,13 @@ REFUSED = {
 def test_an_engine_that_the_library_refuses(
     build: Callable[..., Path], library: Path, monkeypatch: pytest.MonkeyPatch, double: Any, fault: str
 ) -> None:
-    from edgeseg.runtime.cuda.opening import open_cuda_session
+    from edgeseg.runtime.opener.engine_from_file import open_here
 
     engine = build()
     monkeypatch.setenv("EDGESEG_STANDIN_FAULT", fault)
     kind, found = REFUSED[fault]
     with pytest.raises(kind) as raised:
-        open_cuda_session(engine)
+        open_here(engine, SessionLayout())
     assert found is None or found in str(raised.value.found)
     assert kind is not MismatchError or str(raised.value.next_command).startswith("edgeseg build-engine")
     assert "a warning before" not in str(raised.value)
@@ -82,12 +83,12 @@ def test_no_memory_at_open_is_tried_again_in_new_processes_and_then_exit_4(
 def test_what_the_library_says_is_logged_at_its_own_level(
     build: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from edgeseg.runtime.cuda.opening import open_cuda_session
+    from edgeseg.runtime.opener.engine_from_file import open_here
 
     engine = build()
     monkeypatch.setenv("EDGESEG_STANDIN_FAULT", "deserialize")
     with pytest.raises(MismatchError):
-        open_cuda_session(engine)
+        open_here(engine, SessionLayout())
     said = [(record.levelname, record.getMessage()) for record in caplog.records if record.name == "edgeseg.tensorrt"]
     assert ("WARNING", "a warning before it") in said
     assert [level for level, _ in said].count("ERROR") == 1
@@ -97,29 +98,29 @@ def test_what_the_library_says_is_logged_at_its_own_level(
 def test_host_code_is_allowed_only_where_the_passport_says_so(
     build: Callable[..., Path], library: Path, compatible: bool, allowed: str
 ) -> None:
-    from edgeseg.runtime.cuda.opening import open_cuda_session
+    from edgeseg.runtime.opener.engine_from_file import open_here
 
     engine = build(build_flags={"version_compatible": compatible})
     library.unlink()
-    open_cuda_session(engine).close()
+    open_here(engine, SessionLayout()).close()
     assert f"deserialize host_code={allowed}" in library.read_text()
 
 
 def test_tensorrt_rtx_compiles_at_once_and_leaves_the_capture_to_us(build: Callable[..., Path], library: Path) -> None:
-    from edgeseg.runtime.cuda.opening import open_cuda_session
+    from edgeseg.runtime.opener.engine_from_file import open_here
 
     engine = build("tensorrt-rtx")
-    open_cuda_session(engine).close()
+    open_here(engine, SessionLayout()).close()
     assert "context EAGER DISABLED" in library.read_text()
 
 
 def test_an_engine_that_takes_no_single_frame_is_refused_unloaded(build: Callable[..., Path], library: Path) -> None:
-    from edgeseg.runtime.cuda.opening import open_cuda_session
+    from edgeseg.runtime.opener.engine_from_file import open_here
 
     engine = build("tensorrt", "--min-batch", "2", "--max-batch", "4")
     library.unlink()
     with pytest.raises(BadInputError, match="no single frame") as raised:
-        open_cuda_session(engine)
+        open_here(engine, SessionLayout())
     assert raised.value.found == "an engine for batches of 2 to 4"
     assert "--min-batch 2" in str(raised.value.next_command)
     assert not library.exists()
@@ -146,10 +147,10 @@ def test_without_a_gpu_it_is_exit_4(
 def test_missing_parts_of_the_cuda_runtime_are_said(
     build: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from edgeseg.runtime.cuda.opening import open_cuda_session
+    from edgeseg.runtime.opener.engine_from_file import open_here
 
     engine = build()
     monkeypatch.setitem(sys.modules, "pycuda.driver", None)
     with pytest.raises(MissingComponentError) as raised:
-        open_cuda_session(engine)
+        open_here(engine, SessionLayout())
     assert "cuda13" in str(raised.value.next_command)

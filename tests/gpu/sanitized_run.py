@@ -74,7 +74,7 @@ def lane(image: Path) -> None:
     rng = np.random.default_rng(0)
     for index in range(FRAMES):
         frame = rng.integers(0, 256, (300 - index, 399 - 2 * index, 3), dtype=np.uint8)
-        session.submit(PackedFrame(frame, "rgb"))
+        session.start(PackedFrame(frame, "rgb"))
         assert np.abs(session.finish().probability - network.probability(frame)).max() <= 1 / 255
     session.close()
 

@@ -49,7 +49,7 @@ def test_frames_of_any_size_give_the_cpu_paths_masks(standin: Standin, colour_or
     session = standin(network, OPTIONS)()
     for index, size in enumerate([*SIZES, *reversed(SIZES)]):
         frame = noise(*size, seed=index)
-        session.submit(
+        session.start(
             PackedFrame(frame if colour_order == "rgb" else np.ascontiguousarray(frame[:, :, ::-1]), colour_order)
         )
         check(session.finish(), network.probability(frame))
@@ -61,7 +61,7 @@ def test_views_and_the_crop(standin: Standin) -> None:
     session = standin(network, OPTIONS)()
     frame = noise(480, 560)
     for view in (frame, frame[::-1], frame[:, ::-1]):
-        session.submit(PackedFrame(view, "rgb"))
+        session.start(PackedFrame(view, "rgb"))
         check(session.finish(), network.probability(view))
     session.close()
 
@@ -77,7 +77,7 @@ def test_lanes_keep_each_result_on_its_own_frame(standin: Standin, lanes: int, o
         if index >= lanes:
             check(session.finish(), expected[(index - lanes) % len(frames)])
         if index < repetitions * len(frames):
-            session.submit(PackedFrame(frames[index % len(frames)], "rgb"))
+            session.start(PackedFrame(frames[index % len(frames)], "rgb"))
     session.close()
 
 
@@ -92,7 +92,7 @@ def test_pinned_frames_are_read_where_they_lie(standin: Standin) -> None:
     frame = pages[:frame_bytes].reshape(480, 560, 3)
     frame[...] = noise(480, 560, 3)
     session._idle[0]._buffers.staging[...] = 77
-    session.submit(PackedFrame(frame, "rgb"))
+    session.start(PackedFrame(frame, "rgb"))
     check(session.finish(), network.probability(frame))
     assert (session._idle[0]._buffers.staging == 77).all(), "the frame took the way over the staging memory"
     session.close()
@@ -114,6 +114,6 @@ def test_a_full_gpu_refuses_and_works_again(standin: Standin, device: Any) -> No
         standin(network, OPTIONS)()
     assert isinstance(raised.value, CudaError)
     session = standin(network, OPTIONS)()
-    session.submit(PackedFrame(frame, "rgb"))
+    session.start(PackedFrame(frame, "rgb"))
     check(session.finish(), network.probability(frame))
     session.close()

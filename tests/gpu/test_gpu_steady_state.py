@@ -42,7 +42,7 @@ def test_memory_is_flat_over_100000_frames(
     for index in range(count):
         if index >= lanes:
             session.finish()
-        session.submit(PackedFrame(frames[index % len(frames)], "rgb"))
+        session.start(PackedFrame(frames[index % len(frames)], "rgb"))
         if index % (count // 20) == 0:
             free.append(pycuda.mem_get_info()[0])
             resident.append(resident_bytes())
@@ -59,7 +59,7 @@ def test_sessions_opened_and_closed_leave_nothing(standin: Callable[..., Any], d
     free = []
     for _ in range(3 if on_double else 12):
         session = standin(MeanNetwork(), CudaOptions(lanes=3))()
-        session.submit(PackedFrame(np.zeros((40, 50, 3), np.uint8), "rgb"))
+        session.start(PackedFrame(np.zeros((40, 50, 3), np.uint8), "rgb"))
         session.finish()
         session.close()
         free.append(pycuda.mem_get_info()[0])

@@ -36,7 +36,7 @@ def test_it_is_onnxruntimes_network_and_named_a_stand_in(opening: Any) -> None:
     reference = open_engine(PACKAGE)
     session = opening.session(lanes=1)
     for frame in FRAMES:
-        session.submit(PackedFrame(frame, "rgb"))
+        session.start(PackedFrame(frame, "rgb"))
         np.testing.assert_allclose(
             session.finish().probability, probability_of(reference, PackedFrame(frame, "rgb")), atol=FP16_TOLERANCE
         )
@@ -53,5 +53,5 @@ def test_lanes_do_not_share_their_memory(opening: Any) -> None:
                 first.append(found)
             np.testing.assert_allclose(found, first[(index - 3) % len(FRAMES)], atol=REPEATED_TOLERANCE)
         if index < 300:
-            session.submit(PackedFrame(FRAMES[index % len(FRAMES)], "rgb"))
+            session.start(PackedFrame(FRAMES[index % len(FRAMES)], "rgb"))
     session.close()
