@@ -10,15 +10,20 @@ from typing import Any
 import numpy as np
 
 from edgeseg.artifacts import Precision, Verdict
-from edgeseg.errors import BadInputError
+from edgeseg.errors import BadInputError, UsageError
 from edgeseg.export.build import BuildOptions, BuildResult
 from edgeseg.export.foreign.foreign_options import ImportOptions
 from edgeseg.export.foreign.importing import ImportResult
 from edgeseg.frames import Frame, Mask, Probability
 from edgeseg.packages import find_model
 from edgeseg.proof.verdict.engine_verdict import Demands, verify_engine
+from edgeseg.runtime.cuda.cuda_engine import CudaEngine
+from edgeseg.runtime.cuda.device_frames import DevicePixels
+from edgeseg.runtime.cuda.results import DeviceResult
 from edgeseg.runtime.engine.engine import Engine
 from edgeseg.runtime.engine.inputs import PackedFrame
+from edgeseg.runtime.engine.layout import SessionLayout
+from edgeseg.runtime.engine.local_engine import engine_of
 from edgeseg.runtime.engine.one_frame import probability_of
 from edgeseg.runtime.engine.session import SessionInfo, mask_at_frame
 from edgeseg.runtime.opener import engine_from_file
@@ -26,6 +31,8 @@ from edgeseg.runtime.opener.use import Use
 from edgeseg.shell import quoted
 
 PathLike = str | Path
+LARGEST_FRAME_BYTES = 3840 * 2160 * 3
+"""The largest frame of the host that a GPU's engine in this process has room for: 4K, RGB."""
 
 
 class OpenEngine:
@@ -64,6 +71,30 @@ class OpenEngine:
             raise BadInputError("this is no frame", found=found, expected="a numpy array, uint8 [H,W,3], RGB")
         return probability_of(self._engine, PackedFrame(frame, "rgb"))
 
+    def segment_on_device(self, frame: object) -> DeviceResult:
+        """Segment one frame that lies on the GPU, without a copy; the engine must be open in this process.
+
+        Args:
+            frame: uint8 [H,W,3], RGB, of any size, on the engine's GPU: a PyTorch or CuPy array, or any with
+                `__dlpack__` or `__cuda_array_interface__`. It must stay as it is until the result was read.
+
+        Returns:
+            Probability, mask and marked area on the GPU, at the network's size, each with
+            `__cuda_array_interface__`; valid until the next frame.
+
+        Raises:
+            UsageError: The engine runs on a CPU or in a process of its own.
+            BadInputError: The frame is of another kind, or the network's crop does not lie inside it.
+        """
+        if not isinstance(self._engine, CudaEngine):
+            raise UsageError(
+                "frames on a GPU need a GPU's engine in this process",
+                found=repr(self),
+                expected="edgeseg.open_engine(path, in_process=True) with an engine of a GPU",
+            )
+        self._engine.start_device(DevicePixels(frame, "rgb24"))
+        return self._engine.finish_device()
+
     def close(self) -> None:
         """Give back what it holds; closing twice is fine."""
         self._engine.close()
@@ -81,7 +112,7 @@ class OpenEngine:
         return f"OpenEngine({self.info.backend} {self.info.precision}, {model.width}x{model.height})"
 
 
-def open_engine(path: PathLike, *, threads: int = 0) -> OpenEngine:
+def open_engine(path: PathLike, *, threads: int = 0, in_process: bool = False) -> OpenEngine:
     """Open an engine, an .onnx file or a model package; the latter two run in float32 on ONNX Runtime.
 
     An engine of a GPU runs in a process of its own, so a script needs `if __name__ == "__main__":`.
@@ -89,6 +120,8 @@ def open_engine(path: PathLike, *, threads: int = 0) -> OpenEngine:
     Args:
         path: NAME.engine with its passport beside it, NAME.onnx, or a package's folder or name.
         threads: Threads inside one inference on a CPU; 0 takes every usable core.
+        in_process: Open a GPU's engine in this process: for frames that lie on the GPU. What goes wrong there for
+            good (a lost GPU) then ends this process's use of CUDA.
 
     Raises:
         BadInputError: No such file, or a RUN folder.
@@ -102,6 +135,9 @@ def open_engine(path: PathLike, *, threads: int = 0) -> OpenEngine:
             expected="an engine, an .onnx file or a model package",
             next_command=f"edgeseg export {quoted(path)} --out model.onnx",
         )
+    if in_process:
+        layout = SessionLayout(threads, frame_bytes=LARGEST_FRAME_BYTES)
+        return OpenEngine(engine_of(engine_from_file.open_here(Path(path), layout)))
     return OpenEngine(engine_from_file.open_engine(Path(path), Use(threads)))
 
 
@@ -113,6 +149,7 @@ def build_engine(
     calibration: PathLike | None = None,
     calibration_data: PathLike | None = None,
     out: PathLike | None = None,
+    method: str | None = None,
     keep_int8: bool = False,
 ) -> BuildResult:
     """Build an engine and its passport, as `edgeseg build-engine` does; arguments are named as its flags.
@@ -123,7 +160,13 @@ def build_engine(
     from edgeseg.export.build import build_engine as build
 
     options = BuildOptions(
-        precision, backend, _path(calibration), _path(calibration_data), _path(out), keep_int8=keep_int8
+        precision,
+        backend,
+        _path(calibration),
+        _path(calibration_data),
+        _path(out),
+        method=method,
+        keep_int8=keep_int8,
     )
     return build(Path(model), options)
 
