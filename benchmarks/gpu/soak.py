@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import resource
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu.frames import pinned_frames
 from benchmarks.gpu.opening import Opening
 from edgeseg.optional import require
 from edgeseg.runtime.engine.inputs import PackedFrame
+from edgeseg.runtime.engine.memory import resident_bytes
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def soak_figures(opening: Opening, plan: SoakPlan) -> dict[str, Any]:
                 done += 1
             free, total = pycuda.mem_get_info()
             device.append(total - free)
-            resident.append(_resident_bytes())
+            resident.append(resident_bytes())
         for _ in range(plan.lanes):
             session.finish()
     settled = len(device) // 10
@@ -58,8 +57,3 @@ def soak_figures(opening: Opening, plan: SoakPlan) -> dict[str, Any]:
         "device_bytes": device,
         "resident_bytes": resident,
     }
-
-
-def _resident_bytes() -> int:
-    """Resident memory of this process (proc(5), statm)."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
