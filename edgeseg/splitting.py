@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgeseg.dataset import SPLITS, Pair, hash_pairs, load_pairs
+from edgeseg.dataset.layouts import split_folders
 from edgeseg.errors import BadInputError, UsageError
 from edgeseg.files import atomic_folder, check_writable, sha256_bytes
 from edgeseg.images import hash_pixels
@@ -57,7 +58,7 @@ def split_dataset(
         )
     _refuse_splits(source)
     check_writable(target)
-    pairs = load_pairs(source)
+    pairs = load_pairs(source, copies_welcome=True)
     groups = _groups(pairs, seed, track)
     split_of = _divide(groups, len(pairs), validation, test)
     with atomic_folder(target) as folder:
@@ -72,7 +73,7 @@ def split_dataset(
 
 
 def _refuse_splits(source: Path) -> None:
-    present = [name for name in SPLITS if (source / name).is_dir()]
+    present = list(split_folders(source)) if source.is_dir() else []
     if present:
         raise BadInputError(
             f"{source} is already split",

@@ -36,7 +36,7 @@ from edgeseg.train.recipe import Recipe
 from edgeseg.train.record import Epoch, Progress
 from edgeseg.train.reproducibility import epoch_seed, step_seed
 from edgeseg.train.resuming import Keeper
-from edgeseg.train.samples import Samples, batches, plan_batches, resized, sizes_px
+from edgeseg.train.samples import IGNORED, Samples, batches, plan_batches, resized, sizes_px
 
 Report = Callable[[Epoch], None]
 Batch = tuple[Tensor, Tensor, tuple[int, int]]
@@ -229,7 +229,10 @@ class Trainer:
         images, masks = self.fabric.to_device((images, masks))
         images, masks = self.augment(*resized(images, masks, *size_px))
         logits = self.descent.network(images.contiguous(memory_format=torch.channels_last))
-        return self.loss(logits.float(), self._targets(images, masks))
+        if not self.samples.has_ignored:
+            return self.loss(logits.float(), self._targets(images, masks))
+        judged = masks < IGNORED
+        return self.loss(logits.float(), self._targets(images, masks * judged), judged.float())
 
     def _targets(self, images: Tensor, masks: Tensor) -> Tensor:
         """Make the targets of the logits: the masks, softened by teachers and label smoothing."""

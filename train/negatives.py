@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pydantic
 
-from edgeseg.dataset import SPLITS, Pair, hash_files, load_images, load_pairs
+from edgeseg.dataset import Pair, has_splits, hash_files, load_images, load_pairs
 from edgeseg.errors import BadInputError, UsageError
 from edgeseg.files import atomic_folder, check_writable, write_bytes, write_text
 from edgeseg.frames import Frame, resize_to_network
@@ -136,7 +136,7 @@ def _check(sources: Sequence[NegativeSource], windows: WindowSource | None, out:
 
 
 def _train_pairs(root: Path) -> list[Pair]:
-    if root.is_dir() and not any((root / split).is_dir() for split in SPLITS):
+    if root.is_dir() and not has_splits(root):
         raise BadInputError(
             f"{root} has no splits, so windows could come from pictures that are kept for the test",
             expected="DIR/train/{images,masks}",
@@ -185,7 +185,10 @@ def _write_frame(frame: SourceFrame, file: Path, label: str, folder: Path) -> _R
 def _write_windows(pairs: Sequence[Pair], source: WindowSource, label: str, folder: Path, track: Track) -> list[_Row]:
     rows = []
     for index, pair in enumerate(track(pairs, f"{label}, windows", len(pairs))):
-        frame, mask = pair.read()
+        labelled = pair.read_labelled()
+        frame, mask = labelled.frame, labelled.mask
+        if labelled.ignored is not None:
+            mask = np.where(labelled.ignored, np.uint8(255), mask)  # a polyp may lie there
         window = polyp_free_window(frame, mask, source.rule)
         if window is None:
             continue

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -17,6 +18,10 @@ from edgeseg.progress import Track, silent
 from edgeseg.train.memory import Allocate, in_memory
 from edgeseg.train.recipe import Recipe
 
+FOREGROUND = 1
+IGNORED = 2
+"""What masks hold, from here to the loss, where nobody may judge; larger than both, so that pooling keeps it."""
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -25,7 +30,9 @@ class Samples:
     images: Tensor
     """uint8 [N,3,H,W] RGB."""
     masks: Tensor
-    """uint8 [N,1,H,W] of 0 and 1."""
+    """uint8 [N,1,H,W] of 0, `FOREGROUND` and `IGNORED`."""
+    has_ignored: bool = False
+    """Whether some pixels are kept out of the loss."""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -41,11 +48,16 @@ def load_samples(
     """
     images = allocate((len(pairs), height, width, 3))
     masks = allocate((len(pairs), height, width))
+    has_ignored = False
     for index, pair in enumerate(track(pairs, "reading images")):
-        frame, mask = pair.read()
-        images[index] = resize_to_network(frame, height, width)
-        masks[index] = resize_mask_to_network(mask, height, width) > 0
-    return Samples(torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(masks).unsqueeze(1))
+        labelled = pair.read_labelled()
+        images[index] = resize_to_network(labelled.frame, height, width)
+        masks[index] = resize_mask_to_network(labelled.mask, height, width) > 0
+        if labelled.ignored is not None:
+            ignored = resize_mask_to_network(labelled.ignored.astype(np.uint8), height, width) > 0
+            masks[index][ignored] = IGNORED
+            has_ignored = True
+    return Samples(torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(masks).unsqueeze(1), has_ignored)
 
 
 def load_negatives(
@@ -86,7 +98,7 @@ def batches(samples: Samples, negatives: Samples | None, plan: BatchPlan, seed: 
     """One epoch in a random order that depends only on `seed`.
 
     Yields:
-        Images float32 [B,3,H,W] in 0..1 and masks float32 [B,1,H,W] of 0 and 1.
+        Images float32 [B,3,H,W] in 0..1 and masks float32 [B,1,H,W] of 0, 1 and, where there are such, `IGNORED`.
     """
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(samples), generator=generator)

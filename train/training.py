@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import edgeseg
-from edgeseg.dataset import Pair, hash_files, hash_pairs, load_images, load_pairs
+from edgeseg.dataset import Pair, find_layout, hash_files, hash_pairs, load_images, load_splits
 from edgeseg.errors import BadInputError
 from edgeseg.files import check_writable, sha256_file, sha256_of_hashes
 from edgeseg.packages import RUN_CHECKPOINT
@@ -28,7 +28,7 @@ from edgeseg.train.recipe import Recipe
 from edgeseg.train.record import RUN_RECORD, Epoch, Origin, Progress, RunRecord, write_curves, write_history
 from edgeseg.train.reproducibility import deterministic_algorithms
 from edgeseg.train.resuming import remove_leftovers
-from edgeseg.train.samples import Samples, load_negatives, load_samples
+from edgeseg.train.samples import FOREGROUND, Samples, load_negatives, load_samples
 from edgeseg.train.threads import usable_threads
 
 Report = Callable[[Epoch, RunRecord], None]
@@ -95,7 +95,7 @@ def train(
         LostProcessError: One of several processes has gone.
     """
     check_writable(run)
-    inputs = find_data(data, negatives, teachers)
+    inputs = find_data(data, negatives, teachers, track if is_first_process() else silent)
     teacher = teacher_from_runs(teachers, recipe.training.teacher_share, recipe.model_spec(), trusted)
     weights = None if start is None else load_best(start)[1]
     launch, kept = launch or Launch(), run_folder.kept_precision(run) if resume else None
@@ -117,7 +117,6 @@ def train(
         storage = _storage(inputs, recipe, run, say)
         samples, empty = decode(inputs, recipe, storage, track)
         if first:
-            _read_all(inputs.validation, track)
             if not resume:
                 run_folder.start(run, recipe, _record(recipe, Progress(), origin, 0))
             stack.enter_context(run_folder.locked(run))
@@ -129,21 +128,21 @@ def train(
         return _fit(trainer, origin, report, track, checkpoint_minutes)
 
 
-def find_data(data: Path, negatives: Path | None, teachers: Sequence[Path] = ()) -> TrainingData:
-    """The pairs of both splits, the negatives, the RUNs that teach.
+def find_data(data: Path, negatives: Path | None, teachers: Sequence[Path] = (), track: Track = silent) -> TrainingData:
+    """The pairs of both splits, the negatives, the RUNs that teach; every pair is read once and checked.
 
     Raises:
-        BadInputError: One of them is missing or empty, or there are no splits.
+        BadInputError: One of them is missing or empty, there are no splits, or a pair has a problem.
     """
-    pairs, validation = load_pairs(data, "train"), load_pairs(data, "validation")
-    if data.resolve() in {pair.image.parent.parent.resolve() for pair in validation}:
+    if not find_layout(data).is_divided:
         raise BadInputError(
             f"{data} has no splits, so nothing could choose the best epoch",
             expected="train and validation",
             next_command=f"edgeseg data split {quoted(data)} --out DIR",
         )
+    pairs = load_splits(data, ("train", "validation"), track)
     empty = () if negatives is None else tuple(load_images(negatives))
-    return TrainingData(tuple(pairs), tuple(validation), empty, tuple(teachers))
+    return TrainingData(tuple(pairs["train"]), tuple(pairs["validation"]), empty, tuple(teachers))
 
 
 def decode(
@@ -156,6 +155,13 @@ def decode(
     """
     size = recipe.model.height, recipe.model.width
     samples = load_samples(inputs.pairs, *size, track, storage.allocate)
+    if not bool((samples.masks == FOREGROUND).any()):
+        raise BadInputError(
+            "every training mask is empty: there is nothing to learn",
+            found=f"{len(samples)} masks without a marked pixel at {size[1]}x{size[0]}",
+            expected="polyps in some of them; pictures without one can be given by --negatives",
+            next_command="edgeseg data inspect DATA",
+        )
     if not inputs.negatives:
         return samples, None
     return samples, load_negatives(inputs.negatives, *size, track, storage.allocate)
@@ -166,12 +172,6 @@ def _storage(inputs: TrainingData, recipe: Recipe, run: Path, say: Say) -> Stora
     needed = sample_bytes(count, recipe.model.height, recipe.model.width) * int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     folder = next(parent for parent in run.absolute().parents if parent.is_dir())
     return choose_storage(needed, available_bytes(), folder, say)
-
-
-def _read_all(pairs: Sequence[Pair], track: Track) -> None:
-    """Read every validation pair once: a broken one would end the training only after its first epoch."""
-    for pair in track(pairs, "checking validation", len(pairs)):
-        pair.read()
 
 
 def _fit(trainer: Trainer, origin: Origin, report: Report | None, track: Track, checkpoint_minutes: float) -> RunRecord:

@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from edgeseg.errors import BadInputError
-from edgeseg.images import encode_jpeg, encode_png, hash_pixels, list_images, read_grey, read_mask, read_rgb, write_png
+from edgeseg.images import (
+    encode_jpeg,
+    encode_png,
+    hash_pixels,
+    list_images,
+    read_mask,
+    read_mask_values,
+    read_rgb,
+    write_png,
+)
 
 SIDES = st.tuples(st.integers(1, 40), st.integers(1, 40))
 FRAMES = SIDES.flatmap(lambda size: hnp.arrays(np.uint8, (*size, 3)))
@@ -69,9 +78,12 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
 
 
 def test_mask_threshold_lies_between_127_and_128(tmp_path: Path) -> None:
-    cv2.imwrite(str(tmp_path / "m.png"), np.array([[0, 1, 127, 128, 255]], np.uint8))
-    assert read_mask(tmp_path / "m.png").tolist() == [[0, 0, 0, 255, 255]]
-    assert read_grey(tmp_path / "m.png").tolist() == [[0, 1, 127, 128, 255]]
+    soft = np.zeros((40, 40), np.uint8)
+    soft[20:] = 255
+    soft[0, :5] = [0, 1, 127, 128, 255]
+    cv2.imwrite(str(tmp_path / "m.png"), soft)
+    assert read_mask(tmp_path / "m.png")[0, :5].tolist() == [0, 0, 0, 255, 255]
+    np.testing.assert_array_equal(read_mask_values(tmp_path / "m.png").values, soft)
 
 
 def test_pixel_hash_sees_pixels_and_shape_but_no_file_format(tmp_path: Path) -> None:

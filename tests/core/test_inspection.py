@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeseg.dataset import hash_pairs, load_pairs
+from edgeseg.dataset.layouts import UNSPLIT
 from edgeseg.errors import BadInputError
-from edgeseg.images import encode_jpeg, write_png
-from edgeseg.inspection import UNSPLIT, DatasetReport, inspect_dataset, mask_problem
+from edgeseg.images import encode_jpeg, mask_problem, write_png
+from edgeseg.inspection import DatasetReport, inspect_dataset
 
 
 def _add(folder: Path, name: str, seed: int, size: tuple[int, int] = (24, 32), marked_rows: int = 6) -> None:

@@ -84,8 +84,9 @@ def choose_threshold(
 def _mean_dice(engine: Engine, pairs: Sequence[Pair], thresholds: Sequence[float], track: Track) -> NDArray[np.float64]:
     rows = []
     for pair in track(pairs, "labelled images", len(pairs)):
-        frame, truth = pair.read()
-        rows.append([dice_per_image(mask, truth) for mask in _masks(engine, frame, pair.name, thresholds)])
+        labelled = pair.read_labelled()
+        masks = _masks(engine, labelled.frame, pair.name, thresholds)
+        rows.append([dice_per_image(labelled.judged(mask), labelled.mask) for mask in masks])
     return _column_means(rows)
 
 

@@ -101,9 +101,11 @@ def compare(engine: Engine, reference: Engine, pairs: Sequence[Pair], track: Tra
         )
     rows = []
     for pair in track(pairs, "comparing", len(pairs)):
-        frame, truth = pair.read()
-        reference_mask = segment_named(reference, frame, pair.name)
-        rows.append(_row(pair.name, truth, reference_mask, mask_or_none(engine, frame, pair.name)))
+        labelled = pair.read_labelled()
+        frame = labelled.frame
+        reference_mask = labelled.judged(segment_named(reference, frame, pair.name))
+        mask = mask_or_none(engine, frame, pair.name)
+        rows.append(_row(pair.name, labelled.mask, reference_mask, None if mask is None else labelled.judged(mask)))
     return Comparison(tuple(rows))
 
 

@@ -95,8 +95,9 @@ def evaluate(
         )
     scores = []
     for pair in track(pairs, "evaluating", len(pairs)):
-        frame, truth = pair.read()
-        scores.append(score_image(pair.name, segment_named(engine, frame, pair.name), truth, tolerance_px))
+        labelled = pair.read_labelled()
+        predicted = labelled.judged(segment_named(engine, labelled.frame, pair.name))
+        scores.append(score_image(pair.name, predicted, labelled.mask, tolerance_px))
     return summarise(scores, hash_pairs(pairs), tolerance_px)
 
 

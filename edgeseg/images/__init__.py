@@ -1,0 +1,50 @@
+"""Still images in and out: what a file's bits mean as a picture or as a mask is decided here, once for every reader.
+
+What cannot be read as it was meant is refused by name; nothing is guessed in silence. `docs/inputs.md` has the table.
+"""
+
+from edgeseg.images.decoding import MAX_PIXELS
+from edgeseg.images.encoding import encode_jpeg, encode_png, hash_pixels, write_png
+from edgeseg.images.listing import (
+    IMAGE_SUFFIXES,
+    MOVING_SUFFIXES,
+    FolderListing,
+    is_hidden,
+    list_folder,
+    list_images,
+    natural_key,
+    natural_name_key,
+)
+from edgeseg.images.mask_coding import MaskCoding, MaskEvidence, coding_of
+from edgeseg.images.mask_values import MASK_THRESHOLD, MaskValues, mask_problem
+from edgeseg.images.orientation import as_stored
+from edgeseg.images.reading import picture_count, pictures_in, read_mask, read_mask_values, read_oriented_rgb, read_rgb
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "MASK_THRESHOLD",
+    "MAX_PIXELS",
+    "MOVING_SUFFIXES",
+    "FolderListing",
+    "MaskCoding",
+    "MaskEvidence",
+    "MaskValues",
+    "as_stored",
+    "coding_of",
+    "encode_jpeg",
+    "encode_png",
+    "hash_pixels",
+    "is_hidden",
+    "list_folder",
+    "list_images",
+    "mask_problem",
+    "natural_key",
+    "natural_name_key",
+    "picture_count",
+    "pictures_in",
+    "read_mask",
+    "read_mask_values",
+    "read_oriented_rgb",
+    "read_rgb",
+    "write_png",
+]
