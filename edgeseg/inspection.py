@@ -45,15 +45,15 @@ class DatasetReport(Value):
     problems: tuple[str, ...]
     """One sentence each; empty for a sound data set. Every command that reads the set refuses them."""
     layout: str = ""
-    """Where images and masks were found."""
+    """The places where images and masks were found."""
     masks: str = ""
-    """What the masks' values mean."""
+    """The meaning of the masks' values."""
     classes: int = 1
     """Classes without the background."""
     ignored_share: float = 0.0
     """Mean over the pairs of the share of pixels that are kept out of losses and measures."""
     notes: tuple[str, ...] = ()
-    """What was passed over or decided; nothing is wrong with it."""
+    """Remarks about what was passed over or decided; nothing is wrong with it."""
 
 
 def inspect_dataset(root: Path, track: Track = silent) -> DatasetReport:
@@ -92,7 +92,7 @@ def inspect_dataset(root: Path, track: Track = silent) -> DatasetReport:
 
 
 def _pairing_problems(name: str, part: SplitFiles) -> list[str]:
-    """What keeps files of a split from pairing."""
+    """Say what keeps files of a split from pairing."""
     problems = []
     for what, there, files in (
         ("images", part.has_images_folder, part.images),

@@ -20,7 +20,7 @@ from edgeseg.train.recipe import Recipe
 
 FOREGROUND = 1
 IGNORED = 2
-"""What masks hold, from here to the loss, where nobody may judge; larger than both, so that pooling keeps it."""
+"""The value of masks, from here to the loss, where nobody may judge; pooling keeps the larger value."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Samples:
     masks: Tensor
     """uint8 [N,1,H,W] of 0, `FOREGROUND` and `IGNORED`."""
     has_ignored: bool = False
-    """Whether some pixels are kept out of the loss."""
+    """True if some pixels are kept out of the loss."""
 
     def __len__(self) -> int:
         return len(self.images)

@@ -42,7 +42,7 @@ class SeenPair:
 
 @dataclass(frozen=True)
 class Examination:
-    """What was found in a set."""
+    """Everything that was found in a set."""
 
     seen: tuple[SeenPair, ...]
     """The pairs that can be read, with the set's coding."""
@@ -61,7 +61,7 @@ class _Read:
     bright: float
     """Share above the threshold."""
     corners: bool
-    """Whether all four corners are marked."""
+    """True if all four corners are marked."""
 
 
 def examine(
@@ -161,7 +161,7 @@ def _mask_too(split: str, pair: Pair, error: BadInputError) -> list[str]:
 
 
 def _is_open(coding: MaskCoding, evidence: Sequence[MaskEvidence]) -> bool:
-    """Whether other masks could change what these mean: small numbers may be labels."""
+    """Say whether other masks could change what these mean: small numbers may be labels."""
     if coding.rule == "threshold":
         return False
     marks = {value for item in evidence for value in (item.distinct or {})} - {0, 255}

@@ -1,4 +1,4 @@
-"""Where a data set keeps its images, masks and splits: the layouts that are read in place."""
+"""The places where a data set keeps its images, masks and splits: the layouts that are read in place."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class SplitFiles:
     has_images_folder: bool = True
     has_masks_folder: bool = True
     passed_over: FolderListing = field(default_factory=lambda: FolderListing(()))
-    """What lies there and is no image."""
+    """The files there that are no images."""
 
     @cached_property
     def pairing(self) -> Pairing:
@@ -65,7 +65,7 @@ class Layout:
 
     root: Path
     words: str
-    """Where images and masks were found."""
+    """The places where images and masks were found."""
     parts: dict[str, SplitFiles]
     """Split -> its files; `UNSPLIT` alone where there are no splits."""
     left: tuple[str, ...] = ()
@@ -73,7 +73,7 @@ class Layout:
 
     @property
     def is_divided(self) -> bool:
-        """Whether there are splits."""
+        """True if there are splits."""
         return UNSPLIT not in self.parts
 
 
@@ -102,8 +102,8 @@ def find_layout(root: Path) -> Layout:
         raise BadInputError(
             f"{root} is no data set",
             found="no folder " + ", ".join((*SPLITS, *_STANDARD)),
-            expected=f"{LAYOUT}; `docs/inputs.md` has more",
-            next_command=f"edgeseg data convert {quoted(root)} --out DIR, for COCO and masks of single instances",
+            expected=f"{LAYOUT}; `docs/inputs.md` has more; `edgeseg data convert` takes COCO and masks of instances",
+            next_command=f"edgeseg data inspect {quoted(root)}",
         )
     return found
 
@@ -120,7 +120,7 @@ def split_folders(root: Path) -> dict[str, list[Path]]:
 
 
 def has_splits(root: Path) -> bool:
-    """Whether a data set is divided into train, validation or test."""
+    """Say whether a data set is divided into train, validation or test."""
     try:
         return find_layout(root).is_divided
     except BadInputError:

@@ -53,11 +53,12 @@ def _checked(layout: Layout, parts: dict[str, SplitFiles], track: Track, copies_
     others = [pair.mask for name, part in layout.parts.items() if name not in parts for pair in part.pairing.pairs]
     found = examine(pairs, track, others, copies_welcome=copies_welcome)
     if found.problems:
-        further = len(found.problems) - _SHOWN
-        shown = [*found.problems[:_SHOWN], *([f"and {further} more"] if further > 0 else [])]
+        first, *others_found = found.problems
+        further = len(others_found) - _SHOWN
+        shown = [*others_found[:_SHOWN], *([f"and {further} more"] if further > 0 else [])]
         raise BadInputError(
-            f"{root} cannot be used: {len(found.problems)} problem{'s' if len(found.problems) > 1 else ''}",
-            found="\n            ".join(shown),
+            f"{root} cannot be used: {first}",
+            found="further problems: " + "; ".join(shown) if shown else None,
             expected="pairs that can be read and mean one thing",
             next_command=f"edgeseg data inspect {quoted(root)}",
         )

@@ -47,7 +47,7 @@ class Pair:
     image: Path
     mask: Path
     coding: MaskCoding | None = None
-    """What the values of the set's masks mean; None lets this mask alone tell."""
+    """The meaning of the values of the set's masks; None lets this mask alone tell."""
 
     def read(self) -> tuple[Frame, Mask]:
         """The frame, uint8 [H,W,3] RGB, and its mask, uint8 [H,W] of 0 and 255; see `read_labelled`."""

@@ -1,4 +1,4 @@
-"""Which mask belongs to which image, by their names."""
+"""Finds which mask belongs to which image, by their names."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Pairing:
     """How images and masks pair."""
 
     pairs: tuple[Pair, ...]
-    """In natural order."""
+    """The pairs in natural order."""
     lonely_images: tuple[Path, ...]
     lonely_masks: tuple[Path, ...]
     shared: tuple[tuple[Path, Path], ...]
@@ -46,7 +46,7 @@ class Pairing:
 
 
 def is_mask_name(stem: str) -> bool:
-    """Whether a name says of itself that it is a mask's: p0_mask, ISIC_0000000_segmentation."""
+    """Say whether a name tells of itself that it is a mask's: p0_mask, ISIC_0000000_segmentation."""
     return _MASK_SUFFIX.search(stem) is not None
 
 

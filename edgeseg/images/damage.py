@@ -12,7 +12,7 @@ from av.error import InvalidDataError
 _SCAN, _END = 0xDA, 0xD9
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
-"""What ends coded data: neither a stuffed zero nor a restart mark."""
+"""The end of coded data: neither a stuffed zero nor a restart mark."""
 
 
 def png_damage(data: bytes) -> str | None:

@@ -45,7 +45,7 @@ class StoredPicture:
     """[H,W] grey values or palette indices, or [H,W,3] RGB; uint8, uint16, int32 or float32."""
     kind: Kind
     full_scale: int
-    """What white is: 1, 255 or 65535; 0 where the file does not say (32 bits, floating point)."""
+    """The value of white: 1, 255 or 65535; 0 where the file does not say (32 bits, floating point)."""
     alpha: NDArray[np.uint8] | None
     """uint8 [H,W]: 255 is opaque; None without transparency."""
     palette: NDArray[np.uint8] | None
@@ -53,7 +53,7 @@ class StoredPicture:
     orientation: int
     """EXIF orientation, 1 to 8, that was undone."""
     is_lossy: bool
-    """Whether the format smears values (JPEG)."""
+    """True if the format smears values (JPEG)."""
 
 
 def decode(path: Path, grey_jpeg: bool = False) -> StoredPicture:

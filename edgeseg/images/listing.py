@@ -19,7 +19,7 @@ _DIGITS = re.compile(r"(\d+)")
 
 @dataclass(frozen=True)
 class FolderListing:
-    """What lies in a folder of images."""
+    """The content of a folder of images."""
 
     images: tuple[Path, ...]
     """The image files in natural order."""
@@ -47,7 +47,7 @@ def natural_key(path: Path) -> list[tuple[list[tuple[int, int, str]], str]]:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder is the operating system's own: .DS_Store, ._NAME (AppleDouble), Thumbs.db."""
+    """Say whether a file or folder is the operating system's own: .DS_Store, ._NAME (AppleDouble), Thumbs.db."""
     return name.startswith(".") or name.casefold() in _SYSTEM_FILES
 
 

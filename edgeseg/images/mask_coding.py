@@ -1,4 +1,4 @@
-"""What the values of a set of masks mean; one mask alone is a set of one.
+"""Finds what the values of a set of masks mean; one mask alone is a set of one.
 
 A 1 is the polyp where masks hold 0 and 1, one label of several where others hold 2, and an artefact where they hold
 every grey value up to 255. Only all masks together tell.
@@ -26,13 +26,13 @@ _MIN_LABEL_SHARE = 0.1
 
 @dataclass(frozen=True)
 class MaskEvidence:
-    """What one mask tells about the coding of its set."""
+    """The evidence that one mask gives about the coding of its set."""
 
     distinct: dict[int, int] | None
     """Value -> pixels; None for a smeared or soft mask."""
     is_palette: bool
     problem: str | None
-    """What is wrong with it as a two-valued grey mask; None where nothing is."""
+    """The fault that it has as a two-valued grey mask; None where nothing is."""
 
     @classmethod
     def of(cls, values: MaskValues) -> MaskEvidence:
@@ -47,7 +47,7 @@ class MaskEvidence:
 
 @dataclass(frozen=True)
 class MaskCoding:
-    """What the values mean."""
+    """The meaning of the values of a set of masks."""
 
     rule: Literal["threshold", "nonzero", "labels"]
     """Foreground is above 127; or everything but 0; or labels name several classes."""

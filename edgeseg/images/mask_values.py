@@ -24,7 +24,7 @@ _LEVEL_SHARE = 0.01
 _FLAT_SHARE = 0.1
 """Share of a picture with one level all about, below which it is no mask but a gradient."""
 _EMPTY_NOISE = 32
-"""What JPEG may leave in an empty mask."""
+"""The largest value that JPEG may leave in an empty mask."""
 _NEAR_COLOUR = 80
 """How far a smeared colour may lie from its mask's one colour, in grey values of the worst channel."""
 _SAME_COLOUR = 8
@@ -39,7 +39,7 @@ class MaskValues:
     values: NDArray[Any]
     """[H,W], uint8, uint16 or int32: grey values, or labels."""
     is_palette: bool
-    """Whether the values are indices of a palette with colours, as label images have them."""
+    """True if the values are indices of a palette with colours, as label images have them."""
     is_lossy: bool
     orientation: int = 1
     """EXIF orientation that was undone."""
@@ -165,7 +165,7 @@ def _of_colours(stored: StoredPicture, rgb: NDArray[Any]) -> NDArray[Any]:
 
 
 def _has_one_hue(rgb: NDArray[Any], brightest: NDArray[Any], is_lossy: bool) -> bool:
-    """Whether a mask shows one colour on black, its edges perhaps softened or smeared."""
+    """Say whether a mask shows one colour on black, its edges perhaps softened or smeared."""
     bright = brightest > MASK_THRESHOLD
     if not bright.any() or bright.all() or mask_problem(np.asarray(brightest, np.uint8)) is not None:
         return False
@@ -220,6 +220,6 @@ def _clear_levels(grey: Mask) -> list[int]:
 
 
 def _flat(grey: Mask) -> NDArray[np.bool_]:
-    """Where a mask has one level all about: soft edges of small objects make no level of their own."""
+    """Find where a mask has one level all about: soft edges of small objects make no level of their own."""
     kernel = np.ones((3, 3), np.uint8)
     return np.asarray(cv2.subtract(cv2.dilate(grey, kernel), cv2.erode(grey, kernel))) < _LEVEL_WIDTH
