@@ -176,8 +176,9 @@ class BenchReport(Value):
     settings: Settings
     back_to_back: Series
     stages: dict[str, Percentiles]
-    """Stage -> its time. On a CPU pre, infer and post, by the host's clock; on a GPU copy, pre, infer and post by
-    its own, and by the host's launch (to the engine's process and back) and scale (the mask to the frame's size)."""
+    """Stage -> its time. On a CPU pre, infer and post, by the host's clock. On a GPU copy, pre, infer and post
+    by its own, then launch (to the engine's process and back) and scale (the mask to the frame's size) by the
+    host's."""
     paced: tuple[PacedSeries, ...] = ()
     throughput: tuple[Throughput, ...] = ()
     roofline: Roofline | None = None
