@@ -22,7 +22,7 @@ class Part(pydantic.BaseModel):
     @pydantic.model_validator(mode="before")
     @classmethod
     def _without_empty_strangers(cls, data: Any) -> Any:
-        """Ignore unknown fields that are null: older files name fields that are gone since, without a value."""
+        """Ignore unknown fields that are null: older files name fields, since gone, without a value."""
         if not isinstance(data, dict):
             return data
         return {name: value for name, value in data.items() if value is not None or name in cls.model_fields}
@@ -61,8 +61,8 @@ class Value(Part):
             origin: The text's origin, for the message.
 
         Raises:
-            BadInputError: The text is not JSON, a field is missing, unknown or out of range, or the schema version
-                is another.
+            BadInputError: The text is not JSON, a field is missing, unknown or out of range, or the schema
+                version is another.
         """
         try:
             return cls.model_validate_json(text)
