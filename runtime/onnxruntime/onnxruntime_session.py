@@ -19,10 +19,10 @@ from edgeseg.specs import INPUT_NAME, OUTPUT_NAME
 
 
 def session_options(threads: int = 0, precise_int8: bool = False) -> Any:
-    """The SessionOptions that edgeseg runs engines with.
+    """Make the SessionOptions that edgeseg runs engines with.
 
     Args:
-        threads: Inside one inference; 0 takes every usable core.
+        threads: Threads inside one inference; 0 takes every usable core.
         precise_int8: Where INT8 sums saturate in 16 bits (x86 without VNNI), take slower kernels that do not.
     """
     options = require("onnxruntime").SessionOptions()
@@ -32,13 +32,13 @@ def session_options(threads: int = 0, precise_int8: bool = False) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if precise_int8:
         options.add_session_config_entry("session.x64quantprecision", "1")
-    # Its own binary format would be taken, too, which no check of ours reads.
+    # ONNX Runtime would take its own binary format, too, which no check of ours reads.
     options.add_session_config_entry("session.load_model_format", "ONNX")
     return options
 
 
 def opened(data: bytes, options: Any) -> Any:
-    """An InferenceSession on the CPU.
+    """Open an InferenceSession on the CPU.
 
     Raises:
         BadInputError: ONNX Runtime refuses the graph.
@@ -54,7 +54,7 @@ class OnnxRuntimeSession:
 
     Args:
         data: The ONNX file's bytes.
-        info: What it is.
+        info: The network, and where it runs.
         threads: Threads inside one inference; 0 takes every usable core.
         precise_int8: See `session_options`.
 
@@ -71,7 +71,7 @@ class OnnxRuntimeSession:
 
     @property
     def info(self) -> SessionInfo:
-        """What this is."""
+        """The network, and where it runs."""
         return self._info
 
     def infer(self, frames: FrameBatch) -> ProbabilityBatch:
@@ -90,7 +90,7 @@ def session_from_engine(data: bytes, passport: EngineArtifact, layout: SessionLa
 
 
 def _precise(passport: EngineArtifact) -> bool:
-    """Whether an INT8 engine needs kernels that cannot saturate: one whose passport does not say that it does not."""
+    """Tell whether INT8 needs kernels that cannot saturate; newer passports say that it does not."""
     if passport.precision != "int8" or passport.binding.instruction_set is not None:
         return False
     if examine_int8_kernels().saturates:
