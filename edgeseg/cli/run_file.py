@@ -6,9 +6,13 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from edgeseg.cli.output import emit, say, track
+from edgeseg.errors import BadInputError
 
 if TYPE_CHECKING:
+    from edgeseg.errors import EdgesegError
     from edgeseg.runtime.file.outputs import Outputs
     from edgeseg.runtime.file.pipeline import StreamResult
     from edgeseg.runtime.video.deinterlace import Deinterlace
@@ -32,26 +36,38 @@ def run_file(
     from edgeseg.runtime.opener.engine_from_file import open_engine
     from edgeseg.runtime.opener.use import FILE
     from edgeseg.runtime.passport.passports import passport_path
-    from edgeseg.runtime.video.files import open_source
+    from edgeseg.runtime.video.files import left_out_of, open_source
 
     outputs.check([engine, passport_path(engine), source])
     with (
         contextlib.closing(open_engine(engine, FILE)) as opened,
-        open_source(source, deinterlace) as frames,
+        open_source(source, deinterlace, keep_going=True) as frames,
         outputs.open(frames.timing, frames.sound) as sinks,
     ):
         result = run_stream(opened, frames, sinks, max_frames, track, overlay)
         sound = _sound(frames, outputs)
     if outputs.latency is not None:
         result.latency.write(outputs.latency)
-    if result.lost_frames or result.damaged_frames:
+    unreadable: list[EdgesegError] = getattr(frames, "unreadable", [])
+    if source.is_dir() and (left_out := left_out_of(source)):
+        say(f"{source}: passed over {left_out}")
+    if (result.lost_frames or result.damaged_frames) and not unreadable:
         say(
             f"warning: {source} is damaged: {result.lost_frames} of its frames missing or undecodable, "
             f"{result.damaged_frames} patched or built on patched ones"
         )
     if sound is not None and sound != CARRIED:
         say(f"the sound of {source} is {sound}")
-    emit(_document(result, outputs, sound), as_json, _text(result, outputs, source))
+    emit(
+        {**_document(result, outputs, sound), "unreadable": [error.to_dict() for error in unreadable]},
+        as_json,
+        _text(result, outputs, source),
+    )
+    if unreadable:
+        for error in unreadable:
+            say(f"error: {error}")
+        say(f"{len(unreadable)} of the images of {source} could not be read; the results of the others were kept")
+        raise typer.Exit(BadInputError.exit_code)
 
 
 def _sound(source: Source, outputs: Outputs) -> str | None:

@@ -4,12 +4,13 @@ What cannot be read as it was meant is refused by name; nothing is guessed in si
 """
 
 from edgeseg.images.decoding import MAX_PIXELS
-from edgeseg.images.encoding import encode_jpeg, encode_png, hash_pixels, write_png
+from edgeseg.images.encoding import encode_jpeg, encode_png, hash_pixels, refuse_too_large_for_jpeg, write_png
 from edgeseg.images.listing import (
     IMAGE_SUFFIXES,
     MOVING_SUFFIXES,
     FolderListing,
     is_hidden,
+    is_still,
     list_folder,
     list_images,
     natural_key,
@@ -35,6 +36,7 @@ __all__ = [
     "encode_png",
     "hash_pixels",
     "is_hidden",
+    "is_still",
     "list_folder",
     "list_images",
     "mask_problem",
@@ -46,5 +48,6 @@ __all__ = [
     "read_mask_values",
     "read_oriented_rgb",
     "read_rgb",
+    "refuse_too_large_for_jpeg",
     "write_png",
 ]

@@ -46,6 +46,11 @@ def natural_key(path: Path) -> list[tuple[list[tuple[int, int, str]], str]]:
     return [natural_name_key(part) for part in (*path.parts[:-1], path.stem, path.suffix)]
 
 
+def is_still(path: Path) -> bool:
+    """Say whether a file named alone is read as still pictures, by its suffix; a GIF is read as video."""
+    return path.suffix.lower() in IMAGE_SUFFIXES - MOVING_SUFFIXES
+
+
 def is_hidden(name: str) -> bool:
     """Say whether a file or folder is the operating system's own: .DS_Store, ._NAME (AppleDouble), Thumbs.db."""
     return name.startswith(".") or name.casefold() in _SYSTEM_FILES

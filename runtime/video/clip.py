@@ -21,6 +21,8 @@ from edgeseg.runtime.video.source import ClipTiming, SourceFrame
 if TYPE_CHECKING:
     from av.container import OutputContainer
 
+MAX_CLIP_SIDE = 16384
+"""The longest side that x264 encodes, in pixels."""
 SOUND_IN_MP4 = ("aac", "mp3", "mp2", "ac3", "eac3", "alac", "opus", "flac", "pcm_s", "pcm_f")
 """The beginnings of the names of codings that FFmpeg writes into MP4 without further options."""
 
@@ -55,11 +57,13 @@ class ClipSink:
         """Encode one picture.
 
         Raises:
-            BadInputError: The size of the picture differs from the first one's: a clip has one size.
+            BadInputError: The size of the picture differs from the first one's, for a clip has one size, or H.264 has
+                no such size.
             UnwritableError: No more data can be written to the file.
         """
         size = (picture.height, picture.width)
         if self._encoder is None:
+            _refuse_too_large(frame, *size)
             self._size = size
             self._encoder = PictureEncoder(self._container, self._timing, picture)
             if self._sound is not None:
@@ -103,6 +107,16 @@ class ClipSink:
             found=f"{width}x{height}",
             expected=f"{first_width}x{first_height}",
             next_command="give --out a folder (a name without .mp4), or leave it away",
+        )
+
+
+def _refuse_too_large(frame: SourceFrame, height: int, width: int) -> None:
+    if max(height, width) > MAX_CLIP_SIDE:
+        raise BadInputError(
+            f"{frame.name} is too large for a clip",
+            found=f"{width}x{height}",
+            expected=f"at most {MAX_CLIP_SIDE} pixels a side",
+            next_command="leave --out away and ask for --masks, or cut the picture up",
         )
 
 

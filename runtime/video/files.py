@@ -13,7 +13,8 @@ import numpy as np
 
 from edgeseg.dataset import load_images
 from edgeseg.errors import BadInputError, UsageError
-from edgeseg.images import IMAGE_SUFFIXES, read_rgb
+from edgeseg.frames import Frame
+from edgeseg.images import is_still, list_folder, picture_count, pictures_in, read_rgb
 from edgeseg.runtime.video.deinterlace import Deinterlace
 from edgeseg.runtime.video.picture import Picture
 from edgeseg.runtime.video.source import ClipTiming, Source, SourceFrame
@@ -24,27 +25,39 @@ IMAGES_FPS = 25
 
 
 class ImageFolder(AbstractContextManager["ImageFolder"]):
-    """Gives images of any mix of sizes as frames, sorted by name.
+    """Gives images of any mix of sizes as frames, in the order of `paths`.
 
     Args:
         paths: The image files.
+        keep_going: Leave images out that cannot be read, and keep why in `unreadable`, instead of raising.
 
     Raises:
-        BadInputError: Two images share a stem, or the first cannot be read; later ones raise in turn.
+        BadInputError: Two images share a stem, the first (or, with `keep_going`, every one) cannot be read; later
+            ones raise in turn.
     """
 
     sound = None
-    lost_frames = 0
 
-    def __init__(self, paths: Sequence[Path]) -> None:
+    def __init__(self, paths: Sequence[Path], keep_going: bool = False) -> None:
         self._paths = paths
+        self._keep_going = keep_going
+        self.unreadable: list[BadInputError] = []
+        """The reasons why images were left out, so far."""
         _refuse_shared_stems(paths)
-        self._first: SourceFrame | None = _read(0, paths[0])
+        self._frames = self._readable()
+        self._first: SourceFrame | None = next(self._frames, None)
+        if self._first is None:
+            raise self.unreadable[0]
 
     @property
     def frame_count(self) -> int:
         """The number of images."""
         return len(self._paths)
+
+    @property
+    def lost_frames(self) -> int:
+        """The number of images so far that could not be read and were left out."""
+        return len(self.unreadable)
 
     @property
     def timing(self) -> ClipTiming:
@@ -56,45 +69,102 @@ class ImageFolder(AbstractContextManager["ImageFolder"]):
         first, self._first = self._first, None
         if first is not None:
             yield first
-        for index in range(1, len(self._paths)):
-            yield _read(index, self._paths[index])
+            yield from self._frames
 
     def __exit__(self, *_: object) -> None:
         self._first = None
 
+    def _readable(self) -> Iterator[SourceFrame]:
+        index = 0
+        for path in self._paths:
+            started_ns = time.monotonic_ns()
+            try:
+                rgb = read_rgb(path)
+            except BadInputError as error:
+                if not self._keep_going:
+                    raise
+                self.unreadable.append(error)
+                continue
+            yield _frame(index, started_ns, rgb, path.stem)
+            index += 1
 
-def open_source(path: Path, deinterlace: Deinterlace = "auto") -> Source:
+
+class ImageStack(AbstractContextManager["ImageStack"]):
+    """Gives the pictures of one file (TIFF with several pages, animated PNG or WebP) as frames, in order.
+
+    Args:
+        path: The file.
+
+    Raises:
+        BadInputError: It cannot be read.
+    """
+
+    sound = None
+    lost_frames = 0
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.frame_count = picture_count(path)
+        """The number of pictures."""
+
+    @property
+    def timing(self) -> ClipTiming:
+        """The timing of images: 25 frames a second."""
+        return ClipTiming(Fraction(1, IMAGES_FPS), Fraction(IMAGES_FPS))
+
+    def frames(self) -> Iterator[SourceFrame]:
+        """Yield every picture."""
+        pictures = pictures_in(self._path)
+        for index in range(self.frame_count):
+            started_ns = time.monotonic_ns()
+            yield _frame(index, started_ns, next(pictures), "")
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is held open."""
+
+
+def open_source(path: Path, deinterlace: Deinterlace = "auto", keep_going: bool = False) -> Source:
     """Open what a SOURCE argument names and decode its first frame.
 
     Args:
-        path: A video file, a folder of images (or of a data set), or one image.
+        path: A video file, a folder of images (or of a data set), or one file of images.
         deinterlace: When to deinterlace a video.
+        keep_going: Leave images of a folder out that cannot be read; see `ImageFolder`.
 
     Raises:
         BadInputError: Nothing is there, or nothing that can be decoded.
         UsageError: The source holds images, and they were to be deinterlaced.
     """
-    if deinterlace != "auto" and (path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES):
+    if deinterlace != "auto" and (path.is_dir() or is_still(path)):
         raise UsageError("--deinterlace works with video only", found=f"images: {path}", expected="a video file")
     if path.is_dir():
-        return ImageFolder(load_images(path))
+        return ImageFolder(load_images(path), keep_going)
     if not path.exists():
         raise BadInputError(
             f"there is no source at {path}",
             expected="a video file or a folder of images",
             next_command=f"ls {quoted(path.absolute().parent)}",
         )
-    if path.suffix.lower() in IMAGE_SUFFIXES:
-        return ImageFolder([path])
+    if is_still(path):
+        return ImageStack(path) if picture_count(path) > 1 else ImageFolder([path])
     from edgeseg.runtime.video.video import VideoFile
 
     return VideoFile(path, deinterlace)
 
 
-def _read(index: int, path: Path) -> SourceFrame:
-    started_ns = time.monotonic_ns()
-    picture = Picture.of_bgr(np.asarray(cv2.cvtColor(read_rgb(path), cv2.COLOR_RGB2BGR), dtype=np.uint8))
-    return SourceFrame(index, started_ns, time.monotonic_ns(), index, Fraction(1, IMAGES_FPS), picture, stem=path.stem)
+def left_out_of(folder: Path) -> str | None:
+    """Say which files of a folder of images are none that `open_source` takes; None if it takes all."""
+    taken = set(load_images(folder))
+    listing = list_folder(folder)
+    words = [listing.passed_over()] if listing.passed_over() else []
+    beside = [path for path in listing.images if path not in taken]
+    words += [f"{len(beside)} masks beside their images"] if beside and taken & set(listing.images) else []
+    return ", ".join(word for word in words if word) or None
+
+
+def _frame(index: int, started_ns: int, rgb: Frame, stem: str) -> SourceFrame:
+    picture = Picture.of_bgr(np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), dtype=np.uint8))
+    return SourceFrame(index, started_ns, time.monotonic_ns(), index, Fraction(1, IMAGES_FPS), picture, stem=stem)
 
 
 def _refuse_shared_stems(paths: Sequence[Path]) -> None:

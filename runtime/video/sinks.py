@@ -12,6 +12,7 @@ import cv2
 
 from edgeseg.files import UnwritableError, atomic_folder
 from edgeseg.frames import Frame, Mask
+from edgeseg.images import refuse_too_large_for_jpeg
 from edgeseg.runtime.video.picture import Picture
 from edgeseg.runtime.video.source import SourceFrame
 
@@ -54,7 +55,12 @@ class PictureFolder:
         self._folder = folder
 
     def write(self, frame: SourceFrame, picture: Picture) -> None:
-        """Write NAME.jpg."""
+        """Write NAME.jpg.
+
+        Raises:
+            BadInputError: The picture has a side that JPEG cannot hold.
+        """
+        refuse_too_large_for_jpeg(picture.bgr)
         _write_image(self._folder / f"{frame.name}.jpg", picture.bgr, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))
 
 

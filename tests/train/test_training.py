@@ -177,8 +177,8 @@ def test_resuming_refuses_other_recipes_other_data_and_nothing(
         train(blobs, run, tiny_recipe, resume=True)
     other = tmp_path / "other"
     other.mkdir()
-    for split in ("train", "validation"):
-        (other / split).symlink_to(blobs / "test")
+    for split, source in (("train", "test"), ("validation", "train")):
+        (other / split).symlink_to(blobs / source)
     with pytest.raises(MismatchError, match="data"):
         train(other, run, settings_of(tiny_recipe, epochs=1), resume=True)
 

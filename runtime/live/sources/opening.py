@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 
 from edgeseg.dataset import load_images
 from edgeseg.errors import BadInputError, UsageError
-from edgeseg.images import IMAGE_SUFFIXES
+from edgeseg.images import is_still
 from edgeseg.runtime.live.credentials import without_credentials
 from edgeseg.runtime.live.sources.av_connection import AvConnection, open_camera, open_network
 from edgeseg.runtime.live.sources.contract import LiveSource, SourceOptions
@@ -106,6 +106,6 @@ def _of_files(name: str, options: SourceOptions) -> LiveSource:
         raise BadInputError(
             f"there is no source at {path}", expected=SOURCES, next_command=f"ls {quoted(path.absolute().parent)}"
         )
-    if path.suffix.lower() in IMAGE_SUFFIXES:
+    if is_still(path):
         return PacedSource(name, ImageFeed([path], options), options)
     return PacedSource(name, FileFeed(path, options), options)
