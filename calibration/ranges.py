@@ -14,6 +14,7 @@ import onnx
 from numpy.typing import NDArray
 
 from edgeseg.artifacts import CalibrationTable, Range
+from edgeseg.calibration.image_warnings import constant_warning, held_out_warning, is_constant
 from edgeseg.calibration.methods import DEFAULT_METHOD, observer_of
 from edgeseg.calibration.observer import Observer
 from edgeseg.calibration.placement import activations
@@ -24,14 +25,19 @@ from edgeseg.graph.files import OnnxArtifact, serialize
 from edgeseg.graph.weights import copy_of
 from edgeseg.images import read_rgb
 from edgeseg.optional import require
-from edgeseg.progress import Track, silent
+from edgeseg.progress import Say, Track, quiet, silent
 from edgeseg.specs import INPUT_NAME
 
 REDUCTIONS = ("ReduceMin", "ReduceMax")
 
 
 def calibrate(
-    artifact: OnnxArtifact, images: Sequence[Path], track: Track = silent, method: str = DEFAULT_METHOD
+    artifact: OnnxArtifact,
+    images: Sequence[Path],
+    track: Track = silent,
+    method: str = DEFAULT_METHOD,
+    say: Say = quiet,
+    data: Path | None = None,
 ) -> CalibrationTable:
     """Run images through the float network and watch the input and the output of every convolution.
 
@@ -40,6 +46,8 @@ def calibrate(
         images: Files; each is read, resized by the one resize, run and forgotten.
         track: Draws the progress.
         method: A name in `edgeseg.calibration.methods.METHODS`.
+        say: Takes warnings of pictures that spoil the calibration.
+        data: The data set that the images come from; pictures of its test split are warned of.
 
     Raises:
         UsageError: There is no such method.
@@ -54,12 +62,18 @@ def calibrate(
     model, crop = artifact.metadata.model, artifact.metadata.preprocess.crop
     session = _session(artifact.proto, names, () if observer.extremes_suffice else names)
     seen = [_Seen(name, observer()) for name in names]
+    constant: list[str] = []
     for path in track(images, "calibrating", len(images)):
         frame = resize_to_network(read_rgb(path), model.height, model.width, crop)
+        if is_constant(frame):
+            constant.append(path.name)
         values = session.run(None, {INPUT_NAME: frame[np.newaxis]})
         extremes = np.asarray(values[: 2 * len(names)], np.float32).reshape(2, -1).T
         for tensor, pair, whole in zip(seen, extremes, values[2 * len(names) :] or extremes, strict=True):
             tensor.update(pair, whole)
+    for warning in (constant_warning(constant, len(images)), data and held_out_warning(images, data)):
+        if warning:
+            say(str(warning))
     return CalibrationTable(
         method=method,
         image_count=len(images),

@@ -64,8 +64,9 @@ def inspect_dataset(root: Path, track: Track = silent) -> DatasetReport:
         track: Shows progress.
 
     Returns:
-        The report: pairs without partner, sizes that differ, files that cannot be read or are cut off, masks that are
-        none, and pictures that are there twice, within a split or across splits (a leak).
+        The report. Problems are files without partner, sizes that differ, files that cannot be read or are damaged,
+        masks without one meaning, and pictures that lie in two splits (a leak). Notes are copies within a split, what
+        was passed over, and the like.
 
     Raises:
         BadInputError: There is no data set at `root`.
@@ -125,6 +126,7 @@ def _notes(found: Examination, parts: dict[str, SplitFiles], left: Sequence[str]
     notes = [
         f"{name}: passed over {words}" for name, part in parts.items() if (words := part.passed_over.passed_over())
     ]
+    notes += found.copies
     if left:
         notes.append(f"folders not read: {', '.join(left[:8])}{', ...' if len(left) > 8 else ''}")
     if found.seen and not any(item.foreground for item in found.seen):

@@ -58,7 +58,7 @@ def split_dataset(
         )
     _refuse_splits(source)
     check_writable(target)
-    pairs = load_pairs(source, copies_welcome=True)
+    pairs = load_pairs(source)
     groups = _groups(pairs, seed, track)
     split_of = _divide(groups, len(pairs), validation, test)
     with atomic_folder(target) as folder:

@@ -90,7 +90,7 @@ def build_engine(model: Path, options: BuildOptions, track: Track = silent, say:
     builder, reason = builder_for(options.backend, options.builder)
     plan = options.plan or default_plan(artifact.proto, options.precision, builder.beside_int8)
     precision = lowest(assign(artifact.proto, plan))
-    table = _table(files, artifact, options, track) if precision == "int8" else None
+    table = _table(files, artifact, options, track, say) if precision == "int8" else None
     named = options.calibration or options.calibration_data
     _check_same("calibration", table.sha256 if table else None, former.calibration_sha256 if former else None, named)
     request = BuildRequest(artifact, precision, table, plan)
@@ -113,10 +113,14 @@ def _check_calibration(options: BuildOptions) -> None:
         raise UsageError("--calibration and --calibration-data exclude each other")
 
 
-def _table(files: ModelFiles, artifact: OnnxArtifact, options: BuildOptions, track: Track) -> CalibrationTable:
+def _table(
+    files: ModelFiles, artifact: OnnxArtifact, options: BuildOptions, track: Track, say: Say
+) -> CalibrationTable:
     if options.calibration_data is not None:
         images = load_images(options.calibration_data, "train")
-        return calibrate(artifact, choose_images(images, CALIBRATION_IMAGES), track, options.method or DEFAULT_METHOD)
+        chosen = choose_images(images, CALIBRATION_IMAGES)
+        method = options.method or DEFAULT_METHOD
+        return calibrate(artifact, chosen, track, method, say, options.calibration_data)
     path = options.calibration or files.calibration
     if path is None:
         raise BadInputError(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgeseg.cli.output import JsonFlag, emit, track
+from edgeseg.cli.output import JsonFlag, emit, say, track
 from edgeseg.cli.registry_options import MethodOption
 from edgeseg.shell import quoted
 
@@ -33,7 +33,7 @@ def calibrate(
     artifact = load_onnx(source)
     chosen = choose_images(load_images(data, split), images)
     check_writable(out, source)
-    table = measure(artifact, chosen, track, method)
+    table = measure(artifact, chosen, track, method, say, data)
     table.write(out)
     text = (
         f"{out}: {len(table.ranges)} tensors on {table.image_count} images, method {method}\n"

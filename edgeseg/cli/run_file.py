@@ -59,7 +59,8 @@ def run_file(
     if sound is not None and sound != CARRIED:
         say(f"the sound of {source} is {sound}")
     emit(
-        {**_document(result, outputs, sound), "unreadable": [error.to_dict() for error in unreadable]},
+        {**_document(result, outputs, sound), "unreadable": [error.to_dict() for error in unreadable]}
+        | ({"exit_code": BadInputError.exit_code} if unreadable else {}),
         as_json,
         _text(result, outputs, source),
     )

@@ -48,6 +48,8 @@ class Examination:
     """The pairs that can be read, with the set's coding."""
     coding: MaskCoding
     problems: tuple[str, ...]
+    copies: tuple[str, ...] = ()
+    """Pictures that are there several times in one split, which skews a mean, but hides nothing."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,6 @@ def examine(
     track: Track = silent,
     other_masks: Sequence[Path] = (),
     several: bool = False,
-    copies_welcome: bool = False,
 ) -> Examination:
     """Read every pair and collect all problems.
 
@@ -78,7 +79,6 @@ def examine(
         track: Shows progress.
         other_masks: Masks of the same data set that are not read for this work; they help to tell what values mean.
         several: Whether several classes are welcome.
-        copies_welcome: Whether one picture may be there several times.
     """
     problems: list[str] = []
     read = [
@@ -97,22 +97,23 @@ def examine(
     if coding.rule == "labels" and not several:
         problems.append(f"several classes: the masks hold labels {', '.join(map(str, coding.labels))}, not one class")
     seen = [_seen(item, coding) for item in read]
-    return Examination(tuple(seen), coding, (*problems, *(() if copies_welcome else repeated(seen))))
+    leaks, copies = _repeated(seen)
+    return Examination(tuple(seen), coding, (*problems, *leaks), tuple(copies))
 
 
-def repeated(seen: Sequence[SeenPair]) -> list[str]:
-    """Say which pictures are there more than once."""
+def _repeated(seen: Sequence[SeenPair]) -> tuple[list[str], list[str]]:
+    """Say which pictures lie in several splits, and which are several times in one."""
     same: dict[str, list[SeenPair]] = defaultdict(list)
     for item in seen:
         same[item.pixels_sha256].append(item)
-    problems = []
+    leaks, copies = [], []
     for group in (group for group in same.values() if len(group) > 1):
         names = " and ".join(f"{item.split}/{item.pair.image.name}" for item in group)
         if len({item.split for item in group}) > 1:
-            problems.append(f"leak: {names} are one picture in several splits")
+            leaks.append(f"leak: {names} are one picture in several splits")
         else:
-            problems.append(f"{group[0].split}: {names} are one picture")
-    return problems
+            copies.append(f"{group[0].split}: {names} are one picture")
+    return leaks, copies
 
 
 def short(error: BadInputError, *paths: Path) -> str:

@@ -17,20 +17,19 @@ from edgeseg.shell import quoted
 _SHOWN = 5
 
 
-def load_pairs(root: Path, split: str | None = None, track: Track = silent, copies_welcome: bool = False) -> list[Pair]:
+def load_pairs(root: Path, split: str | None = None, track: Track = silent) -> list[Pair]:
     """The pairs of one split in natural order; every one is read and checked first.
 
     Args:
         root: The data set, in a layout of `docs/inputs.md`.
         split: ``train``, ``validation`` or ``test``; None, or a data set without splits, takes every pair of `root`.
         track: Shows progress.
-        copies_welcome: Whether one picture may be there several times.
 
     Raises:
         BadInputError: Anything that `edgeseg data inspect` calls a problem in this split.
     """
     layout = find_layout(root)
-    return [item.pair for item in _checked(layout, _chosen_parts(layout, split), track, copies_welcome)]
+    return [item.pair for item in _checked(layout, _chosen_parts(layout, split), track)]
 
 
 def load_splits(root: Path, splits: Sequence[str], track: Track = silent) -> dict[str, list[Pair]]:
@@ -41,17 +40,17 @@ def load_splits(root: Path, splits: Sequence[str], track: Track = silent) -> dic
     """
     layout = find_layout(root)
     parts = {name: part for split in splits for name, part in _chosen_parts(layout, split).items()}
-    seen = _checked(layout, parts, track, copies_welcome=False)
+    seen = _checked(layout, parts, track)
     return {name: [item.pair for item in seen if item.split == name] for name in parts}
 
 
-def _checked(layout: Layout, parts: dict[str, SplitFiles], track: Track, copies_welcome: bool) -> tuple[SeenPair, ...]:
+def _checked(layout: Layout, parts: dict[str, SplitFiles], track: Track) -> tuple[SeenPair, ...]:
     root = layout.root
     for part in parts.values():
         _refuse_unpaired(root, part)
     pairs = [(name, pair) for name, part in parts.items() for pair in part.pairing.pairs]
     others = [pair.mask for name, part in layout.parts.items() if name not in parts for pair in part.pairing.pairs]
-    found = examine(pairs, track, others, copies_welcome=copies_welcome)
+    found = examine(pairs, track, others)
     if found.problems:
         first, *others_found = found.problems
         further = len(others_found) - _SHOWN

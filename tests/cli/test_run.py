@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from edgeseg import cli
 from edgeseg.artifacts import LatencyReport
@@ -84,20 +85,52 @@ def test_an_onnx_file_and_a_limit(
 def test_bad_sources_exit_5_and_leave_nothing(
     tiny_engine: Path, numbered_clip: Path, tmp_path: Path, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text, empty, broken = tmp_path / "text.mp4", tmp_path / "empty", tmp_path / "broken"
+    text, empty = tmp_path / "text.mp4", tmp_path / "empty"
     text.write_text("no video\n" * 100)
     empty.mkdir()
-    broken.mkdir()
-    cv2.imwrite(str(broken / "a.png"), np.zeros((9, 9, 3), np.uint8))
-    (broken / "b.png").write_text("no image")
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(numbered_clip.read_bytes()[: int(numbered_clip.stat().st_size * 0.8)])
-    for source in (tmp_path / "none.mp4", text, empty, broken, cut):
+    for source in (tmp_path / "none.mp4", text, empty, cut):
         assert run(tiny_engine, source, "--out", place / "clip.mp4", "--masks", place / "masks", "--json") == 5
         printed = capsys.readouterr()
         assert json.loads(printed.out)["exit_code"] == 5
         assert "expected:" in printed.err
         assert files_in(place) == []
+
+
+def test_an_unreadable_picture_of_a_folder_is_told_at_the_end(
+    tiny_engine: Path, tmp_path: Path, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name in ("a.png", "c.png"):
+        cv2.imwrite(str(folder / name), np.zeros((9, 9, 3), np.uint8))
+    (folder / "b.png").write_text("no image")
+    (folder / "._a.png").write_bytes(b"\x00\x05\x16\x07")
+    (folder / "d.heic").write_bytes(b"heic")
+    assert run(tiny_engine, folder, "--masks", place / "masks", "--json") == 5
+    printed = capsys.readouterr()
+    document = json.loads(printed.out)
+    assert document["frames"] == 2 and document["lost_frames"] == 1
+    assert "b.png" in document["unreadable"][0]["what"]
+    assert "b.png" in printed.err and "1 hidden or system file, 1 .heic" in printed.err
+    assert sorted(path.name for path in (place / "masks").iterdir()) == ["a.png", "c.png"]
+
+
+def test_a_folder_without_a_readable_picture_leaves_nothing(tiny_engine: Path, tmp_path: Path, place: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "b.png").write_text("no image")
+    assert run(tiny_engine, tmp_path / "pictures", "--masks", place / "masks") == 5
+    assert files_in(place) == []
+
+
+def test_every_picture_of_one_file_gets_its_mask(tiny_engine: Path, tmp_path: Path, place: Path) -> None:
+    pages = [Image.fromarray(np.full((20, 30, 3), 40 * index, np.uint8)) for index in range(4)]
+    for name in ("stack.tif", "anim.webp", "anim.png"):
+        pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:])
+        masks = place / Path(name).suffix[1:]
+        assert run(tiny_engine, tmp_path / name, "--masks", masks) == 0
+        assert sorted(path.name for path in masks.iterdir()) == [f"frame_{index:06d}.png" for index in range(4)]
 
 
 def test_a_changed_engine_exits_6(tiny_engine: Path, numbered_clip: Path, place: Path) -> None:

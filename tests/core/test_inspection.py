@@ -80,11 +80,9 @@ def test_leaks_and_duplicates_are_told_apart(sound: Path) -> None:
     cv2.imwrite(str(sound / "test" / "images" / "copy.bmp"), first)  # other bytes, same pixels
     write_png(sound / "test" / "masks" / "copy.png", np.zeros(first.shape[:2], np.uint8))
     _add(sound / "validation", "again", 10, (24, 32))
-    problems = inspect_dataset(sound).problems
-    assert sorted(problems) == [
-        "leak: train/train0.png and test/copy.bmp are one picture in several splits",
-        "validation: validation/again.png and validation/validation0.png are one picture",
-    ]
+    report = inspect_dataset(sound)
+    assert report.problems == ("leak: train/train0.png and test/copy.bmp are one picture in several splits",)
+    assert report.notes == ("validation: validation/again.png and validation/validation0.png are one picture",)
 
 
 def test_missing_parts_and_shared_names_are_problems(tmp_path: Path) -> None:
