@@ -1,20 +1,23 @@
-"""`edgeseg data`: make a synthetic data set, inspect one, split one, gather pictures without a polyp."""
+"""`edgeseg data`: make a synthetic data set, inspect, convert or split one, gather pictures without a polyp."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from edgeseg.cli.output import JsonFlag, emit, say, table, track
 from edgeseg.errors import BadInputError, UsageError
+from edgeseg.shell import quoted
 
 if TYPE_CHECKING:
     from edgeseg.inspection import DatasetReport, Spread
     from edgeseg.train.negatives import NegativesOfSource
 
-app = typer.Typer(help="Make, inspect or split a data set; gather pictures without a polyp.", no_args_is_help=True)
+app = typer.Typer(
+    help="Make, inspect, convert or split a data set; gather pictures without a polyp.", no_args_is_help=True
+)
 
 Out = Annotated[Path, typer.Option("--out", help="New folder for the data set.")]
 Seed = Annotated[int, typer.Option(min=0, help="Random seed; another one gives another result.")]
@@ -123,6 +126,38 @@ def split(
     emit(result, as_json, f"{counts} in {out}")
 
 
+@app.command("convert")
+def convert(
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="A data set in any layout, a COCO file, or a CSV of pairs.")
+    ],
+    out: Out,
+    foreground: Annotated[
+        str | None, typer.Option(metavar="LABEL[,LABEL]", help="Labels or COCO categories that are the polyp.")
+    ] = None,
+    exif: Annotated[
+        Literal["refuse", "upright", "stored"],
+        typer.Option(help="How masks were drawn where image and mask state different EXIF orientations."),
+    ] = "refuse",
+    as_json: JsonFlag = False,
+) -> None:
+    """Write a data set in the standard layout: from COCO, masks of instances, labels, odd depths and orientations."""
+    from edgeseg.conversion import ConversionOptions, convert_dataset
+
+    result = convert_dataset(source, out, ConversionOptions(_labels(foreground), exif), track)
+    counts = ", ".join(f"{count} {name}" for name, count in result.pictures.items())
+    emit(result, as_json, f"{counts} in {out}, from {result.source}\nnext: edgeseg data inspect {quoted(out)}")
+
+
+def _labels(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise UsageError(f"--foreground {text} is no list of labels", expected="numbers: 1 or 1,2") from error
+
+
 @app.command("negatives")
 def negatives(
     out: Annotated[Path, typer.Option("--out", help="New folder for the pictures and their list.")],
@@ -184,7 +219,8 @@ def _report_text(report: DatasetReport, root: Path) -> str:
         ]
         for split in report.splits
     ]
-    lines = [table(str(root), columns, rows), f"content  {report.data_sha256}"]
+    lines = [table(str(root), columns, rows), f"content  {report.data_sha256}", f"layout   {report.layout}"]
+    lines += [f"masks    {report.masks}", *(f"note     {note}" for note in report.notes)]
     lines += ["", "problems"] + [f"  {problem}" for problem in report.problems] if report.problems else ["no problems"]
     return "\n".join(lines)
 

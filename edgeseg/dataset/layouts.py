@@ -119,6 +119,11 @@ def split_folders(root: Path) -> dict[str, list[Path]]:
     return found
 
 
+def split_named(name: str) -> str | None:
+    """The split that a word names: val, valid and validation are validation; None for other words."""
+    return next((split for split, pattern in _SPLIT_NAMES.items() if pattern.match(name)), None)
+
+
 def has_splits(root: Path) -> bool:
     """Say whether a data set is divided into train, validation or test."""
     try:

@@ -77,7 +77,7 @@ def package_run(run: Path, out: Path, options: PackageOptions, track: Track = si
         small = with_fp16_stored_weights(proto)
         write_bytes(path, serialize(small))
         artifact = load_onnx(path)
-        table = calibrate(artifact, images, track, data=options.data)
+        table = calibrate(artifact, images, track)
         rows = [_measured(artifact, table, precision, test, options.clips, track) for precision in PRECISIONS]
         metadata = _with_test_figures(metadata, rows[0].evaluation)
         write_bytes(path, serialize(with_metadata(small, metadata)))

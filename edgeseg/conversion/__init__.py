@@ -1,0 +1,5 @@
+"""Writes the standard layout from whatever holds images and masks, also where it cannot be read in place."""
+
+from edgeseg.conversion.convert import Conversion, ConversionOptions, convert_dataset
+
+__all__ = ["Conversion", "ConversionOptions", "convert_dataset"]

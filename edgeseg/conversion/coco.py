@@ -1,0 +1,196 @@
+"""COCO annotations: polygons and run lengths to label masks."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.errors import BadInputError, UsageError
+from edgeseg.frames import Mask
+from edgeseg.images import list_folder
+
+_SHIFT_BITS = 8
+
+
+@dataclass(frozen=True)
+class CocoPicture:
+    """One picture of a COCO file and the annotations on it."""
+
+    image: Path
+    height: int
+    width: int
+    annotations: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class CocoFile:
+    """A COCO file with annotations of masks."""
+
+    path: Path
+    pictures: tuple[CocoPicture, ...]
+    categories: dict[int, str]
+
+
+def coco_files(source: Path) -> list[Path]:
+    """The COCO files that a path names or a folder holds."""
+    if source.is_file():
+        return [source] if source.suffix.lower() == ".json" else []
+    if not source.is_dir():
+        return []
+    found = [*source.glob("*.json"), *(source / "annotations").glob("*.json")]
+    return sorted(path for path in found if _is_coco(path))
+
+
+def read_coco(path: Path) -> CocoFile:
+    """Read a COCO file and find its pictures.
+
+    Raises:
+        BadInputError: It is no COCO file, or a picture that it names is not there.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        categories = {int(entry["id"]): str(entry.get("name", entry["id"])) for entry in document["categories"]}
+        annotations: dict[int, list[dict[str, Any]]] = {}
+        for entry in document["annotations"]:
+            if entry.get("segmentation"):
+                annotations.setdefault(entry["image_id"], []).append(entry)
+        root = path.parent.parent if path.parent.name == "annotations" else path.parent
+        files = _files_by_name(root)
+        pictures = tuple(
+            CocoPicture(
+                _found(path, str(entry["file_name"]), root, files),
+                int(entry["height"]),
+                int(entry["width"]),
+                tuple(annotations.get(entry["id"], ())),
+            )
+            for entry in document["images"]
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInputError(
+            f"{path} is no COCO file with masks",
+            found=f"{type(error).__name__}: {error}",
+            expected="images, categories and annotations with a segmentation",
+        ) from error
+    return CocoFile(path, pictures, categories)
+
+
+def chosen_categories(files: Sequence[CocoFile], foreground: Sequence[int] | None) -> frozenset[int]:
+    """The categories that are the polyp.
+
+    Raises:
+        UsageError: There are several and none was chosen, or one was chosen that is not there.
+    """
+    named = {number: name for file in files for number, name in file.categories.items()}
+    words = ", ".join(f"{number} {name}" for number, name in sorted(named.items()))
+    if foreground is None:
+        if len(named) > 1:
+            raise UsageError(
+                "there are several categories", found=words, expected="--foreground NUMBER[,NUMBER] for the polyp"
+            )
+        return frozenset(named)
+    if not set(foreground) <= named.keys():
+        raise UsageError(f"there is no such category: {sorted(set(foreground) - named.keys())}", found=words)
+    return frozenset(foreground)
+
+
+def mask_of(picture: CocoPicture, categories: frozenset[int], where: Path) -> Mask:
+    """The mask of a picture, uint8 [H,W] of 0 and 255: everything of the chosen categories.
+
+    Raises:
+        BadInputError: A segmentation that is neither polygons nor run lengths of the picture's size.
+    """
+    mask = np.zeros((picture.height, picture.width), np.uint8)
+    for entry in picture.annotations:
+        if entry.get("category_id") not in categories:
+            continue
+        try:
+            marked = segmentation_mask(entry["segmentation"], picture.height, picture.width)
+        except (ValueError, TypeError, KeyError, IndexError) as error:
+            raise BadInputError(
+                f"{where} has a segmentation that cannot be read, on {picture.image.name}",
+                found=error,
+                expected="polygons, or run lengths of the picture's size",
+            ) from error
+        mask[marked] = 255
+    return mask
+
+
+def segmentation_mask(segmentation: Any, height: int, width: int) -> NDArray[np.bool_]:
+    """A COCO segmentation as bool [H,W]: a list of polygons, or run lengths, plain or compressed."""
+    if isinstance(segmentation, list):
+        mask = np.zeros((height, width), np.uint8)
+        for polygon in segmentation:
+            corners = np.asarray(polygon, np.float64).reshape(-1, 2)
+            # COCO's coordinates have pixel (0, 0) from 0 to 1, OpenCV's have its centre at 0.
+            points = np.rint((corners - 0.5) * (1 << _SHIFT_BITS)).astype(np.int32)
+            one = np.zeros_like(mask)
+            cv2.fillPoly(one, [points], 1, shift=_SHIFT_BITS)
+            mask |= one
+        return mask > 0
+    stated_height, stated_width = segmentation["size"]
+    if (stated_height, stated_width) != (height, width):
+        raise ValueError(f"run lengths for {stated_width}x{stated_height} on a picture of {width}x{height}")
+    counts = segmentation["counts"]
+    runs = list(_decompressed(counts)) if isinstance(counts, str) else [int(count) for count in counts]
+    if sum(runs) != height * width or min(runs, default=0) < 0:
+        raise ValueError(f"run lengths of {sum(runs)} pixels on a picture of {height * width}")
+    values = np.arange(len(runs)) % 2 == 1
+    return np.repeat(values, runs).reshape(width, height).T
+
+
+def _decompressed(text: str) -> Iterator[int]:
+    """COCO's compressed run lengths: 6 bits a character from '0' on, 5 of them value; differences from two before.
+
+    Source: cocoapi, common/maskApi.c, rleFrString.
+    """
+    runs: list[int] = []
+    position = 0
+    while position < len(text):
+        value = shift = 0
+        while True:
+            bits = ord(text[position]) - 48
+            value |= (bits & 31) << shift
+            position, shift = position + 1, shift + 5
+            if not bits & 32:
+                break
+        if bits & 16:
+            value -= 1 << shift
+        if len(runs) > 2:
+            value += runs[-2]
+        runs.append(value)
+    return iter(runs)
+
+
+def _is_coco(path: Path) -> bool:
+    try:
+        start = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+    return all(re.search(f'"{word}"\\s*:', start) for word in ("images", "annotations", "categories"))
+
+
+def _files_by_name(root: Path) -> dict[str, list[Path]]:
+    files: dict[str, list[Path]] = {}
+    for path in list_folder(root, recursive=True).images:
+        files.setdefault(path.name, []).append(path)
+    return files
+
+
+def _found(coco: Path, name: str, root: Path, files: dict[str, list[Path]]) -> Path:
+    direct = [folder / name for folder in (coco.parent, root) if (folder / name).is_file()]
+    candidates = direct[:1] or files.get(Path(name).name, [])
+    if len(candidates) != 1:
+        raise BadInputError(
+            f"{coco} names {name}, of which there {'are several' if candidates else 'is none'}",
+            found=", ".join(map(str, candidates[:3])) or f"no such picture below {root}",
+            expected="one picture of that name",
+        )
+    return candidates[0]
