@@ -309,9 +309,8 @@ def _chosen(folder: Path, name: re.Pattern[str], standard: str) -> Path | None:
     """
     if (folder / standard).is_dir():
         return folder / standard
-    matching = [
-        inner for inner in _folders(folder) if name.match(inner.name) and list_folder(inner, recursive=True).images
-    ]
+    named = [inner for inner in _folders(folder) if name.match(inner.name) and not _has_both(inner)]
+    matching = [inner for inner in named if list_folder(inner, recursive=True).images]
     if len(matching) > 1:
         raise BadInputError(
             f"several folders of {folder} could hold the {standard}",

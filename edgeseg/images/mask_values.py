@@ -169,6 +169,9 @@ def _has_one_hue(rgb: NDArray[Any], brightest: NDArray[Any], is_lossy: bool) -> 
     bright = brightest > MASK_THRESHOLD
     if not bright.any() or bright.all() or mask_problem(np.asarray(brightest, np.uint8)) is not None:
         return False
+    if is_lossy:  # JPEG keeps colours at half the resolution: borders have others
+        inner = np.asarray(cv2.erode(bright.astype(np.uint8), np.ones((7, 7), np.uint8))) > 0
+        bright = inner if inner.any() else bright
     full = rgb[bright].astype(np.float32) * (255 / brightest[bright, np.newaxis].astype(np.float32))
     near = (np.abs(full - np.median(full, axis=0)) <= (_NEAR_COLOUR if is_lossy else _SAME_COLOUR)).all(axis=1)
     return float(near.mean()) >= (_NEAR_SHARE if is_lossy else 1.0)

@@ -1,0 +1,174 @@
+"""Files that other readers take with a guess are refused by name."""
+
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgeseg.errors import BadInputError
+from edgeseg.images import list_folder, list_images, picture_count, pictures_in, read_mask, read_mask_values, read_rgb
+
+
+def _picture(height: int = 60, width: int = 80) -> np.ndarray:
+    small = np.random.default_rng(2).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC))
+
+
+def _bytes(kind: str, **options: object) -> bytes:
+    data = io.BytesIO()
+    Image.fromarray(_picture(240, 320)).save(data, kind, **options)
+    return data.getvalue()
+
+
+@pytest.mark.parametrize(("progressive", "least"), [(False, 18), (True, 5)])
+@pytest.mark.parametrize("subsampling", [0, 2])
+def test_a_hole_in_a_jpeg_is_seen(tmp_path: Path, progressive: bool, least: int, subsampling: int) -> None:
+    """In a progressive file every other hole still makes sense as coded data, and cannot be seen."""
+    whole = _bytes("JPEG", quality=90, progressive=progressive, subsampling=subsampling)
+    (tmp_path / "whole.jpg").write_bytes(whole)
+    assert read_rgb(tmp_path / "whole.jpg").shape == (240, 320, 3)
+    seen = 0
+    for start in np.linspace(900, len(whole) - 500, 20).astype(int):
+        (tmp_path / "hole.jpg").write_bytes(whole[:start] + bytes(300) + whole[start + 300 :])
+        try:
+            read_rgb(tmp_path / "hole.jpg")
+        except BadInputError as error:
+            assert "hole.jpg is cut off or damaged" in error.what
+            seen += 1
+    assert seen >= least
+
+
+@pytest.mark.parametrize("kind", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("quality", [5, 75, 100])
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("size", [(1, 1), (7, 9), (33, 70), (241, 320)])
+def test_a_whole_jpeg_is_never_taken_for_damaged(
+    tmp_path: Path, kind: str, quality: int, progressive: bool, size: tuple[int, int]
+) -> None:
+    path = tmp_path / "whole.jpg"
+    picture = Image.fromarray(_picture(*size)).convert(kind)
+    picture.save(path, quality=quality, progressive=progressive, optimize=quality == 75)
+    expected = np.asarray(Image.open(path).convert("RGB"))
+    np.testing.assert_array_equal(read_rgb(path), expected)
+    path.write_bytes(path.read_bytes() + b"\xff\xda" + bytes(999))  # what a phone appends
+    np.testing.assert_array_equal(read_rgb(path), expected)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF"])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])
+def test_a_file_cut_off_is_refused(tmp_path: Path, kind: str, share: float) -> None:
+    path = tmp_path / f"cut.{kind.lower()}"
+    data = _bytes(kind)
+    path.write_bytes(data[: int(share * len(data))])
+    with pytest.raises(BadInputError, match="cut"):
+        read_rgb(path)
+
+
+def test_a_changed_byte_in_a_png_is_seen_and_bytes_behind_it_are_not(tmp_path: Path) -> None:
+    whole = _bytes("PNG")
+    (tmp_path / "trail.png").write_bytes(whole + bytes(4096))
+    np.testing.assert_array_equal(read_rgb(tmp_path / "trail.png"), _picture(240, 320))
+    changed = bytearray(whole)
+    changed[len(whole) // 2] ^= 4
+    (tmp_path / "changed.png").write_bytes(bytes(changed))
+    with pytest.raises(BadInputError, match=r"changed\.png is cut off or damaged") as caught:
+        read_rgb(tmp_path / "changed.png")
+    assert "checksum" in str(caught.value.found)
+
+
+def test_a_picture_of_a_billion_pixels_is_bad_input(tmp_path: Path) -> None:
+    Image.new("1", (40000, 40000)).save(tmp_path / "huge.png")
+    with pytest.raises(BadInputError, match=r"huge\.png is too large"):
+        read_rgb(tmp_path / "huge.png")
+    Image.new("L", (70000, 16)).save(tmp_path / "wide.png")
+    assert read_rgb(tmp_path / "wide.png").shape == (16, 70000, 3)
+
+
+@pytest.mark.parametrize("name", ["stack.tif", "anim.webp", "anim.png", "anim.gif"])
+def test_several_pictures_in_a_file(tmp_path: Path, name: str) -> None:
+    frames = [np.roll(_picture(), 9 * index, axis=1) for index in range(5)]
+    pages = [Image.fromarray(frame) for frame in frames]
+    options = {"lossless": True} if name.endswith("webp") else {}
+    pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:], **options)
+    assert picture_count(tmp_path / name) == 5
+    with pytest.raises(BadInputError, match="several pictures") as caught:
+        read_rgb(tmp_path / name)
+    assert "5 pictures" in str(caught.value.found)
+    read = list(pictures_in(tmp_path / name))
+    assert len(read) == 5
+    if not name.endswith("gif"):
+        for got, frame in zip(read, frames, strict=True):
+            np.testing.assert_array_equal(got, frame)
+
+
+def test_a_reduced_copy_in_a_tiff_is_no_second_picture(tmp_path: Path) -> None:
+    page, small = Image.fromarray(_picture()), Image.fromarray(_picture(30, 40))
+    small.encoderinfo = {"tiffinfo": {254: 1}}
+    page.save(tmp_path / "a.tif", save_all=True, append_images=[small])
+    assert picture_count(tmp_path / "a.tif") == 1
+    np.testing.assert_array_equal(read_rgb(tmp_path / "a.tif"), _picture())
+
+
+def test_twelve_bits_in_sixteen_are_not_read_as_black(tmp_path: Path) -> None:
+    deep = (_picture().astype(np.uint16) * 16)[..., ::-1]
+    for name, picture in (("colour.png", deep), ("grey.png", deep[..., 0]), ("colour.tif", deep)):
+        cv2.imwrite(str(tmp_path / name), picture)
+        with pytest.raises(BadInputError, match="brightness") as caught:
+            read_rgb(tmp_path / name)
+        assert "is white 4095" in str(caught.value.found)
+
+
+MASKS_WITHOUT_MEANING = {
+    "three greys": lambda: Image.fromarray(np.repeat(np.array([0, 90, 255], np.uint8), 300).reshape(30, 30)),
+    "two dark greys": lambda: Image.fromarray(np.repeat(np.array([0, 70, 110], np.uint8), 300).reshape(30, 30)),
+    "two colours": lambda: Image.fromarray(
+        np.repeat(np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0]], np.uint8), 300, axis=0).reshape(30, 30, 3)
+    ),
+    "red on white": lambda: Image.fromarray(
+        np.repeat(np.array([[255, 255, 255], [255, 0, 0]], np.uint8), 450, axis=0).reshape(30, 30, 3)
+    ),
+    "fractions": lambda: Image.fromarray(np.linspace(0, 1, 900, dtype=np.float32).reshape(30, 30)),
+    "labels": lambda: Image.fromarray(np.repeat(np.array([0, 1, 2], np.uint8), 300).reshape(30, 30)),
+}
+
+
+@pytest.mark.parametrize("name", sorted(MASKS_WITHOUT_MEANING))
+def test_masks_without_one_meaning_are_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "m.tif"
+    MASKS_WITHOUT_MEANING[name]().save(path)
+    with pytest.raises(BadInputError, match=r"m\.tif"):
+        read_mask(path)
+
+
+@pytest.mark.parametrize("quality", [50, 75, 95])
+@pytest.mark.parametrize("colour", [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 255, 255)])
+def test_one_colour_smeared_by_jpeg_is_a_mask(tmp_path: Path, colour: tuple[int, int, int], quality: int) -> None:
+    marked = cv2.circle(np.zeros((96, 96), np.uint8), (40, 50), 22, 1, -1) > 0
+    picture = np.zeros((96, 96, 3), np.uint8)
+    picture[marked] = colour
+    Image.fromarray(picture).save(tmp_path / "m.jpg", quality=quality)
+    wrong = (read_mask(tmp_path / "m.jpg") > 0) != marked
+    assert wrong.mean() < 0.02
+
+
+def test_jpeg_masks_keep_the_brightness_that_opencv_reads(tmp_path: Path) -> None:
+    mask = cv2.circle(np.zeros((96, 96), np.uint8), (40, 50), 22, 255, -1)
+    for name, picture in (("grey.jpg", mask), ("colour.jpg", np.dstack([mask] * 3))):
+        cv2.imwrite(str(tmp_path / name), picture)
+        expected = cv2.imread(str(tmp_path / name), cv2.IMREAD_GRAYSCALE)
+        np.testing.assert_array_equal(read_mask_values(tmp_path / name).grey(), expected)
+
+
+def test_listing_is_natural_and_counts_what_it_passes_over(tmp_path: Path) -> None:
+    images = ["frame_1.jpg", "frame_2.jpe", "frame_3.gif", "Frame_4.JFIF", "frame_10.jpg", "frame_11.png"]
+    others = ["._frame_1.jpg", ".DS_Store", "Thumbs.db", "desktop.ini", "notes.txt", "a.heic", "b.heic", "README"]
+    for name in (*images, *others):
+        (tmp_path / name).write_bytes(b"")
+    assert [path.name for path in list_images(tmp_path)] == images
+    listing = list_folder(tmp_path)
+    assert listing.hidden == 4
+    assert listing.foreign == {".txt": 1, ".heic": 2, "": 1}
+    assert listing.passed_over() == "4 hidden or system files, 1 without a suffix, 2 .heic, 1 .txt"
