@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from edgeseg.dataset.pair import Pair
 from edgeseg.errors import BadInputError
+from edgeseg.frames import Mask
 from edgeseg.images import (
     MASK_THRESHOLD,
     MaskCoding,
@@ -21,6 +23,7 @@ from edgeseg.images import (
 )
 from edgeseg.progress import Track, silent
 
+_ONE_BLOB = 0.9
 _ENOUGH = 3
 """Masks below this number do not show that ground and polyp were exchanged."""
 
@@ -62,8 +65,8 @@ class _Read:
     evidence: MaskEvidence
     bright: float
     """Share above the threshold."""
-    corners: bool
-    """True if all four corners are marked."""
+    inverted: bool
+    """True if one blob is unmarked and the ground about it marked."""
 
 
 def examine(
@@ -132,11 +135,20 @@ def _read(split: str, pair: Pair, problems: list[str]) -> _Read | None:
         problems += _mask_too(split, pair, error)
         return None
     height, width = frame.shape[:2]
-    corners = values.values[:: max(height - 1, 1), :: max(width - 1, 1)]
     bright = float(np.count_nonzero(values.grey() > MASK_THRESHOLD)) / values.values.size
     return _Read(
-        split, pair, hash_pixels(frame), height, width, MaskEvidence.of(values), bright, bool((corners > 0).all())
+        split, pair, hash_pixels(frame), height, width, MaskEvidence.of(values), bright, _looks_inverted(values.grey())
     )
+
+
+def _looks_inverted(grey: Mask) -> bool:
+    """Say whether a mask marks its whole border and leaves out one blob, as a polyp drawn black on white does."""
+    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    unmarked = (grey <= MASK_THRESHOLD).astype(np.uint8)
+    if not bool((border > MASK_THRESHOLD).all()) or not unmarked.any():
+        return False
+    areas = cv2.connectedComponentsWithStats(unmarked, connectivity=8)[2][1:, cv2.CC_STAT_AREA]
+    return bool(areas.max() >= _ONE_BLOB * areas.sum())
 
 
 def _problem(split: str, pair: Pair, error: BadInputError) -> str:
@@ -186,8 +198,8 @@ def _of_whole_set(read: Sequence[_Read], coding: MaskCoding) -> list[str]:
     values = {value for item in read for value in (item.evidence.distinct or {0: 1})}
     if len(values) == 1 and not values & {0, 255}:
         return [f"every mask holds {values.pop()} alone: is that the polyp or the background?"]
-    if len(read) >= _ENOUGH and all(item.corners for item in read) and min(shares) > 0.5:
-        return ["every mask marks all four corners and most of its picture: were background and polyp exchanged?"]
+    if len(read) >= _ENOUGH and all(item.inverted for item in read) and min(shares) > 0.5:
+        return ["every mask marks its picture but for one blob: were background and polyp exchanged?"]
     return []
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import struct
 import zlib
-
-import av
-from av.error import InvalidDataError
+from typing import Any
 
 _SCAN, _END = 0xDA, 0xD9
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
@@ -39,13 +38,14 @@ def jpeg_damage(data: bytes) -> str | None:
     """
     if not _reaches_end_mark(data):
         return f"{len(data)} bytes without an end mark"
+    av: Any = importlib.import_module("av")  # only where there is a JPEG
     decoder = av.CodecContext.create("mjpeg", "r")
     decoder.options = {"err_detect": "explode"}
     decoder.thread_count = 1
     try:
         decoder.decode(av.Packet(data))
         decoder.decode(None)
-    except InvalidDataError:
+    except av.error.InvalidDataError:
         return "coded data that make no sense"
     except av.FFmpegError:  # a kind of JPEG that FFmpeg does not have
         return None
