@@ -143,9 +143,10 @@ def _read(split: str, pair: Pair, problems: list[str]) -> _Read | None:
 
 def _looks_inverted(grey: Mask) -> bool:
     """Say whether a mask marks its whole border and leaves out one blob, as a polyp drawn black on white does."""
+    threshold = MASK_THRESHOLD if int(grey.max()) > MASK_THRESHOLD else 0
     border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    unmarked = (grey <= MASK_THRESHOLD).astype(np.uint8)
-    if not bool((border > MASK_THRESHOLD).all()) or not unmarked.any():
+    unmarked = (grey <= threshold).astype(np.uint8)
+    if not bool((border > threshold).all()) or not unmarked.any():
         return False
     areas = cv2.connectedComponentsWithStats(unmarked, connectivity=8)[2][1:, cv2.CC_STAT_AREA]
     return bool(areas.max() >= _ONE_BLOB * areas.sum())
