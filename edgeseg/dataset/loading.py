@@ -59,7 +59,7 @@ def _checked(layout: Layout, parts: dict[str, SplitFiles], track: Track) -> tupl
             f"{root} cannot be used: {first}",
             found="further problems: " + "; ".join(shown) if shown else None,
             expected="pairs that can be read and mean one thing",
-            next_command=f"edgeseg data inspect {quoted(root)}",
+            next_command=_mend(root, first),
         )
     return found.seen
 
@@ -108,6 +108,15 @@ def hash_files(paths: Iterable[Path]) -> str:
 def hash_pairs(pairs: Sequence[Pair]) -> str:
     """One SHA-256 for images and masks, kept together pair by pair."""
     return sha256_of_hashes(sha256_file(pair.image) + sha256_file(pair.mask) for pair in pairs)
+
+
+def _mend(root: Path, problem: str) -> str:
+    """The command that mends a problem, or shows all of them."""
+    if problem.startswith("several classes"):
+        return f"edgeseg data convert {quoted(root)} --out DIR --foreground LABEL[,LABEL]"
+    if "different EXIF orientations" in problem:
+        return f"edgeseg data convert {quoted(root)} --out DIR --exif stored (or upright)"
+    return f"edgeseg data inspect {quoted(root)}"
 
 
 def _chosen_parts(layout: Layout, split: str | None) -> dict[str, SplitFiles]:

@@ -193,3 +193,19 @@ def test_statistics_of_a_data_set_are_written_and_printed(tmp_path: Path, capsys
     assert printed == json.loads(out.read_text())
     assert printed["spreads"]["brightness"]["mean"] == pytest.approx(levels.mean())
     assert run([*arguments, "--split", "test"]) == 5
+
+
+def test_convert_makes_labels_the_polyp(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for index in range(3):
+        labels = np.zeros((24, 32), np.uint8)
+        labels[:6], labels[-4:] = 1, 2
+        frame = np.random.default_rng(index).integers(0, 256, (24, 32, 3), dtype=np.uint8)
+        write_png(tmp_path / "in" / "images" / f"{index}.png", frame)
+        write_png(tmp_path / "in" / "masks" / f"{index}.png", labels)
+    assert run(["data", "inspect", str(tmp_path / "in"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["classes"] == 2
+    command = ["data", "convert", str(tmp_path / "in"), "--out", str(tmp_path / "out")]
+    assert run([*command, "--foreground", "2", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["pictures"] == {"all": 3}
+    assert [int((pair.read()[1] > 0).sum()) for pair in load_pairs(tmp_path / "out")] == [4 * 32] * 3
+    assert run([*command[:-1], str(tmp_path / "other"), "--foreground", "polyp"]) == 2

@@ -9,7 +9,19 @@ import pytest
 from PIL import Image
 
 from edgeseg.errors import BadInputError
-from edgeseg.images import list_folder, list_images, picture_count, pictures_in, read_mask, read_mask_values, read_rgb
+from edgeseg.images import (
+    encode_jpeg,
+    list_folder,
+    list_images,
+    picture_count,
+    pictures_in,
+    read_mask,
+    read_mask_values,
+    read_rgb,
+    write_png,
+)
+from edgeseg.runtime.video.clip import clip
+from edgeseg.runtime.video.files import open_source
 
 
 def _picture(height: int = 60, width: int = 80) -> np.ndarray:
@@ -172,3 +184,18 @@ def test_listing_is_natural_and_counts_what_it_passes_over(tmp_path: Path) -> No
     assert listing.hidden == 4
     assert listing.foreign == {".txt": 1, ".heic": 2, "": 1}
     assert listing.passed_over() == "4 hidden or system files, 1 without a suffix, 2 .heic, 1 .txt"
+
+
+def test_a_picture_too_wide_for_jpeg_or_a_clip_is_refused_by_name(tmp_path: Path) -> None:
+    wide = np.zeros((16, 70000, 3), np.uint8)
+    with pytest.raises(BadInputError, match="too large to be written as JPEG"):
+        encode_jpeg(wide)
+    write_png(tmp_path / "wide.png", wide)
+    with open_source(tmp_path / "wide.png") as source:
+        (frame,) = source.frames()
+    with (
+        pytest.raises(BadInputError, match="wide is too large for a clip"),
+        clip(tmp_path / "o.mp4", source.timing) as sink,
+    ):
+        sink.write(frame, frame.picture)
+    assert not (tmp_path / "o.mp4").exists()
