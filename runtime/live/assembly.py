@@ -24,8 +24,8 @@ from edgeseg.runtime.live.service_manager import notify
 from edgeseg.runtime.live.settings import LiveSettings, PageSettings
 from edgeseg.runtime.live.sinks.events import EventSink
 from edgeseg.runtime.live.sinks.lines import utc_of_day
-from edgeseg.runtime.live.sinks.opening import event_sink, mask_sink, publishing_sink, recording_sink
 from edgeseg.runtime.live.sinks.sink import LiveSink
+from edgeseg.runtime.live.sinks.sink_choice import event_sink, mask_sink, publishing_sink, recording_sink
 from edgeseg.runtime.live.sources.contract import LiveSource
 from edgeseg.runtime.live.sources.opening import open_live_source
 from edgeseg.runtime.live.states import StateChange
