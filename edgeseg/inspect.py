@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeseg.artifacts import PRECISIONS, CalibrationTable, EngineArtifact, LatencyReport, PrecisionPlan, Verdict
+from edgeseg.artifacts import (
+    PRECISIONS,
+    CalibrationTable,
+    EngineArtifact,
+    KeptFloat32,
+    LatencyReport,
+    PrecisionPlan,
+    Verdict,
+)
+from edgeseg.calibration.fp16_types import LARGEST_FP16
 from edgeseg.calibration.plan_files import read_plan
 from edgeseg.errors import BadInputError
 from edgeseg.export.layers.report import LayerReport
@@ -103,6 +112,7 @@ def _engine(path: Path) -> Description:
         "precision": passport.precision,
         "int8 convolutions": f"{passport.int8_convolutions} of {passport.convolutions}",
         **({} if passport.precision_plan is None else {"precision plan": _plan_in_words(passport.precision_plan)}),
+        **({} if passport.kept_float32 is None else {"kept in float32": _kept_in_words(passport.kept_float32)}),
         "network": f"{passport.model.architecture}, {passport.model.width}x{passport.model.height}",
         "file": f"{passport.engine_bytes / 1e6:.2f} MB",
         "bound to": ", ".join(passport.binding.compute_capabilities or ()) or passport.binding.gpu or "nothing",
@@ -125,6 +135,12 @@ def _plan_in_words(plan: PrecisionPlan) -> str:
         more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
         parts += [f"{precision} for {', '.join(names[:SHOWN_NAMES])}{more}"] if names else []
     return "; ".join(parts)
+
+
+def _kept_in_words(layers: tuple[KeptFloat32, ...]) -> str:
+    """``a, b: up to 2.3e+06, beyond FP16's 65504``, with every layer's name, for there is no other list of them."""
+    largest = max(kept.magnitude for kept in layers)
+    return f"{', '.join(kept.layer for kept in layers)}: up to {largest:.3g}, beyond FP16's {LARGEST_FP16:.0f}"
 
 
 def _run(path: Path) -> Description:

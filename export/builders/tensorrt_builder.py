@@ -118,7 +118,8 @@ tensorrt, tensorrt_rtx = FlavourBuilder(TENSORRT), FlavourBuilder(TENSORRT_RTX)
 
 def graph_in_precision(request: BuildRequest, say: Say = quiet) -> onnx.ModelProto:
     """The strongly typed graph, mixed as the plan says: INT8 convolutions take FP16 scales, others stay float32."""
-    graph = strongly_typed(request.artifact, request.table, request.plan_for(TensorRtBuilder.beside_int8))
+    plan = request.plan_for(TensorRtBuilder.beside_int8)
+    graph = strongly_typed(request.artifact, request.table, plan, request.beyond_fp16)
     tell_vanishing(graph.vanishing, say)
     return graph.proto
 

@@ -75,7 +75,7 @@ KINDS = {
             node("OneHot", "best depth values", "chosen", axis=1),
             node("Mul", "a chosen", "m"),
         ],
-        [constant("depth", [4], np.int64), constant("values", [0.25, 1.0])],
+        [constant("depth", 4, np.int64), constant("values", [0.25, 1.0])],
     ),
     "a cast to int and back": network(
         [
