@@ -27,6 +27,7 @@ from edgeseg.packages import PACKAGE_CARD, find_model
 from edgeseg.proof.evaluation.document import EvaluationDocument
 from edgeseg.runtime.live.scene.statistics import TrainingStatistics
 from edgeseg.runtime.passport.passports import read_checked
+from edgeseg.specs import ModelSpec
 from edgeseg.threshold import ThresholdChoice
 from edgeseg.values import Value
 
@@ -97,6 +98,7 @@ def _onnx(path: Path) -> Description:
         "nodes": len(graph.node),
         "convolutions": convolutions,
         "opset": artifact.proto.opset_import[0].version,
+        **_batch_in_words(artifact.metadata.model),
         "file": f"{path.stat().st_size / 1e6:.2f} MB",
         **artifact.metadata.provenance.metrics,
         "sha256": artifact.sha256,
@@ -114,6 +116,7 @@ def _engine(path: Path) -> Description:
         **({} if passport.precision_plan is None else {"precision plan": _plan_in_words(passport.precision_plan)}),
         **({} if passport.kept_float32 is None else {"kept in float32": _kept_in_words(passport.kept_float32)}),
         "network": f"{passport.model.architecture}, {passport.model.width}x{passport.model.height}",
+        **_batch_in_words(passport.model),
         "file": f"{passport.engine_bytes / 1e6:.2f} MB",
         "bound to": ", ".join(passport.binding.compute_capabilities or ()) or passport.binding.gpu or "nothing",
         "built by": passport.rebuild,
@@ -135,6 +138,10 @@ def _plan_in_words(plan: PrecisionPlan) -> str:
         more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
         parts += [f"{precision} for {', '.join(names[:SHOWN_NAMES])}{more}"] if names else []
     return "; ".join(parts)
+
+
+def _batch_in_words(model: ModelSpec) -> dict[str, str]:
+    return {} if model.largest_batch is None else {"batch": f"{model.largest_batch}: one picture at a time"}
 
 
 def _kept_in_words(layers: tuple[KeptFloat32, ...]) -> str:

@@ -118,10 +118,11 @@ def refuse_options(backend: str, options: BuilderOptions | None) -> None:
 
 
 def tensor_specs(model: ModelSpec) -> tuple[TensorSpec, TensorSpec]:
-    """The engine's input and output; -1 stands for the batch."""
+    """The engine's input and output; -1 stands for the batch where the engine takes any."""
+    batch = model.largest_batch or -1
     return (
-        TensorSpec(name=INPUT_NAME, shape=(-1, *model.input_shape), dtype="uint8"),
-        TensorSpec(name=OUTPUT_NAME, shape=(-1, model.channels, model.height, model.width), dtype="float32"),
+        TensorSpec(name=INPUT_NAME, shape=(batch, *model.input_shape), dtype="uint8"),
+        TensorSpec(name=OUTPUT_NAME, shape=(batch, model.channels, model.height, model.width), dtype="float32"),
     )
 
 

@@ -18,17 +18,18 @@ from edgeseg.runtime.passport.passports import session_info
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME
 
 
-def session_options(threads: int = 0, precise_int8: bool = False) -> Any:
+def session_options(threads: int = 0, precise_int8: bool = False, silent: bool = False) -> Any:
     """The SessionOptions that edgeseg runs engines with.
 
     Args:
         threads: Inside one inference; 0 takes every usable core.
         precise_int8: Where INT8 sums saturate in 16 bits (x86 without VNNI), take slower kernels that do not.
+        silent: Write no errors to stderr, for a graph that is only tried.
     """
     options = require("onnxruntime").SessionOptions()
     options.intra_op_num_threads = threads or usable_cores()
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4 if silent else 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if precise_int8:
         options.add_session_config_entry("session.x64quantprecision", "1")
@@ -57,16 +58,19 @@ class OnnxRuntimeSession:
         info: What it is.
         threads: Threads inside one inference; 0 takes every usable core.
         precise_int8: See `session_options`.
+        silent: Likewise.
 
     Raises:
         BadInputError: ONNX Runtime refuses the graph.
         MissingComponentError: The graph is INT8, and ONNX Runtime's kernels compute that wrongly on this processor.
     """
 
-    def __init__(self, data: bytes, info: SessionInfo, threads: int = 0, precise_int8: bool = False) -> None:
+    def __init__(
+        self, data: bytes, info: SessionInfo, threads: int = 0, precise_int8: bool = False, silent: bool = False
+    ) -> None:
         if info.precision == "int8":
             check_int8_kernels()
-        self._session: Any = opened(data, session_options(threads, precise_int8))
+        self._session: Any = opened(data, session_options(threads, precise_int8, silent))
         self._info = info
 
     @property
@@ -75,7 +79,9 @@ class OnnxRuntimeSession:
         return self._info
 
     def infer(self, frames: FrameBatch) -> ProbabilityBatch:
-        """Run the network: uint8 [N,H,W,3] RGB in, float32 [N,C,H,W] out."""
+        """Run the network: uint8 [N,H,W,3] RGB in, float32 [N,C,H,W] out; one by one where it takes no more."""
+        if self._info.model.largest_batch == 1 and len(frames) > 1:
+            return np.concatenate([self.infer(frame[np.newaxis]) for frame in frames])
         result: ProbabilityBatch = self._session.run([OUTPUT_NAME], {INPUT_NAME: np.ascontiguousarray(frames)})[0]
         return result
 
