@@ -1,4 +1,4 @@
-"""What ONNX's operators do with FP16: which inputs and outputs may be, and which attributes say that they are."""
+"""ONNX's operators and FP16: which inputs and outputs may be it, and which attributes say that they are."""
 
 from __future__ import annotations
 

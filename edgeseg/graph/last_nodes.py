@@ -1,4 +1,4 @@
-"""What a foreign network does last: pick classes, squash logits, reorder axes."""
+"""The last nodes of a foreign network, which pick classes, squash logits or reorder axes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ KEEPS_VALUES = frozenset({"Identity", "Cast", "Squeeze", "Unsqueeze", "Reshape",
 SMOOTH = KEEPS_VALUES | {"Resize", "Clip", "Slice"}
 """Operators that leave a probability one."""
 SQUASHES = frozenset({"Sigmoid", "HardSigmoid", "Softmax"})
-MAPS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
 
 
 def without_argmax(proto: onnx.ModelProto) -> onnx.ModelProto | None:
@@ -46,15 +45,10 @@ def with_output(proto: onnx.ModelProto, name: str) -> onnx.ModelProto:
 
 
 def output_meaning(proto: onnx.ModelProto) -> Literal["logits", "probability"]:
-    """Whether the one output is squashed into 0..1 by the network itself."""
+    """Tell whether the network itself squashes its one output into 0..1."""
     producers = {name: node for node in proto.graph.node for name in node.output}
     node = _last_of(proto, SMOOTH, producers)
     return "probability" if node is not None and node.op_type in SQUASHES else "logits"
-
-
-def gives_maps(proto: onnx.ModelProto) -> bool:
-    """Whether the one output is of a float type, as far as inference tells."""
-    return element_types(proto).get(proto.graph.output[0].name, onnx.TensorProto.FLOAT) in MAPS
 
 
 def without_double_transposes(proto: onnx.ModelProto) -> onnx.ModelProto:

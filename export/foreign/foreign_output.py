@@ -75,7 +75,7 @@ def output_form(result: NDArray[Any], network: PreparedNetwork, origin: str) -> 
 
 
 def _forms(shape: tuple[int, ...], picture: ForeignInput) -> list[OutputForm | None]:
-    """What a shape can be, the likeliest first."""
+    """List what a shape can be, the likeliest first."""
     if len(shape) == PICTURE_RANK - 1:
         rows_columns = _times(shape[1], shape[2], picture)
         return [None if rows_columns is None else OutputForm("single", 1, rows_columns)]

@@ -85,7 +85,7 @@ class BareNetwork:
         return _softmax(planes) if planes.shape[1] > 1 else _sigmoid(planes)
 
     def _pictures(self, frames: FrameBatch) -> NDArray[Any]:
-        """What the network takes: [N,3,H,W] or [N,H,W,3] of its own type."""
+        """Pictures as the network takes them: [N,3,H,W] or [N,H,W,3] of its own type."""
         normal = (frames.astype(np.float64) / self._options.scale - self._options.mean) / self._options.std
         ordered = normal[..., ::-1] if self._options.bgr else normal
         pictures = ordered if self._shape.nhwc else ordered.transpose(0, 3, 1, 2)
