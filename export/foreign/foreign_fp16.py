@@ -12,7 +12,7 @@ import onnx
 from edgeseg.calibration.fp16 import with_fp16_convolutions
 from edgeseg.errors import EdgesegError
 from edgeseg.graph.files import serialize
-from edgeseg.runtime.onnxruntime.onnxruntime_session import opened, session_options
+from edgeseg.runtime.onnxruntime.onnxruntime_session import SILENT, opened, session_options
 
 OPENS = f"""
 import pathlib, sys
@@ -40,7 +40,9 @@ def fp16_warnings(proto: onnx.ModelProto, origin: str) -> tuple[str, ...]:
 
 def open_fp16(data: bytes) -> None:
     """Open a graph in ONNX Runtime; see `edgeseg.runtime.onnxruntime.onnxruntime_session.opened`."""
-    opened(data, session_options(silent=True))
+    options = session_options()
+    options.log_severity_level = SILENT
+    opened(data, options)
 
 
 def _why_not_opened(data: bytes, alone: bool) -> str:

@@ -17,19 +17,21 @@ from edgeseg.runtime.onnxruntime.int8_kernels import check_int8_kernels, examine
 from edgeseg.runtime.passport.passports import session_info
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME
 
+SILENT = 4
+"""ONNX Runtime's level of messages at which it writes no errors."""
 
-def session_options(threads: int = 0, precise_int8: bool = False, silent: bool = False) -> Any:
+
+def session_options(threads: int = 0, precise_int8: bool = False) -> Any:
     """The SessionOptions that edgeseg runs engines with.
 
     Args:
         threads: Inside one inference; 0 takes every usable core.
         precise_int8: Where INT8 sums saturate in 16 bits (x86 without VNNI), take slower kernels that do not.
-        silent: Write no errors to stderr, for a graph that is only tried.
     """
     options = require("onnxruntime").SessionOptions()
     options.intra_op_num_threads = threads or usable_cores()
     options.inter_op_num_threads = 1
-    options.log_severity_level = 4 if silent else 3
+    options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if precise_int8:
         options.add_session_config_entry("session.x64quantprecision", "1")
@@ -58,7 +60,7 @@ class OnnxRuntimeSession:
         info: What it is.
         threads: Threads inside one inference; 0 takes every usable core.
         precise_int8: See `session_options`.
-        silent: Likewise.
+        silent: Write no errors to stderr, for a graph that is only tried.
 
     Raises:
         BadInputError: ONNX Runtime refuses the graph.
@@ -70,7 +72,9 @@ class OnnxRuntimeSession:
     ) -> None:
         if info.precision == "int8":
             check_int8_kernels()
-        self._session: Any = opened(data, session_options(threads, precise_int8, silent))
+        options = session_options(threads, precise_int8)
+        options.log_severity_level = SILENT if silent else options.log_severity_level
+        self._session: Any = opened(data, options)
         self._info = info
 
     @property
