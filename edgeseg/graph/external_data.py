@@ -81,13 +81,16 @@ class BesideFiles:
     def _path(self, location: str, tensor: onnx.TensorProto) -> Path:
         parts = {*PurePosixPath(location).parts, *PureWindowsPath(location).parts}
         absolute = PurePosixPath(location).is_absolute() or PureWindowsPath(location).anchor != ""
-        path, folder = self.folder / location, self.folder.resolve()
-        outside = absolute or not location or "\0" in location or ".." in parts
-        if outside or not path.resolve().is_relative_to(folder):
+        try:
+            path = (self.folder / location).resolve()
+            inside = path.is_relative_to(self.folder.resolve()) and ".." not in parts
+        except (OSError, RuntimeError, ValueError):  # links in a circle, a name that no file can have
+            inside = False
+        if absolute or not location or not inside:
             raise self._refused(
                 f"the weights of {tensor.name} lie outside its folder", repr(location), f"a file inside {self.folder}"
             )
-        return path.resolve()
+        return path
 
     def _number(self, text: str, tensor: onnx.TensorProto) -> int:
         if not (text.isascii() and text.isdigit() and len(text) < 20):

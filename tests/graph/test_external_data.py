@@ -80,6 +80,7 @@ REFUSED: dict[str, dict[str, Any]] = {
     "its folder": {"location": "..\\secret.bin"},
     "lie outside": {"location": "C:\\secret.bin"},
     "outside": {"location": ""},
+    "weights of w lie outside": {"location": "net\0.onnx.data"},
     "cannot be read": {"location": "nothing.bin"},
     "do not fit": {"length": WEIGHT.nbytes - 4},
     "not fit": {"offset": 20},
@@ -112,6 +113,12 @@ def test_a_link_out_of_the_folder_is_refused(link: str, folder: Path) -> None:
     location = "w.bin" if link == "file" else "w/secret.bin"
     with pytest.raises(BadInputError, match="outside its folder"):
         with_data_inside(network(location=location), folder / "net.onnx")
+
+
+def test_links_in_a_circle_are_refused(folder: Path) -> None:
+    (folder / "w.bin").symlink_to("w.bin")
+    with pytest.raises(BadInputError, match="keeps weights in other files"):
+        with_data_inside(network(location="w.bin"), folder / "net.onnx")
 
 
 def test_a_link_inside_the_folder_is_followed(folder: Path) -> None:
