@@ -17,6 +17,9 @@ from edgeseg.runtime.onnxruntime.int8_kernels import check_int8_kernels, examine
 from edgeseg.runtime.passport.passports import session_info
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME
 
+SILENT = 4
+"""ONNX Runtime's level of messages at which it writes no errors."""
+
 
 def session_options(threads: int = 0, precise_int8: bool = False) -> Any:
     """Make the SessionOptions that edgeseg runs engines with.
@@ -57,16 +60,21 @@ class OnnxRuntimeSession:
         info: The network, and where it runs.
         threads: Threads inside one inference; 0 takes every usable core.
         precise_int8: See `session_options`.
+        silent: Write no errors to stderr, for a graph that is only tried.
 
     Raises:
         BadInputError: ONNX Runtime refuses the graph.
         MissingComponentError: The graph is INT8, and ONNX Runtime's kernels compute that wrongly on this processor.
     """
 
-    def __init__(self, data: bytes, info: SessionInfo, threads: int = 0, precise_int8: bool = False) -> None:
+    def __init__(
+        self, data: bytes, info: SessionInfo, threads: int = 0, precise_int8: bool = False, silent: bool = False
+    ) -> None:
         if info.precision == "int8":
             check_int8_kernels()
-        self._session: Any = opened(data, session_options(threads, precise_int8))
+        options = session_options(threads, precise_int8)
+        options.log_severity_level = SILENT if silent else options.log_severity_level
+        self._session: Any = opened(data, options)
         self._info = info
 
     @property
@@ -75,7 +83,9 @@ class OnnxRuntimeSession:
         return self._info
 
     def infer(self, frames: FrameBatch) -> ProbabilityBatch:
-        """Run the network: uint8 [N,H,W,3] RGB in, float32 [N,C,H,W] out."""
+        """Run the network: uint8 [N,H,W,3] RGB in, float32 [N,C,H,W] out; one by one where it takes no more."""
+        if self._info.model.largest_batch == 1 and len(frames) > 1:
+            return np.concatenate([self.infer(frame[np.newaxis]) for frame in frames])
         result: ProbabilityBatch = self._session.run([OUTPUT_NAME], {INPUT_NAME: np.ascontiguousarray(frames)})[0]
         return result
 

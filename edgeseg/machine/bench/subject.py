@@ -61,8 +61,10 @@ def subject_of(path: Path) -> Subject:
     files = find_model(path)
     if files.kind == "engine":
         return _of_engine(path)
-    costs = convolution_costs(load_onnx(onnx_of(files)).proto)
-    return Subject(*_openers(path), EVERYWHERE, _version_here(EVERYWHERE), False, costs)
+    artifact = load_onnx(onnx_of(files))
+    costs = convolution_costs(artifact.proto)
+    largest = artifact.metadata.model.largest_batch or LARGEST_BATCH
+    return Subject(*_openers(path), EVERYWHERE, _version_here(EVERYWHERE), False, costs, largest_batch=largest)
 
 
 def _of_engine(path: Path) -> Subject:

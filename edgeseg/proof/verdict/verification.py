@@ -77,6 +77,7 @@ def judge(
         *rules.judge_lost_polyps(comparison, limits),
         *rules.judge_latency(latency, limits),
         *rules.judge_evidence(comparison),
+        *rules.note_cpu_fp16(latency),
     ]
     if baseline is not None:
         findings += rules.judge_baseline(comparison, latency, limits, baseline)
