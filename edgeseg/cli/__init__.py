@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import typer
 
 from edgeseg.cli import commands
+from edgeseg.cli.closed_pipe import CLOSED_PIPE, is_of_output, leave
 from edgeseg.cli.output import say
 from edgeseg.cli.terminal import fit_streams
 from edgeseg.errors import EdgesegError, MissingComponentError, UsageError
@@ -33,7 +34,7 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, _terminate)
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
-    sys.exit(run([argument for argument in arguments if argument != "--debug"], debug))
+    leave(run([argument for argument in arguments if argument != "--debug"], debug))
 
 
 def run(arguments: list[str], debug: bool = False) -> int:
@@ -61,6 +62,12 @@ def run(arguments: list[str], debug: bool = False) -> int:
     except (KeyboardInterrupt, typer.Abort):
         say("stopped")
         return INTERRUPTED
+    except SystemExit as left:  # click's and rich's answer to a broken pipe, whosever it was
+        if is_of_output(left):
+            return CLOSED_PIPE
+        if not isinstance(left.__context__, OSError):
+            raise
+        return _usage_or_defect(left.__context__, debug, arguments)
     except Exception as error:
         return _usage_or_defect(error, debug, arguments)
     if result == INTERRUPTED:  # where typer has taken the KeyboardInterrupt itself

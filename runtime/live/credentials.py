@@ -66,7 +66,7 @@ def _shown_address(address: str) -> str:
     after = _AFTER.search(address)
     assert after is not None
     bare = address[: after.start()]
-    scheme, separator, rest = re.split(r"(:/+)", bare, maxsplit=1) if ":/" in bare else (bare, "", "")
+    scheme, separator, rest = re.split(r"(:/{1,2})", bare, maxsplit=1) if ":/" in bare else (bare, "", "")
     user, host, path, query = _parts(rest)
     hidden_user = f"{HIDDEN}@" if user else ""
     if host is None:
@@ -95,7 +95,7 @@ def _is_plain(segment: str) -> bool:
 
 def _secrets(address: str) -> set[str]:
     """The strings of an address that must not be seen alone, either."""
-    rest = re.split(r":/+", address, maxsplit=1)[-1]
+    rest = re.split(r":/{1,2}", address, maxsplit=1)[-1]
     user, host, path, query = _parts(rest)
     if host is None:
         pieces = {rest, *re.split(r"[/?#&=@:;]", rest)}
