@@ -1,4 +1,4 @@
-"""What a network gives: logits, or with deep supervision several of them, the first of which count."""
+"""A network's output: logits, or with deep supervision several of them, the first of which count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a comparison shows anything: a reference that knows the images, and an engine that is the same network.
+"""Judges if a comparison shows anything: a reference that knows the images, and an engine that is the same network.
 
 A drop of nothing says nothing where both networks are wrong. These rules speak only where something is wrong.
 """

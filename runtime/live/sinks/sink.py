@@ -29,7 +29,7 @@ class SinkCounts:
     """The fate of the frames that a sink was offered."""
 
     written: int
-    """Of a sink for masks the masks; of others the frames, covers too."""
+    """Counts the masks where masks are written, else the frames, covers too."""
     dropped: int
     """Came faster than they could be written, or while nothing could be."""
     withheld: int
