@@ -67,7 +67,7 @@ def open_source(path: Path, deinterlace: Deinterlace = "auto") -> Source:
     """Open what a SOURCE argument names and decode its first frame.
 
     Args:
-        path: A video file, a folder of images (or of a data set), or one image.
+        path: A video file, a folder of images (or of a data set), one image, or a DICOM object.
         deinterlace: When to deinterlace a video.
 
     Raises:
@@ -86,8 +86,11 @@ def open_source(path: Path, deinterlace: Deinterlace = "auto") -> Source:
         )
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return ImageFolder([path])
+    from edgeseg.runtime.video.dicom import DicomFrames, is_dicom, is_dicom_video
     from edgeseg.runtime.video.video import VideoFile
 
+    if is_dicom(path) and not is_dicom_video(path):
+        return DicomFrames(path)
     return VideoFile(path, deinterlace)
 
 

@@ -16,11 +16,12 @@ from edgeseg.runtime.live.credentials import without_credentials
 from edgeseg.runtime.live.protocols import refuse_missing_srt
 from edgeseg.runtime.live.sources.av_connection import AvConnection, open_camera, open_network, open_standard_input
 from edgeseg.runtime.live.sources.contract import LiveSource, SourceOptions
-from edgeseg.runtime.live.sources.feeds import FileFeed, ImageFeed
+from edgeseg.runtime.live.sources.feeds import DicomFeed, FileFeed, ImageFeed
 from edgeseg.runtime.live.sources.gstreamer import GstConnection, gst_python, jetson_pipeline
 from edgeseg.runtime.live.sources.paced import PacedSource
 from edgeseg.runtime.live.sources.reconnecting import ReconnectingSource
 from edgeseg.runtime.live.sources.synthetic import SyntheticFeed
+from edgeseg.runtime.video.dicom import is_dicom, is_dicom_video
 from edgeseg.shell import quoted
 
 _NETWORK = re.compile(r"(rtsps?|https?|udp|srt|rtmp(?:s|t|ts)?)://[^\s/]+", re.IGNORECASE)
@@ -124,4 +125,6 @@ def _of_files(name: str, options: SourceOptions) -> LiveSource:
         )
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return PacedSource(name, ImageFeed([path], options), options)
+    if is_dicom(path) and not is_dicom_video(path):
+        return PacedSource(name, DicomFeed(path), options)
     return PacedSource(name, FileFeed(path, options), options)

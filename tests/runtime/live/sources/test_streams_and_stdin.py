@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -88,13 +86,9 @@ def test_udp_that_nobody_sends(collect: Any) -> None:
 
 
 @pytest.fixture
-def rtmp_server() -> Iterator[Callable[[], str]]:
+def rtmp_server(system_program: Callable[..., str]) -> Iterator[Callable[[], str]]:
     """An ffmpeg that serves one client by RTMP."""
-    program = shutil.which("ffmpeg")
-    if program is None:
-        if os.environ.get("EDGESEG_REQUIRE_SYSTEM") == "1":
-            pytest.fail("ffmpeg is not installed; sudo make system-packages brings it")
-        pytest.skip("ffmpeg is not installed; sudo make system-packages brings it")
+    program = system_program("ffmpeg")
     processes = []
 
     def start() -> str:
