@@ -183,8 +183,7 @@ class VerdictLimits(Part):
     max_lost_polyps: int | None = pydantic.Field(default=None, ge=0)
     """Images whose polyp the reference finds and the engine does not; None demands nothing."""
     min_reference_dice: float | None = pydantic.Field(default=None, ge=0, le=1)
-    """Floor of the reference's mean Dice over the images that show a polyp; below it nothing is proven. None takes the
-    default; a verdict from before there were floors has None, too, and likewise the next."""
+    """Floor of the reference's mean Dice over the images that show a polyp; None takes the default, as below."""
     min_agreement: float | None = pydantic.Field(default=None, ge=0, le=1)
     """Floor of the mean Dice of the engine's masks against the reference's, over the images that either marks."""
 
@@ -276,8 +275,7 @@ class Verdict(Value):
     mean_agreement: float
     """Mean Dice of the engine's masks against the reference's masks."""
     reference_shuffled_dice: float | None = None
-    """Mean Dice of the reference's masks against the ground truth of other images, which is what chance reaches here;
-    None for fewer than two images that show a polyp, and in a verdict from before it was measured."""
+    """Mean Dice of the reference's masks against other images' ground truth, as chance has it; None where not known."""
     confidence_interval: ConfidenceInterval
     """Interval of the mean Dice drop."""
     polyps: FoundPolyps | None = None

@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edgeseg.cli import run
+from edgeseg.cli.run_live import JsonLines, PlainLines
 from edgeseg.runtime.live.credentials import without_credentials, without_secrets_of
 from edgeseg.runtime.live.sources.contract import SourceOptions
 from edgeseg.runtime.live.sources.faults import SourceFault, SourceLostError
@@ -145,6 +146,28 @@ def test_a_live_source_that_is_not_there(tiny_engine: Path, capfd) -> None:
     output, errors = capfd.readouterr()
     assert SECRET not in output + errors
     assert json.loads(output)["what"] == "rtsp://127.0.0.1:9/***?*** gives no picture"
+
+
+@pytest.mark.parametrize("key", ["source", "send-to", "sauce", "engine", "max-frames"])
+@pytest.mark.parametrize("value", ['"{}"', '["{}"]', '"{}'])
+def test_a_configuration_file_that_is_wrong(tiny_engine: Path, tmp_path: Path, capfd, key: str, value: str) -> None:
+    address = f"xyz://admin:{SECRET}@10.0.0.5/x"
+    (tmp_path / "live.toml").write_text(f"{key} = {value.format(address)}")
+    words = ["live", str(tiny_engine), "--config", str(tmp_path / "live.toml"), "--seconds", "0.1", "--json"]
+    assert run(words if key == "source" else [*words, "synthetic:64x48"], debug=True) in (0, 2, 5)
+    output, errors = capfd.readouterr()
+    assert SECRET not in output + errors
+
+
+@pytest.mark.parametrize("lines", [JsonLines(), PlainLines("%(message)s")], ids=["json", "plain"])
+def test_the_log_shows_nothing(lines: logging.Formatter) -> None:
+    address = f"rtsp://admin:{SECRET}@10.0.0.5/live?x={SECRET}"
+    try:
+        raise OSError(address)
+    except OSError as error:
+        failure = (OSError, error, error.__traceback__)
+    shown = lines.format(logging.LogRecord("edgeseg", logging.INFO, "", 0, "open %s", (address,), failure))
+    assert SECRET not in shown and "rtsp://***@10.0.0.5/live?***" in shown and "Traceback" in shown
 
 
 def test_the_status_and_its_faults_show_nothing() -> None:
