@@ -4,47 +4,85 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+import numpy as np
 import onnx
 
+from edgeseg.calibration.fp16_types import LARGEST_FP16, gives_fp16, takes_fp16, with_fp16_result
+from edgeseg.graph.cleanup import element_types
 from edgeseg.graph.operators import CONVOLUTIONS, QUANTISERS
+from edgeseg.graph.opset import opset_of
 from edgeseg.graph.weights import copy_of, to_fp16
 
-FLOAT32_INPUTS = {"Resize": (1, 2)}
-"""Inputs that the ONNX specification keeps float32 whatever the data are (roi and scales of Resize)."""
+FLOAT, FLOAT16 = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16
+BOUNDS = {"Clip": (1, 2)}
+"""Inputs that only bound the data: one beyond FP16's range bounds nothing there, and becomes FP16's largest number."""
 
 
-def with_fp16_convolutions(proto: onnx.ModelProto, float32: Collection[str] = ()) -> onnx.ModelProto:
+def with_fp16_convolutions(
+    proto: onnx.ModelProto, float32: Collection[str] = (), wide: Collection[str] = ()
+) -> onnx.ModelProto:
     """Make everything from the first to the last convolution FP16; normalisation and sigmoid stay float32.
 
     The result is strongly typed: every tensor's type follows from the graph, Casts stand where the types change. Q/DQ
     pairs inside take FP16 scales, so that DequantizeLinear gives FP16. What lies between convolutions takes the type of
-    its data, float32 where the types meet, so that an addition behind a float32 convolution does not round.
+    its data, float32 where the types meet, so that an addition behind a float32 convolution does not round. Conditions,
+    indices and shapes keep their types, and so does what ONNX does not define on FP16.
 
     Args:
         proto: float32 data throughout; QuantizeLinear/DequantizeLinear pairs may stand in it.
         float32: Names of convolutions that work on float32 data.
+        wide: Tensors whose values pass FP16's range; every node that reads or writes one works on float32 data.
     """
     copy = copy_of(proto)
-    half = _half_nodes(copy.graph)
-    half -= _float32_nodes(copy.graph, half, float32)
-    half_outputs = {name for index in half for name in copy.graph.node[index].output}
-    int_outputs = {n.output[0] for n in copy.graph.node if n.op_type == "QuantizeLinear"}
-    weights = {t.name: t for t in copy.graph.initializer if t.data_type == onnx.TensorProto.FLOAT}
+    graph, opset, types = copy.graph, opset_of(copy), element_types(copy)
+    half = half_nodes(copy)
+    half -= _float32_nodes(graph, half, float32)
+    half -= touching(graph, half, {*wide, *_wide_constants(graph)})
+    half_outputs = {name for i in half for name in graph.node[i].output if types.get(name, FLOAT) == FLOAT}
+    weights = {t.name: t for t in graph.initializer if t.data_type == FLOAT}
+    others = {t.name for t in graph.initializer} - set(weights)
     casts = _Casts()
     nodes: list[onnx.NodeProto] = []
-    for index, node in enumerate(copy.graph.node):
-        keep = FLOAT32_INPUTS.get(node.op_type, ())
+    for index, node in enumerate(graph.node):
         for position, name in enumerate(node.input):
-            if not name or position in keep or name in int_outputs:
+            if not name or name in others or types.get(name, FLOAT) != FLOAT:
                 continue
-            if index in half and name in weights:
-                node.input[position] = casts.weight(weights[name])
-            elif index in half and name not in half_outputs and _is_data(copy.graph, name):
-                node.input[position] = casts.value(name, onnx.TensorProto.FLOAT16, nodes)
-            elif index not in half and name in half_outputs:
-                node.input[position] = casts.value(name, onnx.TensorProto.FLOAT, nodes)
-        nodes.append(node)
+            as_half = index in half and takes_fp16(node.op_type, opset, position)
+            if as_half and name in weights:
+                bound = position in BOUNDS.get(node.op_type, ())
+                node.input[position] = casts.weight(weights[name], bound)
+            elif as_half and name not in half_outputs:
+                node.input[position] = casts.value(name, FLOAT16, nodes)
+            elif not as_half and name in half_outputs:
+                node.input[position] = casts.value(name, FLOAT, nodes)
+        nodes.append(with_fp16_result(node) if index in half and half_outputs & set(node.output) else node)
     return _rebuilt(copy, nodes, casts.weights.values())
+
+
+def half_nodes(proto: onnx.ModelProto) -> set[int]:
+    """Indices of the nodes that can be FP16: between the first and the last convolution, or constant-fed for those."""
+    graph, opset, types = proto.graph, opset_of(proto), element_types(proto)
+    outputs = {value.name for value in graph.output}
+    found = set()
+    for index in _between(graph):
+        node = graph.node[index]
+        floats = [at for at, name in enumerate(node.output) if name and types.get(name, FLOAT) == FLOAT]
+        if not outputs & set(node.output) and all(gives_fp16(node.op_type, opset, at) for at in floats):
+            found.add(index)
+    return found
+
+
+def touching(graph: onnx.GraphProto, half: Iterable[int], wide: Collection[str]) -> set[int]:
+    """The nodes among `half` that read or write a tensor of `wide`."""
+    return {
+        index
+        for index in half
+        if any(
+            name in wide and position not in BOUNDS.get(graph.node[index].op_type, ())
+            for position, name in enumerate(graph.node[index].input)
+        )
+        or any(name in wide for name in graph.node[index].output)
+    }
 
 
 class _Casts:
@@ -54,16 +92,19 @@ class _Casts:
         self.weights: dict[str, onnx.TensorProto] = {}
         self._values: dict[tuple[str, int], str] = {}
 
-    def weight(self, tensor: onnx.TensorProto) -> str:
+    def weight(self, tensor: onnx.TensorProto, bound: bool = False) -> str:
         name = f"{tensor.name}.half"
         if name not in self.weights:
-            values = to_fp16(onnx.numpy_helper.to_array(tensor), tensor.name)
-            self.weights[name] = onnx.numpy_helper.from_array(values, name)
+            values = onnx.numpy_helper.to_array(tensor)
+            values = np.clip(values, -LARGEST_FP16, LARGEST_FP16) if bound else values
+            finite = np.where(np.isinf(values), 0, values)
+            rounded = np.where(np.isinf(values), values, to_fp16(finite, tensor.name)).astype(np.float16)
+            self.weights[name] = onnx.numpy_helper.from_array(rounded, name)
         return name
 
     def value(self, name: str, kind: int, nodes: list[onnx.NodeProto]) -> str:
         if (name, kind) not in self._values:
-            suffix = "half" if kind == onnx.TensorProto.FLOAT16 else "float"
+            suffix = "half" if kind == FLOAT16 else "float"
             self._values[name, kind] = f"{name}.{suffix}"
             nodes.append(
                 onnx.helper.make_node("Cast", [name], [f"{name}.{suffix}"], name=f"{name}.to_{suffix}", to=kind)
@@ -71,7 +112,7 @@ class _Casts:
         return self._values[name, kind]
 
 
-def _half_nodes(graph: onnx.GraphProto) -> set[int]:
+def _between(graph: onnx.GraphProto) -> set[int]:
     """Indices of the nodes between the first and the last convolution, and of the constant-fed ones that serve them."""
     after: set[str] = set()
     downstream: set[int] = set()
@@ -121,9 +162,16 @@ def _quantisers_of(graph: onnx.GraphProto, half: set[int]) -> set[int]:
     }
 
 
-def _is_data(graph: onnx.GraphProto, name: str) -> bool:
-    """Tell whether a tensor is computed (and float) rather than an integer constant."""
-    return all(tensor.name != name for tensor in graph.initializer)
+def _wide_constants(graph: onnx.GraphProto) -> set[str]:
+    """Weights and other constants with a finite value beyond FP16's range."""
+    found = set()
+    for tensor in graph.initializer:
+        if tensor.data_type == FLOAT:
+            values = onnx.numpy_helper.to_array(tensor)
+            finite = values[np.isfinite(values)]
+            if finite.size and float(np.abs(finite).max()) > LARGEST_FP16:
+                found.add(tensor.name)
+    return found
 
 
 def _rebuilt(

@@ -1,4 +1,4 @@
-"""Q/DQ graphs: symmetric INT8 activations per tensor, weights per channel, bias float."""
+"""Q/DQ graphs: INT8 activations per tensor, weights symmetric per channel, bias float."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ from edgeseg.graph.weights import copy_of
 from edgeseg.shell import quoted
 
 SMALLEST_NORMAL_FP16 = 2.0**-14
+LOPSIDED = 0.75
+"""A range that takes up less than this share of the symmetric one around it is lopsided."""
+LEVELS = 255
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class QdqStyle:
     uint8_activations: bool = False
     """Store activations as uint8: tensors without negative values use 0..255 with zero point 0, others the levels of
     int8 shifted by a zero point of 128."""
+    lopsided: bool = False
+    """Give all 256 levels to the range of a tensor that lies mostly on one side of zero (HardSwish, GELU, SiLU)."""
     whole_tensors: bool = False
     """Quantise convolutions' outputs too, and let every reader of a quantised tensor see the dequantised one, so that
     pooling, upsampling, concatenation and addition between convolutions work on INT8."""
@@ -45,7 +50,7 @@ class QdqStyle:
         return SMALLEST_NORMAL_FP16 if np.dtype(self.scale_dtype) == np.float16 else float(np.finfo(np.float32).tiny)
 
 
-ONNXRUNTIME_STYLE = QdqStyle(uint8_activations=True, whole_tensors=True, pair_limit=PAIR_LIMIT)
+ONNXRUNTIME_STYLE = QdqStyle(uint8_activations=True, lopsided=True, whole_tensors=True, pair_limit=PAIR_LIMIT)
 """Lets ONNX Runtime fuse a convolution into QLinearConv (float32 scales, outputs quantised as well, one type for both,
 ReLU implied by the unsigned range), and keeps the sums of a processor without VNNI from saturating."""
 TENSORRT_STYLE = QdqStyle(scale_dtype=np.float16)
@@ -159,11 +164,15 @@ class Quantisation:
 
 
 def activation_quantisation(observed: Range, style: QdqStyle) -> Quantisation:
-    """How a tensor of this range is quantised; symmetric around zero, whatever the storage type."""
+    """How a tensor of this range is quantised: symmetric around zero, or lopsided where the style has it so."""
     if not style.uint8_activations:
         return Quantisation(observed.amax / 127.0, np.asarray(0, np.int8))
     if observed.minimum >= 0:
         return Quantisation(observed.amax / 255.0, np.asarray(0, np.uint8))
+    low, high = max(observed.minimum, -observed.amax), min(max(observed.maximum, 0.0), observed.amax)
+    if style.lopsided and high - low < LOPSIDED * 2 * observed.amax:
+        scale = (high - low) / LEVELS
+        return Quantisation(scale, np.asarray(round(-low / scale), np.uint8))
     return Quantisation(observed.amax / 127.0, np.asarray(128, np.uint8))
 
 

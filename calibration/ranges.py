@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,31 @@ def calibrate(
         weights_sha256=artifact.weights_sha256,
         ranges={tensor.name: tensor.range() for tensor in seen},
     )
+
+
+def extremes(
+    proto: onnx.ModelProto, names: Sequence[str], frames: Iterable[NDArray[np.uint8]]
+) -> dict[str, tuple[float, float]]:
+    """The smallest and the largest value that each of some tensors held on some pictures.
+
+    Args:
+        proto: A contract graph, float32.
+        names: float32 tensors that its nodes give.
+        frames: Pictures at the network's size, uint8 [H,W,3] RGB.
+
+    Returns:
+        Tensor name -> minimum and maximum, which need not be finite.
+    """
+    found = dict.fromkeys(names, (0.0, 0.0))
+    if not names:
+        return found
+    session = _session(proto, names, ())
+    for frame in frames:
+        values = np.asarray(session.run(None, {INPUT_NAME: frame[np.newaxis]}), np.float64).reshape(2, -1).T
+        for name, (low, high) in zip(names, values.tolist(), strict=True):
+            before = found[name]
+            found[name] = (float(np.minimum(before[0], low)), float(np.maximum(before[1], high)))
+    return found
 
 
 def choose_images(images: Sequence[Path], count: int) -> list[Path]:

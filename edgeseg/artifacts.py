@@ -102,6 +102,16 @@ class BuildRecord(Part):
     """The file of the precision plan; what it said is in the passport itself."""
 
 
+class KeptFloat32(Part):
+    """A layer that computes in float32 although the engine is FP16, because FP16 could not hold a tensor of its."""
+
+    layer: str
+    tensor: str
+    """The tensor of this layer with the largest magnitude."""
+    magnitude: float
+    """The largest magnitude that was seen in it."""
+
+
 class EngineArtifact(Value):
     """The passport that lies beside an engine as NAME.engine.json and is checked before the engine is opened."""
 
@@ -121,6 +131,8 @@ class EngineArtifact(Value):
     precision_plan: PrecisionPlan | None = None
     """The precision asked of each convolution; None in passports from before this was recorded, likewise the next."""
     precision_plan_sha256: str | None = None
+    kept_float32: tuple[KeptFloat32, ...] | None = None
+    """Layers that stay float32 whatever the plan says, because FP16 ends at 65,504; None where there are none."""
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     model: ModelSpec

@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeseg.artifacts import PRECISIONS, CalibrationTable, EngineArtifact, LatencyReport, PrecisionPlan, Verdict
+from edgeseg.artifacts import (
+    PRECISIONS,
+    CalibrationTable,
+    EngineArtifact,
+    KeptFloat32,
+    LatencyReport,
+    PrecisionPlan,
+    Verdict,
+)
+from edgeseg.calibration.fp16_types import LARGEST_FP16
 from edgeseg.calibration.plan_files import read_plan
 from edgeseg.errors import BadInputError
 from edgeseg.export.layers.report import LayerReport
@@ -18,6 +27,7 @@ from edgeseg.packages import PACKAGE_CARD, find_model
 from edgeseg.proof.evaluation.document import EvaluationDocument
 from edgeseg.runtime.live.scene.statistics import TrainingStatistics
 from edgeseg.runtime.passport.passports import read_checked
+from edgeseg.specs import ModelSpec
 from edgeseg.threshold import ThresholdChoice
 from edgeseg.values import Value
 
@@ -88,6 +98,7 @@ def _onnx(path: Path) -> Description:
         "nodes": len(graph.node),
         "convolutions": convolutions,
         "opset": artifact.proto.opset_import[0].version,
+        **_batch_in_words(artifact.metadata.model),
         "file": f"{path.stat().st_size / 1e6:.2f} MB",
         **artifact.metadata.provenance.metrics,
         "sha256": artifact.sha256,
@@ -103,7 +114,9 @@ def _engine(path: Path) -> Description:
         "precision": passport.precision,
         "int8 convolutions": f"{passport.int8_convolutions} of {passport.convolutions}",
         **({} if passport.precision_plan is None else {"precision plan": _plan_in_words(passport.precision_plan)}),
+        **({} if passport.kept_float32 is None else {"kept in float32": _kept_in_words(passport.kept_float32)}),
         "network": f"{passport.model.architecture}, {passport.model.width}x{passport.model.height}",
+        **_batch_in_words(passport.model),
         "file": f"{passport.engine_bytes / 1e6:.2f} MB",
         "bound to": ", ".join(passport.binding.compute_capabilities or ()) or passport.binding.gpu or "nothing",
         "built by": passport.rebuild,
@@ -125,6 +138,16 @@ def _plan_in_words(plan: PrecisionPlan) -> str:
         more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
         parts += [f"{precision} for {', '.join(names[:SHOWN_NAMES])}{more}"] if names else []
     return "; ".join(parts)
+
+
+def _batch_in_words(model: ModelSpec) -> dict[str, str]:
+    return {} if model.largest_batch is None else {"batch": f"{model.largest_batch}: one picture at a time"}
+
+
+def _kept_in_words(layers: tuple[KeptFloat32, ...]) -> str:
+    """``a, b: up to 2.3e+06, beyond FP16's 65504``, with every layer's name, for there is no other list of them."""
+    largest = max(kept.magnitude for kept in layers)
+    return f"{', '.join(kept.layer for kept in layers)}: up to {largest:.3g}, beyond FP16's {LARGEST_FP16:.0f}"
 
 
 def _run(path: Path) -> Description:

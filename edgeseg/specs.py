@@ -37,6 +37,8 @@ class ModelSpec(Value):
     """Network input width in pixels."""
     output: Literal["sigmoid", "softmax"] = "sigmoid"
     """The function that gives the probabilities; it is inside the graph."""
+    largest_batch: Literal[1] | None = None
+    """1 where the graph takes one picture at a time; None where it takes any number."""
 
     @pydantic.model_validator(mode="after")
     def _classes_fit_output(self) -> ModelSpec:
@@ -86,6 +88,8 @@ class Provenance(Part):
     seed: int | None = None
     source_sha256: str | None = None
     """The file of others that an imported network was made from."""
+    source_data_sha256: str | None = None
+    """The files with its weights that lay beside it; None where there were none."""
     threshold: float = pydantic.Field(default=0.5, gt=0, lt=1)
     """The probability of the network as trained that the graph's 0.5 stands for."""
     metrics: dict[str, float] = pydantic.Field(default_factory=dict)

@@ -22,7 +22,7 @@ class Part(pydantic.BaseModel):
     @pydantic.model_validator(mode="before")
     @classmethod
     def _without_empty_strangers(cls, data: Any) -> Any:
-        """Pass over an unknown field that is null: older files name fields that are gone and never said anything."""
+        """Ignore unknown fields that are null: older files name fields, since gone, without a value."""
         if not isinstance(data, dict):
             return data
         return {name: value for name, value in data.items() if value is not None or name in cls.model_fields}
@@ -45,11 +45,11 @@ class Value(Part):
         return version
 
     def to_dict(self) -> dict[str, Any]:
-        """The value as plain JSON types."""
+        """Return the value as plain JSON types."""
         return self.model_dump(mode="json")
 
     def to_json(self) -> str:
-        """The value as a JSON document, keys in the order of declaration."""
+        """Return the value as a JSON document, keys in the order of declaration."""
         return json.dumps(self.to_dict(), indent=2)
 
     @classmethod
@@ -58,16 +58,17 @@ class Value(Part):
 
         Args:
             text: The JSON document.
-            origin: Where the text comes from, for the message.
+            origin: The text's origin, for the message.
 
         Raises:
-            BadInputError: Not JSON, a field that is missing, unknown or out of range, or another schema version.
+            BadInputError: The text is not JSON, a field is missing, unknown or out of range, or the schema
+                version is another.
         """
         try:
             return cls.model_validate_json(text)
         except pydantic.ValidationError as error:
             raise BadInputError(
-                f"{origin} is no {cls.__name__}",
+                f"{origin} is not a valid {cls.__name__}",
                 found=describe_validation(error),
                 expected=f"{cls.__name__} version {cls.SCHEMA_VERSION}",
             ) from error
@@ -83,7 +84,7 @@ class Value(Part):
 
 
 def describe_validation(error: pydantic.ValidationError) -> str:
-    """Pydantic's complaints as one short line, at most three of them."""
+    """Put up to three of pydantic's complaints into one short line."""
     lines = [f"{'.'.join(map(str, item['loc'])) or 'document'}: {item['msg']}" for item in error.errors()]
     rest = f" (and {len(lines) - 3} more)" if len(lines) > 3 else ""
     return "; ".join(lines[:3]) + rest

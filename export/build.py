@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgeseg.artifacts import BuildRecord, CalibrationTable, EngineArtifact, Precision, PrecisionPlan
+from edgeseg.calibration.fp16_range import beyond_fp16, kept_in_float32, typical_frames
 from edgeseg.calibration.methods import DEFAULT_METHOD
 from edgeseg.calibration.placement import assign, default_plan, lowest
 from edgeseg.calibration.quantise import check_table
@@ -14,9 +16,18 @@ from edgeseg.calibration.ranges import calibrate, choose_images
 from edgeseg.dataset import load_images
 from edgeseg.errors import BadInputError, MismatchError, UsageError
 from edgeseg.export.backends import builder_for
-from edgeseg.export.builders.builder import BuilderOptions, BuildRequest, BuiltEngine, EngineBuilder, tensor_specs
+from edgeseg.export.builders.builder import (
+    BuilderOptions,
+    BuildRequest,
+    BuiltEngine,
+    EngineBuilder,
+    tell_kept,
+    tensor_specs,
+)
 from edgeseg.files import check_writable, sha256_bytes, write_bytes
+from edgeseg.frames import resize_to_network
 from edgeseg.graph.files import OnnxArtifact, load_onnx
+from edgeseg.images import read_rgb
 from edgeseg.packages import ModelFiles, find_model, onnx_of
 from edgeseg.progress import Say, Track, quiet, silent
 from edgeseg.runtime.engine.backends import AUTO
@@ -24,6 +35,8 @@ from edgeseg.runtime.passport.passports import passport_path
 from edgeseg.shell import quoted
 
 CALIBRATION_IMAGES = 256
+RANGE_IMAGES = 8
+"""Images that FP16's range is held against; noise and synthetic pictures where there are none."""
 
 
 @dataclass(frozen=True)
@@ -89,11 +102,14 @@ def build_engine(model: Path, options: BuildOptions, track: Track = silent, say:
     _check_same("network", artifact.sha256, former.onnx_sha256 if former else None, files.path)
     builder, reason = builder_for(options.backend, options.builder)
     plan = options.plan or default_plan(artifact.proto, options.precision, builder.beside_int8)
-    precision = lowest(assign(artifact.proto, plan))
+    assigned = assign(artifact.proto, plan)
+    precision = lowest(assigned)
     table = _table(files, artifact, options, track) if precision == "int8" else None
     named = options.calibration or options.calibration_data
     _check_same("calibration", table.sha256 if table else None, former.calibration_sha256 if former else None, named)
-    request = BuildRequest(artifact, precision, table, plan)
+    wide = _beyond_fp16(files, artifact, options, table) if _computes_in_fp16(assigned, builder) else {}
+    request = BuildRequest(artifact, precision, table, plan, wide)
+    tell_kept(kept_in_float32(artifact.proto, wide), say)
     built = builder.build(request, say)
     instead = builder.why_not_int8(request, built) if precision == "int8" and options.may_leave_int8 else None
     if instead is not None:
@@ -131,6 +147,29 @@ def _table(files: ModelFiles, artifact: OnnxArtifact, options: BuildOptions, tra
     return table
 
 
+def _computes_in_fp16(assigned: Mapping[str, Precision], builder: EngineBuilder) -> bool:
+    found = set(assigned.values())
+    return "fp16" in found or ("int8" in found and builder.beside_int8 == "fp16")
+
+
+def _beyond_fp16(
+    files: ModelFiles, artifact: OnnxArtifact, options: BuildOptions, table: CalibrationTable | None
+) -> dict[str, float]:
+    """Tensors that FP16 cannot hold, seen on calibration images where some were named, else on made-up ones."""
+    if table is None and options.calibration is not None:
+        table = CalibrationTable.read(options.calibration)
+        check_table(artifact, table)
+    elif table is None and files.calibration is not None:
+        beside = CalibrationTable.read(files.calibration)
+        table = beside if beside.weights_sha256 == artifact.weights_sha256 else None
+    model, crop = artifact.metadata.model, artifact.metadata.preprocess.crop
+    if options.calibration_data is None:
+        return beyond_fp16(artifact, typical_frames(model), table)
+    images = choose_images(load_images(options.calibration_data, "train"), RANGE_IMAGES)
+    frames = (resize_to_network(read_rgb(path), model.height, model.width, crop) for path in images)
+    return beyond_fp16(artifact, frames, table)
+
+
 def _check_same(what: str, found: str | None, former: str | None, path: Path | None) -> None:
     if former is not None and found != former:
         raise MismatchError(
@@ -164,6 +203,7 @@ def _passport(
         calibration_sha256=request.table.sha256 if request.table else None,
         precision_plan=plan,
         precision_plan_sha256=None if plan is None else plan.sha256,
+        kept_float32=kept_in_float32(artifact.proto, request.beyond_fp16) or None,
         inputs=(frame,),
         outputs=(probability,),
         model=artifact.metadata.model,

@@ -14,7 +14,7 @@ from edgeseg.shell import quoted
 def import_onnx(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", help="A float network from elsewhere: NCHW pictures in, ONNX opset 11 to 21."),
+        typer.Argument(metavar="FILE", help="A float network from elsewhere: pictures in, ONNX opset 11 to 24."),
     ],
     out: Annotated[Path, typer.Option(help="ONNX file to write.")],
     mean: Annotated[str, typer.Option(help="Mean of R,G,B after division by --scale.")] = "0,0,0",
@@ -22,13 +22,19 @@ def import_onnx(
     scale: Annotated[float, typer.Option(help="Number that the levels 0..255 are divided by first.")] = 255.0,
     bgr: Annotated[bool, typer.Option("--bgr", help="The network takes B,G,R planes.")] = False,
     output: Annotated[
-        Literal["logits", "probability"], typer.Option(help="logits if sigmoid or softmax is still to come.")
-    ] = "logits",
+        Literal["auto", "logits", "probability"],
+        typer.Option(help="logits if sigmoid or softmax is still to come; auto looks at the last operator."),
+    ] = "auto",
+    channel: Annotated[
+        int | None, typer.Option(min=0, help="Channel to use alone, if classes overlap (a sigmoid each).")
+    ] = None,
     class_name: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="Name of a class; repeat it for each, the background first if there is one."),
     ] = None,
-    output_name: Annotated[str | None, typer.Option(help="Output to use, if there are several.")] = None,
+    output_name: Annotated[
+        str | None, typer.Option(help="Output to use, if there are several, or a tensor inside.")
+    ] = None,
     height: Annotated[
         int | None, typer.Option(min=1, max=8192, help="Input height, if the file leaves it open.")
     ] = None,
@@ -48,6 +54,7 @@ def import_onnx(
         scale=scale,
         bgr=bgr,
         output=output,
+        channel=channel,
         class_names=tuple(class_name or ()),
         output_name=output_name,
         height=height,

@@ -58,7 +58,7 @@ def parse_onnx(data: bytes, origin: str) -> onnx.ModelProto:
     Raises:
         BadInputError: See above.
     """
-    proto = _parsed(data, origin)
+    proto = parsed_unchecked(data, origin)
     _refuse_external(proto, origin)
     try:
         onnx.checker.check_model(proto)
@@ -73,7 +73,12 @@ def refuse_external_data(data: bytes, origin: str) -> None:
     Raises:
         BadInputError: See above.
     """
-    _refuse_external(_parsed(data, origin), origin)
+    _refuse_external(parsed_unchecked(data, origin), origin)
+
+
+def external_tensors(proto: onnx.ModelProto) -> list[onnx.TensorProto]:
+    """The tensors whose values lie in other files."""
+    return [tensor for tensor in _all_tensors(proto) if tensor.data_location == onnx.TensorProto.EXTERNAL]
 
 
 def read_metadata(proto: onnx.ModelProto, origin: str) -> ModelMetadata:
@@ -122,7 +127,12 @@ def read_onnx_bytes(path: Path) -> bytes:
         ) from error
 
 
-def _parsed(data: bytes, origin: str) -> onnx.ModelProto:
+def parsed_unchecked(data: bytes, origin: str) -> onnx.ModelProto:
+    """Parse ONNX bytes and check nothing; a file from outside goes through `parse_onnx`.
+
+    Raises:
+        BadInputError: Junk.
+    """
     try:
         return onnx.load_model_from_string(data)
     except Exception as error:  # protobuf raises several unrelated classes
@@ -130,12 +140,13 @@ def _parsed(data: bytes, origin: str) -> onnx.ModelProto:
 
 
 def _refuse_external(proto: onnx.ModelProto, origin: str) -> None:
-    external = [tensor for tensor in _all_tensors(proto) if tensor.data_location == onnx.TensorProto.EXTERNAL]
+    external = external_tensors(proto)
     if external:
         raise BadInputError(
             f"{origin} keeps weights in other files",
             found=f"{len(external)} tensors with external data",
             expected="an ONNX file with its weights inside",
+            next_command="edgeseg import-onnx FILE --out model.onnx, which takes weights that lie beside FILE",
         )
 
 

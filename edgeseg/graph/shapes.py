@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
+from edgeseg.graph.batch import name_batch
 from edgeseg.graph.cleanup import attribute, with_constants_as_initialisers, without_pass_through, without_unused
 from edgeseg.graph.opset import opset_of
 from edgeseg.graph.weights import copy_of
@@ -16,8 +17,9 @@ from edgeseg.graph.weights import copy_of
 # fmt: off
 SHAPE_ARITHMETIC = frozenset({
     "Add", "Sub", "Mul", "Div", "Mod", "Neg", "Floor", "Ceil", "Round", "Sqrt", "Min", "Max", "Equal", "Greater",
-    "Less", "Not", "And", "Or", "Where", "Cast", "Identity", "Gather", "Concat", "Slice", "Squeeze", "Unsqueeze",
-    "Reshape", "ReduceProd", "ConstantOfShape", "Range", "Expand", "Transpose", "Split",
+    "GreaterOrEqual", "Less", "LessOrEqual", "Not", "And", "Or", "Where", "Cast", "CastLike", "Identity", "Clip", "Abs",
+    "Sign", "Pow", "Gather", "Concat", "Slice", "Squeeze", "Unsqueeze", "Flatten", "Reshape", "ReduceProd", "ReduceSum",
+    "ReduceMin", "ReduceMax", "ConstantOfShape", "Range", "Expand", "Transpose", "Split", "NonZero", "ScatterND",
 })
 # fmt: on
 """Operators that exporters compute sizes with."""
@@ -43,7 +45,7 @@ def with_constant_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
     return without_unused(proto)
 
 
-def with_free_batch(proto: onnx.ModelProto) -> onnx.ModelProto:
+def with_free_batch(proto: onnx.ModelProto, reshapes: bool = True) -> onnx.ModelProto:
     """Let a graph that was traced for one batch size take any, as far as the batch is the outermost dimension.
 
     Reshape infers its first dimension, Resize scales height and width instead of naming all four sizes. Whether the
@@ -51,6 +53,7 @@ def with_free_batch(proto: onnx.ModelProto) -> onnx.ModelProto:
 
     Args:
         proto: Static shape at its input, shapes constant, opset 18 and later.
+        reshapes: Whether Reshapes are changed, too, and the batch called N.
     """
     types = _types(proto)
     copy = copy_of(proto)
@@ -63,13 +66,12 @@ def with_free_batch(proto: onnx.ModelProto) -> onnx.ModelProto:
         shape, size = (_shape(types.get(name)) for name in ((*node.input, "")[0], node.output[0]))
         if shape is None or size is None or not shape or not size or node.input[0] in constants:
             continue
-        if node.op_type == "Reshape" and node.input[1] in constants and math.prod(size) > 0:
+        if reshapes and node.op_type == "Reshape" and node.input[1] in constants and math.prod(size) > 0:
             _set_input(graph, node, 1, np.asarray([-1, *size[1:]], np.int64), f"reshape_{index}.shape")
         elif node.op_type == "Resize" and len(node.input) > 3 and node.input[3] in constants and shape[0] == size[0]:
             _scale_resize(graph, node, shape, size, f"resize_{index}")
-    for value in (*graph.input, *graph.output):
-        for dim in value.type.tensor_type.shape.dim[:1]:
-            dim.dim_param = "N"
+    if reshapes:
+        name_batch(copy)
     del graph.value_info[:]
     return without_unused(copy)
 

@@ -1,1 +1,1 @@
-"""One module a backend: ONNX in, engine bytes out. The sessions of the same backends live in edgeseg.runtime."""
+"""One module a backend: ONNX in, engine bytes out. `edgeseg.runtime` executes them."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from edgeseg.artifacts import Binding, CalibrationTable, Precision, PrecisionPlan, TensorSpec
+from edgeseg.artifacts import Binding, CalibrationTable, KeptFloat32, Precision, PrecisionPlan, TensorSpec
+from edgeseg.calibration.fp16_types import LARGEST_FP16
 from edgeseg.calibration.placement import default_plan
 from edgeseg.errors import UsageError
 from edgeseg.graph.files import OnnxArtifact
 from edgeseg.progress import Say, quiet
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME, ModelSpec
 from edgeseg.values import Part
+
+MOST_TOLD = 5
 
 
 class BuilderOptions(Part):
@@ -33,6 +36,9 @@ class BuildRequest:
     """Present exactly where the precision is int8."""
     plan: PrecisionPlan | None = None
     """The precision of each convolution; None takes the default plan of `precision`."""
+
+    beyond_fp16: Mapping[str, float] = field(default_factory=dict)
+    """Tensors that FP16 cannot hold, with the magnitude that was seen; the layers that touch them stay float32."""
 
     def plan_for(self, beside_int8: Precision) -> PrecisionPlan:
         """The plan, or the default one for a backend whose float convolutions beside INT8 are `beside_int8`."""
@@ -112,10 +118,11 @@ def refuse_options(backend: str, options: BuilderOptions | None) -> None:
 
 
 def tensor_specs(model: ModelSpec) -> tuple[TensorSpec, TensorSpec]:
-    """The engine's input and output; -1 stands for the batch."""
+    """The engine's input and output; -1 stands for the batch where the engine takes any."""
+    batch = model.largest_batch or -1
     return (
-        TensorSpec(name=INPUT_NAME, shape=(-1, *model.input_shape), dtype="uint8"),
-        TensorSpec(name=OUTPUT_NAME, shape=(-1, model.channels, model.height, model.width), dtype="float32"),
+        TensorSpec(name=INPUT_NAME, shape=(batch, *model.input_shape), dtype="uint8"),
+        TensorSpec(name=OUTPUT_NAME, shape=(batch, model.channels, model.height, model.width), dtype="float32"),
     )
 
 
@@ -123,3 +130,12 @@ def tell_vanishing(names: Iterable[str], say: Say) -> None:
     """Say which convolutions stay float although the plan gives them to INT8."""
     for name in names:
         say(f"{name} stays float: its input is so small on the calibration images that an INT8 scale would vanish")
+
+
+def tell_kept(layers: Sequence[KeptFloat32], say: Say) -> None:
+    """Say which layers stay float32 because FP16 cannot hold what they compute."""
+    for kept in layers[:MOST_TOLD]:
+        reached = f"{kept.tensor} reaches {kept.magnitude:.3g}"
+        say(f"{kept.layer} stays float32: {reached}, and FP16 ends at {LARGEST_FP16:.0f}")
+    if len(layers) > MOST_TOLD:
+        say(f"and {len(layers) - MOST_TOLD} more layers stay float32 for that reason; edgeseg inspect lists them")

@@ -12,6 +12,7 @@ from edgeseg.errors import BadInputError
 from edgeseg.export.builders.builder import BuilderOptions, BuildRequest, BuiltEngine, refuse_options
 from edgeseg.export.builders.cpu_graph import BESIDE_INT8, graph_in_precision
 from edgeseg.export.builders.int8_gain import why_not_int8
+from edgeseg.export.builders.trial_opening import why_not_opened
 from edgeseg.graph.files import serialize
 from edgeseg.graph.operators import CONVOLUTIONS
 from edgeseg.optional import require
@@ -19,6 +20,7 @@ from edgeseg.progress import Say, quiet
 from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.runtime.onnxruntime.onnxruntime_session import OnnxRuntimeSession
 from edgeseg.runtime.passport.bindings import ANY_INSTRUCTION_SET
+from edgeseg.shell import quoted
 
 INT8_OPERATORS = frozenset({"QLinearConv", "ConvInteger"})
 
@@ -51,6 +53,7 @@ class OnnxRuntimeBuilder:
             BadInputError: ONNX Runtime refuses the graph.
         """
         proto = graph_in_precision(request, say, self.name)
+        _check_opens(proto, request)
         data = serialize(proto)
         return BuiltEngine(
             data=data,
@@ -68,6 +71,21 @@ class OnnxRuntimeBuilder:
         )
         int8, float32 = OnnxRuntimeSession(built.data, info), OnnxRuntimeSession(serialize(artifact.proto), info)
         return why_not_int8(int8, float32)
+
+
+def _check_opens(proto: onnx.ModelProto, request: BuildRequest) -> None:
+    """Refuse an FP16 graph that ONNX Runtime does not open, before it takes this process with it.
+
+    Raises:
+        BadInputError: It does not.
+    """
+    reason = why_not_opened(proto) if request.precision == "fp16" else ""
+    if reason:
+        raise BadInputError(
+            f"ONNX Runtime cannot run {request.artifact.path} in FP16",
+            found=reason,
+            next_command=f"edgeseg build-engine {quoted(request.artifact.path)} --backend onnxruntime --precision fp32",
+        )
 
 
 def int8_convolutions(data: bytes) -> int:

@@ -18,6 +18,7 @@ from edgeseg.export.builders.tensorrt_options import (
     TensorRtOptions,
     build_flags,
     check_options,
+    options_for,
 )
 from edgeseg.export.builders.tensorrt_plan import plan_from_onnx
 from edgeseg.export.builders.timing_cache import timing_cache_path
@@ -68,10 +69,11 @@ class TensorRtBuilder:
         Raises:
             BadInputError: TensorRT refuses the graph; the message names node, operator and shapes.
         """
+        options = options_for(request.artifact.metadata.model, self.options, say)
         proto, version = graph_in_precision(request, say), self.trt.__version__
         timings = None if self.gpu is None else timing_cache_path(self.name, version, self.gpu)
         plan = plan_from_onnx(
-            self.trt, self.flavour, proto, self.options, str(request.artifact.path), timings=timings, say=say
+            self.trt, self.flavour, proto, options, str(request.artifact.path), timings=timings, say=say
         )
         convolutions = [node.name for node in proto.graph.node if node.op_type in CONVOLUTIONS]
         return BuiltEngine(
@@ -79,7 +81,7 @@ class TensorRtBuilder:
             backend_version=version,
             convolutions=len(convolutions),
             int8_convolutions=self._int8_convolutions(plan, convolutions),
-            build_flags=build_flags(self.flavour, self.options),
+            build_flags=build_flags(self.flavour, options),
             binding=self._binding(),
         )
 
@@ -118,7 +120,8 @@ tensorrt, tensorrt_rtx = FlavourBuilder(TENSORRT), FlavourBuilder(TENSORRT_RTX)
 
 def graph_in_precision(request: BuildRequest, say: Say = quiet) -> onnx.ModelProto:
     """The strongly typed graph, mixed as the plan says: INT8 convolutions take FP16 scales, others stay float32."""
-    graph = strongly_typed(request.artifact, request.table, request.plan_for(TensorRtBuilder.beside_int8))
+    plan = request.plan_for(TensorRtBuilder.beside_int8)
+    graph = strongly_typed(request.artifact, request.table, plan, request.beyond_fp16)
     tell_vanishing(graph.vanishing, say)
     return graph.proto
 

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from edgeseg.errors import UsageError
 from edgeseg.export.builders.builder import BuilderOptions
+from edgeseg.progress import Say, quiet
+from edgeseg.specs import ModelSpec
 
 COMPUTE_CAPABILITIES = ("8.6", "8.9", "12.0")
 """The RTX boards that stand beside endoscopes: Ampere, Ada and Blackwell."""
@@ -72,6 +74,24 @@ TENSORRT = Flavour("tensorrt", "tensorrt", "TensorRT", needs_gpu=True, lowest_ve
 TENSORRT_RTX = Flavour(
     "tensorrt-rtx", "tensorrt_rtx", "TensorRT-RTX", needs_gpu=False, lowest_version=(1, 0), lowest_driver="580"
 )
+
+
+def options_for(model: ModelSpec, options: TensorRtOptions, say: Say = quiet) -> TensorRtOptions:
+    """The options for a network: a batch of 1 for one that takes a single picture.
+
+    Raises:
+        UsageError: A smallest batch above 1 for such a network.
+    """
+    if model.largest_batch is None:
+        return options
+    if options.batch[0] > model.largest_batch:
+        raise UsageError(
+            "the network takes one picture at a time",
+            found=" ".join(options.command_line()),
+            expected="no --min-batch",
+        )
+    say("the network takes one picture at a time, and so does its engine")
+    return options.model_copy(update={"batch": (1, 1, 1)})
 
 
 def check_options(flavour: Flavour, options: TensorRtOptions, jetson: bool) -> None:

@@ -27,7 +27,10 @@ class ImportOptions:
     scale: float = 255.0
     bgr: bool = False
     """The network takes B,G,R planes."""
-    output: Literal["logits", "probability"] = "logits"
+    output: Literal["auto", "logits", "probability"] = "auto"
+    """``auto``: probability where the graph ends in a sigmoid or softmax, else logits."""
+    channel: int | None = None
+    """The one channel that is meant, of several that overlap: a sigmoid network of one class."""
     class_names: tuple[str, ...] = ()
     output_name: str | None = None
     height: int | None = None
@@ -54,8 +57,16 @@ class ImportOptions:
         """One channel is a sigmoid network; several are softmax, background first.
 
         Raises:
-            UsageError: Class names that do not fit the channels.
+            UsageError: Class names that do not fit the channels, or a channel that is not there.
         """
+        if self.channel is not None:
+            if not 0 <= self.channel < channels:
+                raise UsageError(
+                    "the network has no such channel",
+                    found=f"--channel {self.channel}",
+                    expected=f"0 to {channels - 1}",
+                )
+            channels = 1
         names = self.class_names or self._default_names(channels)
         if len(names) == channels - 1:
             names = (BACKGROUND, *names)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 from edgeseg.errors import BadInputError
 from edgeseg.export.foreign.foreign_graph import PreparedNetwork
 from edgeseg.export.foreign.foreign_options import ImportOptions
-from edgeseg.graph.foreign import PICTURE_RANK
+from edgeseg.graph.foreign import PICTURE_RANK, TO_PLANES, ForeignInput
+from edgeseg.shell import quoted
 
 MOST_CHANNELS = 256
 """A mask holds the class index in a byte."""
@@ -19,11 +21,30 @@ LARGEST_FACTOR = 32
 PROBABILITY_SLACK = 1e-3
 """FP16 rounds a softmax that far beyond 1."""
 SUM_SLACK = 1e-2
-EXPECTED = "float32 or float16 [N,C,H,W]"
+EXPECTED = "float [N,C,H,W], [N,H,W,C] or [N,H,W]"
+Layout = Literal["planes", "pixels", "single"]
 
 
-def output_size(result: NDArray[Any], network: PreparedNetwork, origin: str) -> tuple[int, tuple[int, int]]:
-    """Channels, and how many times the output is smaller than the input in height and in width.
+@dataclass(frozen=True)
+class OutputForm:
+    """How a foreign network's output lies in memory, and its size."""
+
+    layout: Layout
+    """[N,C,h,w], [N,h,w,C] or [N,h,w]."""
+    channels: int
+    """All that there are."""
+    times: tuple[int, int]
+    """How many times smaller than the input, in height and in width."""
+
+    def as_planes(self, values: NDArray[Any]) -> NDArray[Any]:
+        """The output as [N,C,h,w]."""
+        if self.layout == "single":
+            return values[:, np.newaxis]
+        return values.transpose(TO_PLANES) if self.layout == "pixels" else values
+
+
+def output_form(result: NDArray[Any], network: PreparedNetwork, origin: str) -> OutputForm:
+    """Channels, layout and size of an output.
 
     Args:
         result: What the network gave for one batch of its own size.
@@ -31,27 +52,64 @@ def output_size(result: NDArray[Any], network: PreparedNetwork, origin: str) -> 
         origin: The file, for messages.
 
     Raises:
-        BadInputError: No float picture in planes of the input's size or of a whole fraction.
+        BadInputError: No float picture of the input's size or of a whole fraction.
     """
     found = f"{network.output}: {result.dtype} {list(result.shape)}"
     what = f"the output of {origin} is no map of classes over the picture"
-    if result.dtype not in (np.float32, np.float16) or result.ndim != PICTURE_RANK:
-        hint = ", which looks like class indices" if result.dtype.kind in "iub" else ""
-        raise BadInputError(what, found=found + hint, expected=EXPECTED)
-    height, width = network.shape.height, network.shape.width
-    _, channels, rows, columns = result.shape
-    if (channels, rows) == (height, width) and (rows, columns) != (height, width):
-        raise BadInputError(what, found=f"{found}, which looks like NHWC", expected=EXPECTED)
-    if not 0 < channels <= MOST_CHANNELS:
-        raise BadInputError(what, found=found, expected=f"1 to {MOST_CHANNELS} channels")
-    factors = [height // max(rows, 1), width // max(columns, 1)]
-    if (rows * factors[0], columns * factors[1]) != (height, width) or max(factors) > LARGEST_FACTOR:
+    if result.dtype not in (np.float32, np.float16, np.float64):
         raise BadInputError(
-            f"the output of {origin} is of another size than its input",
-            found=found,
-            expected=f"{width}x{height} (width x height) or a whole fraction, at most {LARGEST_FACTOR} times smaller",
+            what,
+            found=f"{found}, which looks like class indices",
+            expected=EXPECTED,
+            next_command=f"edgeseg import-onnx {quoted(origin)} --out model.onnx --output-name TENSOR, "
+            "with the tensor that holds the logits, before they are compared",
         )
-    return channels, (factors[0], factors[1])
+    forms = [form for form in _forms(result.shape, network.shape) if form is not None]
+    if not forms:
+        _refuse(result.shape, network.shape, what, found, origin)
+    even = [form for form in forms if form.times[0] == form.times[1]]
+    form = (even or forms)[0]
+    if not 0 < form.channels <= MOST_CHANNELS:
+        raise BadInputError(what, found=found, expected=f"1 to {MOST_CHANNELS} channels")
+    return form
+
+
+def _forms(shape: tuple[int, ...], picture: ForeignInput) -> list[OutputForm | None]:
+    """List what a shape can be, the likeliest first."""
+    if len(shape) == PICTURE_RANK - 1:
+        rows_columns = _times(shape[1], shape[2], picture)
+        return [None if rows_columns is None else OutputForm("single", 1, rows_columns)]
+    if len(shape) != PICTURE_RANK:
+        return []
+    planes, pixels = _times(shape[2], shape[3], picture), _times(shape[1], shape[2], picture)
+    forms = [
+        None if planes is None else OutputForm("planes", shape[1], planes),
+        None if pixels is None else OutputForm("pixels", shape[3], pixels),
+    ]
+    return forms[::-1] if picture.nhwc else forms
+
+
+def _times(rows: int, columns: int, picture: ForeignInput) -> tuple[int, int] | None:
+    factors = picture.height // max(rows, 1), picture.width // max(columns, 1)
+    whole = (rows * factors[0], columns * factors[1]) == (picture.height, picture.width)
+    return factors if whole and max(factors) <= LARGEST_FACTOR else None
+
+
+def _refuse(shape: tuple[int, ...], picture: ForeignInput, what: str, found: str, origin: str) -> NoReturn:
+    if len(shape) not in (PICTURE_RANK - 1, PICTURE_RANK):
+        raise BadInputError(
+            what,
+            found=found,
+            expected=EXPECTED,
+            next_command=f"edgeseg import-onnx {quoted(origin)} --out model.onnx --output-name TENSOR",
+        )
+    raise BadInputError(
+        f"the output of {origin} is of another size than its input",
+        found=found,
+        expected=f"{picture.width}x{picture.height} (width x height) or a whole fraction, "
+        f"at most {LARGEST_FACTOR} times smaller",
+        next_command="export it again with its output enlarged to the input's size",
+    )
 
 
 def check_meaning(values: Sequence[NDArray[Any]], options: ImportOptions, origin: str) -> tuple[str, ...]:
@@ -86,6 +144,8 @@ def check_meaning(values: Sequence[NDArray[Any]], options: ImportOptions, origin
             f"the classes of {origin} do not share one probability",
             found=f"sums over the channels that are off 1 by up to {error:.3g}",
             expected="a softmax, whose channels sum to 1; edgeseg has no masks that overlap",
+            next_command=f"edgeseg import-onnx {quoted(origin)} --out model.onnx --output probability --channel K, "
+            "with the channel of the class that is meant, from 0 on",
         )
     if options.output == "logits" and inside:
         return (

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from edgeseg.errors import BadInputError
 from edgeseg.export.foreign.foreign_options import ImportOptions
+from edgeseg.export.foreign.foreign_output import OutputForm
 from edgeseg.frames import scale_plane
 from edgeseg.graph.foreign import ForeignInput
 from edgeseg.optional import require
@@ -37,6 +38,13 @@ class BareNetwork:
         except Exception as error:  # onnxruntime raises a dozen classes without a common base
             raise BadInputError("ONNX Runtime cannot load this network", found=str(error)[:300]) from error
         self._shape, self._output, self._options = shape, output, options
+        self._form: OutputForm | None = None
+
+    def formed(self, form: OutputForm) -> BareNetwork:
+        """The same network, whose output is known to lie like this."""
+        copy = object.__new__(BareNetwork)
+        vars(copy).update(vars(self), _form=form)
+        return copy
 
     def probe(self, height: int, width: int) -> NDArray[Any]:
         """Run a black picture, one batch of the network's own size, and give the result of whatever type and rank.
@@ -44,18 +52,21 @@ class BareNetwork:
         Raises:
             BadInputError: The network does not run at this size.
         """
-        return self._run(self._planes(np.zeros((1, height, width, 3), np.uint8))[0])
+        return self._run(self._pictures(np.zeros((1, height, width, 3), np.uint8))[0])
 
     def raw(self, frames: FrameBatch) -> NDArray[Any]:
-        """Run the network itself, picture by picture: uint8 [N,H,W,3] RGB in; [N,C,h,w] out.
+        """Run the network itself, picture by picture: uint8 [N,H,W,3] RGB in; [N,C,h,w] out, the channel that is meant.
 
         Raises:
             BadInputError: The network does not run.
         """
-        return np.concatenate([self._run(planes)[:1] for planes in self._planes(frames)])
+        values = np.concatenate([self._run(picture)[:1] for picture in self._pictures(frames)])
+        planes = values if self._form is None else self._form.as_planes(values)
+        channel = self._options.channel
+        return planes if channel is None else planes[:, channel : channel + 1]
 
-    def _run(self, planes: NDArray[Any]) -> NDArray[Any]:
-        batch = np.repeat(planes[np.newaxis], self._shape.batch, axis=0)
+    def _run(self, picture: NDArray[Any]) -> NDArray[Any]:
+        batch = np.repeat(picture[np.newaxis], self._shape.batch, axis=0)
         try:
             return np.asarray(self._session.run([self._output], {self._shape.name: batch})[0])
         except Exception as error:  # likewise
@@ -73,11 +84,12 @@ class BareNetwork:
             return planes
         return _softmax(planes) if planes.shape[1] > 1 else _sigmoid(planes)
 
-    def _planes(self, frames: FrameBatch) -> NDArray[Any]:
+    def _pictures(self, frames: FrameBatch) -> NDArray[Any]:
+        """Pictures as the network takes them: [N,3,H,W] or [N,H,W,3] of its own type."""
         normal = (frames.astype(np.float64) / self._options.scale - self._options.mean) / self._options.std
         ordered = normal[..., ::-1] if self._options.bgr else normal
-        planes = np.ascontiguousarray(ordered.transpose(0, 3, 1, 2))
-        return planes.astype(np.float16 if self._shape.half else np.float32)
+        pictures = ordered if self._shape.nhwc else ordered.transpose(0, 3, 1, 2)
+        return np.ascontiguousarray(pictures).astype(self._shape.dtype)
 
 
 def _sigmoid(logits: NDArray[np.float32]) -> ProbabilityBatch:

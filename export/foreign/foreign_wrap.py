@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 
 from edgeseg.export.foreign.foreign_naming import PREFIX, with_named_weights
 from edgeseg.export.foreign.foreign_options import ImportOptions
+from edgeseg.export.foreign.foreign_output import OutputForm
 from edgeseg.export.torch.naming import with_readable_names
+from edgeseg.graph.cleanup import without_unused
+from edgeseg.graph.foreign import TO_PLANES
+from edgeseg.graph.last_nodes import without_double_transposes
 from edgeseg.graph.weights import copy_of
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME, ModelSpec
 
@@ -32,19 +36,17 @@ class _Part:
         self.tensor = output
 
 
-def wrapped(
-    proto: onnx.ModelProto, model: ModelSpec, options: ImportOptions, times: tuple[int, int]
-) -> onnx.ModelProto:
+def wrapped(proto: onnx.ModelProto, model: ModelSpec, options: ImportOptions, form: OutputForm) -> onnx.ModelProto:
     """Put the contract around a network.
 
-    Cast, Transpose, the swap of channels for BGR, normalisation, the network, bilinear upsampling where the output is
-    smaller than the input (of logits before, of probabilities instead of, the sigmoid or softmax).
+    Cast, Transpose, the swap of channels for BGR, normalisation, the network, its output as planes, bilinear upsampling
+    where the output is smaller than the input (of logits before, of probabilities instead of, the sigmoid or softmax).
 
     Args:
-        proto: float32 [N,3,H,W] in, float32 [N,C,h,w] out, standard operators, opset 19 or 20.
+        proto: float32 [N,3,H,W] in, float32 out, standard operators, opset 19 or 20.
         model: Channels and size of the whole.
         options: Normalisation, channel order, what the output is.
-        times: How many times smaller than the input the output is, in height and in width.
+        form: How the output lies, and how many times smaller than the input it is.
     """
     copy = _prefixed(proto)
     graph = copy.graph
@@ -52,23 +54,24 @@ def wrapped(
     source, result = graph.input[0].name, graph.output[0].name
     for node in graph.node:
         node.input[:] = [head.tensor if name == source else name for name in node.input]
-    tail = _tail(result, model, options, times)
+    tail = _tail(result, model, options, form)
     nodes = [*head.nodes, *graph.node, *tail.nodes]
     nodes[-1].output[:] = [OUTPUT_NAME if name == tail.tensor else name for name in nodes[-1].output]
     if not tail.nodes:
         nodes = _renamed_output(nodes, result)
     weights = [*head.constants, *graph.initializer, *tail.constants]
-    shape: list[str | int | None] = ["N", model.channels, model.height, model.width]
+    batch = model.largest_batch or "N"
+    shape: list[str | int | None] = [batch, model.channels, model.height, model.width]
     whole = onnx.helper.make_graph(
         [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes],
         "edgeseg",
-        [onnx.helper.make_tensor_value_info(INPUT_NAME, onnx.TensorProto.UINT8, ["N", *model.input_shape])],
+        [onnx.helper.make_tensor_value_info(INPUT_NAME, onnx.TensorProto.UINT8, [batch, *model.input_shape])],
         [onnx.helper.make_tensor_value_info(OUTPUT_NAME, onnx.TensorProto.FLOAT, shape)],
         weights,
     )
     joined = onnx.helper.make_model(whole, ir_version=copy.ir_version, opset_imports=copy.opset_import)
     joined.producer_name = "edgeseg"
-    return with_readable_names(with_named_weights(joined))
+    return with_readable_names(with_named_weights(without_unused(without_double_transposes(joined))))
 
 
 def _head(options: ImportOptions) -> _Part:
@@ -85,8 +88,14 @@ def _head(options: ImportOptions) -> _Part:
     return part
 
 
-def _tail(result: str, model: ModelSpec, options: ImportOptions, times: tuple[int, int]) -> _Part:
-    part = _Part(result)
+def _tail(result: str, model: ModelSpec, options: ImportOptions, form: OutputForm) -> _Part:
+    part, times = _Part(result), form.times
+    if form.layout == "single":
+        part.add("Unsqueeze", f"{PREFIX}planes_out", ("channel_axis", np.asarray([1], np.int64)))
+    elif form.layout == "pixels":
+        part.add("Transpose", f"{PREFIX}planes_out", perm=TO_PLANES)
+    if options.channel is not None:
+        part.add("Gather", f"{PREFIX}channel", ("channel_chosen", np.asarray([options.channel], np.int64)), axis=1)
     if times != (1, 1):
         scales = np.asarray([1, 1, *times], np.float32)
         part.add(

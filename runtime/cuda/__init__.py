@@ -1,5 +1,5 @@
-"""The CUDA runtime: an engine on a GPU, in this process (`session`) or in a supervised one of its own (`supervisor`).
+"""The CUDA runtime: an engine on a GPU (`cuda_engine`), in whichever process opens it.
 
-Importing this package loads neither pycuda nor cuda-bindings. Kernels and their compilation live in kernels/; drawing
-and video live in runtime/file and runtime/live.
+Importing this package loads neither pycuda nor cuda-bindings. Kernels and their compilation live in kernels/,
+processes in runtime/worker, pictures in runtime/video.
 """

@@ -63,7 +63,7 @@ class CudaDevice:
             EdgesegError: A defect of the caller.
         """
         if threading.get_ident() != self._thread:
-            raise EdgesegError("a CUDA session was used on another thread than the one that opened it")
+            raise EdgesegError("a CUDA engine was used on another thread than the one that opened it")
 
     def synchronize(self) -> None:
         """Wait for all work of this process on the GPU.

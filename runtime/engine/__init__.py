@@ -1,1 +1,1 @@
-"""What an engine is to whoever runs it: its input, its outcomes, the failures it may have. Knows no backend."""
+"""The engine as its users see it: what it takes, what it gives, how it may fail. It knows no backend."""

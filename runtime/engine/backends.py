@@ -17,26 +17,27 @@ GROUP = "edgeseg.backends"
 
 @dataclass(frozen=True)
 class Backend:
-    """What executes engines. Its parts are named as ``module:name`` and imported where they are used."""
+    """A library that executes engines. Its parts are ``module:name``, imported where they are used."""
 
     name: str
-    """As `--backend` and the passports have it."""
+    """Its name in `--backend` and in passports."""
     package: str
     """The import name of the library that executes, which has a ``__version__``."""
     device: Literal["cpu", "gpu"]
     """A GPU's engine runs in a supervised process, a CPU's in the process that opens it."""
     input: Literal["network", "planes"]
-    """Whether frames come at the network's size, or a decoder's planes come whole and the device resizes them."""
+    """``network``: frames come at the network's size; ``planes``: a decoder's planes come whole, and the
+    device resizes them."""
     opener: str
-    """Loads an engine in this process: `edgeseg.runtime.engine.layout.Opener`."""
+    """The function that loads an engine in this process, an `edgeseg.runtime.engine.layout.Opener`."""
     builder: str
-    """Makes the builder: `edgeseg.export.builders.builder.BuilderFactory`."""
+    """The function that makes the builder, an `edgeseg.export.builders.builder.BuilderFactory`."""
     binding: str
-    """Says where an engine may be opened: an `edgeseg.runtime.passport.bindings.EngineBinding`."""
+    """The rule of where an engine may be opened, an `edgeseg.runtime.passport.bindings.EngineBinding`."""
     layers: str
-    """Tells an engine's layers: `edgeseg.export.layers.report.LayersOf`."""
+    """The function that reads an engine's layers, an `edgeseg.export.layers.report.LayersOf`."""
     requirements: str
-    """What `edgeseg doctor` checks: an `edgeseg.machine.doctor.requirements.Requirements`."""
+    """The checks of `edgeseg doctor`, an `edgeseg.machine.doctor.requirements.Requirements`."""
 
     def load(self, part: Literal["opener", "builder", "binding", "layers", "requirements"]) -> Any:
         """Import a part.
@@ -86,7 +87,7 @@ BUILT_IN = (
         package="tensorrt",
         device="gpu",
         input="planes",
-        opener="edgeseg.runtime.cuda.opening:engine_from_plan",
+        opener="edgeseg.runtime.cuda.engine_from_plan:engine_from_plan",
         builder="edgeseg.export.builders.tensorrt_builder:tensorrt",
         binding="edgeseg.runtime.passport.bindings:TENSORRT",
         layers="edgeseg.export.layers.engine_layers:tensorrt_layers",
@@ -97,7 +98,7 @@ BUILT_IN = (
         package="tensorrt_rtx",
         device="gpu",
         input="planes",
-        opener="edgeseg.runtime.cuda.opening:engine_from_plan",
+        opener="edgeseg.runtime.cuda.engine_from_plan:engine_from_plan",
         builder="edgeseg.export.builders.tensorrt_builder:tensorrt_rtx",
         binding="edgeseg.runtime.passport.bindings:TENSORRT_RTX",
         layers="edgeseg.export.layers.engine_layers:tensorrt_rtx_layers",
@@ -105,21 +106,21 @@ BUILT_IN = (
     ),
 )
 AUTO = "auto"
-"""Stands for a choice: `edgeseg.export.backends`."""
+"""The name that leaves the choice to `edgeseg.export.backends`."""
 PREFERRED = "tensorrt"
-"""What `--backend auto` takes where it can build."""
+"""The backend that `--backend auto` takes where it can build."""
 EVERYWHERE = "onnxruntime"
-"""What it takes elsewhere; also runs the float32 models that engines are held against."""
+"""The backend that it takes elsewhere, which also runs the float32 models that engines are held against."""
 
 
 def backend_names() -> tuple[str, ...]:
-    """The built-in backends and those that installed packages add; nothing of theirs is imported."""
+    """List the built-in backends and those that installed packages add; no package is imported."""
     added = sorted(_added())
     return tuple(dict.fromkeys([*(backend.name for backend in BUILT_IN), *added]))
 
 
 def find_backend(name: str) -> Backend | None:
-    """A backend by its name; None where there is none.
+    """Find a backend by its name; None where there is none.
 
     Raises:
         MissingComponentError: An installed package adds it, and does not load.
@@ -132,10 +133,10 @@ def find_backend(name: str) -> Backend | None:
 
 
 def backend_named(name: str) -> Backend:
-    """A backend by its name.
+    """Find a backend by its name, or refuse the name.
 
     Raises:
-        BadInputError: There is none.
+        BadInputError: No backend has this name.
         MissingComponentError: An installed package adds it, and does not load.
     """
     backend = find_backend(name)
@@ -148,13 +149,13 @@ def backend_named(name: str) -> Backend:
 
 
 def on_cpu(name: str) -> bool:
-    """Whether a backend computes on the CPU; not of one that is not here."""
+    """Tell whether a backend computes on the CPU; False for one that is not here."""
     backend = find_backend(name)
     return backend is not None and backend.device == "cpu"
 
 
 def _added() -> dict[str, EntryPoint]:
-    from importlib.metadata import entry_points  # what makes `edgeseg --help` slow stays out of it
+    from importlib.metadata import entry_points  # imported late, so that `edgeseg --help` stays quick
 
     return {entry.name: entry for entry in entry_points(group=GROUP)}
 
@@ -162,7 +163,7 @@ def _added() -> dict[str, EntryPoint]:
 def _loaded(entry: EntryPoint) -> Backend:
     try:
         backend = entry.load()
-    except Exception as error:  # whatever another's module raises
+    except Exception as error:  # another package's module may raise anything
         raise MissingComponentError(
             f"the package that adds the backend {entry.name} does not load", found=f"{entry.value}: {error}"
         ) from error

@@ -1,4 +1,4 @@
-"""How many sessions of how many threads segment most frames a second on this processor: measured, not guessed.
+"""Measures how many sessions, of how many threads each, segment most frames a second on this processor.
 
 One one-thread session a core is best where cores are alike and memory keeps up; with two hardware threads a core,
 with slow cores beside fast ones, or with a large network, fewer sessions can be faster.
@@ -17,32 +17,32 @@ from edgeseg.runtime.engine.local_engine import LocalEngine
 from edgeseg.runtime.engine.session import Session
 
 MEASURE_S = 0.3
-"""A layout, after its first frames."""
+"""The time that each layout is measured for, after its first frames."""
 MARGIN = 1.05
-"""A layout that needs less memory is left for one that is faster by more than this."""
+"""A layout that needs more memory must be faster by more than this factor."""
 
 
 @dataclass(frozen=True)
 class CpuLayout:
-    """Sessions side by side, and the threads of each."""
+    """A number of sessions side by side, and the threads of each."""
 
     sessions: int
     threads: int
 
 
 def candidates(cores: int) -> tuple[CpuLayout, ...]:
-    """What is worth a try, the fewest sessions first; two cores leave one choice, which was measured once for all."""
+    """List the layouts worth trying, fewest sessions first; below four cores there is one."""
     if cores < 4:
         return (CpuLayout(cores, 1),)
     return (CpuLayout(cores // 2, 1), CpuLayout(cores // 2, 2), CpuLayout(cores, 1))
 
 
 def fastest_engine(open_session: Callable[[int], Session], cores: int) -> LocalEngine:
-    """The engine of the layout that segments most frames a second; as many frames wait as are inferred.
+    """Open the engine of the layout that segments most frames a second; as many frames wait as are inferred.
 
     Args:
-        open_session: Opens one session of so many threads.
-        cores: That may be used.
+        open_session: Opens one session with the number of threads that it is given.
+        cores: The number of cores that may be used.
     """
     first, *others = candidates(cores)
     best = _engine(open_session, first)
@@ -57,7 +57,7 @@ def fastest_engine(open_session: Callable[[int], Session], cores: int) -> LocalE
 
 
 def frames_per_second(engine: LocalEngine, seconds: float = MEASURE_S) -> float:
-    """Throughput with every session busy; as many frames as it can hold go before the clock starts."""
+    """Measure the throughput with every session busy, after as many frames as the engine holds."""
     model = engine.info.model
     frame = NetworkInput(np.zeros((model.height, model.width, 3), np.uint8))
     _run(engine, frame, lambda done: done < engine.capacity)
@@ -67,7 +67,7 @@ def frames_per_second(engine: LocalEngine, seconds: float = MEASURE_S) -> float:
 
 
 def _run(engine: LocalEngine, frame: NetworkInput, more: Callable[[int], bool]) -> int:
-    """Frames until it is enough and none is under way."""
+    """Run frames while `more` says so, and until none is under way; count them."""
     under_way = done = 0
     while more(done) or under_way:
         while more(done) and engine.submit(frame) is not None:

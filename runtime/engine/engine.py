@@ -1,4 +1,4 @@
-"""What every engine looks like once it is open: frames in, outcomes out, wherever it runs."""
+"""The interface of every open engine: frames go in, outcomes come out, wherever it runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edgeseg.runtime.engine.session import SessionInfo
 
 @runtime_checkable
 class Engine(Protocol):
-    """Takes frames and tells later what came of each. For one thread.
+    """An open engine: it takes frames and says later what came of each. One thread uses it.
 
     There are three: `LocalEngine` (sessions of this process), `WorkerEngine` (supervised processes) and `CudaEngine`
     (lanes of a GPU).
@@ -32,7 +32,7 @@ class Engine(Protocol):
 
     @property
     def restarts(self) -> int:
-        """How often a process of the engine had to be started again."""
+        """The number of times that a process of the engine was started again."""
         ...
 
     @property
@@ -44,7 +44,7 @@ class Engine(Protocol):
         """Wait until frames are taken.
 
         Raises:
-            EdgesegError: They never will be, or not in time.
+            EdgesegError: No frame ever will be, or none in time.
         """
         ...
 
@@ -52,30 +52,30 @@ class Engine(Protocol):
         """Prepare memory that frames will lie in, for as long as the engine lives.
 
         Returns:
-            Whether a GPU now reads frames from page-locked memory, without one more copy on the host.
+            True if a GPU now reads frames from page-locked memory, without one more copy on the host.
         """
         ...
 
     def submit(self, frame: EngineInput) -> int | None:
-        """Hand a frame over; it must stay as it is until its outcome is there.
+        """Hand a frame over; nobody may change it until its outcome is there.
 
         Args:
-            frame: Planes only where `info` says that they are taken.
+            frame: A frame; planes only where `info` says that the engine takes them.
 
         Returns:
             Its sequence number; None where it cannot be taken now.
 
         Raises:
-            BadInputError: It can never be taken. (What is found out later is a `Lost` with that error.)
+            BadInputError: The engine can never take it. (Where that shows later, a `Lost` has the error.)
         """
         ...
 
     def poll(self, timeout_s: float = 0.0) -> list[Outcome]:
-        """Take what has come of frames since the last call, each frame once.
+        """Take the outcomes since the last call, each frame once.
 
         Args:
-            timeout_s: The longest wait where nothing has, but a frame is under way. An engine of one session or lane
-                waits for its oldest frame, whatever this says.
+            timeout_s: The longest wait while frames are under way and none has an outcome. An engine of one
+                session or lane waits for its oldest frame, whatever this says.
         """
         ...
 

@@ -1,17 +1,17 @@
-"""What a failure means for the process that it happened in: a backend derives its errors from these."""
+"""The failures of an engine by what they mean for its process; a backend derives its errors from these."""
 
 from __future__ import annotations
 
 from edgeseg.errors import EdgesegError
 
 LOST_EXIT_CODE = 77
-"""Exit code of a worker that a `ProcessLostError` has ended."""
+"""The exit code of a worker that a `ProcessLostError` has ended."""
 FAILED_EXIT_CODE = 78
-"""Exit code of a worker that any other failure has ended."""
+"""The exit code of a worker that any other failure has ended."""
 
 
 class TransientError(EdgesegError):
-    """What was refused may be granted the next time, or to a new process."""
+    """Something was refused that may be granted the next time, or to a new process."""
 
     exit_code = 4
 
@@ -23,4 +23,4 @@ class EngineDownError(EdgesegError):
 
 
 class ProcessLostError(TransientError):
-    """Nothing of the kind will work in this process any more; only a new one helps."""
+    """The device will do nothing for this process any more; only a new process helps."""

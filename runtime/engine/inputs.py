@@ -1,4 +1,4 @@
-"""What an engine is given: one frame, which says itself what its samples are."""
+"""The input of an engine: one frame, which says itself what its samples are."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class NetworkInput:
 
 @dataclass(frozen=True, eq=False)
 class PackedFrame:
-    """A frame of any size, three samples a pixel."""
+    """A frame of any size with three samples a pixel."""
 
     pixels: Frame
     """uint8 [H,W,3]."""
@@ -43,25 +43,25 @@ class PackedFrame:
 
 EngineInput = NetworkInput | PackedFrame | PlanarFrame
 InputForm = Literal["network", "rgb", "bgr"] | PlanarForm
-"""What the samples of an input mean, where the two travel apart."""
+"""The meaning of an input's samples, where the two travel apart."""
 
 
 def size_of(frame: EngineInput) -> tuple[int, int]:
-    """The picture's height and width, in pixels."""
+    """Read the picture's height and width, in pixels."""
     if isinstance(frame, PlanarFrame):
         return frame.form.height, frame.form.width
     return frame.pixels.shape[0], frame.pixels.shape[1]
 
 
 def taken_apart(frame: EngineInput) -> tuple[NDArray[np.uint8], InputForm]:
-    """A frame's samples and what they mean."""
+    """Take a frame apart into its samples and what they mean."""
     if isinstance(frame, PlanarFrame):
         return frame.samples, frame.form
     return frame.pixels, "network" if isinstance(frame, NetworkInput) else frame.colour_order
 
 
 def put_together(samples: NDArray[np.uint8], form: InputForm) -> EngineInput:
-    """The frame again."""
+    """Make a frame of its samples and what they mean, as `taken_apart` gave them."""
     if isinstance(form, PlanarForm):
         return PlanarFrame(samples, form)
     return NetworkInput(samples) if form == "network" else PackedFrame(samples, form)

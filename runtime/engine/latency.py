@@ -19,7 +19,7 @@ NS_PER_MS = 1e6
 
 
 def percentiles_ms(durations_ns: Sequence[int]) -> Percentiles:
-    """The distribution of some durations.
+    """Sum up the distribution of durations.
 
     Percentiles are interpolated linearly between the two nearest order statistics (numpy's default, type 7 of
     Hyndman and Fan 1996), so p99 of fewer than 100 durations lies between the two largest.
@@ -28,7 +28,7 @@ def percentiles_ms(durations_ns: Sequence[int]) -> Percentiles:
         durations_ns: At least one duration, in nanoseconds.
 
     Raises:
-        ValueError: No duration at all.
+        ValueError: There is no duration.
     """
     if not len(durations_ns):
         raise ValueError("no durations to sum up")
@@ -46,7 +46,7 @@ def percentiles_ms(durations_ns: Sequence[int]) -> Percentiles:
 class LatencyRecorder:
     """Gathers durations; its clocks (wall and processor) start when it is made.
 
-    Several threads may add, each to stages of its own. Eight bytes a duration: an hour of 25 fps takes 5 MB.
+    Several threads may add, each to stages of its own. A duration takes eight bytes, an hour of 25 fps 5 MB.
     """
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class LatencyRecorder:
         self.add(stage, time.perf_counter_ns() - started_ns)
 
     def last_ms(self, stage: Stage) -> float:
-        """The newest duration of a stage, in milliseconds.
+        """Read the newest duration of a stage, in milliseconds.
 
         Raises:
             IndexError: The stage has none.
@@ -92,7 +92,7 @@ class LatencyRecorder:
         """Sum up what was gathered until now; stages without a duration stay None.
 
         Args:
-            info: What the frames ran through.
+            info: The network that the frames ran through.
             frames: Frames decoded; fps and processor time are per such frame.
             inferences: Frames inferred.
             drops: Frames that a newer one replaced.

@@ -1,4 +1,4 @@
-"""How an engine is laid out when it is opened, whatever backend executes it."""
+"""The layout in which an engine is opened, whatever backend executes it."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from edgeseg.runtime.engine.session import Session
 
 @dataclass(frozen=True)
 class SessionLayout:
-    """What one session is opened for. A backend passes over what means nothing to it."""
+    """The layout of a CPU's session or a GPU's engine. A backend ignores what means nothing to it."""
 
     threads: int = 0
     """Threads inside one inference on a CPU; 0 takes every usable core."""
     lanes: int = 1
-    """Frames at once on a GPU."""
+    """The number of frames at once on a GPU."""
     frame_bytes: int = 1920 * 1080 * 3
-    """Size of the largest frame that a GPU is given."""
+    """The size of the largest frame that a GPU is given."""
     stage_times: bool = False
-    """Whether a GPU times its stages, which costs it some microseconds a frame."""
+    """True if a GPU times its stages, which costs it some microseconds a frame."""
     largest_batch: int = 1
-    """Frames that a GPU runs in one inference; above 1 it sets memory aside."""
+    """The largest number of frames that a GPU runs in one inference; above 1 it sets memory aside."""
     results: Literal["host", "device"] = "host"
-    """Whether a GPU brings results to the host or leaves them where they are."""
+    """``host``: a GPU brings results to the host; ``device``: it leaves them where they are."""
 
 
 Opener = Callable[[bytes, EngineArtifact, SessionLayout], Session | Engine]
-"""Loads an engine in this process: a `Session` on the CPU, an `Engine` on a GPU, whose memory it shares out itself.
+"""A function that loads an engine in this process: a `Session` on the CPU, an `Engine` on a GPU.
 
-Its file fits its passport, and its passport fits the machine."""
+The file fits its passport, and the passport fits the machine: both were checked before."""

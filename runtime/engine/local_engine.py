@@ -1,4 +1,4 @@
-"""One session of a network, or several side by side, in this process.
+"""The engine of this process: one session of a network, or several side by side.
 
 One inference spread over all cores waits at every layer for its slowest thread; whole inferences side by side never
 wait for one another (`benchmarks/stream.py` measures both). Frames wait here for a session, so that none idles while
@@ -24,12 +24,12 @@ from edgeseg.runtime.engine.session import FrameBatch, ProbabilityBatch, Session
 
 
 class LocalEngine:
-    """Sessions as an `Engine`. A single one infers on the caller's thread, in `poll`; several have a thread each.
+    """Sessions as an `Engine`. One alone infers in `poll`, on the caller's thread; several have threads.
 
     Args:
         open_session: Opens one session; called `sessions` times.
-        sessions: Frames that are inferred at once.
-        waiting: Frames that may be under way beside those.
+        sessions: The number of frames that are inferred at once.
+        waiting: The number of frames that may be under way beside those.
     """
 
     device_name = None
@@ -78,10 +78,10 @@ class LocalEngine:
         return self._sequence
 
     def poll(self, timeout_s: float = 0.0) -> list[Outcome]:
-        """Take what has come of frames since the last call; see `Engine`.
+        """Take the outcomes since the last call; see `Engine`.
 
         Raises:
-            Exception: What an inference raised that is no `EdgesegError`, or says that the process is lost.
+            Exception: An inference raised it, and it is no `EdgesegError` or says that the process is lost.
         """
         if not self._under_way:
             return []
@@ -110,10 +110,10 @@ class LocalEngine:
         return ready
 
     def _run(self, sequence: int, frame: EngineInput) -> None:
-        session = self._free.popleft()  # a deque's ends are safe between threads, and there is one a thread
+        session = self._free.popleft()  # thread-safe, and there is a session for every thread
         try:
             self._ready.put(_outcome(session, sequence, frame))
-        except Exception as error:  # the caller's thread is told
+        except Exception as error:  # `poll` raises it in the caller's thread
             self._ready.put(error)
         finally:
             self._free.append(session)

@@ -1,4 +1,4 @@
-"""Every frame gets its own probability map, in order: what is lost with a worker is handed to the next one."""
+"""Every frame gets its own probability map, in order: one lost with a worker is handed to the next."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from edgeseg.runtime.engine.outcomes import Lost, Segmented
 
 T = TypeVar("T")
 ATTEMPTS = 3
-"""How often one frame may be lost before it is taken for the cause."""
+"""A frame that was lost this often is taken for the cause."""
 POLL_S = 1.0
 READY_S = 600.0
-"""For a restart; the engine's own deadlines are shorter, so this bounds the loop and no more."""
+"""The time allowed for a restart; the engine's own deadlines are shorter, so this only bounds the loop."""
 
 
 @dataclass(eq=False)
@@ -25,30 +25,30 @@ class _Flight(Generic[T]):
     item: T
     frame: EngineInput
     sequence: int | None = None
-    """None where it is to be handed over, for the first time or again."""
+    """The engine's number of it; None while it waits to be handed over, for the first time or again."""
     losses: int = 0
     outcome: Segmented | None = None
 
 
 class LosslessFrames(Generic[T]):
-    """Frames through an engine, several at once.
+    """Takes frames through an engine, several at once, and loses none.
 
     Args:
-        engine: Stays the caller's to close.
+        engine: The engine, which stays the caller's to close.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._flights: deque[_Flight[T]] = deque()
         self.retries = 0
-        """Frames that were handed over again."""
+        """The number of frames that were handed over again."""
 
     def __len__(self) -> int:
         return len(self._flights)
 
     @property
     def is_full(self) -> bool:
-        """Whether a result must be taken before the next frame."""
+        """True if a result must be taken before the next frame."""
         return len(self._flights) >= self._engine.capacity
 
     def add(self, item: T, frame: EngineInput) -> None:
@@ -61,7 +61,7 @@ class LosslessFrames(Generic[T]):
         self._hand_over()
 
     def take(self) -> tuple[T, Segmented]:
-        """Wait for the oldest frame.
+        """Wait for the oldest frame and take its result.
 
         Raises:
             EdgesegError: The engine is down for good, or loses this frame again and again.
@@ -79,7 +79,7 @@ class LosslessFrames(Generic[T]):
             self._engine.wait_ready(READY_S)
         for outcome in self._engine.poll(POLL_S):
             flight = under_way.get(outcome.sequence)
-            if flight is None:  # of a caller before us
+            if flight is None:  # an earlier caller's
                 continue
             if isinstance(outcome, Segmented):
                 flight.outcome = outcome
@@ -87,7 +87,7 @@ class LosslessFrames(Generic[T]):
                 self._lose(flight, outcome)
 
     def _hand_over(self) -> None:
-        """Those that wait, oldest first, until the engine takes no more."""
+        """Hand over frames that wait, oldest first, until the engine takes no more."""
         for flight in self._flights:
             if flight.sequence is None:
                 flight.sequence = self._engine.submit(flight.frame)

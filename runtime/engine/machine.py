@@ -1,4 +1,4 @@
-"""What this machine is, in words for a report: processor and cores, no names of hosts or users."""
+"""Describes this machine for a report: processor and cores, no names of hosts or users."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from pathlib import Path
 
 CPUINFO = Path("/proc/cpuinfo")
 CGROUP = Path("/sys/fs/cgroup")
-"""Where a container sees its own limits."""
+"""The folder in which a container sees its own limits."""
 BOARD = Path("/proc/device-tree/model")
-"""On Arm boards (Jetson, IGX) the firmware's name of the board; their /proc/cpuinfo names no processor."""
+"""The firmware's name of an Arm board (Jetson, IGX), whose /proc/cpuinfo names no processor."""
 
 
 def usable_cores() -> int:
-    """Cores that this process may use: a container's processor quota or taskset may allow fewer than there are."""
+    """Count the cores that this process may use; a container's quota or taskset may allow only some."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _quota_cores()
     return cores if quota is None else max(1, min(cores, math.ceil(quota)))
 
 
 def _quota_cores() -> float | None:
-    """What a container may take, in cores; None where nothing limits it.
+    """Read a container's processor quota, in cores; None where nothing limits it.
 
     Source: cgroup-v2 ``cpu.max`` and v1 ``cpu.cfs_quota_us`` (Linux, Documentation/admin-guide/cgroup-v2.rst).
     """
@@ -35,13 +35,13 @@ def _quota_cores() -> float | None:
 
 
 def describe_machine() -> str:
-    """Processor (or board) and the cores this process may use: ``Xeon E5-2680, 8 usable cores``."""
+    """Name the processor (or board) and count usable cores: ``Xeon E5-2680, 8 usable cores``."""
     cores = usable_cores()
     return f"{_processor()}, {cores} usable core{'' if cores == 1 else 's'}"
 
 
 def instruction_sets() -> frozenset[str]:
-    """The flags of the processor as Linux names them: ``avx2``, ``avx512_vnni``, on Arm ``asimddp``; else empty."""
+    """Read the processor's flags by Linux's names (``avx512_vnni``, on Arm ``asimddp``); else none."""
     for line in _text(CPUINFO).splitlines():
         key, _, value = line.partition(":")
         if key.strip() in ("flags", "Features"):

@@ -1,4 +1,4 @@
-"""How much memory this process and its children hold, by the system's own count."""
+"""Measures how much memory this process and its children hold, by the system's own count."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import psutil
 
 
 def resident_bytes() -> int:
-    """Resident memory of this process and all its descendants; memory that they share is counted in each."""
+    """Sum the resident memory of this process and its descendants; memory that they share counts in each."""
     process = psutil.Process()
     return sum(_resident(member) for member in (process, *process.children(recursive=True)))
 
@@ -14,5 +14,5 @@ def resident_bytes() -> int:
 def _resident(process: psutil.Process) -> int:
     try:
         return int(process.memory_info().rss)
-    except psutil.NoSuchProcess:  # it has ended meanwhile
+    except psutil.NoSuchProcess:  # it has ended in the meantime
         return 0

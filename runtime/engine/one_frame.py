@@ -1,4 +1,4 @@
-"""One frame through an engine that has no other under way: what proofs, calibrations and the Python interface do."""
+"""Takes one frame through an engine that has no other under way, as proofs and the Python interface do."""
 
 from __future__ import annotations
 

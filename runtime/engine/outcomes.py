@@ -1,4 +1,4 @@
-"""What becomes of a frame that was handed to an engine: its probability map, or the reason why it has none."""
+"""The outcome of a frame that was handed to an engine: its probability map, or why it has none."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from edgeseg.frames import Probability
 from edgeseg.runtime.engine.failures import ProcessLostError
 
 Loss = Literal["device", "died", "hung", "refused", "damaged", "closed"]
-"""The device was lost to the process; the worker ended otherwise; it missed its deadline; it refused this frame alone;
-its result was not whole; the session was closed first."""
+"""Why a frame was lost: its process lost the device (``device``), ended otherwise (``died``) or missed its
+deadline (``hung``); the engine refused this frame alone (``refused``), gave a result that is not whole
+(``damaged``), or was closed first (``closed``)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,11 +24,11 @@ class Segmented:
     probability: Probability
     """float32 [C,h,w] at the network's size."""
     infer_ms: float
-    """From the frame's submission where the engine is to its result; the host's preprocessing is left out."""
+    """The time from submission in the engine's process to the result, without the host's resize."""
     pre_ms: float | None = None
-    """Bringing the frame to the network's size on the host; None where that is a part of `infer_ms`."""
+    """The time of the resize on the host; None where that is a part of `infer_ms`."""
     stages_ns: Mapping[str, int] | None = None
-    """The GPU's own times of its stages, in nanoseconds, where it was asked to take them."""
+    """The GPU's own times of its stages, in nanoseconds; None where it was not asked to take them."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Lost:
     loss: Loss
     reason: str = ""
     error: EdgesegError | None = None
-    """Why this frame alone was refused."""
+    """The error of a frame that alone was refused."""
 
 
 Outcome = Segmented | Lost
@@ -48,7 +49,7 @@ def refused(sequence: int, error: EdgesegError) -> Lost:
     """Make the outcome of a frame that an engine refused.
 
     Raises:
-        ProcessLostError: The error, where it is not this frame's alone.
+        ProcessLostError: The error, where it ends the process.
     """
     if isinstance(error, ProcessLostError):
         raise error

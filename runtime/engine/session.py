@@ -16,32 +16,32 @@ from edgeseg.runtime.engine.planes import PlanarFrame
 from edgeseg.specs import Crop, ModelSpec, PreprocessSpec
 
 FrameBatch = NDArray[np.uint8]
-"""uint8 [N,H,W,3] RGB at the network's size."""
+"""A batch of frames, uint8 [N,H,W,3] RGB at the network's size."""
 ProbabilityBatch = NDArray[np.float32]
-"""float32 [N,C,H,W]."""
+"""The probability maps of a batch, float32 [N,C,H,W]."""
 
 
 @dataclass(frozen=True)
 class SessionInfo:
-    """What a loaded network is and where it runs."""
+    """Describes a loaded network and where it runs."""
 
     model: ModelSpec
     preprocess: PreprocessSpec
     backend: str
     precision: Precision
     sha256: str
-    """Of the file that was loaded."""
+    """The hash of the file that was loaded."""
     takes_planes: bool = False
-    """Whether a decoder's planes (`PlanarFrame`) are best handed over whole: the device brings them to the network's
-    size itself. Elsewhere the host makes the network's input, which is cheaper there, and planes are refused."""
+    """True if a decoder's planes (`PlanarFrame`) are best handed over whole: the device resizes them itself.
+    Elsewhere the host makes the network's input, which is cheaper there, and planes are refused."""
 
 
 class Session(Protocol):
-    """A loaded network: what a backend on the CPU opens. Not for several threads at once; close it when done."""
+    """A loaded network, as a CPU's backend opens it. One thread at a time uses it; close it when done."""
 
     @property
     def info(self) -> SessionInfo:
-        """What this is."""
+        """The network, and where it runs."""
         ...
 
     def infer(self, frames: FrameBatch) -> ProbabilityBatch:
@@ -78,7 +78,7 @@ def preprocess(info: SessionInfo, frame: EngineInput) -> FrameBatch:
 
 
 def mask_at_frame(info: SessionInfo, probability: Probability, height: int, width: int) -> Mask:
-    """The mask of a probability map at the frame's size, uint8 [height,width].
+    """Turn a probability map into a mask of the frame's size, uint8 [height,width].
 
     With a crop, everything outside it is background.
     """
@@ -93,7 +93,7 @@ def mask_at_frame(info: SessionInfo, probability: Probability, height: int, widt
 
 
 def marked_at_frame(info: SessionInfo, probability: Probability, height: int, width: int) -> Probability:
-    """How likely each pixel of the whole frame is marked, float32 [1,h,w] of any size; outside a crop nothing is."""
+    """Compute how likely each pixel of the frame is marked, float32 [1,h,w] of any size; 0 outside a crop."""
     marked = probability if probability.shape[0] == 1 else 1 - probability[:1]
     crop = info.preprocess.crop
     if crop is None:
@@ -108,7 +108,7 @@ def check_crop(crop: Crop | None, height: int, width: int) -> None:
     """Refuse a frame that the network's crop does not lie inside.
 
     Raises:
-        BadInputError: It does not.
+        BadInputError: It does not lie inside.
     """
     if crop is not None and (crop.top + crop.height > height or crop.left + crop.width > width):
         raise BadInputError(

@@ -1,4 +1,4 @@
-"""Which of two graphs is quicker on this processor: one inference of each in turn, so that noise hits both alike."""
+"""Compares two graphs' speed on this processor: one inference of each in turn, so noise hits both."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ BUDGET_S = 1.5
 
 @dataclass(frozen=True)
 class TimeRatio:
-    """One inference of each graph, on all usable cores."""
+    """The times of one inference of each graph, on all usable cores."""
 
     ratio: float
-    """The first one's time over the second one's: the median over pairs of neighbours."""
+    """The first graph's time over the second's: the median over pairs of neighbours."""
     first_ms: float
-    """Median, likewise the next."""
+    """The first graph's median time."""
     second_ms: float
+    """The second graph's median time."""
 
 
 def time_ratio(first: Session, second: Session, budget_s: float = BUDGET_S) -> TimeRatio:

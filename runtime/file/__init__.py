@@ -1,4 +1,4 @@
-"""Video through an engine: sources give frames, the pipeline infers and times, sinks keep what comes of it.
+"""Segments files without loss: a source gives frames, the pipeline infers and times, sinks keep results.
 
 Pictures stay the decoder's planes up to the encoder; only the network's small input becomes RGB.
 """

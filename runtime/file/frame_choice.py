@@ -1,4 +1,4 @@
-"""Which frames of a source to take: `a:b` or `a:b:step` as Python counts, several with commas between them."""
+"""The choice of a source's frames: `a:b` or `a:b:step` as Python counts, several with commas between."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class FrameSpan:
         return self.first <= index and not self.is_over(index) and (index - self.first) % self.step == 0
 
     def is_over(self, index: int) -> bool:
-        """Whether neither this frame nor a later one lies in the span."""
+        """Tell whether neither this frame nor a later one lies in the span."""
         return self.end is not None and index >= self.end
 
 
@@ -43,13 +43,13 @@ class FrameRange:
         return bounds if self.step == 1 else f"{bounds}:{self.step}"
 
     def span(self, frame_count: int | None) -> FrameSpan:
-        """The same without negative numbers.
+        """Give the same range without negative numbers.
 
         Args:
-            frame_count: Of the source; None where it does not say.
+            frame_count: The source's number of frames; None where it does not say.
 
         Raises:
-            UsageError: No frame lies in the range, or a negative number and a source that does not say its length.
+            UsageError: No frame lies in the range, or one counts from the end of an unknown length.
         """
         if frame_count is None and ((self.first or 0) < 0 or (self.end or 0) < 0):
             raise UsageError(
@@ -67,7 +67,7 @@ class FrameRange:
         return FrameSpan(first, end, self.step)
 
     def empty(self, frame_count: int | None) -> UsageError:
-        """For a source that has no such frame."""
+        """Make the error for a source that has no such frame."""
         found = "a source of unknown length" if frame_count is None else f"a source of {frame_count} frames"
         return UsageError(f"there is no frame in the range {self}", found=found)
 
@@ -83,7 +83,7 @@ class FrameChoice:
         """Read ``550:1100``, ``:300``, ``-300:``, ``0:550:2``, ``28:53,60:93`` or ``:``.
 
         Raises:
-            UsageError: Something else.
+            UsageError: It is something else.
         """
         return cls(tuple(_parse_range(part, text) for part in text.split(",")))
 
@@ -91,16 +91,16 @@ class FrameChoice:
         return ",".join(str(part) for part in self.ranges)
 
     def spans(self, frame_count: int | None) -> tuple[FrameSpan, ...]:
-        """The ranges without negative numbers; see `FrameRange.span`."""
+        """Give the ranges without negative numbers; see `FrameRange.span`."""
         return tuple(part.span(frame_count) for part in self.ranges)
 
     def indices(self, frame_count: int) -> list[int]:
-        """The chosen ones of so many frames, ascending."""
+        """List the chosen ones of `frame_count` frames, ascending."""
         spans = self.spans(frame_count)
         return [index for index in range(frame_count) if any(index in span for span in spans)]
 
     def of(self, source: Source) -> Iterator[SourceFrame]:
-        """The chosen frames of an open source, which this consumes as far as needed.
+        """Give the chosen frames of an open source, which this consumes as far as needed.
 
         Raises:
             UsageError: No frame lies in one of the ranges; see `FrameRange.span` too.
@@ -123,7 +123,7 @@ ALL_FRAMES = FrameChoice()
 
 
 def split_choice(text: str) -> tuple[Path, FrameChoice]:
-    """A source and its frames from ``PATH`` or ``PATH@FRAMES``; a path that exists as it stands is taken whole.
+    """Split ``PATH`` or ``PATH@FRAMES`` into path and frames; a path that exists as it stands is taken whole.
 
     Raises:
         UsageError: What follows the last @ is no choice of frames.

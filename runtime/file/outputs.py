@@ -1,4 +1,4 @@
-"""Where one run writes, checked before any work is done."""
+"""The outputs of one run, checked before any work is done."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Outputs:
     """The paths that a run writes; None where nothing is asked for."""
 
     pictures: Path | None = None
-    """A clip where it ends in .mp4; a folder of JPEG pictures where it has no suffix."""
+    """A clip if it ends in .mp4, a folder of JPEG pictures if it has no suffix."""
     masks: Path | None = None
     """A folder, new or empty."""
     latency: Path | None = None
@@ -32,18 +32,18 @@ class Outputs:
 
     @property
     def is_clip(self) -> bool:
-        """Whether pictures become a clip."""
+        """True if pictures become a clip."""
         return self.pictures is not None and self.pictures.suffix.lower() == CLIP_SUFFIX
 
     def check(self, inputs: Sequence[Path]) -> None:
         """Refuse outputs that cannot be written or would hit an input or one another; nothing is created.
 
         Args:
-            inputs: What the run reads: engine, passport, source.
+            inputs: The files that the run reads: engine, passport, source.
 
         Raises:
             UsageError: An output is an input, lies in another output, or is of no known kind.
-            UnwritableError: A place that cannot be written, or a folder that is not empty.
+            UnwritableError: A place cannot be written, or a folder is not empty.
         """
         named = {"--out": self.pictures, "--masks": self.masks, "--latency": self.latency, "--record": self.record}
         given = {option: path for option, path in named.items() if path is not None}
@@ -63,11 +63,11 @@ class Outputs:
 
     @contextlib.contextmanager
     def open(self, timing: ClipTiming, sound: Sound | None = None) -> Iterator[Sinks]:
-        """The sinks; what they write appears when the block ends well, else nothing does.
+        """Open the sinks; what they write appears when the block ends well, else nothing does.
 
         Args:
-            timing: Of the source.
-            sound: Of the source; clips take it along.
+            timing: The source's timing.
+            sound: The source's sound, which clips take along.
         """
         with contextlib.ExitStack() as stack:
             pictures: list[PictureSink] = []

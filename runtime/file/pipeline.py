@@ -1,4 +1,4 @@
-"""Frames through an engine: decoding, inference and writing each have a thread, joined by short queues.
+"""Takes a file's frames through an engine: decoding, inference and writing have threads and short queues.
 
 Every frame gets its own mask, in order; one whose engine process dies is handed to the next. The decoding thread makes
 the network's small input as well, unless the engine takes the decoder's planes. The main thread infers;
@@ -39,7 +39,7 @@ QUEUED_FRAMES = 2
 
 @dataclass(frozen=True)
 class StreamResult:
-    """What one run over a source came to."""
+    """The result of one run over a source."""
 
     frames: int
     frames_with_mask: int
@@ -69,7 +69,7 @@ class SegmentedFrame:
     arrived_ns: int
     mask: Mask
     area_fraction: float
-    """Marked part of the picture, 0 to 1."""
+    """The marked part of the picture, 0 to 1."""
     probability: Probability
     """float32 [C,h,w] at the network's size."""
     infer_ms: float
@@ -89,15 +89,15 @@ def run_stream(
     were written, waiting included. Files have no deadline, so none is missed.
 
     Args:
-        engine: Opened for files; it stays the caller's to close.
+        engine: An engine opened for files; it stays the caller's to close.
         source: An open source; this consumes it.
-        sinks: Where pictures and masks go; they must stay open until this returns.
+        sinks: The receivers of pictures and masks; they must stay open until this returns.
         max_frames: Stop after so many frames.
         track: Shows progress.
-        overlay: What is drawn on pictures for `sinks.pictures`.
+        overlay: The way that masks are drawn on the pictures for `sinks.pictures`.
 
     Raises:
-        EdgesegError: From the source, the engine or a sink, whichever failed.
+        EdgesegError: The source, the engine or a sink failed.
     """
     stages = _Stages(engine, sinks, LatencyRecorder(), overlay)
     decoded: Channel[ArrivedFrame] = Channel(QUEUED_FRAMES)
@@ -226,5 +226,5 @@ def _expected_frames(source: Source, max_frames: int | None) -> int | None:
 
 
 def _tracked(track: Track, frames: Iterable[ArrivedFrame], total: int | None) -> Generator[ArrivedFrame, None, None]:
-    """A generator, so that closing it takes the progress bar down before an error is printed."""
+    """Track frames as a generator: closing it takes the progress bar down before an error is printed."""
     yield from track(frames, "frames", total)

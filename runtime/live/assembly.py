@@ -1,4 +1,4 @@
-"""From settings to a running stream: preflight, sinks, page, source and engine, and all of it ended in order."""
+"""Makes a running stream from settings: preflight, sinks, page, source and engine; ends them in order."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from edgeseg.runtime.live.service_manager import notify
 from edgeseg.runtime.live.settings import LiveSettings, PageSettings
 from edgeseg.runtime.live.sinks.events import EventSink
 from edgeseg.runtime.live.sinks.lines import utc_of_day
-from edgeseg.runtime.live.sinks.opening import event_sink, mask_sink, publishing_sink, recording_sink
 from edgeseg.runtime.live.sinks.sink import LiveSink
+from edgeseg.runtime.live.sinks.sink_choice import event_sink, mask_sink, publishing_sink, recording_sink
 from edgeseg.runtime.live.sources.contract import LiveSource
 from edgeseg.runtime.live.sources.opening import open_live_source
 from edgeseg.runtime.live.states import StateChange
@@ -45,14 +45,14 @@ _ASSUMED_PERIOD_MS = 40.0
 
 @contextlib.contextmanager
 def live_stream(settings: LiveSettings, say: Say) -> Iterator[LiveStream]:
-    """A stream that is ready to run, its page up.
+    """Open a stream that is ready to run, its page up.
 
     Args:
-        settings: All that it is told.
-        say: Takes lines for the person.
+        settings: The stream's settings.
+        say: Called with lines for the person at the terminal.
 
     Raises:
-        EdgesegError: Something that the stream needs is not there; nothing was written then.
+        EdgesegError: Something that the stream needs is missing; nothing was written.
     """
     check_outputs(settings)
     with contextlib.ExitStack() as stack:
@@ -86,7 +86,7 @@ def live_stream(settings: LiveSettings, say: Say) -> Iterator[LiveStream]:
 
 
 def presenter_options(settings: LiveSettings, pool: WorkerEngine, slowest_ms: float) -> PresenterOptions:
-    """What is shown and when; a delay that nobody chose is what the engine needs and a margin."""
+    """Choose what is shown when; a delay that nobody chose is the engine's time and a margin."""
     delay_ms = None
     if settings.sync:
         delay_ms = settings.delay_ms or round(SYNC_MARGIN * slowest_ms + PERIODS * _ASSUMED_PERIOD_MS)
@@ -101,7 +101,7 @@ def presenter_options(settings: LiveSettings, pool: WorkerEngine, slowest_ms: fl
 
 
 def open_sinks(settings: LiveSettings, source: LiveSource) -> Iterator[LiveSink]:
-    """Everything that is recorded and sent on, but events."""
+    """Open everything that records or sends on, except events."""
     outputs = settings.outputs
     if outputs.overlay is not None:
         yield recording_sink(outputs.overlay, lambda: source.timing, "overlay")
@@ -114,10 +114,10 @@ def open_sinks(settings: LiveSettings, source: LiveSource) -> Iterator[LiveSink]
 
 
 def open_page(settings: PageSettings) -> PageServer:
-    """The page's server, its address taken.
+    """Open the page's server, which takes its address at once.
 
     Raises:
-        UsageError: No such address, it is taken, or it needs a token.
+        UsageError: There is no such address, it is taken, or it needs a token.
     """
     address = parse_address(settings.address)
     tls = find_tls(settings.certificate, settings.key)
@@ -138,13 +138,13 @@ def tell(change: StateChange) -> None:
 
 
 def alive() -> None:
-    """Say that frames can be shown; a service manager that does not hear it for long starts the stream anew."""
+    """Say that frames can be shown; a service manager that misses this for long starts the stream anew."""
     notify("WATCHDOG=1")
 
 
 @dataclass(frozen=True)
 class PageCounts:
-    """The page takes what it can show, as long as it is served."""
+    """The page's counts as a sink: it takes what it can show, as long as it is served."""
 
     state: Literal["ok", "failed"] = "ok"
     last_error: str = ""
@@ -154,7 +154,7 @@ class PageSink:
     """A page as a sink of a stream.
 
     Args:
-        page: Its server, which outlives the stream.
+        page: The page's server, which outlives the stream.
     """
 
     name = "page"
@@ -163,16 +163,16 @@ class PageSink:
         self._page = page
 
     def offer(self, presented: Presented) -> None:
-        """Show it to whoever looks."""
+        """Show a frame to whoever has the page open."""
         self._page.offer(presented)
 
     def counts(self) -> PageCounts:
-        """Whether it is served."""
+        """Say whether the page is served."""
         failure = self._page.failure
         return PageCounts() if failure is None else PageCounts("failed", f"{type(failure).__name__}: {failure}")
 
     def close(self, deadline_s: float) -> None:
-        """The server ends with the stream's context."""
+        """Do nothing: the server ends with the stream's context."""
 
 
 class StreamView:
@@ -180,9 +180,9 @@ class StreamView:
 
     Args:
         stream: The stream.
-        events: What came into view and left it.
-        settings: What it was told.
-        drift: Its drift watch.
+        events: The events of what came into view and left it.
+        settings: The stream's settings.
+        drift: The stream's drift watch.
     """
 
     def __init__(
@@ -194,11 +194,11 @@ class StreamView:
 
     @property
     def newest(self) -> Presented | None:
-        """What is shown now."""
+        """The frame that is shown now."""
         return self._stream.newest
 
     def status(self) -> LiveStatus:
-        """This moment."""
+        """Read the status of this moment."""
         return self._stream.status()
 
     def set_overlay(self, mode: OverlayMode) -> None:
@@ -206,7 +206,7 @@ class StreamView:
         self._stream.set_overlay(mode)
 
     def passport(self) -> dict[str, Any]:
-        """The engine's own, or what is known of a model; of the reference where the stream has fallen back to it."""
+        """Read the engine's passport, or what a model says; after a fall-back the reference's."""
         status = self._stream.status()
         former = None if status.drift is None else status.drift["fallen_back_from"]
         path = self._settings.engine if former is None else self._settings.watch.reference
@@ -218,7 +218,7 @@ class StreamView:
         return found if former is None else {**found, "fallen_back_from": former}
 
     def events(self) -> Sequence[dict[str, Any]]:
-        """Sightings, changes of state and what the drift watch found, oldest first."""
+        """List sightings, changes of state and findings of the drift watch, oldest first."""
         changes = [
             {"event": "state", "state": change.state, "reason": change.reason, "time": utc_of_day(when_s)}
             for when_s, change in self._stream.changes()

@@ -1,4 +1,4 @@
-"""The thread between frames and masks: gives the engine the newest frame and pins up what it says."""
+"""The thread between frames and masks: it gives the engine the newest frame and pins up the mask."""
 
 from __future__ import annotations
 
@@ -29,31 +29,31 @@ from edgeseg.runtime.worker.worker_engine import WorkerEngine
 logger = logging.getLogger(__name__)
 _STEP_S = 0.05
 _SAME_LOSS_S = 10.0
-"""From one line of the log to the next while frame after frame is lost for the same reason."""
+"""The time between two lines of the log while frame after frame is lost for the same reason."""
 
 
 class Refine(Protocol):
-    """Has a say in what the engine's answer becomes; see `edgeseg.runtime.live.scene.refine`."""
+    """Changes an engine's answers before they are shown; see `edgeseg.runtime.live.scene.refine`."""
 
     def probability(self, frame: SourceFrame, probability: Probability) -> Probability:
-        """The map that counts, float32 [C,h,w]."""
+        """Return the map that counts, float32 [C,h,w]."""
         ...
 
     def mask(self, mask: Mask) -> Mask:
-        """The mask that counts, uint8 [H,W]."""
+        """Return the mask that counts, uint8 [H,W]."""
         ...
 
 
 class Segmenter:
-    """Runs an engine pool on the newest frames, in a thread of its own. What goes wrong here never reaches the picture.
+    """Runs an engine on the newest frames, in a thread of its own. No failure here reaches the picture.
 
     Args:
         pool: The engine; this thread alone uses it, and closes it at its end.
         frames: The newest frames.
-        board: Where masks go.
-        refine: Has a say in them.
-        observe: Sees every segmented frame before anything is refined; it is to return at once.
-        useful_ms: An answer is of no use when its frame is older; None where the newest frame alone waits.
+        board: The board that masks are pinned to.
+        refine: Changes answers before they are pinned.
+        observe: Called with every segmented frame before it is refined; it must return at once.
+        useful_ms: The age of a frame past which its answer is useless; None where only the newest waits.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Segmenter:
         self._defect = ""
         self._logged: tuple[str, float] = ("", 0.0)
         self.fault = ""
-        """Why the newest frame has no mask though the engine runs; such a reason mostly holds for the next one too."""
+        """Why the newest frame has no mask though the engine runs; it mostly holds for the next, too."""
         self.infer_ms = RollingPercentiles()
         self.inferences = self.lost = self.passed_over = 0
         self.was_ready = False
@@ -91,25 +91,25 @@ class Segmenter:
 
     @property
     def reason(self) -> str:
-        """Why the engine is not ready, for a person."""
+        """The reason why the engine is not ready, for a person to read."""
         failure = self._pool.failure
         return self._defect or (str(failure).splitlines()[0] if failure is not None else "")
 
     @property
     def is_alive(self) -> bool:
-        """Whether the thread runs."""
+        """True while the thread runs."""
         return self._thread.is_alive()
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def exchange(self, pool: WorkerEngine, infer_ms: float) -> None:
-        """Go over to another engine once what is under way has come back; from any thread, once.
+        """Change to another engine once frames under way have come back; any thread may call this, once.
 
         Args:
-            pool: The engine, ready; the segmenter closes it.
-            infer_ms: What it takes; the age limit of masks follows it from its first frame on.
+            pool: The other engine, ready; the segmenter closes it.
+            infer_ms: Its inference time, which the age limit of masks follows from its first frame on.
         """
         self._next_infer_ms = infer_ms
         self._next = pool
@@ -156,7 +156,7 @@ class Segmenter:
             self._stop.wait(_STEP_S)
 
     def _is_too_late_for(self, frame: SourceFrame) -> bool:
-        """Whether its answer would come too late: then the next frame's is in time, where otherwise all would be late.
+        """Tell whether a frame's answer would come too late; leaving it out lets the next one's be in time.
 
         Half of the time is always the engine's, so that one that was slow is seen to have become fast again.
         """

@@ -41,14 +41,14 @@ SYNC_RATE_HZ = 120
 
 @dataclass(frozen=True)
 class LiveOptions:
-    """How a stream is run."""
+    """The options of a stream."""
 
     presenter: PresenterOptions = field(default_factory=PresenterOptions)
     overlay: OverlayMode = "contour"
     limits: StateLimits = field(default_factory=StateLimits)
     max_frames: int | None = None
     seconds: float | None = None
-    """End after so long; None goes on until the source ends or someone asks."""
+    """The stream ends after so many seconds; None lets it run until its source ends or someone asks."""
 
 
 class PresenterStuckError(EdgesegError):
@@ -56,19 +56,19 @@ class PresenterStuckError(EdgesegError):
 
 
 class LiveStream:
-    """One source through one engine to any number of sinks.
+    """Takes one source through one engine to any number of sinks.
 
     Args:
-        source: Frames.
+        source: The source of frames; the stream closes it.
         pool: The engine; the stream closes it.
-        sinks: Where presented frames go; the stream closes them.
+        sinks: The receivers of presented frames; the stream closes them.
         draw: Puts masks and words on pictures.
-        options: How it is run.
+        options: Overlay, limits and end.
         gate: Holds masks back where no tissue is shown.
-        refine: Has a say in what masks become.
-        on_change: Told of every state, from the watching thread.
+        refine: Changes an engine's answers before they are shown.
+        on_change: Called with every change of state, from the watching thread.
         on_tick: Called a few times a second while frames can be shown.
-        drift: Watches what the engine says; the stream ends it.
+        drift: Watches the engine's answers; the stream ends it.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class LiveStream:
 
     @property
     def newest(self) -> Presented | None:
-        """What is shown now."""
+        """The frame that is shown now."""
         return self._presenter.newest
 
     @property
@@ -124,11 +124,11 @@ class LiveStream:
 
     @property
     def worker_pids(self) -> list[int]:
-        """Of the engine's processes."""
+        """The ids of the engine's processes."""
         return self._segmenter.pool.worker_pids
 
     def changes(self) -> list[tuple[float, StateChange]]:
-        """The newest changes of state, oldest first, with the time of day in seconds since 1970."""
+        """List the newest changes of state, oldest first, with their times in seconds since 1970."""
         return self._vigil.changes()
 
     def set_overlay(self, mode: OverlayMode) -> None:
@@ -170,7 +170,7 @@ class LiveStream:
         return self.status()
 
     def status(self) -> LiveStatus:
-        """This moment, from any thread."""
+        """Read the status of this moment, from any thread."""
         presenter, segmenter, info = self._presenter, self._segmenter, self._segmenter.pool.info
         change, newest, now_ns = self._vigil.state, self._presenter.newest, time.monotonic_ns()
         picture = None if newest is None else newest.frame.picture
@@ -248,7 +248,7 @@ class LiveStream:
                 cover(now_ns, self._vigil.state)
 
     def _finish(self) -> None:
-        """Files first: whoever has no patience left may kill us while an engine takes its time to end."""
+        """End everything, files first: somebody may kill the process while an engine is slow to end."""
         self._is_ending = True
         with suppress(Exception):
             self._source.close()
@@ -262,7 +262,7 @@ class LiveStream:
         self._reader.join(_END_S)
 
     def _close_sinks(self) -> None:
-        """All at once: several that hang cost no more time than one."""
+        """Close all sinks at once: several that hang cost no more time than one."""
         closing = [threading.Thread(target=sink.close, args=(_END_S,), daemon=True) for sink in self._sinks]
         for thread in closing:
             thread.start()
@@ -271,7 +271,7 @@ class LiveStream:
 
 
 def vars_of(value: Any) -> dict[str, Any]:
-    """A dataclass or nothing as a dict."""
+    """Turn a dataclass into a dict; anything else becomes an empty one."""
     from dataclasses import asdict, is_dataclass
 
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else {}

@@ -1,1 +1,1 @@
-"""One module a backend: how it loads an engine and infers. The builders of the same backends live in edgeseg.export."""
+"""ONNX Runtime: it loads the ONNX graph of an engine and infers. Nothing here builds; edgeseg.export does."""

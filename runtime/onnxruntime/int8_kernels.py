@@ -19,7 +19,7 @@ from edgeseg.errors import MissingComponentError
 from edgeseg.optional import require
 
 ONE_LEVEL = 1
-"""What rounding a sum to uint8 may differ by."""
+"""The levels by which rounding a sum to uint8 may differ."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Layer:
     """One convolution of the known network."""
 
     name: str
-    """Which kernels it reaches, as an error names them."""
+    """The kernels that it reaches, as an error names them."""
     inputs: int
     outputs: int
     height: int
@@ -38,7 +38,7 @@ class Layer:
 
     @property
     def depth(self) -> int:
-        """Products in one sum."""
+        """The number of products in one sum."""
         return self.inputs // self.groups * self.kernel**2
 
 
@@ -52,24 +52,24 @@ LAYERS = (
     Layer("depthwise", 16, 16, 6, 5, 3, 16, MAX_LEVEL),
 )
 PAIRS = Layer("pairs beyond 16 bits", 16, 8, 4, 4, largest_weight=MAX_LEVEL)
-"""What a processor without VNNI saturates; no engine of edgeseg holds such pairs."""
+"""Pairs of weights that a processor without VNNI saturates; no engine of edgeseg holds such pairs."""
 
 
 @dataclass(frozen=True)
 class KernelReport:
-    """What the known network told."""
+    """The findings of one run of the known network."""
 
     wrong: tuple[str, ...]
     """The layers whose answer is not the known one, with how far it is off."""
     saturates: bool
-    """Whether sums of two products saturate at 16 bits here: x86 without VNNI."""
+    """True if sums of two products saturate at 16 bits here: x86 without VNNI."""
 
 
 def check_int8_kernels() -> None:
     """Refuse INT8 where its kernels are wrong; a few milliseconds, once a process.
 
     Raises:
-        MissingComponentError: See above.
+        MissingComponentError: They are wrong.
     """
     report = examine_int8_kernels()
     if report.wrong:
@@ -83,7 +83,7 @@ def check_int8_kernels() -> None:
 
 @functools.cache
 def examine_int8_kernels() -> KernelReport:
-    """Run the known network."""
+    """Run the known network and judge its answers."""
     layers = (*LAYERS, PAIRS)
     operands = [_operands(layer) for layer in layers]
     onnxruntime = require("onnxruntime")
@@ -111,7 +111,7 @@ def _largest_error(layer: Layer, answer: NDArray[np.uint8]) -> int:
 
 
 def expected(layer: Layer) -> NDArray[np.int64]:
-    """What the layer gives in exact arithmetic: [1,O,h,w], 0..255."""
+    """Compute the layer's answer in exact arithmetic: [1,O,h,w], 0..255."""
     levels, weight = _operands(layer)
     windows = np.lib.stride_tricks.sliding_window_view(levels[0], (layer.kernel, layer.kernel), axis=(1, 2))
     height, width = windows.shape[1:3]
@@ -125,20 +125,20 @@ def expected(layer: Layer) -> NDArray[np.int64]:
 
 
 def _operands(layer: Layer) -> tuple[NDArray[np.uint8], NDArray[np.int8]]:
-    """Levels of the input [1,I,H,W], many of them 255, and of the weights, many as large as they may be."""
+    """Make an input [1,I,H,W] with many levels of 255, and weights, many as large as they may be."""
     generator = np.random.default_rng(layer.depth + layer.outputs)
     sides = (1, layer.inputs, layer.height, layer.width)
     levels = np.array([255, 254, 128, 3], np.uint8)[generator.integers(0, 4, sides)]
     sides = (layer.outputs, layer.inputs // layer.groups, layer.kernel, layer.kernel)
     largest = layer.largest_weight
     magnitude = np.array([largest, largest // 2, 1], np.int8)[generator.integers(0, 3, sides)]
-    # A channel of one sign each, so that sums are large and pairs add up.
+    # Each channel has one sign, so that sums are large and pairs add up.
     sign = np.where(np.arange(layer.outputs) % 2, -1, 1).astype(np.int8)
     return levels, magnitude * sign.reshape(-1, 1, 1, 1)
 
 
 def _factor(layer: Layer) -> float:
-    """Brings the largest sum to the end of the levels beside a zero point of 128."""
+    """Compute the factor that brings the largest sum to the last level, beside a zero point of 128."""
     return float(np.float32(127.0 / (255 * layer.largest_weight * layer.depth)))
 
 

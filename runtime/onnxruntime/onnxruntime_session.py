@@ -17,12 +17,15 @@ from edgeseg.runtime.onnxruntime.int8_kernels import check_int8_kernels, examine
 from edgeseg.runtime.passport.passports import session_info
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME
 
+SILENT = 4
+"""ONNX Runtime's level of messages at which it writes no errors."""
+
 
 def session_options(threads: int = 0, precise_int8: bool = False) -> Any:
-    """The SessionOptions that edgeseg runs engines with.
+    """Make the SessionOptions that edgeseg runs engines with.
 
     Args:
-        threads: Inside one inference; 0 takes every usable core.
+        threads: Threads inside one inference; 0 takes every usable core.
         precise_int8: Where INT8 sums saturate in 16 bits (x86 without VNNI), take slower kernels that do not.
     """
     options = require("onnxruntime").SessionOptions()
@@ -32,13 +35,13 @@ def session_options(threads: int = 0, precise_int8: bool = False) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if precise_int8:
         options.add_session_config_entry("session.x64quantprecision", "1")
-    # Its own binary format would be taken, too, which no check of ours reads.
+    # ONNX Runtime would take its own binary format, too, which no check of ours reads.
     options.add_session_config_entry("session.load_model_format", "ONNX")
     return options
 
 
 def opened(data: bytes, options: Any) -> Any:
-    """An InferenceSession on the CPU.
+    """Open an InferenceSession on the CPU.
 
     Raises:
         BadInputError: ONNX Runtime refuses the graph.
@@ -54,28 +57,35 @@ class OnnxRuntimeSession:
 
     Args:
         data: The ONNX file's bytes.
-        info: What it is.
+        info: The network, and where it runs.
         threads: Threads inside one inference; 0 takes every usable core.
         precise_int8: See `session_options`.
+        silent: Write no errors to stderr, for a graph that is only tried.
 
     Raises:
         BadInputError: ONNX Runtime refuses the graph.
         MissingComponentError: The graph is INT8, and ONNX Runtime's kernels compute that wrongly on this processor.
     """
 
-    def __init__(self, data: bytes, info: SessionInfo, threads: int = 0, precise_int8: bool = False) -> None:
+    def __init__(
+        self, data: bytes, info: SessionInfo, threads: int = 0, precise_int8: bool = False, silent: bool = False
+    ) -> None:
         if info.precision == "int8":
             check_int8_kernels()
-        self._session: Any = opened(data, session_options(threads, precise_int8))
+        options = session_options(threads, precise_int8)
+        options.log_severity_level = SILENT if silent else options.log_severity_level
+        self._session: Any = opened(data, options)
         self._info = info
 
     @property
     def info(self) -> SessionInfo:
-        """What this is."""
+        """The network, and where it runs."""
         return self._info
 
     def infer(self, frames: FrameBatch) -> ProbabilityBatch:
-        """Run the network: uint8 [N,H,W,3] RGB in, float32 [N,C,H,W] out."""
+        """Run the network: uint8 [N,H,W,3] RGB in, float32 [N,C,H,W] out; one by one where it takes no more."""
+        if self._info.model.largest_batch == 1 and len(frames) > 1:
+            return np.concatenate([self.infer(frame[np.newaxis]) for frame in frames])
         result: ProbabilityBatch = self._session.run([OUTPUT_NAME], {INPUT_NAME: np.ascontiguousarray(frames)})[0]
         return result
 
@@ -90,7 +100,7 @@ def session_from_engine(data: bytes, passport: EngineArtifact, layout: SessionLa
 
 
 def _precise(passport: EngineArtifact) -> bool:
-    """Whether an INT8 engine needs kernels that cannot saturate: one whose passport does not say that it does not."""
+    """Tell whether INT8 needs kernels that cannot saturate; newer passports say that it does not."""
     if passport.precision != "int8" or passport.binding.instruction_set is not None:
         return False
     if examine_int8_kernels().saturates:

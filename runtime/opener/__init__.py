@@ -1,1 +1,1 @@
-"""From a file to an engine: the only place that knows every backend."""
+"""Opens an engine from its file, whatever it is opened for; only this room joins backends and workers."""

@@ -30,24 +30,24 @@ from edgeseg.runtime.worker.worker_engine import WorkerEngine
 from edgeseg.shell import quoted
 
 RUN_OPENER = "edgeseg.train.predictor", "open_run"
-"""Opens a RUN folder. It needs torch, which no edge box has, so it is imported where a RUN is opened."""
+"""The function that opens a RUN folder. It needs torch, which no edge box has, so it is imported late."""
 OpenHere = Callable[[SessionLayout], Session | Engine]
 
 
 def open_engine(path: Path, use: Use = PROOF, *, trusted: Sequence[str] = ()) -> Engine:
-    """Open an engine after its passport has been checked: of a CPU here, of a GPU in a supervised process.
+    """Open an engine once its passport has been checked: a CPU's here, a GPU's in a supervised process.
 
     This process never initialises CUDA; what the engine is bound to is checked where it will run.
     The process is spawned, so a script that calls this for a GPU's engine needs `if __name__ == "__main__":`.
 
     Args:
-        path: NAME.engine, with NAME.engine.json beside it; or what is its own reference, in float32: an .onnx file, a
+        path: NAME.engine, with NAME.engine.json beside it; or a model that runs in float32: an .onnx file, a
             model package, or a RUN folder (which needs torch).
-        use: What it is opened for.
+        use: The use that it is opened for.
         trusted: Code that a RUN's network may be; see `edgeseg.train.predictor.open_run`.
 
     Raises:
-        BadInputError: None of these, no such backend here, or a RUN whose network is code that is not trusted.
+        BadInputError: The path is none of these, the backend is not here, or a RUN's code is not trusted.
         MismatchError: The passport is missing or does not fit, or the engine is bound to another machine.
         MissingComponentError: This machine cannot execute it.
         TransientError: The GPU has no memory for it.
@@ -75,24 +75,24 @@ def start_workers(path: Path, use: Use) -> WorkerEngine:
 
     Args:
         path: NAME.engine, an .onnx file or a model package.
-        use: What they are started for.
+        use: The use that they are started for.
 
     Raises:
-        BadInputError: Nothing that can be run in a process of its own.
-        MismatchError: An engine whose passport does not fit.
+        BadInputError: The path is nothing that runs in a process of its own.
+        MismatchError: The engine's passport is missing or does not fit.
     """
     return _workers(path, _model_of(path, find_model(path)), use)
 
 
 def open_here(path: Path, layout: SessionLayout) -> Session | Engine:
-    """Open an engine in this process after its passport has been checked. A GPU's initialises CUDA here.
+    """Open an engine in this process once its passport has been checked. A GPU's initialises CUDA here.
 
     Args:
         path: NAME.engine with its passport, an .onnx file or a model package.
-        layout: How.
+        layout: The layout to open it in.
 
     Raises:
-        BadInputError: There is no such engine, or none of its backend.
+        BadInputError: There is no such engine, or its backend is not here.
         MismatchError: The passport is missing or does not fit, or the engine is bound to another machine.
         MissingComponentError: This machine cannot execute engines of that backend.
         TransientError: The GPU has too little memory.
@@ -105,7 +105,7 @@ def open_in_worker(path: Path, layout: SessionLayout, or_fewer_lanes: bool, fram
 
     Args:
         path: See `open_here`.
-        layout: How.
+        layout: The layout to open it in.
         or_fewer_lanes: Take one lane where the GPU's memory has no room for more.
         frame_bytes: Room for the largest frame.
     """
@@ -126,7 +126,7 @@ class _Model:
     info: SessionInfo
     on_gpu: bool
     opener: Callable[[], OpenHere]
-    """Holds the model against this machine and gives what opens it, as often as it is called."""
+    """A function that checks the model against this machine and gives what opens it."""
 
 
 def _model_of(path: Path, files: ModelFiles) -> _Model:
@@ -158,7 +158,7 @@ def _checked_opener(path: Path, data: bytes, passport: EngineArtifact) -> OpenHe
 
 
 def _on_cpu(open_session: Callable[[SessionLayout], Session | Engine], use: Use) -> Engine:
-    """Sessions side by side, of `use.threads` threads or as many as suit."""
+    """Open sessions side by side, with `use.threads` threads each or as many as are fastest."""
 
     def opened(threads: int) -> Session:
         session = open_session(SessionLayout(threads=threads))
@@ -181,6 +181,6 @@ def _workers(path: Path, model: _Model, use: Use) -> WorkerEngine:
 
 
 def _room_bytes(info: SessionInfo) -> int:
-    """Room for one frame: whole planes up to 4K, or the network's input. A larger picture is prepared on the host."""
+    """Compute the room for a frame: planes up to 4K, or the network's input; larger ones are resized here."""
     prepared_bytes = 3 * info.model.height * info.model.width
     return max(ROOM_BYTES, prepared_bytes) if info.takes_planes else prepared_bytes

@@ -1,4 +1,4 @@
-"""What an engine is opened for: how many frames at once, in whose process, within which bounds."""
+"""The uses of an engine: how many frames at once, in whose process, within which bounds."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ from edgeseg.runtime.worker.supervisor import SupervisorOptions
 from edgeseg.runtime.worker.worker_engine import WorkerOptions
 
 LOSSLESS = WorkerOptions(supervisor=SupervisorOptions(answer_deadline_s=10.0, restarts=RestartLimit(3, 600.0)))
-"""For files and proofs, where a frame may be late and may not be lost."""
+"""The bounds for files and proofs, where a frame may be late but not lost."""
 LANES_IN_A_ROW = 2
 """The lanes of a GPU that gets many frames one after another: while one's result is read, the other computes."""
 LIVE_RESTARTS = RestartLimit(restarts=20, window_s=120.0, is_final=False)
-"""For each process beside live video. Past that it rests: an engine whose GPU was away for an hour comes back without a
-person."""
+"""The restarts of each process beside live video. Past them it rests, so an engine whose GPU was away for an
+hour comes back without anybody's help."""
 LIVE_DEADLINE_S = 2.0
 """A frame that takes longer has hung its process; beside video nobody waits longer for a mask."""
 REFERENCE_DEADLINE_S = 30.0
 """A reference gives way to everything else, so a busy machine makes it late."""
 LOWEST_PRIORITY = 19
-"""The niceness that leaves a process what no other wants."""
+"""The niceness at which a process gets what no other wants."""
 
 
 @dataclass(frozen=True)
 class Use:
-    """How an engine is to be opened. `PROOF`, `FILE`, `live_use` and the others below are the uses that there are."""
+    """Says how to open an engine. `PROOF`, `FILE`, `bench_use`, `live_use` and `REFERENCE` are the uses."""
 
     threads: int = 0
     """Threads inside one inference on a CPU; 0 takes every usable core."""
     at_once: int | None = 1
-    """Frames at once: sessions of a CPU, lanes of a GPU; None takes as many as are fastest and fit into memory."""
+    """Frames at once: a CPU's sessions, a GPU's lanes; None takes as many as are fastest and fit."""
     stage_times: bool = False
-    """Whether a GPU times its stages, which costs it some microseconds a frame."""
+    """True if a GPU times its stages, which costs it some microseconds a frame."""
     apart: bool = False
-    """Whether a CPU's engine runs in processes of its own, as a GPU's always does."""
+    """True if a CPU's engine runs in processes of its own, as a GPU's always does."""
     workers: WorkerOptions = field(default=LOSSLESS)
-    """The processes, where there are any."""
+    """The number and bounds of the processes, where there are any."""
     start_s: float = 600.0
-    """Time for a process to become ready, restarts included."""
+    """The time in which a process must become ready, restarts included."""
 
 
 PROOF = Use()
@@ -48,7 +48,7 @@ FILE = Use(at_once=None)
 
 
 def bench_use(at_once: int, threads: int, frame_bytes: int, stage_times: bool = False) -> Use:
-    """As `FILE`, with all said that is measured; a process that ends, ends the measurement."""
+    """Make the use of a bench: lossless, in exactly this layout; a process that ends ends the measurement."""
     supervisor = SupervisorOptions(
         slots=at_once,
         frame_bytes=frame_bytes,
@@ -59,11 +59,11 @@ def bench_use(at_once: int, threads: int, frame_bytes: int, stage_times: bool = 
 
 
 def live_use(active: int = 1, spares: int = 1, threads: int = 0) -> Use:
-    """Beside live video: the newest frame or none.
+    """Make the use beside live video: the newest frame or none.
 
     Args:
-        active: Processes that are given frames at a time.
-        spares: Loaded processes beyond that, to take over.
+        active: The number of processes that are given frames at a time.
+        spares: The number of loaded processes beyond those, to take over.
         threads: Threads inside one inference on a CPU; 0 takes every usable core.
     """
     supervisor = SupervisorOptions(slots=1, answer_deadline_s=LIVE_DEADLINE_S, restarts=LIVE_RESTARTS)

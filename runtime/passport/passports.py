@@ -18,7 +18,7 @@ def passport_path(engine: Path) -> Path:
 
 
 def session_info(passport: EngineArtifact) -> SessionInfo:
-    """The facts that a session of the engine would state; nothing is loaded for it.
+    """The facts that the open engine would state; nothing is loaded for it.
 
     Raises:
         BadInputError: Its backend does not exist here.

@@ -12,7 +12,7 @@ from edgeseg.optional import require
 from edgeseg.runtime.video.decoded import picture_of
 from edgeseg.runtime.video.deinterlace import Deinterlace, Deinterlacer
 from edgeseg.runtime.video.loss import PacketLedger
-from edgeseg.runtime.video.orientation import orientation_of
+from edgeseg.runtime.video.orientation import UPRIGHT, orientation_of
 from edgeseg.runtime.video.picture import Picture
 from edgeseg.runtime.video.source import UNSPECIFIED, ClipTiming
 from edgeseg.runtime.video.timestamps import StampChoice
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 FALLBACK_RATE = Fraction(25)
 _LARGEST_RATE = 1000
 """The largest rate to believe: streams without a rate state that of their clock, for example 90000."""
-_FRAME_THREADS = ("h264", "hevc")
-"""Decoders that may use several threads: damage costs them pictures. Others raise an error, after which PyAV
-does not return the frames that the threads still hold at the end."""
 INDEXED = "mp4"
 """Part of the name of the format whose header counts packets; AVI's also counts pictures left out."""
 REORDERED_IN_AVI = ("h264", "hevc")
@@ -87,11 +84,11 @@ def facts_of(container: Any, stream: Any, live: bool) -> VideoFacts:
     Args:
         container: The container of PyAV.
         stream: Its video stream.
-        live: True holds no frame back; False decodes several at once where the decoder allows it.
+        live: True if pictures come over a network, where one that was lost leaves a gap in time.
     """
     codec, names = stream.codec_context, container.format.name
     has_pts = not ("avi" in names and codec.name in REORDERED_IN_AVI and codec.has_b_frames)
-    stream.thread_type = "AUTO" if not live and codec.name in _FRAME_THREADS else "SLICE"
+    stream.thread_type = "SLICE"  # threads that decode a picture each cost more than they gain, and hold pictures back
     rates = [rate for rate in (stream.average_rate, stream.guessed_rate) if rate and 0 < rate <= _LARGEST_RATE]
     rate = Fraction(rates[0]).limit_denominator(10_000) if rates else FALLBACK_RATE
     aspect = stream.sample_aspect_ratio or Fraction(1)
@@ -128,6 +125,7 @@ class PacketDecoder:
         self.timing: ClipTiming | None = None
         """The timing of the stream; set with the first picture, and again when size or colours change."""
         self._form: tuple[int, ...] = ()
+        self._orientation = UPRIGHT
 
     @property
     def corrupt(self) -> int:
@@ -218,10 +216,13 @@ class PacketDecoder:
         for shown, frame, note in entries:
             base = frame.time_base or self._facts.time_base
             time_s = None if note.pts is None else note.pts * base
-            form = (frame.width, frame.height, int(frame.colorspace))
+            form = (frame.width, frame.height, int(frame.colorspace), frame.rotation)
             if form != self._form:
-                self._form, self.timing = form, self._timing_by(frame)
-            picture = picture_of(shown, orientation_of(frame))
+                # Not for every frame: asking PyAV for side data ties the frame's memory up until Python's next
+                # collection, so that each frame would take fresh pages of the kernel (300 faults at 720p).
+                self._form, self._orientation = form, orientation_of(frame)
+                self.timing = self._timing_by(frame)
+            picture = picture_of(shown, self._orientation)
             yield Decoded(picture, time_s, note.pts, note.arrived_ns, time.monotonic_ns(), note.damaged)
 
     def _timing_by(self, frame: av.VideoFrame) -> ClipTiming:
@@ -232,7 +233,7 @@ class PacketDecoder:
             facts.time_base,
             facts.rate,
             states_matrix=int(frame.colorspace) != UNSPECIFIED,
-            sample_aspect_ratio=1 / aspect if orientation_of(frame).transposed else aspect,
+            sample_aspect_ratio=1 / aspect if self._orientation.transposed else aspect,
             primaries=int(frame.color_primaries),
             transfer=int(frame.color_trc),
         )

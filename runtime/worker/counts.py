@@ -1,4 +1,4 @@
-"""Counts of what happened to a supervised session since its start."""
+"""Counts of what happened to a supervised process and its successors."""
 
 from __future__ import annotations
 

@@ -122,9 +122,9 @@ class Supervisor:
         until = time.monotonic() + timeout_s
         while self._state != "ready":
             if self._state in ("down", "closed"):
-                raise self.failure or _never_ready("the engine's process ended again and again before it was ready")
+                raise self.failure or never_ready("the engine's process ended again and again before it was ready")
             if time.monotonic() >= until:
-                raise _never_ready(f"the engine was not ready within {timeout_s} s")
+                raise never_ready(f"the engine was not ready within {timeout_s} s")
             self._advance(0.05)
 
     def submit(self, frame: EngineInput) -> int | None:
@@ -268,5 +268,6 @@ class Supervisor:
             self._state = without
 
 
-def _never_ready(what: str) -> EngineDownError:
+def never_ready(what: str) -> EngineDownError:
+    """Say that no process came up."""
     return EngineDownError(what, expected="an engine that starts and stays up", next_command="edgeseg doctor")

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 
 from edgeseg.errors import EdgesegError
 from edgeseg.runtime.engine.engine import Engine
-from edgeseg.runtime.engine.failures import EngineDownError
 from edgeseg.runtime.engine.inputs import EngineInput, NetworkInput, size_of
 from edgeseg.runtime.engine.outcomes import Outcome
 from edgeseg.runtime.engine.session import SessionInfo, check_crop
-from edgeseg.runtime.worker.supervisor import Supervisor, SupervisorOptions
+from edgeseg.runtime.worker.supervisor import Supervisor, SupervisorOptions, never_ready
 
 OpenFor = Callable[[int], Engine]
 """Opens the engine inside a worker, with room for frames of so many bytes; pickled, so a module's function."""
@@ -121,9 +120,9 @@ class WorkerEngine:
         until_s = time.monotonic() + timeout_s
         while not self.is_ready:
             if all(worker.state in ("resting", "down", "closed") for worker in self._workers):
-                raise self.failure or _never_ready("the engine's process ended again and again before it was ready")
+                raise self.failure or never_ready("the engine's process ended again and again before it was ready")
             if time.monotonic() >= until_s:
-                raise _never_ready(f"the engine was not ready within {timeout_s} s")
+                raise never_ready(f"the engine was not ready within {timeout_s} s")
             connection.wait(self.waitables(), _STEP_S)
             for worker in self._workers:
                 worker.advance()
@@ -194,7 +193,3 @@ class WorkerEngine:
     def _sort(self) -> None:
         """Order the processes: those that are ready first; one that came back becomes the spare."""
         self._workers = sorted(self._workers, key=lambda worker: worker.state != "ready")  # others may be reading it
-
-
-def _never_ready(what: str) -> EngineDownError:
-    return EngineDownError(what, expected="an engine that starts and stays up", next_command="edgeseg doctor")

@@ -99,7 +99,7 @@ def test_fp16_scales_are_exact_in_fp16_and_never_subnormal(weight: np.ndarray) -
 
 
 def test_one_range_in_each_storage_type() -> None:
-    positive, signed = Range(minimum=0, maximum=5.1, amax=5.1), Range(minimum=-2, maximum=1.27, amax=2.54)
+    positive, signed = Range(minimum=0, maximum=5.1, amax=5.1), Range(minimum=-2.54, maximum=1.9, amax=2.54)
     unsigned = activation_quantisation(positive, ONNXRUNTIME_STYLE)
     assert (unsigned.zero.dtype, int(unsigned.zero)) == (np.uint8, 0)
     assert unsigned.scale == pytest.approx(0.02)

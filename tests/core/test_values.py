@@ -49,7 +49,7 @@ def test_values_are_frozen() -> None:
     ],
 )
 def test_what_does_not_fit_is_bad_input(text: str) -> None:
-    with pytest.raises(BadInputError, match=r"spec\.json is no ModelSpec"):
+    with pytest.raises(BadInputError, match=r"spec\.json is not a valid ModelSpec"):
         ModelSpec.from_json(text, "spec.json")
 
 

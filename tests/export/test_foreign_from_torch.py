@@ -11,8 +11,11 @@ import pytest
 from scipy.special import softmax
 
 from edgeseg.calibration.ranges import calibrate
+from edgeseg.errors import BadInputError
 from edgeseg.export.build import BuildOptions, build_engine
-from edgeseg.export.foreign.importing import ImportResult
+from edgeseg.export.foreign.foreign_options import ImportOptions
+from edgeseg.export.foreign.importing import ImportResult, import_onnx
+from edgeseg.files import sha256_file
 from edgeseg.graph.files import load_onnx
 from edgeseg.images import list_images
 from edgeseg.optional import is_installed
@@ -81,3 +84,31 @@ def test_what_pytorch_exports(
     assert build_engine(path, options).passport.convolutions == 3
     if is_installed("tensorrt_rtx"):
         build_engine(path, BuildOptions("int8", "tensorrt-rtx", tmp_path / "t.json", out=tmp_path / "r.engine"))
+
+
+@pytest.mark.skipif(not is_installed("torch"), reason="the exporter of PyTorch needs the extra `train`")
+def test_the_two_files_of_pytorchs_default_export(tmp_path: Path) -> None:
+    import torch
+
+    pytest.importorskip("onnxscript", reason="the exporter of PyTorch needs the extra `train`")
+    nn = torch.nn
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(3, 16, 3, padding=1), nn.SiLU(), nn.Conv2d(16, 16, 3, padding=1), nn.Conv2d(16, 1, 1)
+    )
+    source = tmp_path / "net.onnx"
+    torch.onnx.export(network.eval(), (torch.rand(1, 3, 32, 32),), source, verbose=False)
+    assert (tmp_path / "net.onnx.data").is_file()
+    result = import_onnx(source, tmp_path / "model.onnx", ImportOptions())
+    provenance = result.metadata.provenance
+    assert provenance.source_sha256 == sha256_file(source) and provenance.source_data_sha256 is not None
+    pictures = np.random.default_rng(4).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    with torch.no_grad():
+        planes = torch.from_numpy(pictures).permute(0, 3, 1, 2) / 255
+        expected = torch.sigmoid(network(planes)).numpy()
+    np.testing.assert_allclose(open_engine(tmp_path / "model.onnx").infer(pictures), expected, atol=1e-5)
+    with pytest.raises(BadInputError, match="keeps weights in other files"):
+        load_onnx(source)
+    (tmp_path / "net.onnx.data").unlink()
+    with pytest.raises(BadInputError, match=r"cannot be read: net\.onnx\.data"):
+        import_onnx(source, tmp_path / "model.onnx", ImportOptions())

@@ -1,4 +1,4 @@
-"""How fast an engine is here: latency, paced and unpaced, stages, throughput, distance from the hardware's bound.
+"""Measures how fast an engine is here: latency, paced and not, stages, throughput, distance from the bound.
 
-Pure functions for the rules; `bench.py` strings them together. Nothing here judges accuracy: that is verify/.
+Pure functions for the rules; `bench.py` strings them together. Accuracy is judged in `edgeseg.proof`.
 """

@@ -23,7 +23,7 @@ def notes_on(report: BenchReport) -> tuple[str, ...]:
         *_throttled(report),
         *_slower_when_paced(report),
         *_past_the_bound(report),
-        *(["these times are of this CPU, not of a GPU"] if report.gpu is None else []),
+        *(["measured on this CPU, these times say nothing about a GPU"] if report.gpu is None else []),
     )
 
 

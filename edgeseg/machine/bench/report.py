@@ -176,8 +176,9 @@ class BenchReport(Value):
     settings: Settings
     back_to_back: Series
     stages: dict[str, Percentiles]
-    """Stage -> its time: pre, infer, post of the host's clock; on a GPU copy, pre, infer, post of its own, and launch
-    and scale (the mask, to the frame's size) of the host's."""
+    """Stage -> its time. On a CPU pre, infer and post, by the host's clock. On a GPU copy, pre, infer and post
+    by its own, then launch (to the engine's process and back) and scale (the mask to the frame's size) by the
+    host's."""
     paced: tuple[PacedSeries, ...] = ()
     throughput: tuple[Throughput, ...] = ()
     roofline: Roofline | None = None

@@ -33,9 +33,9 @@ class Subject:
     """An engine or a model, ready to be opened in any layout."""
 
     open_engine: Callable[[Use], Engine]
-    """Opens it as `edgeseg run` does: a GPU's in a process of its own."""
+    """The function that opens it as `edgeseg run` does: a GPU's in a process of its own."""
     open_session: Callable[[SessionLayout], Session]
-    """Opens it in this process, for batches."""
+    """The function that opens it in this process, for batches."""
     backend: str
     backend_version: str | None
     tf32: bool | None
@@ -43,7 +43,7 @@ class Subject:
     """The cost of every convolution; None where the network is not at hand."""
     costs_missing: str | None = None
     largest_batch: int = LARGEST_BATCH
-    """The largest batch that it was built for."""
+    """The largest batch that the engine was built for."""
 
     @property
     def on_cpu(self) -> bool:
@@ -55,14 +55,16 @@ def subject_of(path: Path) -> Subject:
     """Find what an ENGINE argument names: an .engine file, or a MODEL, which runs in FP32 on ONNX Runtime.
 
     Raises:
-        BadInputError: Neither, or a RUN folder.
+        BadInputError: It is neither, or a RUN folder.
         MismatchError: The passport is missing or does not fit.
     """
     files = find_model(path)
     if files.kind == "engine":
         return _of_engine(path)
-    costs = convolution_costs(load_onnx(onnx_of(files)).proto)
-    return Subject(*_openers(path), EVERYWHERE, _version_here(EVERYWHERE), False, costs)
+    artifact = load_onnx(onnx_of(files))
+    costs = convolution_costs(artifact.proto)
+    largest = artifact.metadata.model.largest_batch or LARGEST_BATCH
+    return Subject(*_openers(path), EVERYWHERE, _version_here(EVERYWHERE), False, costs, largest_batch=largest)
 
 
 def _of_engine(path: Path) -> Subject:
@@ -81,7 +83,7 @@ def _openers(path: Path) -> tuple[Callable[[Use], Engine], Callable[[SessionLayo
 
 
 def _version_here(backend: str) -> str | None:
-    """The version of the library that runs it, which need not be the one that built it."""
+    """Read the version of the library that runs it, which need not be the one that built it."""
     package = backend_named(backend).package
     return str(require(package).__version__) if is_installed(package) else None
 
@@ -97,7 +99,7 @@ def _largest_batch(passport: EngineArtifact) -> int:
 def _costs_of(
     passport: EngineArtifact, data: bytes, path: Path
 ) -> tuple[tuple[ConvolutionCost, ...] | None, str | None]:
-    """An engine that is an ONNX file is its own graph; another's is the file that it was built from, where that is."""
+    """Cost the engine's own graph if it is an ONNX file, else the file that it was built from, if at hand."""
     graph = _own_graph(data, path)
     if graph is not None:
         return _from_graph(graph)

@@ -153,8 +153,8 @@ def _left_out(job: Job, files: ModelFiles) -> EngineQualification | None:
         f"edgeseg calibrate {quoted(files.path)} --data DIR --out {quoted(files.path.with_suffix('.calibration.json'))}"
     )
     if job.options.precisions == ("int8",):
-        raise BadInputError("INT8 needs the ranges of the activations, and there are none", next_command=command)
-    return job.ended("left out", [f"INT8 needs a calibration table, and there is none; {command}"])
+        raise BadInputError("INT8 needs a calibration table, and this model has none", next_command=command)
+    return job.ended("left out", [f"INT8 needs a calibration table, and this model has none; {command}"])
 
 
 def _concluded(

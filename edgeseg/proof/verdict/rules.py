@@ -14,6 +14,7 @@ from edgeseg.artifacts import ConfidenceInterval, FoundPolyps, LatencyReport, Pr
 from edgeseg.errors import MismatchError, UsageError
 from edgeseg.proof.verdict.comparison import Comparison
 from edgeseg.proof.verdict.lost_polyps import found_polyps
+from edgeseg.runtime.engine.backends import on_cpu
 
 Outcome = bool | Literal["undecided"]
 
@@ -172,6 +173,14 @@ def judge_latency(latency: LatencyReport, limits: VerdictLimits) -> list[Finding
     if passed and latency.inferences < MIN_LATENCY_SAMPLES:
         return [Finding("undecided", f"{figures}; at least {MIN_LATENCY_SAMPLES} are needed to decide")]
     return [Finding(passed, figures)]
+
+
+def note_cpu_fp16(latency: LatencyReport) -> list[Finding]:
+    """Say what an FP16 engine on a CPU does not prove."""
+    if latency.precision != "fp16" or not on_cpu(latency.backend):
+        return []
+    sentence = "warning: a CPU computes FP16 engines in float32 between casts, so true FP16 shows on a GPU only"
+    return [Finding(True, sentence)]
 
 
 def refuse_other_data(baseline: Verdict, data_sha256: str) -> None:

@@ -86,6 +86,7 @@ def judge(
         *plausibility.judge_engine_masks(comparison),
         *plausibility.judge_reference(comparison, limits),
         *plausibility.judge_gain(comparison, limits, precision),
+        *rules.note_cpu_fp16(latency),
     ]
     if baseline is not None:
         findings += rules.judge_baseline(comparison, latency, limits, baseline)

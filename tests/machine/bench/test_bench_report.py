@@ -73,7 +73,7 @@ def test_notes(report_with: Make, make_series: Callable[..., Series], make_paced
     assert "(power cap) during: back to back" in notes and "idle" not in notes
     assert "2.25x at 25 Hz of back to back" in notes and "50 Hz" not in notes and "x at 60 Hz" not in notes
     assert "not readable here: clocks, power, temperature" in notes
-    assert "not of a GPU" in notes
+    assert "say nothing about a GPU" in notes
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_the_page_nests_and_says_what_matters(report) -> None:
         verdict.engine_sha256,
         verdict.data_sha256,
         verdict.latency.machine,
-        "not of a GPU",
+        "say nothing about how fast",
         "Research use only; not a medical device",
         "INT8 convolutions",
     ):

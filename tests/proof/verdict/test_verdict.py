@@ -211,3 +211,10 @@ def test_failures_are_named_first_and_json_survives(make_pairs, threshold_sessio
     verdict = verdict_of(make_pairs(3, dim_rows=10), threshold_session(150), max_p99_ms=60_000)
     assert ["Dice" in verdict.reasons[0], "needed" in verdict.reasons[1], "p99" in verdict.reasons[2]] == [True] * 3
     assert Verdict.from_json(verdict.to_json()) == verdict
+
+
+@pytest.mark.parametrize(("precision", "noted"), [("fp16", True), ("fp32", False), ("int8", False)])
+def test_what_fp16_on_a_cpu_does_not_show_is_said(make_pairs, threshold_session, verdict_of, precision, noted) -> None:
+    verdict = verdict_of(make_pairs(), threshold_session(150, precision))
+    assert verdict.passed is True
+    assert any("a CPU computes FP16 engines in float32 between casts" in reason for reason in verdict.reasons) is noted

@@ -174,7 +174,7 @@ def test_workers_killed_again_and_again_cost_at_most_two_frames_of_mask_each(poo
 
 def _wait_all_ready(engine: WorkerEngine) -> None:
     until_s = time.monotonic() + 60.0
-    while any(session.state != "ready" for session in engine._sessions) and time.monotonic() < until_s:
+    while any(session.state != "ready" for session in engine._workers) and time.monotonic() < until_s:
         engine.poll()
         time.sleep(0.02)
 

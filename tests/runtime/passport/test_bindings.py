@@ -6,7 +6,7 @@ import pytest
 
 from edgeseg.artifacts import Binding, EngineArtifact
 from edgeseg.errors import MismatchError, MissingComponentError
-from edgeseg.runtime.cuda import opening
+from edgeseg.runtime.cuda import engine_from_plan
 from edgeseg.runtime.engine import machine
 from edgeseg.runtime.engine.layout import SessionLayout
 from edgeseg.runtime.engine.machine import instruction_sets
@@ -139,7 +139,7 @@ def test_the_binding_is_checked_before_an_engine_is_opened(
 ) -> None:
     passport.model_copy(update=TRT).write(passport_path(tiny_engine))
     monkeypatch.setattr(engine_from_file, "read_machine", lambda backend: MachineFacts("10.3.0", RTX4000))
-    monkeypatch.setattr(opening, "CudaEngine", None)
+    monkeypatch.setattr(engine_from_plan, "CudaEngine", None)
     with pytest.raises(MismatchError, match="another machine"):
         open_here(tiny_engine, SessionLayout())
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import itertools
 from fractions import Fraction
 from pathlib import Path
@@ -196,3 +197,19 @@ def test_sources_know_their_length_and_rate(numbered_clip: Path, tmp_path: Path)
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((4, 4, 3), np.uint8))
     with ImageFolder([tmp_path / "a.png"]) as folder:
         assert folder.frame_count == 1
+
+
+def test_a_frame_leaves_no_memory_to_the_collector(videos: Any, tmp_path: Path) -> None:
+    """A cycle through a decoded frame would keep its memory until Python collects, and each frame would take fresh."""
+    images = [np.full((48, 64, 3), 3 * index, np.uint8) for index in range(60)]
+    path = videos.write(tmp_path / "clip.mp4", images)
+    with open_source(path) as source:
+        frames = source.frames()
+        next(frames)
+        gc.collect()
+        gc.disable()
+        try:
+            assert sum(1 for _ in frames) == 59
+            assert gc.collect() < 59, "less than an object a frame"
+        finally:
+            gc.enable()

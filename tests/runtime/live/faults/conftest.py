@@ -173,7 +173,7 @@ class Running:
 
     def spares(self) -> int:
         """Engine processes that stand ready."""
-        return sum(session.state == "ready" for session in self.pool._sessions)
+        return sum(session.state == "ready" for session in self.pool._workers)
 
     def end(self) -> LiveStatus:
         """Ask for the end, or wait for it."""

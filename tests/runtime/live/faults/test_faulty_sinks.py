@@ -19,7 +19,7 @@ import pytest
 
 from edgeseg.runtime.live.presenter import PresenterOptions
 from edgeseg.runtime.live.sinks import sink as sink_module
-from edgeseg.runtime.live.sinks.opening import event_sink, mask_sink, publishing_sink, recording_sink
+from edgeseg.runtime.live.sinks.sink_choice import event_sink, mask_sink, publishing_sink, recording_sink
 from edgeseg.runtime.live.sources.opening import open_live_source
 from edgeseg.runtime.live.stream import LiveOptions
 from tests.runtime.live.faults.conftest import Command, Running, command_line, until

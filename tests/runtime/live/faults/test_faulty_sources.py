@@ -16,7 +16,7 @@ import pytest
 
 from edgeseg.errors import BadInputError
 from edgeseg.runtime.live.presenter import PresenterOptions
-from edgeseg.runtime.live.sinks.opening import mask_sink, recording_sink
+from edgeseg.runtime.live.sinks.sink_choice import mask_sink, recording_sink
 from edgeseg.runtime.live.sources.contract import SourceOptions
 from edgeseg.runtime.live.sources.faults import SourceLostError
 from edgeseg.runtime.live.sources.opening import open_live_source

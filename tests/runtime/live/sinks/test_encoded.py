@@ -24,8 +24,8 @@ from edgeseg.errors import MissingComponentError, UsageError
 from edgeseg.runtime.live.frames import Presented
 from edgeseg.runtime.live.sinks import sink as sink_module
 from edgeseg.runtime.live.sinks.encoded import EncodedWriter, Publication, Recording
-from edgeseg.runtime.live.sinks.opening import publishing_sink, recording_sink
 from edgeseg.runtime.live.sinks.sink import QueuedSink, Retry
+from edgeseg.runtime.live.sinks.sink_choice import publishing_sink, recording_sink
 from edgeseg.runtime.video.picture import Picture
 from edgeseg.runtime.video.source import ClipTiming
 
@@ -107,7 +107,7 @@ def test_a_recording_that_is_killed_plays_up_to_the_last_second(tmp_path: Path) 
         sys.path.insert(0, {str(HERE)!r})
         from pathlib import Path
         from conftest import Showing
-        from edgeseg.runtime.live.sinks.opening import recording_sink
+        from edgeseg.runtime.live.sinks.sink_choice import recording_sink
         showing = Showing()
         sink = recording_sink(Path({str(tmp_path / "a.mp4")!r}), lambda: showing.timing, "raw")
         for index in range(10_000):

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 from edgeseg.runtime.live.frames import Presented
-from edgeseg.runtime.live.sinks.opening import mask_sink, publishing_sink, recording_sink
 from edgeseg.runtime.live.sinks.publishing import PublishingSink
 from edgeseg.runtime.live.sinks.sink import Retry
+from edgeseg.runtime.live.sinks.sink_choice import mask_sink, publishing_sink, recording_sink
 from edgeseg.runtime.live.states import StateChange
 
 Until = Callable[[Callable[[], bool]], None]
