@@ -42,7 +42,7 @@ test-base:
 test-oldest:
 	test -x .venv-oldest/bin/python || $(PYTHON) -m venv .venv-oldest
 	ci/install-torch.sh .venv-oldest/bin/pip $(TORCH_INDEX)
-	.venv-oldest/bin/pip install --constraint ci/oldest.txt --editable '.[train,rtx,openvino,bench,web,dev]'
+	.venv-oldest/bin/pip install --constraint ci/oldest.txt --editable '.[train,rtx,openvino,bench,web,dicom,dev]'
 	.venv-oldest/bin/python -m pytest -n $(WORKERS) --dist loadfile -m "not long and not gpu"
 
 # As on a processor with AVX2 alone, whatever this one has (tests/older_processor).
@@ -94,7 +94,7 @@ format: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt ci/install-torch.sh
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	ci/install-torch.sh $(BIN)/pip $(TORCH_INDEX)
-	$(BIN)/pip install --constraint constraints.txt --editable '.[train,rtx,openvino,bench,web,dev]'
+	$(BIN)/pip install --constraint constraints.txt --editable '.[train,rtx,openvino,bench,web,dicom,dev]'
 	touch $@
 
 system-packages:

@@ -194,6 +194,10 @@ class VerdictLimits(Part):
     """End to end for one image; None demands nothing."""
     max_lost_polyps: int | None = pydantic.Field(default=None, ge=0)
     """Images whose polyp the reference finds and the engine does not; None demands nothing."""
+    min_reference_dice: float | None = pydantic.Field(default=None, ge=0, le=1)
+    """Floor of the reference's mean Dice over the images that show a polyp; None takes the default, as below."""
+    min_agreement: float | None = pydantic.Field(default=None, ge=0, le=1)
+    """Floor of the mean Dice of the engine's masks against the reference's, over the images that either marks."""
 
 
 class ConfidenceInterval(Part):
@@ -221,6 +225,10 @@ class VerdictRow(Part):
     """The reference's IoU against ground truth; None in a verdict from before it was kept."""
     foreground: float = pydantic.Field(ge=0, le=1)
     """Share of the image that ground truth marks; 0 where there is nothing to find."""
+    marked: float | None = pydantic.Field(default=None, ge=0, le=1)
+    """Share of the image that the engine marks; None where it gave no mask, and in a verdict from before this field."""
+    reference_marked: float | None = pydantic.Field(default=None, ge=0, le=1)
+    """Share of the image that the reference marks; None in a verdict from before this field."""
     finite: bool = True
     """True if every probability of the engine was a number; one image without fails the engine."""
 
@@ -278,6 +286,8 @@ class Verdict(Value):
     """Mean over the images of reference minus engine; positive is worse."""
     mean_agreement: float
     """Mean Dice of the engine's masks against the reference's masks."""
+    reference_shuffled_dice: float | None = None
+    """Mean Dice of the reference's masks against other images' ground truth, as chance has it; None where not known."""
     confidence_interval: ConfidenceInterval
     """Interval of the mean Dice drop."""
     polyps: FoundPolyps | None = None

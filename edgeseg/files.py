@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
+import logging
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from edgeseg.errors import BadInputError, UsageError
+from edgeseg.shell import quoted
+
+logger = logging.getLogger(__name__)
 
 
 class UnwritableError(BadInputError):
@@ -62,6 +68,54 @@ def check_writable(path: Path, *inputs: Path | None) -> None:
             found=f"{parent} is not a folder that one can write to",
             next_command="choose another --out",
         )
+    _tell_leftovers(path)
+
+
+def leftovers(path: Path) -> list[Path]:
+    """The hidden files and folders beside an output that a killed run left half written; those in work are not."""
+    pattern = re.compile(rf"\.(?:{re.escape(path.stem)}|{re.escape(path.name)})-[a-z0-9_]{{8}}(?:\.\w+)?")
+    try:
+        names = sorted(entry.name for entry in os.scandir(path.absolute().parent) if pattern.fullmatch(entry.name))
+    except OSError:
+        return []
+    return [left for left in (path.parent / name for name in names) if not _is_held(left)]
+
+
+def _tell_leftovers(path: Path) -> None:
+    left = leftovers(path)
+    if left:
+        logger.warning(
+            "a run that was killed left %s beside %s; nothing needs it any more: rm -r %s",
+            "this" if len(left) == 1 else "these",
+            path,
+            " ".join(quoted(one) for one in left),
+        )
+
+
+@contextlib.contextmanager
+def _held(temporary: Path) -> Iterator[None]:
+    """Lock what is being written, so that no other process takes it for a leftover; the lock dies with this one."""
+    descriptor = os.open(temporary, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _is_held(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return True  # gone, or not ours to judge
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 @contextlib.contextmanager
@@ -103,7 +157,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
             os.close(descriptor)
         temporary = Path(name)
         try:
-            yield temporary
+            with _held(temporary):
+                yield temporary
             with _unwritable_named(path):
                 temporary.chmod(0o666 & ~_umask())
                 temporary.replace(path)
@@ -128,7 +183,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         with _unwritable_named(path):
             temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
         try:
-            yield temporary
+            with _held(temporary):
+                yield temporary
             with _unwritable_named(path):
                 temporary.chmod(0o777 & ~_umask())
                 if path.exists():

@@ -182,13 +182,15 @@ def verify(
     max_lost_polyps: int | None = None,
     baseline: PathLike | None = None,
     report: PathLike | None = None,
+    min_reference_dice: float | None = None,
+    min_agreement: float | None = None,
 ) -> Verdict:
     """Prove that an engine stays within tolerance, as `edgeseg verify` does; arguments are named as its flags.
 
     Returns:
         The verdict; `passed` is True, False or "undecided". Nothing is raised for an engine that fails.
     """
-    demands = Demands(max_dice_drop, max_p99_ms, max_lost_polyps, _path(baseline))
+    demands = Demands(max_dice_drop, max_p99_ms, max_lost_polyps, _path(baseline), min_reference_dice, min_agreement)
     open_reference = functools.partial(engine_from_file.open_engine, Path(reference))
     return verify_engine(Path(engine), open_reference, Path(data), split, demands, _path(report))
 

@@ -6,6 +6,7 @@ that was cut off and resumed sees what it would have seen.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import time
@@ -21,6 +22,7 @@ from edgeseg.errors import MismatchError
 from edgeseg.progress import Say, Track, quiet, silent
 from edgeseg.proof.verdict.evaluation import evaluate
 from edgeseg.runtime.engine.local_engine import engine_of
+from edgeseg.train.architectures.own_code import own_code_named
 from edgeseg.train.architectures.registry import network_from_recipe
 from edgeseg.train.augmentation import augmentation_from_recipe
 from edgeseg.train.averaging import averaged
@@ -30,6 +32,7 @@ from edgeseg.train.loss_watch import LOOK_EVERY, LossWatch, NotFiniteLossError, 
 from edgeseg.train.losses import LOSSES
 from edgeseg.train.network import NormalisedNetwork
 from edgeseg.train.optimisation import Descent
+from edgeseg.train.outputs import supervised_loss
 from edgeseg.train.predictor import session_from_network
 from edgeseg.train.processes import Launch, lost_process_named, open_fabric
 from edgeseg.train.recipe import Recipe
@@ -218,7 +221,8 @@ class Trainer:
 
     def _step(self, batch: Batch) -> Tensor:
         loss = self.loss_of(batch)
-        self.descent.step(loss)
+        with self._own_code():
+            self.descent.step(loss)
         if self.average is not None:
             self.average.update_parameters(self.bare_network)
         return loss.detach()
@@ -228,11 +232,19 @@ class Trainer:
         images, masks, size_px = batch
         images, masks = self.fabric.to_device((images, masks))
         images, masks = self.augment(*resized(images, masks, *size_px))
-        logits = self.descent.network(images.contiguous(memory_format=torch.channels_last))
+        with self._own_code():
+            output = self.descent.network(images.contiguous(memory_format=torch.channels_last))
+        weights = self.recipe.training.auxiliary_weights
         if not self.samples.has_ignored:
-            return self.loss(logits.float(), self._targets(images, masks))
+            return supervised_loss(self.loss, output, self._targets(images, masks), weights)
         judged = masks < IGNORED
-        return self.loss(logits.float(), self._targets(images, masks * judged), judged.float())
+        targets = self._targets(images, masks * judged)
+        return supervised_loss(self.loss, output, targets, weights, judged.float())
+
+    def _own_code(self) -> contextlib.AbstractContextManager[None]:
+        """Tell what the user's own network raises as theirs; beside other processes it may be these that have gone."""
+        alone = self.fabric.world_size == 1
+        return own_code_named(self.recipe.model.architecture, "fails in training", every=alone)
 
     def _targets(self, images: Tensor, masks: Tensor) -> Tensor:
         """Make the targets of the logits: the masks, softened by teachers and label smoothing."""

@@ -6,13 +6,15 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.specs import Fraction, PreprocessSpec
+from edgeseg.train.outputs import logits_of
 
 
 class NormalisedNetwork(nn.Module):
     """A network behind `(x - mean) / std`.
 
     Args:
-        network: Takes normalised float [N,3,H,W], gives logits [N,C,H,W].
+        network: Takes normalised float [N,3,H,W], gives logits [N,C,H,W], or auxiliary ones besides
+            (`edgeseg.train.outputs`).
         preprocess: Mean and std of RGB in 0..1.
     """
 
@@ -25,10 +27,13 @@ class NormalisedNetwork(nn.Module):
         self.register_buffer("mean", _per_channel(preprocess.mean), persistent=False)
         self.register_buffer("std", _per_channel(preprocess.std), persistent=False)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Run the network: float [N,3,H,W] in 0..1 -> logits [N,C,H,W]."""
-        logits: Tensor = self.network((images - self.mean) / self.std)
-        return logits
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Run the network: float [N,3,H,W] in 0..1 -> logits [N,C,H,W], in training with the auxiliary ones after them.
+
+        One tensor in evaluation; in training, too, where the network gives one alone.
+        """
+        logits = logits_of(self.network((images - self.mean) / self.std))
+        return logits if self.training and len(logits) > 1 else logits[0]
 
 
 def _per_channel(values: Fraction) -> Tensor:

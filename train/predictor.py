@@ -12,6 +12,7 @@ from edgeseg.files import sha256_file
 from edgeseg.packages import RUN_CHECKPOINT
 from edgeseg.runtime.engine.session import FrameBatch, ProbabilityBatch, SessionInfo
 from edgeseg.specs import ModelSpec, PreprocessSpec
+from edgeseg.train.architectures.own_code import own_code_named
 from edgeseg.train.architectures.own_network import check_trusted
 from edgeseg.train.architectures.registry import network_from_recipe
 from edgeseg.train.checkpoint import load_best, load_weights
@@ -42,7 +43,8 @@ class TorchSession:
         images = torch.from_numpy(frames).to(device).permute(0, 3, 1, 2).float().div_(255.0)
         training = self.network.training
         self.network.eval()
-        logits = self.network(images).float()
+        with own_code_named(self._info.model.architecture, f"fails on pictures of {images.shape[2]}x{images.shape[3]}"):
+            logits = self.network(images).float()
         self.network.train(training)
         softmax = self._info.model.output == "softmax"
         probability = torch.softmax(logits, dim=1) if softmax else torch.sigmoid(logits)

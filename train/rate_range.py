@@ -25,6 +25,7 @@ from edgeseg.files import atomic_folder, check_writable, write_bytes, write_text
 from edgeseg.optional import require
 from edgeseg.progress import Say, Track, quiet, silent
 from edgeseg.train import run_folder
+from edgeseg.train.architectures.own_network import try_training
 from edgeseg.train.arithmetic import settled
 from edgeseg.train.checkpoint import load_best
 from edgeseg.train.distillation import teacher_from_runs
@@ -33,7 +34,7 @@ from edgeseg.train.memory import available_bytes, choose_storage, sample_bytes
 from edgeseg.train.recipe import Recipe
 from edgeseg.train.reproducibility import deterministic_algorithms, step_seed
 from edgeseg.train.threads import usable_threads
-from edgeseg.train.training import decode, find_data
+from edgeseg.train.training import batch_of_one_process, decode, find_data
 from edgeseg.values import Part, Value
 
 PICTURE, TABLE = "lr.png", "lr.csv"
@@ -195,6 +196,7 @@ def find_learning_rate(
     check_writable(out)
     run_folder.check_new(out)
     inputs = find_data(data, negatives, teachers)
+    try_training(recipe, batch_of_one_process(inputs, recipe))
     recipe, arithmetic = settled(recipe)
     if arithmetic.worth_saying:
         say(str(arithmetic))

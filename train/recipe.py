@@ -91,6 +91,9 @@ class TrainingRecipe(Part):
     """The targets of the cross entropy are this far from 0 and 1."""
     teacher_share: float = pydantic.Field(default=0.5, ge=0, le=1)
     """Share of the teachers' answer in the targets, where there are any teachers."""
+    auxiliary_weights: tuple[pydantic.NonNegativeFloat, ...] = (0.4,)
+    """Weights of the losses of a network's auxiliary outputs (deep supervision), beside 1 for its logits: one for each,
+    and the last for all further ones; empty leaves them out. 0.4 is that of PSPNet (Zhao et al., 2017, section 4.2)."""
     sizes: tuple[int, ...] = ()
     """Heights that the batches are resized to, one drawn for each; empty trains only at the network's size."""
     seed: int = pydantic.Field(default=0, ge=0)

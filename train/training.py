@@ -17,6 +17,7 @@ from edgeseg.packages import RUN_CHECKPOINT
 from edgeseg.progress import Say, Track, quiet, silent
 from edgeseg.shell import quoted
 from edgeseg.train import run_folder
+from edgeseg.train.architectures.own_network import try_training
 from edgeseg.train.architectures.registry import parameter_count
 from edgeseg.train.arithmetic import settled
 from edgeseg.train.checkpoint import load_best
@@ -96,9 +97,11 @@ def train(
     """
     check_writable(run)
     inputs = find_data(data, negatives, teachers, track if is_first_process() else silent)
+    launch = launch or Launch()
+    try_training(recipe, batch_of_one_process(inputs, recipe, process_count(launch)))
     teacher = teacher_from_runs(teachers, recipe.training.teacher_share, recipe.model_spec(), trusted)
     weights = None if start is None else load_best(start)[1]
-    launch, kept = launch or Launch(), run_folder.kept_precision(run) if resume else None
+    kept = run_folder.kept_precision(run) if resume else None
     recipe, arithmetic = settled(recipe, kept, process_count(launch))
     started_from = None if start is None else sha256_file(start / RUN_CHECKPOINT)
     origin = Origin(inputs.sha256(), started_from, arithmetic.reason)
@@ -143,6 +146,13 @@ def find_data(data: Path, negatives: Path | None, teachers: Sequence[Path] = (),
     pairs = load_splits(data, ("train", "validation"), track)
     empty = () if negatives is None else tuple(load_images(negatives))
     return TrainingData(tuple(pairs["train"]), tuple(pairs["validation"]), empty, tuple(teachers))
+
+
+def batch_of_one_process(inputs: TrainingData, recipe: Recipe, processes: int = 1) -> int:
+    """How many pictures one process sees in a step: fewer than the recipe's where the data set is small."""
+    training, empty = recipe.training, len(inputs.negatives)
+    drawn = min(round(training.batch_size * training.negative_share), training.batch_size - 1, empty)
+    return max(1, (min(training.batch_size - drawn, len(inputs.pairs)) + drawn) // processes)
 
 
 def decode(

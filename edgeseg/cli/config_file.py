@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from edgeseg.errors import BadInputError
+from edgeseg.runtime.live.credentials import without_credentials
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -74,7 +75,7 @@ def read_config(path: Path, kinds: Mapping[str, Any], command: str) -> dict[str,
         if expected is not None:
             raise BadInputError(
                 f"{path} sets {key} to a value of the wrong type",
-                found=f"{key} = {json.dumps(value, default=str)}",
+                found=without_credentials(f"{key} = {json.dumps(value, default=str)}"),
                 expected=expected,
                 next_command=f"edgeseg {command} --help",
             )

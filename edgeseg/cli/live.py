@@ -21,7 +21,8 @@ def live(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="rtsp://..., http(s)://..., camera:0, /dev/video0, synthetic:1280x720@25, gst:PIPELINE, or a file, "
+            help="rtsp://..., http(s)://..., rtmp://..., udp://@:PORT, srt://..., - (standard input), "
+            "camera:0, /dev/video0, synthetic:1280x720@25, gst:PIPELINE, or a file, "
             "which is played at its own pace.",
         ),
     ],

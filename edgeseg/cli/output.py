@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import sys
@@ -21,8 +22,9 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document 
 
 
 def say(message: str) -> None:
-    """A line for the person, on stderr."""
-    print(message, file=sys.stderr, flush=True)
+    """A line for the person, on stderr; lost where nobody reads it any more, which is no reason to stop."""
+    with contextlib.suppress(BrokenPipeError):
+        print(message, file=sys.stderr, flush=True)
 
 
 def emit(value: Value | dict[str, Any], as_json: bool, text: str) -> None:

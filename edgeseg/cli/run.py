@@ -17,7 +17,9 @@ from edgeseg.shell import quoted
 @with_flags
 def run(
     engine: EngineArgument,
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A video file or a folder of images.")],
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="A video file, a DICOM object or a folder of images.")
+    ],
     flags: FileFlags,
     config: ConfigFile = None,
     as_json: JsonFlag = False,

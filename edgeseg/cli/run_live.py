@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from edgeseg.cli.output import emit, say
+from edgeseg.runtime.live.credentials import without_credentials
 
 if TYPE_CHECKING:
     from edgeseg.runtime.live.settings import LiveSettings
@@ -58,8 +59,16 @@ def _signals(stream: LiveStream) -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
+class PlainLines(logging.Formatter):
+    """One line a record, and no credentials of an address in it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write the record with its time, and its exception where it has one."""
+        return without_credentials(super().format(record))
+
+
 class JsonLines(logging.Formatter):
-    """One JSON document a record."""
+    """One JSON document a record, and no credentials of an address in it."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Write the record as one line of JSON."""
@@ -67,16 +76,16 @@ class JsonLines(logging.Formatter):
             "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": without_credentials(record.getMessage()),
         }
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            line["exception"] = without_credentials(self.formatException(record.exc_info))
         return json.dumps(line)
 
 
 def _log_to_stderr(as_json: bool) -> None:
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines() if as_json else logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    handler.setFormatter(JsonLines() if as_json else PlainLines("%(asctime)s %(message)s", "%H:%M:%S"))
     logger = logging.getLogger("edgeseg")
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)

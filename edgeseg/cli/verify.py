@@ -39,6 +39,21 @@ def verify(
     baseline: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Earlier verdict.json that the engine must not fall behind.")
     ] = None,
+    min_reference_dice: Annotated[
+        float | None,
+        typer.Option(
+            metavar="D",
+            help="Undecided where the reference's mean Dice on images with a polyp is lower; 0.4 unless set.",
+        ),
+    ] = None,
+    min_agreement: Annotated[
+        float | None,
+        typer.Option(
+            metavar="D",
+            help="Floor of the Dice of the engine's masks against the reference's; 0.7 unless set, less where a drop "
+            "beyond 0.3 is allowed.",
+        ),
+    ] = None,
     report: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for verdict.json and verdict.html.")
     ] = None,
@@ -53,7 +68,7 @@ def verify(
     def open_reference() -> Engine:
         return open_engine(reference, trusted=trust or ())
 
-    demands = Demands(max_dice_drop, max_p99_ms, max_lost_polyps, baseline)
+    demands = Demands(max_dice_drop, max_p99_ms, max_lost_polyps, baseline, min_reference_dice, min_agreement)
     verdict = verify_engine(engine, open_reference, data, split, demands, report, track, say)
     emit(verdict, as_json, _text(verdict))
     if verdict.passed is not True:

@@ -28,6 +28,8 @@ from edgeseg.runtime.engine.session import FrameBatch, ProbabilityBatch, Session
 from edgeseg.runtime.onnxruntime.onnxruntime_session import OnnxRuntimeSession
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME, ModelMetadata, ModelSpec, PreprocessSpec, Provenance
 from edgeseg.threshold import moved_probability, read_threshold
+from edgeseg.train.architectures.own_code import own_code_named
+from edgeseg.train.outputs import main_logits
 from edgeseg.train.predictor import TorchSession, open_run
 from edgeseg.train.record import RUN_RECORD, RunRecord
 
@@ -39,7 +41,7 @@ class ContractGraph(nn.Module):
     """The exported graph: uint8 frames in, probabilities out, normalisation and sigmoid or softmax inside.
 
     Args:
-        network: Takes normalised float32 [N,3,H,W], gives logits [N,C,H,W].
+        network: Takes normalised float32 [N,3,H,W], gives logits [N,C,H,W]; auxiliary ones are left out.
         model: Decides the output function.
         preprocess: Mean and std of RGB in 0..1.
     """
@@ -59,7 +61,7 @@ class ContractGraph(nn.Module):
 
     def forward(self, frame: Tensor) -> Tensor:
         """Run the graph: uint8 [N,H,W,3] RGB -> float32 [N,C,H,W]."""
-        logits = self.network((frame.float().permute(0, 3, 1, 2) - self.offset) * self.factor)
+        logits = main_logits(self.network((frame.float().permute(0, 3, 1, 2) - self.offset) * self.factor))
         return torch.softmax(logits, dim=1) if self.output == "softmax" else torch.sigmoid(logits)
 
 
@@ -147,7 +149,7 @@ def contract_graph(network: nn.Module, model: ModelSpec, preprocess: PreprocessS
     require("onnxscript")
     example = torch.zeros((2, *model.input_shape), dtype=torch.uint8)
     batch = torch.export.Dim("N", min=1, max=LARGEST_BATCH)
-    with _quiet():
+    with _quiet(), own_code_named(model.architecture, "cannot be exported"):
         program = torch.onnx.export(
             ContractGraph(network, model, preprocess).eval().cpu(),
             (example,),

@@ -8,21 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 from edgeseg.errors import BadInputError
 from edgeseg.optional import require
+from edgeseg.runtime.video.dicom import EncapsulatedStream, is_dicom, is_dicom_video
 
 if TYPE_CHECKING:
     from av.container import InputContainer
 
 
 def open_container(path: Path) -> InputContainer:
-    """Open a file that holds video; only local files are opened, whatever a playlist inside may name.
+    """Open a file that holds video, inside DICOM, too; only local files are opened, whatever a playlist may name.
 
     Raises:
         BadInputError: The file is no video, or none of its streams can be decoded.
     """
     av = require("av")
+    within = EncapsulatedStream(path) if is_dicom(path) and is_dicom_video(path) else None
     try:  # the prefix keeps a colon in the name from being read as a protocol
         container: InputContainer = av.open(
-            f"file:{path}", metadata_errors="replace", options={"protocol_whitelist": "file"}
+            f"file:{path}" if within is None else within,
+            metadata_errors="replace",
+            options={"protocol_whitelist": "file"},
         )
     except (av.FFmpegError, OSError) as error:
         found = getattr(error, "strerror", None) or error

@@ -127,7 +127,7 @@ def open_source(path: Path, deinterlace: Deinterlace = "auto", keep_going: bool 
     """Open what a SOURCE argument names and decode its first frame.
 
     Args:
-        path: A video file, a folder of images (or of a data set), or one file of images.
+        path: A video file, a folder of images (or of a data set), one file of images, or a DICOM object.
         deinterlace: When to deinterlace a video.
         keep_going: Leave images of a folder out that cannot be read; see `ImageFolder`.
 
@@ -147,8 +147,11 @@ def open_source(path: Path, deinterlace: Deinterlace = "auto", keep_going: bool 
         )
     if is_still(path):
         return ImageStack(path) if picture_count(path) > 1 else ImageFolder([path])
+    from edgeseg.runtime.video.dicom import DicomFrames, is_dicom, is_dicom_video
     from edgeseg.runtime.video.video import VideoFile
 
+    if is_dicom(path) and not is_dicom_video(path):
+        return DicomFrames(path)
     return VideoFile(path, deinterlace)
 
 

@@ -1,6 +1,10 @@
 import hashlib
+import logging
 import os
+import signal
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +14,7 @@ from edgeseg.files import (
     atomic_file,
     atomic_folder,
     check_writable,
+    leftovers,
     sha256_file,
     sha256_of_hashes,
     write_bytes,
@@ -104,3 +109,42 @@ def test_hashes_are_sha256_and_sets_have_no_order(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(data)
     assert sha256_file(tmp_path / "f") == hashlib.sha256(data).hexdigest()
     assert sha256_of_hashes(["b", "a"]) == sha256_of_hashes(["a", "b"]) != sha256_of_hashes(["a"])
+
+
+WRITING = """
+import sys, time
+from pathlib import Path
+from edgeseg.files import atomic_file, atomic_folder
+with atomic_file(Path("clip.mp4")) as clip, atomic_folder(Path("masks")) as masks:
+    clip.write_bytes(b"half")
+    (masks / "frame_000000.png").write_bytes(b"half")
+    print("writing", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_what_a_killed_run_left_is_named_and_what_is_in_work_is_not(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clip, masks = tmp_path / "clip.mp4", tmp_path / "masks"
+    with subprocess.Popen([sys.executable, "-c", WRITING], cwd=tmp_path, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline()
+        assert leftovers(clip) == leftovers(masks) == []
+        process.send_signal(signal.SIGKILL)
+    assert [path.read_bytes() for path in leftovers(clip)] == [b"half"]
+    assert [path.is_dir() for path in leftovers(masks)] == [True]
+    (tmp_path / ".clip-of-mine.mp4").touch()
+    (tmp_path / ".clips-aaaaaaaa.mp4").touch()
+    with caplog.at_level(logging.WARNING):
+        check_writable(clip)
+        check_writable(masks)
+        check_writable(tmp_path / "other.mp4")
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 2
+    assert all(f"rm -r {tmp_path}/.{name}-" in text for name, text in zip(("clip", "masks"), said, strict=True))
+    write_bytes(clip, b"whole")
+    assert clip.read_bytes() == b"whole" and len(leftovers(clip)) == 1
+
+
+def test_an_output_in_a_folder_that_is_not_there_has_no_leftovers(tmp_path: Path) -> None:
+    assert leftovers(tmp_path / "nowhere" / "x.json") == []

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from edgeseg.errors import BadInputError
 from edgeseg.shell import quoted
 from edgeseg.train.architectures.catalogue import OWN_PREFIX, is_own
-from edgeseg.train.recipe import ModelRecipe
-
-CONTRACT = "an nn.Module: normalised float32 [N,3,H,W] in, logits float32 [N,1,H,W] out"
+from edgeseg.train.architectures.own_code import CONTRACT, own_code_error, own_code_named
+from edgeseg.train.losses import LOSSES
+from edgeseg.train.outputs import described, logits_of, supervised_loss
+from edgeseg.train.recipe import ModelRecipe, Recipe
 
 
 def own_network(recipe: ModelRecipe) -> nn.Module:
@@ -38,14 +39,41 @@ def own_network(recipe: ModelRecipe) -> nn.Module:
             found=f"{module.__file__}: {', '.join(name for name in vars(module) if not name.startswith('_'))[:200]}",
             expected=f"a function that gives {CONTRACT}",
         )
-    try:
+    with own_code_named(recipe.architecture, f"cannot be made with arguments {recipe.arguments}"):
         network = function(**recipe.arguments)
-    except Exception as error:  # theirs: it can raise anything
-        raise _failed(recipe, f"cannot be made with arguments {recipe.arguments}", error) from error
     if not isinstance(network, nn.Module):
         raise BadInputError(f"{recipe.architecture} gives no network", found=type(network).__name__, expected=CONTRACT)
     _dry_run(network, recipe)
     return network
+
+
+def try_training(recipe: Recipe, batch_size: int) -> None:
+    """Go one step of training with noise, before images are read: batch norm, dropout and auxiliary outputs show then.
+
+    Networks of the catalogue need no trial.
+
+    Args:
+        recipe: Its network is made anew and thrown away.
+        batch_size: Pictures that one process sees in a step.
+
+    Raises:
+        BadInputError: Its code fails, or what it gives in training does not keep the contract.
+    """
+    model, training = recipe.model, recipe.training
+    if not is_own(model.architecture):
+        return
+    with torch.random.fork_rng(devices=[]):
+        network = own_network(model).train()
+        for height in sorted({model.height, *training.sizes}):
+            images = _noise(batch_size, height, height * model.width // model.height)
+            doing = f"fails in training, on a batch of {batch_size} at {height}x{images.shape[3]}"
+            with own_code_named(model.architecture, doing):
+                output = network(images)
+            _check_logits(output, model.architecture, images)
+            with own_code_named(model.architecture, f"{doing}, in the backward pass"):
+                target = torch.zeros_like(images[:, :1])
+                loss = supervised_loss(LOSSES[training.loss], output, target, training.auxiliary_weights)
+                loss.backward()  # type: ignore[no-untyped-call]
 
 
 def check_trusted(run: Path, architecture: str, trusted: Collection[str], way_on: str | None = None) -> None:
@@ -80,13 +108,14 @@ def _module(name: str) -> ModuleType:
     try:
         importlib.invalidate_caches()
         return importlib.import_module(name)
-    except Exception as error:  # theirs: importing runs it
+    except (Exception, SystemExit) as error:  # theirs: importing runs it
         missing = isinstance(error, ModuleNotFoundError) and error.name is not None and name.startswith(error.name)
+        if not missing:
+            raise own_code_error(f"{OWN_PREFIX}{name}:", "cannot be imported", error) from error
         raise BadInputError(
             f"the module {name} cannot be imported",
             found=f"{type(error).__name__}: {error}",
             expected=f"an installed module, or {name.replace('.', '/')}.py in {here} or on PYTHONPATH",
-            next_command=None if missing else "edgeseg --debug ... shows where in that module it failed",
         ) from error
     finally:
         if added:
@@ -95,40 +124,41 @@ def _module(name: str) -> ModuleType:
 
 def _dry_run(network: nn.Module, recipe: ModelRecipe) -> None:
     """One batch of two pictures at the recipe's size, before any image is read."""
-    images = torch.randn((2, 3, recipe.height, recipe.width), generator=torch.Generator().manual_seed(0))
+    images = _noise(2, recipe.height, recipe.width)
     training = network.training
     network.eval()
-    try:
-        with torch.no_grad():
-            logits = network(images)
-    except Exception as error:  # theirs
-        raise _failed(recipe, f"fails on pictures of {recipe.height}x{recipe.width}", error) from error
+    with own_code_named(recipe.architecture, f"fails on pictures of {recipe.height}x{recipe.width}"), torch.no_grad():
+        output = network(images)
     network.train(training)
-    expected = (2, 1, recipe.height, recipe.width)
-    if not isinstance(logits, Tensor) or tuple(logits.shape) != expected or logits.dtype != torch.float32:
-        raise BadInputError(
-            f"{recipe.architecture} does not keep the contract",
-            found=_described(logits),
-            expected=f"logits float32 {list(expected)} for pictures float32 {list(images.shape)}",
-            next_command="upsample the logits to the picture's size inside the network, and give them alone",
-        )
+    _check_logits(output, recipe.architecture, images)
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise BadInputError(
             f"{recipe.architecture} has nothing to train", found="no parameter that requires a gradient"
         )
 
 
-def _failed(recipe: ModelRecipe, what: str, error: Exception) -> BadInputError:
-    text = (str(error).strip().splitlines() or [""])[0][:300]
-    return BadInputError(
-        f"{recipe.architecture} {what}",
-        found=f"{type(error).__name__}: {text}",
-        expected=CONTRACT,
-        next_command="edgeseg --debug ... shows where in that code it failed",
-    )
+def _check_logits(output: object, architecture: str, images: Tensor) -> None:
+    """Hold the logits to [N,1,H,W] of the pictures; auxiliary ones may have another height and width."""
+    expected = (len(images), 1, *images.shape[2:])
+    try:
+        logits, *others = logits_of(output)
+    except BadInputError as error:
+        raise BadInputError(f"{architecture} gives no logits", found=error.found, expected=error.expected) from error
+    if tuple(logits.shape) != expected or logits.dtype != torch.float32:
+        raise BadInputError(
+            f"{architecture} does not keep the contract",
+            found=described(output),
+            expected=f"logits float32 {list(expected)} for pictures float32 {list(images.shape)}",
+            next_command="upsample the logits to the picture's size inside the network",
+        )
+    if any(other.ndim != 4 or other.shape[:2] != expected[:2] or not other.is_floating_point() for other in others):
+        raise BadInputError(
+            f"{architecture} gives auxiliary outputs that are no logits",
+            found=described(output),
+            expected=f"float [{len(images)}, 1, height, width] after the logits; a loss is taken of each",
+            next_command="give the logits alone, or auxiliary logits after them",
+        )
 
 
-def _described(value: object) -> str:
-    if isinstance(value, Tensor):
-        return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
-    return type(value).__name__
+def _noise(count: int, height: int, width: int) -> Tensor:
+    return torch.randn((count, 3, height, width), generator=torch.Generator().manual_seed(0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from edgeseg.metrics import dice_per_image, iou_per_image, marked_share
 from edgeseg.progress import Track, silent
 from edgeseg.proof.verdict.bootstrap import bootstrap_interval
 from edgeseg.proof.verdict.evaluation import NotFiniteError, segment_named
+from edgeseg.proof.verdict.thumbnails import Shuffled, Thumbnails, shuffled, thumbnail
 from edgeseg.runtime.engine.engine import Engine
 from edgeseg.runtime.engine.session import SessionInfo
 
@@ -25,6 +27,13 @@ class Comparison:
     """The scores of an engine and its reference, image by image."""
 
     rows: tuple[VerdictRow, ...]
+    thumbnails: tuple[Thumbnails, ...] = ()
+    """Small copies of the masks of each row; without them nothing is said of masks that fit any image."""
+
+    @functools.cached_property
+    def shuffled(self) -> Shuffled | None:
+        """The reference's masks against other images' ground truth; None for too few images."""
+        return shuffled(self.thumbnails)
 
     @property
     def mean_dice(self) -> float:
@@ -99,14 +108,17 @@ def compare(engine: Engine, reference: Engine, pairs: Sequence[Pair], track: Tra
             found="no labelled images",
             expected="at least one image with its mask",
         )
-    rows = []
+    rows, thumbnails = [], []
     for pair in track(pairs, "comparing", len(pairs)):
         labelled = pair.read_labelled()
         frame = labelled.frame
         reference_mask = labelled.judged(segment_named(reference, frame, pair.name))
         mask = mask_or_none(engine, frame, pair.name)
-        rows.append(_row(pair.name, labelled.mask, reference_mask, None if mask is None else labelled.judged(mask)))
-    return Comparison(tuple(rows))
+        mask = None if mask is None else labelled.judged(mask)
+        rows.append(_row(pair.name, labelled.mask, reference_mask, mask))
+        small = None if mask is None else thumbnail(mask)
+        thumbnails.append(Thumbnails(thumbnail(labelled.mask), thumbnail(reference_mask), small))
+    return Comparison(tuple(rows), tuple(thumbnails))
 
 
 def mask_or_none(engine: Engine, frame: Frame, name: str) -> Mask | None:
@@ -131,6 +143,7 @@ def _row(name: str, truth: Mask, reference_mask: Mask, mask: Mask | None) -> Ver
             iou=0,
             reference_iou=reference_iou,
             foreground=foreground,
+            reference_marked=marked_share(reference_mask),
             finite=False,
         )
     dice = dice_per_image(mask, truth)
@@ -143,4 +156,6 @@ def _row(name: str, truth: Mask, reference_mask: Mask, mask: Mask | None) -> Ver
         iou=iou_per_image(mask, truth),
         reference_iou=reference_iou,
         foreground=foreground,
+        marked=marked_share(mask),
+        reference_marked=marked_share(reference_mask),
     )

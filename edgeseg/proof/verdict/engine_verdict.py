@@ -27,6 +27,8 @@ class Demands:
     max_lost_polyps: int | None = None
     baseline: Path | None = None
     """A former verdict.json not to fall behind."""
+    min_reference_dice: float | None = None
+    min_agreement: float | None = None
 
 
 def verify_engine(
@@ -64,7 +66,12 @@ def verify_engine(
     _, passport = read_checked(engine)
     with contextlib.closing(open_engine(engine)) as candidate, contextlib.closing(open_reference()) as standard:
         limits = limits_for(
-            candidate.info.precision, demands.max_dice_drop, demands.max_p99_ms, demands.max_lost_polyps
+            candidate.info.precision,
+            demands.max_dice_drop,
+            demands.max_p99_ms,
+            demands.max_lost_polyps,
+            demands.min_reference_dice,
+            demands.min_agreement,
         )
         verdict = verify(candidate, standard, pairs, limits, passport=passport, baseline=baseline, track=track)
         if report is not None:

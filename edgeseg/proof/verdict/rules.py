@@ -41,13 +41,21 @@ class Finding:
 
 
 def limits_for(
-    precision: Precision, max_dice_drop: float | None, max_p99_ms: float | None, max_lost_polyps: int | None = None
+    precision: Precision,
+    max_dice_drop: float | None,
+    max_p99_ms: float | None,
+    max_lost_polyps: int | None = None,
+    min_reference_dice: float | None = None,
+    min_agreement: float | None = None,
 ) -> VerdictLimits:
     """The limits that were asked for, with the precision's own drop where none was.
 
     Raises:
-        UsageError: A limit that is no number, or a count below 0.
+        UsageError: A limit that is no number, a count below 0, or a floor that no Dice can be held against.
     """
+    for floor in (min_reference_dice, min_agreement):
+        if floor is not None and not 0 <= floor <= 1:
+            raise UsageError("a floor of the Dice is from 0 to 1", found=floor, expected="for example 0.4")
     if max_lost_polyps is not None and max_lost_polyps < 0:
         raise UsageError("a count cannot be below 0", found=max_lost_polyps, expected="for example --max-lost-polyps 0")
     for limit in (max_dice_drop, max_p99_ms):
@@ -58,7 +66,13 @@ def limits_for(
                 expected="for example --max-dice-drop 0.005 --max-p99-ms 30",
             )
     drop = MAX_DICE_DROP[precision] if max_dice_drop is None else max_dice_drop
-    return VerdictLimits(max_dice_drop=drop, max_p99_ms=max_p99_ms, max_lost_polyps=max_lost_polyps)
+    return VerdictLimits(
+        max_dice_drop=drop,
+        max_p99_ms=max_p99_ms,
+        max_lost_polyps=max_lost_polyps,
+        min_reference_dice=min_reference_dice,
+        min_agreement=min_agreement,
+    )
 
 
 def conclude(findings: Sequence[Finding]) -> Outcome:

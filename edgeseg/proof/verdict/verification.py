@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import edgeseg
-from edgeseg.artifacts import EngineArtifact, LatencyReport, Verdict, VerdictLimits
+from edgeseg.artifacts import EngineArtifact, LatencyReport, Precision, Verdict, VerdictLimits
 from edgeseg.dataset import Pair, hash_pairs
 from edgeseg.progress import Track, silent
-from edgeseg.proof.verdict import rules
+from edgeseg.proof.verdict import plausibility, rules
 from edgeseg.proof.verdict.comparison import Comparison, compare
 from edgeseg.proof.verdict.lost_polyps import found_polyps
 from edgeseg.proof.verdict.timing import measure_latency
@@ -49,7 +49,8 @@ def verify(
         rules.refuse_other_data(baseline, data_sha256)
     comparison = compare(engine, reference, pairs, track)
     latency, samples_ms = measure_latency(engine, pairs, track=track)
-    findings = judge(comparison, latency, limits, baseline)
+    limits = plausibility.with_floors(limits)
+    findings = judge(comparison, latency, limits, engine.info.precision, baseline)
     return Verdict(
         passed=rules.conclude(findings),
         reasons=tuple(finding.reason for finding in findings),
@@ -68,7 +69,11 @@ def verify(
 
 
 def judge(
-    comparison: Comparison, latency: LatencyReport, limits: VerdictLimits, baseline: Verdict | None = None
+    comparison: Comparison,
+    latency: LatencyReport,
+    limits: VerdictLimits,
+    precision: Precision,
+    baseline: Verdict | None = None,
 ) -> list[rules.Finding]:
     """Every rule's finding: the failures first, then what is undecided, then what is in order."""
     findings = [
@@ -77,6 +82,10 @@ def judge(
         *rules.judge_lost_polyps(comparison, limits),
         *rules.judge_latency(latency, limits),
         *rules.judge_evidence(comparison),
+        *plausibility.judge_agreement(comparison, limits),
+        *plausibility.judge_engine_masks(comparison),
+        *plausibility.judge_reference(comparison, limits),
+        *plausibility.judge_gain(comparison, limits, precision),
         *rules.note_cpu_fp16(latency),
     ]
     if baseline is not None:
@@ -93,6 +102,7 @@ def _scores(comparison: Comparison) -> dict[str, Any]:
         "reference_mean_iou": comparison.reference_mean_iou,
         "mean_dice_drop": comparison.mean_dice_drop,
         "mean_agreement": comparison.mean_agreement,
+        "reference_shuffled_dice": None if comparison.shuffled is None else comparison.shuffled.reference_dice,
         "confidence_interval": comparison.drop_interval(),
         "polyps": found_polyps(comparison.rows),
         "rows": comparison.rows,

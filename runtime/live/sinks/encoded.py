@@ -12,10 +12,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from edgeseg.errors import MissingComponentError, UsageError
+from edgeseg.errors import UsageError
 from edgeseg.optional import require
 from edgeseg.runtime.live.credentials import without_credentials
 from edgeseg.runtime.live.frames import Presented
+from edgeseg.runtime.live.protocols import refuse_missing_srt
 from edgeseg.runtime.video.encoder import ENCODER_OPTIONS, PictureEncoder
 from edgeseg.runtime.video.picture import Picture
 from edgeseg.runtime.video.source import ClipTiming
@@ -224,7 +225,7 @@ class Publication:
                 expected="rtsp://, rtmp://, srt://, udp://, tcp://, or FOLDER/NAME.m3u8",
             )
         if scheme == "srt":
-            _refuse_missing_srt()
+            refuse_missing_srt("send by rtsp://, rtmp:// or udp://, or build PyAV over an FFmpeg with libsrt")
         self._format = "hls" if self._is_hls else FORMAT_OF[scheme]
 
     def open(self, timing: ClipTiming) -> OutputContainer:
@@ -243,18 +244,3 @@ class Publication:
 
     def close(self) -> None:
         """Nothing is held."""
-
-
-def _refuse_missing_srt() -> None:
-    """PyAV's wheels leave libsrt out; an address without a host fails at once either way."""
-    av = require("av")
-    try:
-        av.open("srt://").close()
-    except av.error.ProtocolNotFoundError as error:
-        raise MissingComponentError(
-            "this build of PyAV has no SRT",
-            found=error.strerror,
-            next_command="send by rtsp://, rtmp:// or udp://, or build PyAV over an FFmpeg with libsrt",
-        ) from error
-    except (av.FFmpegError, OSError):
-        return

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import os
 from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 
 class HeldFolder:
@@ -18,6 +21,9 @@ class HeldFolder:
     def __init__(self, path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
         self._descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        left = sorted(part.name for part in path.glob(".*.part"))
+        if left:
+            logger.warning("a run that was killed left these in %s; nothing needs them: %s", path, ", ".join(left))
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file, which appears whole or not at all."""

@@ -27,12 +27,14 @@ class MaskLines:
         self._lines = JsonLines(path)
         self._last: int | None = None
 
-    def write(self, presented: Presented) -> None:
-        """Write the shown mask, where it is a new one."""
+    def write(self, presented: Presented) -> bool:
+        """Write the shown mask; False where there is none, or none that is new."""
         mask = presented.mask
-        if mask is not None and mask.index != self._last:
-            self._lines.add({**_described(presented, mask), "segmentation": coco_rle(mask.mask)})
-            self._last = mask.index
+        if mask is None or mask.index == self._last:
+            return False
+        self._lines.add({**_described(presented, mask), "segmentation": coco_rle(mask.mask)})
+        self._last = mask.index
+        return True
 
     def close(self) -> None:
         """Bring the lines to the disk."""
@@ -52,15 +54,16 @@ class MaskPictures:
         self._lines = JsonLines(folder / TIMES_NAME)
         self._last: int | None = None
 
-    def write(self, presented: Presented) -> None:
-        """Write the shown mask, where it is a new one; the file appears whole."""
+    def write(self, presented: Presented) -> bool:
+        """Write the shown mask, in a file that appears whole; False where there is none, or none that is new."""
         mask = presented.mask
         if mask is None or mask.index == self._last:
-            return
+            return False
         name = self._folder.free_name(f"frame_{mask.index:06d}", ".png")
         self._folder.write(name, cv2.imencode(".png", mask.mask, MASK_PARAMETERS)[1].tobytes())
         self._lines.add({**_described(presented, mask), "file": name})
         self._last = mask.index
+        return True
 
     def close(self) -> None:
         """Bring the lines to the disk."""

@@ -29,7 +29,7 @@ class SinkCounts:
     """The fate of the frames that a sink was offered."""
 
     written: int
-    """Covers too."""
+    """Counts the masks where masks are written, else the frames, covers too."""
     dropped: int
     """Came faster than they could be written, or while nothing could be."""
     withheld: int
@@ -75,8 +75,8 @@ class LiveSink(Protocol):
 class Writer(Protocol[Taken]):
     """Writes frames or events one by one; for one thread. It may block and raise."""
 
-    def write(self, item: Taken, /) -> None:
-        """Write one."""
+    def write(self, item: Taken, /) -> bool | None:
+        """Write one; False where it held nothing to write."""
         ...
 
     def close(self) -> None:
@@ -232,11 +232,11 @@ class QueuedSink(Generic[Item]):
             writer = self._open_writer()
             while item is not None:
                 self._note_busy(generation)
-                writer.write(item)
+                is_written = writer.write(item) is not False
                 with self._changed:
                     if generation == self._generation:
                         self._busy_since_s, self._failing = None, False
-                        self._written += 1
+                        self._written += is_written
                 item = self._next(generation, is_open=True)
         except BaseException:
             with contextlib.suppress(Exception):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edgeseg.optional import require
 from edgeseg.runtime.live.credentials import without_credentials
 from edgeseg.runtime.live.sources.contract import SourceOptions
-from edgeseg.runtime.live.sources.faults import SourceFault
+from edgeseg.runtime.live.sources.faults import SourceFault, StreamEnded
 from edgeseg.runtime.live.sources.packet_reader import PacketReader
 from edgeseg.runtime.video.decoder import Decoded, PacketDecoder
 from edgeseg.runtime.video.source import ClipTiming
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 NO_PICTURE_S = 15.0
 """How long data may come before the first key frame: some encoders send one every 250 frames."""
-NETWORK_PROTOCOLS = "rtsp,rtsps,rtp,udp,tcp,tls,http,https,httpproxy,crypto,hls"
+NETWORK_PROTOCOLS = "rtsp,rtsps,rtp,udp,tcp,tls,http,https,httpproxy,crypto,hls,rtmp,rtmps,rtmpt,rtmpts,ffrtmphttp,srt"
 """The protocols that a server may lead to: a playlist of its may not name files of this machine."""
+UDP_PACKETS = 32_768
+"""Packets of 188 bytes that FFmpeg keeps (6 MB); what does not fit is lost, as on the wire."""
+STANDARD_INPUT, STANDARD_INPUT_PROTOCOLS = "pipe:0", "pipe"
 OpenContainer = Callable[[Any], "InputContainer"]
 """Opens a container; its argument is a PyAV HWAccel, or None for software."""
 
@@ -43,6 +46,7 @@ class AvConnection:
         self._ready: deque[Decoded] = deque()
         self._heard_ns = self._seen_ns = self._started_ns = time.monotonic_ns()
         self.decoder_name = ""
+        self._is_flushed = False
 
     @property
     def timing(self) -> ClipTiming | None:
@@ -72,7 +76,10 @@ class AvConnection:
         """
         if self._ready:
             return self._ready.popleft()
-        arrived = self._reader.take(wait_s)
+        try:
+            arrived = self._reader.take(wait_s)
+        except StreamEnded:
+            return self._last_picture()
         now_ns = time.monotonic_ns()
         if arrived is None:
             self._refuse_silence(now_ns)
@@ -85,6 +92,19 @@ class AvConnection:
                 raise SourceFault(f"data come, but no picture of them can be decoded ({self.decoder_name})")
             return None
         self._seen_ns = now_ns
+        return self._ready.popleft()
+
+    def _last_picture(self) -> Decoded:
+        """Take what the decoder held back.
+
+        Raises:
+            StreamEnded: It holds nothing more.
+        """
+        if self._decoder is not None and not self._is_flushed:
+            self._is_flushed = True
+            self._ready.extend(self._decoder.flush())
+        if not self._ready:
+            raise StreamEnded
         return self._ready.popleft()
 
     def close(self) -> None:
@@ -124,7 +144,7 @@ class AvConnection:
 
 
 def open_network(url: str, options: SourceOptions, hardware: Any = None) -> InputContainer:
-    """Connect to an RTSP or HTTP server.
+    """Connect to a server by RTSP, HTTP, RTMP or SRT, or listen to a port for UDP.
 
     FFmpeg holds back what it probes, a second at most, and UDP packets that are out of order, 0.1 s at most. What was
     probed comes at once and is soon worked off; its flag ``nobuffer`` would throw it away with the first key frame.
@@ -137,10 +157,23 @@ def open_network(url: str, options: SourceOptions, hardware: Any = None) -> Inpu
     }
     if url.lower().startswith("rtsp"):
         settings["rtsp_transport"] = options.rtsp_transport
+    if url.lower().startswith("udp"):
+        settings |= {"overrun_nonfatal": "1", "fifo_size": str(UDP_PACKETS)}
     container: InputContainer = require("av").open(
         url,
         options=settings,
         timeout=(options.open_timeout_s, options.stall_s),
+        metadata_errors="replace",
+        **({} if hardware is None else {"hwaccel": hardware}),
+    )
+    return container
+
+
+def open_standard_input(options: SourceOptions, hardware: Any = None) -> InputContainer:
+    """Read a container from standard input: MPEG-TS, Matroska, FLV, MJPEG and what else needs no seeking."""
+    container: InputContainer = require("av").open(
+        STANDARD_INPUT,
+        options={"protocol_whitelist": STANDARD_INPUT_PROTOCOLS, "analyzeduration": "1000000", "probesize": "1000000"},
         metadata_errors="replace",
         **({} if hardware is None else {"hwaccel": hardware}),
     )

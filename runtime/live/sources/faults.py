@@ -32,6 +32,13 @@ class SourceFault(Exception):  # noqa: N818 - it is mended by opening the source
         return str(self.args[0])
 
 
+class StreamEnded(SourceFault):
+    """The connection came to its end in order; for a live source that is a fault, too."""
+
+    def __init__(self) -> None:
+        super().__init__("the stream ended")
+
+
 _OF_ERRNO = {
     errno.ECONNREFUSED: "refused: nothing listens there",
     errno.ECONNRESET: "the server broke the connection off",

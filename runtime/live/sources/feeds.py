@@ -16,6 +16,7 @@ from edgeseg.images import read_rgb
 from edgeseg.runtime.live.sources.contract import SourceOptions
 from edgeseg.runtime.live.sources.paced import FeedFrame
 from edgeseg.runtime.video.container import not_a_video
+from edgeseg.runtime.video.dicom import DicomFrames
 from edgeseg.runtime.video.files import IMAGES_FPS
 from edgeseg.runtime.video.picture import Picture
 from edgeseg.runtime.video.reader import FileReader
@@ -101,6 +102,32 @@ class ImageFeed:
             yield FeedFrame(index, lambda rgb=rgb: _picture(rgb))  # type: ignore[misc]
         if not count:
             raise BadInputError("none of the images can be read any more", found=str(self._paths[0].parent))
+
+
+class DicomFeed:
+    """Feeds the frames of a DICOM object that is no video.
+
+    Args:
+        path: The file.
+
+    Raises:
+        BadInputError: Its first frame cannot be decoded.
+    """
+
+    decoder_name = "DICOM"
+    corrupt = 0
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with DicomFrames(path) as opened:
+            self.timing = opened.timing
+
+    def frames(self) -> Iterator[FeedFrame]:
+        """Yield every frame of one pass."""
+        with DicomFrames(self._path) as opened:
+            for frame in opened.frames():
+                picture = frame.picture.planar()
+                yield FeedFrame(frame.pts, lambda picture=picture: picture)  # type: ignore[misc]
 
 
 def _picture(rgb: Any) -> Picture:

@@ -13,30 +13,36 @@ from edgeseg.dataset import load_images
 from edgeseg.errors import BadInputError, UsageError
 from edgeseg.images import is_still
 from edgeseg.runtime.live.credentials import without_credentials
-from edgeseg.runtime.live.sources.av_connection import AvConnection, open_camera, open_network
+from edgeseg.runtime.live.protocols import refuse_missing_srt
+from edgeseg.runtime.live.sources.av_connection import AvConnection, open_camera, open_network, open_standard_input
 from edgeseg.runtime.live.sources.contract import LiveSource, SourceOptions
-from edgeseg.runtime.live.sources.feeds import FileFeed, ImageFeed
+from edgeseg.runtime.live.sources.feeds import DicomFeed, FileFeed, ImageFeed
 from edgeseg.runtime.live.sources.gstreamer import GstConnection, gst_python, jetson_pipeline
 from edgeseg.runtime.live.sources.paced import PacedSource
 from edgeseg.runtime.live.sources.reconnecting import ReconnectingSource
 from edgeseg.runtime.live.sources.synthetic import SyntheticFeed
+from edgeseg.runtime.video.dicom import is_dicom, is_dicom_video
 from edgeseg.shell import quoted
 
-_NETWORK = re.compile(r"(rtsps?|https?)://[^\s/]+", re.IGNORECASE)
+_NETWORK = re.compile(r"(rtsps?|https?|udp|srt|rtmp(?:s|t|ts)?)://[^\s/]+", re.IGNORECASE)
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 _CAMERA = re.compile(r"camera:(\d+)|(/dev/video\d+|/dev/v4l/\S+)")
 _SYNTHETIC = re.compile(r"synthetic:(?:(\d+)x(\d+))?(?:@(\d+(?:/[1-9]\d*|\.\d+)?))?(?:\?(.*))?")
 SOURCES = (
-    "rtsp://HOST/PATH, http(s)://HOST/PATH, camera:0 or /dev/video0, synthetic:[WIDTHxHEIGHT][@RATE][?seed=N], "
+    "rtsp://HOST/PATH, http(s)://HOST/PATH, rtmp://HOST/APP/NAME, udp://@:PORT, srt://HOST:PORT, - (standard input), "
+    "camera:0 or /dev/video0, synthetic:[WIDTHxHEIGHT][@RATE][?seed=N], "
     "gst:PIPELINE, a video file, an image or a folder of images"
 )
+STDIN = "-"
 JETSON = "jetson"
 """The `SourceOptions.hardware` that decodes RTSP by GStreamer and nvv4l2decoder."""
 
 
 def is_live_name(name: str) -> bool:
     """Tell whether a SOURCE argument names something other than a file or folder."""
-    return bool(_SCHEME.match(name) or _CAMERA.fullmatch(name) or name.startswith(("gst:", "synthetic:", "camera:")))
+    return name == STDIN or bool(
+        _SCHEME.match(name) or _CAMERA.fullmatch(name) or name.startswith(("gst:", "synthetic:", "camera:"))
+    )
 
 
 def open_live_source(name: str, options: SourceOptions | None = None) -> LiveSource:
@@ -59,7 +65,12 @@ def open_live_source(name: str, options: SourceOptions | None = None) -> LiveSou
     if (camera := _CAMERA.fullmatch(name)) is not None:
         device = camera[2] or f"/dev/video{camera[1]}"
         return _by_pyav(name, partial(open_camera, device, options), options, "ls /dev/video*")
+    if name == STDIN:
+        connect = partial(open_standard_input, options)
+        return _by_pyav(name, connect, options, "ffmpeg ... -f mpegts - | edgeseg live ENGINE -", opens_once=True)
     if _NETWORK.match(name):
+        if name.lower().startswith("srt:"):
+            refuse_missing_srt("gst:srtsrc uri=... ! decodebin reads it, or build PyAV over an FFmpeg with libsrt")
         if options.hardware == JETSON:
             return _gstreamer(name, jetson_pipeline(name), options)
         probe = f"ffprobe '{without_credentials(name)}'"
@@ -69,8 +80,14 @@ def open_live_source(name: str, options: SourceOptions | None = None) -> LiveSou
     return _of_files(name, options)
 
 
-def _by_pyav(name: str, open_container: partial, options: SourceOptions, mend: str) -> LiveSource:  # type: ignore[type-arg]
-    return ReconnectingSource(name, lambda: AvConnection(open_container, options), options, mend)
+def _by_pyav(
+    name: str,
+    open_container: partial,  # type: ignore[type-arg]
+    options: SourceOptions,
+    mend: str,
+    opens_once: bool = False,
+) -> LiveSource:
+    return ReconnectingSource(name, lambda: AvConnection(open_container, options), options, mend, opens_once)
 
 
 def _gstreamer(name: str, pipeline: str, options: SourceOptions) -> LiveSource:
@@ -108,4 +125,6 @@ def _of_files(name: str, options: SourceOptions) -> LiveSource:
         )
     if is_still(path):
         return PacedSource(name, ImageFeed([path], options), options)
+    if is_dicom(path) and not is_dicom_video(path):
+        return PacedSource(name, DicomFeed(path), options)
     return PacedSource(name, FileFeed(path, options), options)

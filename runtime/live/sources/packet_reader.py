@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edgeseg.optional import require
-from edgeseg.runtime.live.sources.faults import SourceFault, fault_of
+from edgeseg.runtime.live.sources.faults import SourceFault, StreamEnded, fault_of
 from edgeseg.runtime.video.container import packets_of
 from edgeseg.runtime.video.decoder import ArrivedPacket, VideoFacts, facts_of
 
@@ -95,7 +95,7 @@ class PacketReader:
         try:
             container = self._open_container()
             self._read(container)
-            self._fail(SourceFault("the stream ended"))
+            self._fail(StreamEnded())
         except SourceFault as fault:
             self._fail(fault)
         except Exception as error:

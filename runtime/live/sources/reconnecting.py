@@ -11,7 +11,7 @@ from typing import Protocol
 from edgeseg.runtime.live.credentials import without_credentials
 from edgeseg.runtime.live.sources.backoff import Backoff
 from edgeseg.runtime.live.sources.contract import LIVE_TIME_BASE, SourceOptions, SourceStatus
-from edgeseg.runtime.live.sources.faults import SourceFault, SourceLostError
+from edgeseg.runtime.live.sources.faults import SourceFault, SourceLostError, StreamEnded
 from edgeseg.runtime.live.sources.live_timeline import LiveTimeline
 from edgeseg.runtime.video.decoder import Decoded
 from edgeseg.runtime.video.source import ClipTiming, SourceFrame
@@ -71,17 +71,24 @@ class ReconnectingSource:
         connect: Begins a connection.
         options: The bounds and pauses.
         next_command: The command for the user to type if it cannot be opened.
+        opens_once: True if it cannot be opened again, and its end is nobody's fault: standard input.
     """
 
     is_live = True
 
     def __init__(
-        self, name: str, connect: Callable[[], Connection], options: SourceOptions, next_command: str | None = None
+        self,
+        name: str,
+        connect: Callable[[], Connection],
+        options: SourceOptions,
+        next_command: str | None = None,
+        opens_once: bool = False,
     ) -> None:
         self.name = without_credentials(name)
         self._connect = connect
         self._options = options
         self._next_command = next_command
+        self._opens_once = opens_once
         self._closed = threading.Event()
         self._backoff = Backoff(options.first_pause_s, options.longest_pause_s)
         self._timeline = LiveTimeline()
@@ -113,6 +120,10 @@ class ReconnectingSource:
             while not self._closed.is_set():
                 try:
                     yield from self._connected()
+                except StreamEnded as end:
+                    if self._opens_once and self._connections:
+                        return
+                    self._closed.wait(self._pause_s(end))
                 except Exception as error:  # whatever a decoder trips over, the next connection may be without it
                     fault = error if isinstance(error, SourceFault) else SourceFault(f"{type(error).__name__}: {error}")
                     self._closed.wait(self._pause_s(fault))
@@ -170,6 +181,7 @@ class ReconnectingSource:
         connected_once = self._connections > 0
         self._note(state="reconnecting" if connected_once else "connecting", last_error=fault.reason)
         allowed = self._options.attempts if connected_once else self._options.first_attempts
+        allowed = 1 if self._opens_once else allowed
         if self._failures >= allowed or (fault.is_permanent and not connected_once):
             raise SourceLostError(
                 f"{self.name} {'was lost' if connected_once else 'gives no picture'}",
