@@ -162,15 +162,16 @@ def _hear_interrupts() -> None:
 def test_a_stopped_training_can_be_resumed(blobs: Path, tmp_path: Path, number: int, code: int) -> None:
     run = tmp_path / "run"
     command = [sys.executable, "-m", "edgeseg.cli", *arguments(blobs, run, "--set", "training.epochs=500")]
+    loud = {**os.environ, "PYTHONFAULTHANDLER": "1"}  # an abort says where
     with subprocess.Popen(
-        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=_hear_interrupts
+        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=_hear_interrupts, env=loud
     ) as process:
         assert process.stderr is not None
         while not (line := process.stderr.readline()).startswith("epoch   2"):
             assert line, "the training ended by itself"
         process.send_signal(number)
         out, err = process.communicate()
-    assert (process.returncode, out) == (code, "")
+    assert (process.returncode, out) == (code, ""), err
     assert "Traceback" not in err
     assert f"continue with: edgeseg train {blobs} --out {run} --resume" in err
     record = RunRecord.read(run / "run.json")
