@@ -60,12 +60,13 @@ def supervised_loss(
         judged: float [N,1,H,W], 0 where a pixel is to be ignored; None judges every pixel.
     """
     main, *others = logits_of(output)
-    total = loss(main.float(), target, judged)
+    counted = () if judged is None else (judged,)
+    total = loss(main.float(), target, *counted)
     for index, other in enumerate(others if weights else ()):
         logits = other.float()
         if logits.shape[2:] != target.shape[2:]:
             logits = F.interpolate(logits, target.shape[2:], mode="bilinear", align_corners=False)
-        total = total + weights[min(index, len(weights) - 1)] * loss(logits, target, judged)
+        total = total + weights[min(index, len(weights) - 1)] * loss(logits, target, *counted)
     return total
 
 

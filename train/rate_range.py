@@ -195,8 +195,8 @@ def find_learning_rate(
     """
     check_writable(out)
     run_folder.check_new(out)
+    try_training(recipe, batch_of_one_process(data, negatives, recipe))
     inputs = find_data(data, negatives, teachers)
-    try_training(recipe, batch_of_one_process(inputs, recipe))
     recipe, arithmetic = settled(recipe)
     if arithmetic.worth_saying:
         say(str(arithmetic))

@@ -96,9 +96,9 @@ def train(
         LostProcessError: One of several processes has gone.
     """
     check_writable(run)
-    inputs = find_data(data, negatives, teachers, track if is_first_process() else silent)
     launch = launch or Launch()
-    try_training(recipe, batch_of_one_process(inputs, recipe, process_count(launch)))
+    try_training(recipe, batch_of_one_process(data, negatives, recipe, process_count(launch)))
+    inputs = find_data(data, negatives, teachers, track if is_first_process() else silent)
     teacher = teacher_from_runs(teachers, recipe.training.teacher_share, recipe.model_spec(), trusted)
     weights = None if start is None else load_best(start)[1]
     kept = run_folder.kept_precision(run) if resume else None
@@ -148,11 +148,19 @@ def find_data(data: Path, negatives: Path | None, teachers: Sequence[Path] = (),
     return TrainingData(tuple(pairs["train"]), tuple(pairs["validation"]), empty, tuple(teachers))
 
 
-def batch_of_one_process(inputs: TrainingData, recipe: Recipe, processes: int = 1) -> int:
-    """How many pictures one process sees in a step: fewer than the recipe's where the data set is small."""
-    training, empty = recipe.training, len(inputs.negatives)
+def batch_of_one_process(data: Path, negatives: Path | None, recipe: Recipe, processes: int = 1) -> int:
+    """Count the pictures that one process sees in a step, fewer than the recipe's where the data set is small.
+
+    Files are listed and none is read.
+
+    Raises:
+        BadInputError: There is no data set, or no folder of negatives.
+    """
+    training, empty = recipe.training, 0 if negatives is None else len(load_images(negatives))
+    part = find_layout(data).parts.get("train")
+    pairs = training.batch_size if part is None else len(part.pairing.pairs)
     drawn = min(round(training.batch_size * training.negative_share), training.batch_size - 1, empty)
-    return max(1, (min(training.batch_size - drawn, len(inputs.pairs)) + drawn) // processes)
+    return max(1, (min(training.batch_size - drawn, pairs) + drawn) // processes)
 
 
 def decode(

@@ -229,8 +229,11 @@ def test_killed_engine_processes_are_told_and_their_return_too(
     restarts, killed = opened.figure("Engine restarts"), stream.worker_pids
     assert len(killed) == 2
     stream.kill_workers()
-    expect(page.locator("#state")).to_have_text("pass-through")
-    expect(page.locator("#meaning")).to_contain_text("NOTHING IS MARKED")
+    page.wait_for_function(  # both at once: new processes may be up before a second question is asked
+        """() => document.querySelector("#state").innerText === "pass-through"
+           && document.querySelector("#meaning").innerText.includes("NOTHING IS MARKED")""",
+        timeout=60_000,
+    )
     opened.moves_on()
     expect(page.locator("#lost")).to_be_hidden()
     expect(page.locator("#state")).to_have_text("live")
