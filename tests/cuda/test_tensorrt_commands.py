@@ -45,14 +45,15 @@ def _document(capsys: pytest.CaptureFixture[str]) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
-def _photographs(folder: Path) -> Path:
-    """Pictures of several sizes, one larger than 1080p, with masks, of which the network finds some part."""
-    rng = np.random.default_rng(2)
+def _photographs(folder: Path, network: Path) -> Path:
+    """Pictures of several sizes, one larger than 1080p; their masks are the network's, moved a little."""
+    rng, reference = np.random.default_rng(2), open_engine(network, Use(1))
     for index, (height, width) in enumerate(((60, 80), (97, 131), (33, 500), (1100, 2000), (60, 80), (70, 70))):
         coarse = rng.integers(0, 256, (5, 6, 3), dtype=np.uint8)
         image = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
         write_png(folder / "images" / f"p{index}.png", image)
-        write_png(folder / "masks" / f"p{index}.png", np.where(image[:, :, 0] > 120, 255, 0).astype(np.uint8))
+        truth = np.roll(segment(reference, image), (height // 60, width // 60), (0, 1))
+        write_png(folder / "masks" / f"p{index}.png", truth)
     return folder
 
 
@@ -113,7 +114,7 @@ def test_edgeseg_verify_and_evaluate_agree_with_the_cpu_path(
     capsys: pytest.CaptureFixture[str],
     backend: str,
 ) -> None:
-    engine, data = build(backend), _photographs(tmp_path / "photographs")
+    engine, data = build(backend), _photographs(tmp_path / "photographs", small_onnx)
     report = tmp_path / "report"
     words = [str(engine), "--reference", str(small_onnx), "--data", str(data), "--report", str(report), "--json"]
     assert edgeseg(["verify", *words]) == 0
@@ -132,10 +133,14 @@ def test_edgeseg_verify_and_evaluate_agree_with_the_cpu_path(
 
 
 def test_a_threshold_is_a_map_over_the_masks_of_the_same_engine(
-    build: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    build: Callable[..., Path],
+    small_onnx: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The frame is resized where it is without a threshold: on the GPU."""
-    engine, data, given = build(), _photographs(tmp_path / "photographs"), list[Any]()
+    engine, data, given = build(), _photographs(tmp_path / "photographs", small_onnx), list[Any]()
     submit = WorkerEngine.submit
     monkeypatch.setattr(WorkerEngine, "submit", lambda self, frame: given.append(frame) or submit(self, frame))
     threshold, words = 0.45, ["evaluate", str(engine), str(data), "--json"]
@@ -256,7 +261,7 @@ def test_edgeseg_run_at_live_pace_hands_planes_over(
 def test_an_engine_that_gives_nan_fails_the_verdict(
     build: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, small_onnx: Path, tmp_path: Path, capsys: Any
 ) -> None:
-    engine, data = build(), _photographs(tmp_path / "photographs")
+    engine, data = build(), _photographs(tmp_path / "photographs", small_onnx)
     monkeypatch.setenv("EDGESEG_STANDIN_FAULT", "nan")
     assert edgeseg(["verify", str(engine), "--reference", str(small_onnx), "--data", str(data), "--json"]) == 3
     assert _document(capsys)["passed"] is False
