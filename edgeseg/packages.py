@@ -51,7 +51,8 @@ def find_model(path: Path) -> ModelFiles:
             expected="a RUN folder, an .onnx file, an .engine file, a model package or the name of one",
             next_command="edgeseg models lists the packages" if near is None else f"did you mean {near}?",
         )
-    if path.suffix == ".engine" or path.with_name(f"{path.name}.json").is_file():  # the latter is its passport
+    has_passport = path.suffix != ".onnx" and path.with_name(f"{path.name}.json").is_file()
+    if path.suffix == ".engine" or has_passport:  # other programs lay a NAME.onnx.json of their own beside NAME.onnx
         return ModelFiles("engine", path, path.stem)
     beside = path.with_suffix(".calibration.json")
     return ModelFiles("onnx", path, path.stem, path, beside if beside.is_file() else None)

@@ -137,7 +137,7 @@ class NumberedImages:
 
 @dataclass(frozen=True)
 class DecodedVideo:
-    """What PyAV alone finds in a file."""
+    """Give what PyAV alone finds in a file."""
 
     images: list[Image]
     seconds: list[Fraction]

@@ -59,7 +59,7 @@ CORRECTIONS = {
     r"(get_error\(.*) -> \.\.\.:": r"\1 -> ParserError:",
     r"(: |-> )\.\.\.(?=[,):=\n])(?!\n)": r"\1typing.Any",
 }
-"""Where the stubs are wrong, and what the bindings do."""
+"""The stubs are wrong here; the bindings do this."""
 OPAQUE = ("INetworkDefinition",)
 """Kept for its name alone."""
 SPECIAL = ("__init__", "__int__", "__index__", "__le__")
@@ -100,7 +100,7 @@ def _without_words(node: ast.stmt) -> ast.stmt:
 
 
 def _is_special(part: ast.stmt) -> bool:
-    """Whether this is one of Python's own methods that the builder has no use for."""
+    """Tell whether this is one of Python's own methods that the builder has no use for."""
     return isinstance(part, ast.FunctionDef) and part.name.startswith("__") and part.name not in SPECIAL
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from edgeseg.conversion.coco import chosen_categories, coco_files, mask_of, read_coco
 from edgeseg.dataset import SPLITS, Pair, examine, find_layout, load_pairs
-from edgeseg.dataset.layouts import UNSPLIT, split_named
+from edgeseg.dataset.layout import UNSPLIT, split_named
 from edgeseg.errors import BadInputError, UsageError
 from edgeseg.files import atomic_folder, check_writable, write_bytes
 from edgeseg.frames import Frame, Mask

@@ -4,7 +4,8 @@ Everything that is wrong with a set is found before work on it begins. `docs/inp
 """
 
 from edgeseg.dataset.examination import Examination, SeenPair, examine
-from edgeseg.dataset.layouts import LAYOUT, SPLITS, Layout, SplitFiles, find_layout, has_splits
+from edgeseg.dataset.layout import Layout, SplitFiles
+from edgeseg.dataset.layouts import LAYOUT, SPLITS, find_layout, has_splits
 from edgeseg.dataset.loading import hash_files, hash_pairs, load_images, load_pairs, load_splits, split_folder
 from edgeseg.dataset.pair import Labelled, Pair
 from edgeseg.dataset.pairing import Entry, Pairing, pair_up

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
-from edgeseg.dataset.pairing import Entry, Pairing, base_name, is_mask_name, pair_up
+from edgeseg.dataset.layout import SPLIT_NAMES, UNSPLIT, Layout, SplitFiles
+from edgeseg.dataset.pair_table import layout_of_table, pair_columns
+from edgeseg.dataset.pairing import Entry, base_name, is_mask_name
 from edgeseg.errors import BadInputError
 from edgeseg.images import FolderListing, is_hidden, list_folder, natural_name_key
 from edgeseg.shell import quoted
 
 SPLITS = ("train", "validation", "test")
 LAYOUT = "DIR/{train,validation,test}/{images,masks}, or DIR/{images,masks}"
-UNSPLIT = "all"
-"""The name of the one split of a data set without splits."""
-
-_SET = r"(?:[ _-]?(?:data|set|dataset|split|ing|ing[ _-]?set|ing[ _-]?data))?"
-_SPLIT_NAMES = {
-    "train": re.compile(rf"^(?:train|tr){_SET}$", re.IGNORECASE),
-    "validation": re.compile(rf"^(?:validation|valid|val|dev){_SET}$", re.IGNORECASE),
-    "test": re.compile(rf"^(?:test|ts)(?:easy|hard)?{_SET}$", re.IGNORECASE),
-}
 _NUMBER = r"(?:[ _-]?c?\d+)?"
 _IMAGE_FOLDER = re.compile(
     rf"^(?:.*[ _-])?(?:images?|imgs?|frames?|originals?|inputs?|jpegimages|pictures?|photos?|rgb){_NUMBER}$",
@@ -37,44 +27,6 @@ _MASK_FOLDER = re.compile(
     re.IGNORECASE,
 )
 _STANDARD = ("images", "masks")
-_IMAGE_COLUMNS = ("image", "images", "img", "image_path", "image_file", "filename", "file", "picture")
-_MASK_COLUMNS = ("mask", "masks", "mask_path", "mask_file", "label", "gt", "groundtruth", "segmentation")
-
-
-@dataclass(frozen=True)
-class SplitFiles:
-    """One split: its images and masks."""
-
-    folder: Path
-    images: tuple[Entry, ...]
-    masks: tuple[Entry, ...]
-    has_images_folder: bool = True
-    has_masks_folder: bool = True
-    passed_over: FolderListing = field(default_factory=lambda: FolderListing(()))
-    """The files there that are no images."""
-
-    @cached_property
-    def pairing(self) -> Pairing:
-        """How images and masks pair."""
-        return pair_up(self.images, self.masks)
-
-
-@dataclass(frozen=True)
-class Layout:
-    """A data set's files."""
-
-    root: Path
-    words: str
-    """The places where images and masks were found."""
-    parts: dict[str, SplitFiles]
-    """Split -> its files; `UNSPLIT` alone where there are no splits."""
-    left: tuple[str, ...] = ()
-    """Folders that were not read."""
-
-    @property
-    def is_divided(self) -> bool:
-        """True if there are splits."""
-        return UNSPLIT not in self.parts
 
 
 def find_layout(root: Path) -> Layout:
@@ -87,7 +39,7 @@ def find_layout(root: Path) -> Layout:
         BadInputError: Nothing is there, nothing that looks like a data set, or several folders could be meant.
     """
     if root.is_file() and root.suffix.lower() == ".csv":
-        return _of_csv(root)
+        return layout_of_table(root)
     if not root.is_dir():
         raise BadInputError(
             f"there is no data set at {root}",
@@ -111,17 +63,12 @@ def find_layout(root: Path) -> Layout:
 def split_folders(root: Path) -> dict[str, list[Path]]:
     """The folders of each split directly inside a folder, by their names: val and valid are validation."""
     found: dict[str, list[Path]] = {}
-    for split, name in _SPLIT_NAMES.items():
+    for split, name in SPLIT_NAMES.items():
         folders = [folder for folder in _folders(root) if name.match(folder.name)]
         exact = [folder for folder in folders if folder.name == split]
         if folders:
             found[split] = exact or folders
     return found
-
-
-def split_named(name: str) -> str | None:
-    """The split that a word names: val, valid and validation are validation; None for other words."""
-    return next((split for split, pattern in _SPLIT_NAMES.items() if pattern.match(name)), None)
 
 
 def has_splits(root: Path) -> bool:
@@ -196,8 +143,8 @@ def _refuse_instances(root: Path, parts: Sequence[SplitFiles]) -> None:
 
 
 def _of_table(root: Path) -> Layout | None:
-    tables = [path for path in sorted(root.glob("*.csv")) if not is_hidden(path.name) and _columns(path) is not None]
-    return _of_csv(tables[0]) if len(tables) == 1 else None
+    tables = [path for path in sorted(root.glob("*.csv")) if not is_hidden(path.name) and pair_columns(path)]
+    return layout_of_table(tables[0]) if len(tables) == 1 else None
 
 
 def _of_names(root: Path) -> Layout | None:
@@ -213,45 +160,6 @@ def _of_names(root: Path) -> Layout | None:
         return None
     part = SplitFiles(root, tuple(images), tuple(masks), passed_over=listing)
     return Layout(root, "images and masks side by side", {UNSPLIT: part})
-
-
-def _of_csv(table: Path) -> Layout:
-    """A table with a column of images, one of masks and perhaps one of splits; paths are relative to it."""
-    columns = _columns(table)
-    if columns is None:
-        raise BadInputError(
-            f"{table} does not say which column holds images and which masks",
-            expected=f"a header with one of {', '.join(_IMAGE_COLUMNS[:4])} and one of {', '.join(_MASK_COLUMNS[:4])}",
-        )
-    image_column, mask_column, split_column = columns
-    rows: dict[str, tuple[list[Entry], list[Entry]]] = {}
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        for number, row in enumerate(csv.DictReader(file)):
-            stated = (row.get(split_column or "") or "").strip()
-            split = (
-                UNSPLIT if split_column is None else next((s for s, n in _SPLIT_NAMES.items() if n.match(stated)), "")
-            )
-            if not split or not row.get(image_column) or not row.get(mask_column):
-                raise BadInputError(f"{table} has a row that names no pair", found=f"row {number + 2}: {row}")
-            images, masks = rows.setdefault(split, ([], []))
-            images.append(Entry(table.parent / row[image_column].strip(), (f"{number:06d}",)))
-            masks.append(Entry(table.parent / row[mask_column].strip(), (f"{number:06d}",)))
-    if not rows:
-        raise BadInputError(f"{table} has no rows")
-    parts = {split: SplitFiles(table.parent, tuple(images), tuple(masks)) for split, (images, masks) in rows.items()}
-    return Layout(table, f"pairs listed in {table.name}", parts)
-
-
-def _columns(table: Path) -> tuple[str, str, str | None] | None:
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            header = next(csv.reader(file), [])
-    except (OSError, UnicodeDecodeError, csv.Error):
-        return None
-    named = {cell.strip().casefold(): cell for cell in header}
-    image = next((named[name] for name in _IMAGE_COLUMNS if name in named), None)
-    mask = next((named[name] for name in _MASK_COLUMNS if name in named), None)
-    return None if image is None or mask is None else (image, mask, named.get("split", named.get("subset")))
 
 
 def _part(folder: Path) -> SplitFiles | None:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from edgeseg.dataset.examination import SeenPair, examine
-from edgeseg.dataset.layouts import LAYOUT, SPLITS, UNSPLIT, Layout, SplitFiles, find_layout, split_folders
+from edgeseg.dataset.layout import UNSPLIT, Layout, SplitFiles
+from edgeseg.dataset.layouts import LAYOUT, SPLITS, find_layout, split_folders
 from edgeseg.dataset.pair import Pair
 from edgeseg.errors import BadInputError
 from edgeseg.files import sha256_file, sha256_of_hashes

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgeseg.artifacts import EngineArtifact
-from edgeseg.errors import BadInputError
+from edgeseg.errors import BadInputError, EdgesegError
 from edgeseg.optional import require
 from edgeseg.packages import ModelFiles, find_model, onnx_of
 from edgeseg.runtime.engine.backends import EVERYWHERE, backend_named
@@ -162,7 +162,12 @@ def _on_cpu(open_session: Callable[[SessionLayout], Session | Engine], use: Use)
 
     def opened(threads: int) -> Session:
         session = open_session(SessionLayout(threads=threads))
-        assert not isinstance(session, Engine), "a backend of the CPU opens sessions"
+        if isinstance(session, Engine):
+            raise EdgesegError(
+                "a backend of the CPU has opened an engine",
+                found=type(session).__name__,
+                expected="a session: see edgeseg.runtime.engine.layout.Opener",
+            )
         return session
 
     cores = usable_cores()

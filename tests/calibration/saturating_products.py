@@ -1,4 +1,4 @@
-"""What a processor without VNNI makes of a uint8 x int8 convolution, in numpy: the oracle for graphs.
+"""Tests of what a processor without VNNI makes of a uint8 x int8 convolution, in numpy: the oracle for graphs.
 
 VPMADDUBSW multiplies neighbours of the sum over [kernel height, kernel width, channel], adds each pair and saturates it
 to 16 bits (Intel SDM volume 2C); VPMADDWD and VPADDD go on in 32 bits.

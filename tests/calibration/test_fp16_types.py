@@ -13,7 +13,7 @@ from edgeseg.calibration.fp16 import with_fp16_convolutions
 
 PLANES = [[[True]], [[True]], [[False]], [[True]]]
 PICTURES = np.random.default_rng(5).integers(-4, 5, (2, 3, 8, 8)).astype(np.float32) / 4
-"""With weights in sixteenths, FP16 holds the first convolution's results exactly: no comparison tips over."""
+"""FP16 holds the first convolution's results exactly if weights are sixteenths: no comparison tips over."""
 
 
 def constant(name: str, values: Any, dtype: Any = np.float32) -> onnx.TensorProto:

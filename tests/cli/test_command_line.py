@@ -49,7 +49,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_help_imports_nothing_heavy() -> None:
-    """What keeps `edgeseg --help` quick; its time is a figure in benchmarks, not here."""
+    """These imports would make `edgeseg --help` slow; its time is a figure in benchmarks, not here."""
     heavy = {"torch", "onnx", "onnxruntime", "cv2", "av", "numpy", "pydantic", "jinja2", "tensorrt_rtx", "kornia"}
     code = f"import sys, edgeseg.cli; edgeseg.cli.run(['--help']); print('HEAVY', sorted({heavy!r} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

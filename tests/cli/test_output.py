@@ -1,4 +1,4 @@
-"""What commands print: tables that fit a terminal, progress that stays out of logs."""
+"""Tests of what commands print: tables that fit a terminal, progress that stays out of logs."""
 
 import pytest
 

@@ -38,7 +38,7 @@ def locales(tmp_path_factory: pytest.TempPathFactory, system_program: Callable[.
 
 @pytest.fixture(params=["ascii", "latin-1", "cp1252", "de_DE.ISO-8859-1", "de_DE.ANSI_X3.4-1968"])
 def environment(request: pytest.FixtureRequest) -> Environment:
-    """That of a process whose streams have this encoding, or whose locale this is."""
+    """The environment of a process whose streams have this encoding, or whose locale this is."""
     plain = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONUTF8": "0", "COLUMNS": "100"}
     if request.param.startswith("de_DE"):
         folder = request.getfixturevalue("locales")

@@ -19,7 +19,7 @@ ADDRESS = re.compile(
     r'sin_port=htons\((\d+)\).*?inet_addr\("([^"]+)"|sin6_port=htons\((\d+)\).*?inet_pton\(AF_INET6, "([^"]+)"'
 )
 RESOLVERS = ("/etc/resolv.conf", "/run/systemd/resolve/")
-"""What a look-up of a name reads or connects to first."""
+"""Files and addresses that a look-up of a name reads or connects to first."""
 NO_FILES = ("/dev/", "/proc/")
 ORC = "orcexec."
 """GStreamer's Orc maps its code by such a file, which it unlinks at once: older ones know no other way."""
@@ -30,7 +30,7 @@ FONTS = '<fontconfig><dir>/usr/share/fonts</dir><cachedir prefix="xdg">fontconfi
 
 @dataclass(frozen=True)
 class Trace:
-    """What a process and its children did.
+    """The traced calls of a process and its children.
 
     Args:
         written: Files and folders that were made or opened for writing, absolute.
@@ -108,13 +108,13 @@ class Box:
         return done, read_trace(log.read_text(errors="replace"), self.work)
 
     def strangers(self, trace: Trace) -> list[str]:
-        """What was written elsewhere than in `work` and the temporary folder, even if it is gone by now."""
+        """Give what was written elsewhere than in `work` and the temporary folder, even if it is gone by now."""
         places = (f"{self.work}/", f"{self.temporary}/", f"{self.home}/{ORC}", *NO_FILES)
         return [path for path in trace.written if not f"{path}/".startswith(places)]
 
 
 def names(folder: Path) -> set[str]:
-    """What lies in a folder."""
+    """Give what lies in a folder."""
     return {path.name for path in folder.iterdir()}
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeseg.dataset import hash_pairs, load_pairs
-from edgeseg.dataset.layouts import UNSPLIT
+from edgeseg.dataset.layout import UNSPLIT
 from edgeseg.errors import BadInputError
 from edgeseg.images import encode_jpeg, mask_problem, write_png
 from edgeseg.inspection import DatasetReport, inspect_dataset

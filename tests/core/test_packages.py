@@ -23,6 +23,13 @@ def test_each_kind_is_told_apart(tmp_path: Path) -> None:
     assert find_model(tmp_path / "b.int8.engine").name == "b.int8"
 
 
+def test_a_passport_makes_an_engine_of_any_name_but_an_onnx_file(tmp_path: Path) -> None:
+    for name, kind in (("plan", "engine"), ("net.trt", "engine"), ("net.onnx", "onnx")):
+        (tmp_path / name).write_bytes(b"x")
+        (tmp_path / f"{name}.json").write_text("{}")  # others describe NAME.onnx in a NAME.onnx.json of their own
+        assert find_model(tmp_path / name).kind == kind
+
+
 def test_a_run_holds_no_graph_yet(tmp_path: Path) -> None:
     (tmp_path / "recipe.toml").write_text("")
     with pytest.raises(BadInputError) as caught:

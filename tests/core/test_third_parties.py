@@ -1,4 +1,4 @@
-"""What other packages may do is settled before they are imported, in every way that edgeseg is started."""
+"""Other packages' liberties are settled before they are imported, in every way that edgeseg is started."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FOLDERS = ("edgeseg", "train", "export", "calibration", "runtime", "benchmarks",
 
 
 def children_environment(code: str, **environment: str) -> dict[str, str]:
-    """What `code` finds in its environment after it has run; it prints nothing itself."""
+    """Give what `code` finds in its environment after it has run; it prints nothing itself."""
     command = [sys.executable, "-c", f"{code}; import json, os; print(json.dumps(dict(os.environ)))"]
     plain = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": "/nowhere"}
     done = subprocess.run(command, env=plain | environment, capture_output=True, text=True, check=True)

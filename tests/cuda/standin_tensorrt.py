@@ -1,4 +1,4 @@
-"""What edgeseg calls of TensorRT, with an ONNX file as the plan and ONNX Runtime as the engine: a stand-in.
+"""A stand-in for what edgeseg calls of TensorRT: an ONNX file is the plan, ONNX Runtime the engine.
 
 It keeps TensorRT 10's names, return values and order of calls, as far as the bindings' documentation tells them. That
 the real library answers alike is not shown by it. EDGESEG_STANDIN_FAULT makes it fail in one way, in worker processes

@@ -35,7 +35,7 @@ def _counted(double: Any, call: str, work: Callable[[], Any]) -> int:
 
 
 def _working(standin: Callable[..., Any], onnx: Path) -> Any:
-    """Whether a session can be opened and used; its result."""
+    """Tell whether a session can be opened and used; its result."""
     session = standin(onnx)
     session.start(PackedFrame(FRAME, "rgb"))
     result = session.finish().probability.copy()

@@ -20,7 +20,7 @@ FRAME = np.random.default_rng(6).integers(0, 256, (61, 83, 3), dtype=np.uint8)
 
 
 def read(output: Any) -> Any:
-    """What lies on the device, once it is written."""
+    """Give what lies on the device, once it is written."""
     import pycuda.driver as cuda
 
     described = output.__cuda_array_interface__

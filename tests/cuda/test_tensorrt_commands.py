@@ -1,4 +1,4 @@
-"""From `edgeseg build-engine` to masks, on a stand-in for TensorRT over the CUDA test double.
+"""The way from `edgeseg build-engine` to masks, on a stand-in for TensorRT over the CUDA test double.
 
 The stand-in (standin_tensorrt.py) runs ONNX Runtime over the raw device addresses: what is proved is edgeseg's own
 logic on both sides of the library, in the commands as users type them; nothing of TensorRT's numerics or speed.

@@ -63,7 +63,7 @@ def opened(
 
 
 def _stream(session: Supervisor, reference: Session, count: int, strike: Callable[[int], None]) -> list[str]:
-    """What became of frames, one after the other; a result that is not the frame's own fails the test."""
+    """Give what became of frames, one after the other; a result that is not the frame's own fails the test."""
     fates = []
     for index in range(count):
         strike(index)

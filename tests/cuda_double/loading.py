@@ -39,7 +39,7 @@ def load_double() -> str | None:
 
 
 def is_loaded() -> bool:
-    """Whether the driver of this process is the double."""
+    """Tell whether the driver of this process is the double."""
     with open("/proc/self/maps", encoding="utf-8") as maps:  # noqa: PTH123 - no file that a path could name
         loaded = "libcuda.so.1" in maps.read()
     return loaded and hasattr(ctypes.CDLL("libcuda.so.1"), "cudadouble_is_double")

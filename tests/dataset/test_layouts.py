@@ -190,3 +190,10 @@ def test_several_divided_sets_are_not_mixed(tmp_path: Path) -> None:
         put(tmp_path / name / "train/images/p.png", tmp_path / name / "train/masks/p.png", 1)
     with pytest.raises(BadInputError, match="several data sets"):
         find_layout(tmp_path)
+
+
+def test_a_table_that_breaks_off_in_other_bytes_is_refused_by_name(tmp_path: Path) -> None:
+    lines = "".join(f"a{index}.png,b{index}.png\n" for index in range(2000))
+    (tmp_path / "set.csv").write_bytes(b"image,mask\n" + lines.encode() + b"\xff\xfe.png,c.png\n")
+    with pytest.raises(BadInputError, match=r"set\.csv cannot be read"):
+        load_pairs(tmp_path / "set.csv")

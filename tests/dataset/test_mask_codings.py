@@ -1,4 +1,4 @@
-"""What masks of a set mean is read from all of them together; what is unclear is refused by every reader alike."""
+"""The meaning of a set's masks is read from all of them; every reader refuses what is unclear."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -60,7 +60,7 @@ def with_border(path: Path, mask: np.ndarray) -> None:
 
 
 def refused(root: Path) -> str:
-    """What `data inspect` finds; loading refuses it too."""
+    """Give what `data inspect` finds; loading refuses it too."""
     (problem, *_) = inspect_dataset(root).problems
     with pytest.raises(BadInputError) as caught:
         load_pairs(root)

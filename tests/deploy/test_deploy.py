@@ -1,4 +1,4 @@
-"""What a box is set up with, held without a box: unit, configuration, container."""
+"""Tests of a box's set-up without a box: unit, configuration, container."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be held of a Dockerfile without Docker."""
+"""Tests of what can be held of a Dockerfile without Docker."""
 
 import re
 import shutil

@@ -31,7 +31,7 @@ class Command:
     document: Path
     line: int
     words: tuple[str, ...]
-    """What is typed, `edgeseg` included."""
+    """The words that are typed, `edgeseg` included."""
     is_whole: bool
     """Shown in a block to be typed as it stands; a command inside a sentence may leave arguments out."""
 

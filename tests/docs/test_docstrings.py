@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from documents import ROOT
 
 LEANING = re.compile(r"(Of|For|In|With|From|Where|What|Whether|That|Likewise|And) ")
-ROOMS = ("benchmarks", "calibration", "edgeseg", "export", "runtime", "train")
+ROOMS = ("benchmarks", "calibration", "ci", "edgeseg", "export", "runtime", "tests", "train")
 
 
 def sources() -> Iterator[Path]:

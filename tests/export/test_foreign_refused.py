@@ -1,4 +1,4 @@
-"""What `import-onnx` refuses, and the words that it finds."""
+"""Tests of what `import-onnx` refuses, and the words that it finds."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.long
 SIDE_PX = 128
 OPSETS = {"torchscript": 17, "dynamo": 20}
 LARGEST_FP16_DIFFERENCE = 0.05
-"""Of probability: networks of random weights magnify rounding more than trained ones."""
+"""The tolerated difference of probability: random weights magnify rounding more than trained ones."""
 
 
 def _package(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""What is asked of each version of TensorRT, by a double that has exactly the names that the version's bindings have.
+"""Tests of what is asked of each version of TensorRT, by a double with exactly the names of its bindings.
 
 tensorrt_api.json holds those names, read from the real bindings (10.3.0, 10.13.0.35, 11.4.0.106) and from
 tensorrt-rtx 1.7.1.116; tensorrt_api.py wrote it. The double computes nothing: no GPU has run the backend `tensorrt`.
@@ -48,7 +48,7 @@ def build(module: Any, artifact: OnnxArtifact, say: Any = print, **options: Any)
 
 
 def configured(module: Any) -> list[tuple[Any, ...]]:
-    """What was asked of network, configuration and profile, in order, without the shared reading of results."""
+    """Give what was asked of network, configuration and profile, in order, without the shared reading of results."""
     kinds = ("Builder.create_network", "IBuilderConfig.", "IOptimizationProfile.")
     return [call for call in module.calls if call[0].startswith(kinds) and "monitor" not in call[0]]
 

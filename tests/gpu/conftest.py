@@ -73,7 +73,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def on_double() -> bool:
-    """Whether this runs on the test double: fewer repetitions, and nothing that only a GPU shows."""
+    """Tell whether this runs on the test double: fewer repetitions, and nothing that only a GPU shows."""
     return is_loaded()
 
 

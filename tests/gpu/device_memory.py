@@ -1,4 +1,4 @@
-"""What the tests of the kernels ask of memory and launches, on a GPU."""
+"""Tests of what the tests of the kernels ask of memory and launches, on a GPU."""
 
 from __future__ import annotations
 

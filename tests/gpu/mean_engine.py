@@ -25,7 +25,7 @@ from edgeseg.specs import Crop, ModelSpec, PreprocessSpec
 SOURCE = Path(__file__).with_name("standin.cu")
 THREADS = 256
 ILLEGAL_ADDRESS, HANG = 1, 2
-"""What `failing_frame` makes of the engine."""
+"""The ways in which `failing_frame` makes the engine fail."""
 
 
 def compiled(architecture: int, target: Path) -> Path:
@@ -48,7 +48,7 @@ class MeanNetwork:
         return SessionInfo(model, PreprocessSpec(crop=self.crop), "stand-in", "fp32", "0" * 64)
 
     def probability(self, rgb: Frame) -> NDArray[np.float32]:
-        """What the CPU makes of a frame of any size: float32 [1,height,width]."""
+        """Give what the CPU makes of a frame of any size: float32 [1,height,width]."""
         small = resize_to_network(rgb, self.height, self.width, self.crop)
         return (small.sum(axis=2, dtype=np.int32).astype(np.float32) / np.float32(765))[np.newaxis]
 

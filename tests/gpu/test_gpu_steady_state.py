@@ -18,11 +18,11 @@ FRAMES_ON_DOUBLE = 2_000
 DEVICE_GROWTH_BYTES = 2 << 20
 """The driver hands out device memory in pieces of this size: 21 bytes a frame would show."""
 RSS_GROWTH_BYTES = 4 << 20
-"""Of the process: 42 bytes a frame would show."""
+"""The growth of the process that is tolerated: 42 bytes a frame would show."""
 
 
 def resident_bytes() -> int:
-    """Of this process (proc(5), statm)."""
+    """Read the resident memory of this process (proc(5), statm)."""
     import resource
 
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()

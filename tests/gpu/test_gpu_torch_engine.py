@@ -17,7 +17,7 @@ from edgeseg.runtime.opener.engine_from_file import open_engine
 PACKAGE = Path(__file__).parents[2] / "models" / "kvasir-small"
 FP16_TOLERANCE = 0.05
 REPEATED_TOLERANCE = 1e-3
-"""Of the same frame: what torch's kernels add up in another order, and no more."""
+"""The tolerated difference on the same frame: torch's kernels add up in another order, and no more."""
 FRAMES = [noise(1080, 1920, seed) for seed in range(4)]
 
 

@@ -48,7 +48,7 @@ def opened(standin: Callable[..., Any]) -> Iterator[Open]:
 
 
 def stream(session: Supervisor, count: int, special: dict[int, Any] | None = None) -> list[str]:
-    """What became of frames, one after the other; a result that is not the frame's own fails the test."""
+    """Give what became of frames, one after the other; a result that is not the frame's own fails the test."""
     fates = []
     for index in range(count):
         frame = (special or {}).get(index, FRAMES[index % len(FRAMES)])

@@ -11,7 +11,7 @@ from edgeseg.graph.weights import copy_of
 
 
 def probabilities(proto: onnx.ModelProto, frames: np.ndarray) -> np.ndarray:
-    """What ONNX Runtime computes, without anything of ours around it."""
+    """Give what ONNX Runtime computes, without anything of ours around it."""
     session = onnxruntime.InferenceSession(serialize(proto), providers=["CPUExecutionProvider"])
     return np.asarray(session.run(["probability"], {"frame": frames})[0])
 

@@ -38,7 +38,7 @@ def _bytes(kind: str, **options: object) -> bytes:
 @pytest.mark.parametrize(("progressive", "least"), [(False, 18), (True, 5)])
 @pytest.mark.parametrize("subsampling", [0, 2])
 def test_a_hole_in_a_jpeg_is_seen(tmp_path: Path, progressive: bool, least: int, subsampling: int) -> None:
-    """In a progressive file every other hole still makes sense as coded data, and cannot be seen."""
+    """Every other hole of a progressive file still makes sense as coded data, and cannot be seen."""
     whole = _bytes("JPEG", quality=90, progressive=progressive, subsampling=subsampling)
     (tmp_path / "whole.jpg").write_bytes(whole)
     assert read_rgb(tmp_path / "whole.jpg").shape == (240, 320, 3)

@@ -52,7 +52,7 @@ def _copy(package: str, site: Path) -> None:
 
 
 def cpuid_offsets(library: Path) -> list[int]:
-    """Where the `cpuid` instructions lie in a file, by disassembly: the two bytes occur inside others, too."""
+    """Find the `cpuid` instructions of a file by disassembly: the two bytes occur inside others, too."""
     if CPUID not in library.read_bytes():
         return []
     with subprocess.Popen(["objdump", "-d", "--section=.text", library], stdout=subprocess.PIPE) as disassembly:

@@ -1,4 +1,4 @@
-"""What a network of the user's own does in training alone: auxiliary outputs, batch norm, and its failures."""
+"""Tests of what a network of the user's own does in training alone: auxiliary outputs, batch norm, and its failures."""
 
 import json
 import re

@@ -21,7 +21,7 @@ RUN_FILES = {"recipe.toml", "run.json", "history.csv", "curves.png", "best.pt", 
 
 
 class StopError(Exception):
-    """What cuts a training off in these tests."""
+    """Cuts a training off in these tests."""
 
 
 def settings_of(recipe: Recipe, **training: object) -> Recipe:

@@ -18,7 +18,7 @@ from edgeseg.train.training import train
 
 
 class StopError(Exception):
-    """What cuts a training off in these tests."""
+    """Cuts a training off in these tests."""
 
 
 def settings_of(recipe: Recipe, **training: object) -> Recipe:

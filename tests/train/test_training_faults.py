@@ -1,4 +1,4 @@
-"""What a user meets when a training goes wrong: exit code, words, no traceback, the last good checkpoint kept."""
+"""Tests of what a user meets when a training goes wrong: exit code, words, the last good checkpoint kept."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What is made of a report: notes, comparison, tables, plot."""
+"""Tests of what is made of a report: notes, comparison, tables, plot."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_machine_and_frame_size_are_refused_before_anything_is_measured(report_w
 
 @pytest.fixture
 def full(report_with: Make, make_series: Callable[..., Series], make_paced: Callable[..., PacedSeries]) -> BenchReport:
-    """With sensors, a roofline and a comparison."""
+    """Make a report with sensors, a roofline and a comparison."""
     rates = {"fp32": 5e12, "fp16": 40e12, "int8": 80e12}
     source = {"compute_source": "16 SM", "memory_source": "a copy"}
     peaks = Peaks(operations_per_second=rates, bytes_per_second=180e9, **source)

@@ -38,7 +38,7 @@ def gpu(capability: tuple[int, int], multiprocessors: int, mhz: float, **others:
     ],
 )
 def test_the_rates_give_the_published_peaks(board: GpuAttributes, fp32: float, fp16: float, int8: float) -> None:
-    """In T operations a second, dense."""
+    """The peaks are in T operations a second, dense."""
     peaks = compute_peaks(board, tf32=False)
     assert peaks is not None
     found = {kind: rate / 1e12 for kind, rate in peaks[0].items()}

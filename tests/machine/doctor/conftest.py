@@ -160,7 +160,7 @@ def look(tmp_path: Path) -> Callable[[FakeMachine], tuple[MachineView, Hardware]
 
 @pytest.fixture
 def gpus() -> dict[str, dict[str, Any]]:
-    """What the GPU probe says of some GPUs."""
+    """Give what the GPU probe says of some GPUs."""
     return {"rtx": dict(RTX_4000), "orin": dict(ORIN), "none": dict(NO_DRIVER)}
 
 

@@ -41,7 +41,7 @@ class AnswerSession:
 
 
 def right(frame: np.ndarray) -> np.ndarray:
-    """What is bright is polyp."""
+    """Bright pixels are polyp."""
     return np.where(frame[..., 1] > 120, 0.9, 0.1)
 
 

@@ -122,7 +122,7 @@ def test_each_mask_is_its_own_frames(numbered_clip: Path, numbered: Any) -> None
 
 
 def test_the_mask_is_the_one_that_segment_gives(numbered: Any) -> None:
-    """In BGR and in stages, as the pipeline does it, or in RGB at once, as verify does it."""
+    """The pipeline works in BGR and in stages, verify in RGB at once."""
     rgb: Frame = np.random.default_rng(3).integers(0, 255, (97, 131, 3)).astype(np.uint8)
     bgr = np.ascontiguousarray(rgb[:, :, ::-1])
     for crop in (None, Crop(top=10, left=20, height=60, width=70)):

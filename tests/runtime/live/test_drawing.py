@@ -1,4 +1,4 @@
-"""What stands on the picture, whatever the stream has to say of itself."""
+"""Tests of what stands on the picture, whatever the stream has to say of itself."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edgeseg.runtime.video.overlay import _letter_size
 from edgeseg.runtime.video.picture import Picture
 
 SMALLEST_READABLE = 0.28
-"""Of OpenCV's font scale: letters of 6 pixels."""
+"""The smallest of OpenCV's font scales that is legible: letters of 6 pixels."""
 
 
 @given(st.integers(0, 2000), st.sampled_from("mie; "), st.booleans())

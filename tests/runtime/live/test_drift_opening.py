@@ -1,4 +1,4 @@
-"""What a drift watch is refused for, where its statistics come from, and one with a real engine."""
+"""Tests of what a drift watch is refused for, where its statistics come from, and one with a real engine."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def _remember(monitor: Any, judged: list[Sample]) -> None:
 
 
 def _pooled_dice(engine: Path, samples: list[Sample]) -> float:
-    """With sessions of this process, from the pictures alone."""
+    """Compute the Dice with engines of this process, from the pictures alone."""
     shared = marked = 0
     live, reference = open_engine(engine, Use(1)), open_engine(PACKAGE, Use(1))
     for sample in samples:

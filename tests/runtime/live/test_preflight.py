@@ -1,4 +1,4 @@
-"""What is refused before the first frame."""
+"""Tests of what is refused before the first frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the presenter shows, with a gate and a drawing that take their time."""
+"""Tests of what the presenter shows, with a gate and a drawing that take their time."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def _ready(session: Supervisor) -> Supervisor:
 
 
 def _outcome(session: Supervisor, frame: Any, timeout_s: float = 5.0) -> Outcome | None:
-    """Of one frame; None where it was passed. The parent's own time is checked."""
+    """Give the outcome of one frame, None if it was passed. The parent's own time is checked."""
     started = time.monotonic()
     sequence = session.submit(PackedFrame(frame, "rgb"))
     assert time.monotonic() - started < PARENT_BOUND_S

@@ -62,14 +62,14 @@ def children(pid: int) -> list[int]:
 
 
 def command_line(pid: int) -> bytes:
-    """Of a process; empty where it has ended."""
+    """Read the command line of a process; it is empty if the process has ended."""
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     return b""
 
 
 def is_gone(pid: int) -> bool:
-    """Whether a process has ended; a zombie has."""
+    """Tell whether a process has ended; a zombie has."""
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     return True
@@ -126,7 +126,7 @@ class NotingSink:
 
 
 def longest_run(answers: Sequence[bool]) -> int:
-    """Of yes in a row."""
+    """Count the longest row of yes."""
     return max((len(list(group)) for answer, group in itertools.groupby(answers) if answer), default=0)
 
 

@@ -38,7 +38,7 @@ main()
 
 
 def frames_of(path: Path) -> int:
-    """That can be decoded; the disk may have filled up in the midst of the last one."""
+    """Count the frames that can be decoded; the disk may have filled up in the midst of the last one."""
     count = 0
     with av.open(str(path)) as container, contextlib.suppress(av.error.InvalidDataError):
         for _ in container.decode(video=0):

@@ -27,7 +27,7 @@ SLOW_CAMERA = "synthetic:160x120@10"
 
 
 def whole(shown: list[Shown]) -> bool:
-    """Whether every frame came out, once and in order."""
+    """Tell whether every frame came out, once and in order."""
     return [frame.index for frame in shown] == list(range(len(shown)))
 
 
@@ -69,7 +69,7 @@ KILLS = [3, pytest.param(50, marks=[pytest.mark.long, pytest.mark.timeout(1800)]
 def test_a_process_killed_at_random_costs_the_frame_that_it_had(
     play: Play, times: int, engines: Any, tiny_onnx: Path
 ) -> None:
-    """In synchronous mode each frame waits for its own mask, so that a busy machine's delays make no gap."""
+    """Each frame waits for its own mask in synchronous mode, so that a busy machine's delays make no gap."""
     factory = functools.partial(engines.open_slow, tiny_onnx, 0.05)  # half a period: half of the kills hit a frame
     options = LiveOptions(PresenterOptions(sync_ms=2500.0))
     run = play(SLOW_CAMERA, factory=factory, options=options)
@@ -152,7 +152,7 @@ def test_an_engine_that_runs_out_of_memory_is_replaced(
 
 
 def test_a_process_has_run_the_network_before_it_is_called_ready(engines: Any, tiny_onnx: Path, tmp_path: Path) -> None:
-    """What libraries set up at the first inference would otherwise be waited for when a spare takes over."""
+    """Otherwise a spare that takes over would wait for what libraries set up at the first inference."""
     log = tmp_path / "inferences"
     pool = start_workers(tiny_onnx, live_use(spares=1, threads=1))
     info, options = pool.info, pool._options
@@ -166,7 +166,7 @@ def test_a_process_has_run_the_network_before_it_is_called_ready(engines: Any, t
 
 
 def test_the_kernel_is_told_to_kill_engines_before_the_picture(play: Play) -> None:
-    """What an OOM kill does to the stream is that of any SIGKILL; this is whom it hits."""
+    """An OOM kill does to the stream what any SIGKILL does; this is whom it hits."""
     run = play(SLOW_CAMERA)
     own, *others = (int(Path(f"/proc/{pid}/oom_score_adj").read_text()) for pid in ("self", *run.stream.worker_pids))
     assert others == [min(1000, own + DIE_FIRST)] * 2

@@ -274,7 +274,7 @@ LISTENING = {
     "srt": ("srt://127.0.0.1:{port}", "?mode=listener", ()),
     "udp": ("udp://127.0.0.1:{port}", "?timeout=20000000", ()),
 }
-"""Where a sink sends, what the listener's address has beside it, and the listener's options."""
+"""A sink's address, what the listener's address has beside it, and the listener's options."""
 
 
 @pytest.mark.parametrize("scheme", LISTENING)

@@ -1,4 +1,4 @@
-"""What viewers of a sent stream see while there is no picture for them."""
+"""Tests of what viewers of a sent stream see while there is no picture for them."""
 
 from __future__ import annotations
 

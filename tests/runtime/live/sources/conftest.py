@@ -22,7 +22,7 @@ H264 = "openh264enc gop-size=10 ! h264parse ! rtph264pay name=pay0 pt=96 config-
 
 
 def launch(width: int = 160, height: int = 120, rate: int = 25, encode: str = H264) -> str:
-    """What the server sends: a test picture with a moving ball."""
+    """The server sends this: a test picture with a moving ball."""
     raw = f"video/x-raw,format=I420,width={width},height={height},framerate={rate}/1"
     return f"videotestsrc is-live=true pattern=ball ! {raw} ! {encode}"
 
@@ -166,5 +166,5 @@ def collect() -> Iterator[Callable[[LiveSource], Collector]]:
 
 @pytest.fixture
 def sent() -> Callable[..., str]:
-    """What a server is to send."""
+    """The stream that a server is to send."""
     return launch

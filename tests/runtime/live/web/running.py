@@ -56,9 +56,9 @@ class RunningStream:
             words, cwd=ROOT, env={**os.environ, **(environment or {})}, stdout=PIPE, stderr=PIPE, text=True
         )
         self.output = ""
-        """What it printed, once it has ended."""
+        """Give what it printed, once it has ended."""
         self.lines: list[str] = []
-        """What it has said so far."""
+        """Give what it has said so far."""
         self._url = ""
         self._up = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -67,12 +67,12 @@ class RunningStream:
 
     @property
     def url(self) -> str:
-        """Of the page, by loopback."""
+        """The address of the page, by loopback."""
         return self._url.replace("0.0.0.0", "127.0.0.1")
 
     @property
     def worker_pids(self) -> list[int]:
-        """Of the engine's processes, by the kernel's own list."""
+        """List the ids of the engine's processes, by the kernel's own list."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 

@@ -27,7 +27,7 @@ class SlowWay:
 
     @property
     def url(self) -> str:
-        """Of the page, by this way."""
+        """The address of the page, by this way."""
         return f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
 
     def __enter__(self) -> SlowWay:

@@ -1,4 +1,4 @@
-"""What the drift watch tells Prometheus; the other figures are read behind a server."""
+"""Tests of what the drift watch tells Prometheus; the other figures are read behind a server."""
 
 from __future__ import annotations
 

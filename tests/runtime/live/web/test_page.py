@@ -46,7 +46,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def stream(engine: Path) -> Iterator[RunningStream]:
-    """For tests that do it no harm."""
+    """A stream for tests that do it no harm."""
     running = RunningStream(engine)
     yield running
     assert running.end() == 143, running.lines
@@ -114,7 +114,7 @@ def visit(browser: Any) -> Iterator[Callable[..., Visit]]:
 
 
 def picture_of(page: Any) -> Any:
-    """What the browser shows where the picture is, BGR."""
+    """Give what the browser shows where the picture is, BGR."""
     return cv2.imdecode(np.frombuffer(page.locator("#picture").screenshot(), np.uint8), cv2.IMREAD_COLOR)
 
 
