@@ -137,7 +137,7 @@ class NumberedImages:
 
 @dataclass(frozen=True)
 class DecodedVideo:
-    """Give what PyAV alone finds in a file."""
+    """The facts that PyAV alone finds in a file."""
 
     images: list[Image]
     seconds: list[Fraction]
