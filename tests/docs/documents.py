@@ -58,6 +58,13 @@ def commands_of(path: Path) -> list[Command]:
     return commands
 
 
+def lines_of(path: Path, program: str) -> list[list[str]]:
+    """The words of every line of a document that is to be typed and that runs `program`."""
+    lines = [line for line in path.read_text().splitlines() if line.startswith(_FENCE) and program in line]
+    typed = [shlex.split(line, comments=True) for line in lines]
+    return [words for words in typed if any(word.startswith(program) for word in words)]
+
+
 def prose_of(path: Path) -> list[list[tuple[int, str]]]:
     """The paragraphs and list items of a document, each as its numbered lines: no code, tables, headings, pictures."""
     paragraphs: list[list[tuple[int, str]]] = [[]]

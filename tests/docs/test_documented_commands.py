@@ -118,7 +118,7 @@ def test_the_readme_goes_from_data_to_a_verdict_in_six_commands(
         f"--set=model.{setting}" if "=" in setting else f"--set=model.architecture={setting}" for setting in TINY
     ]
     for command in README[first : first + 5]:
-        smaller = TINY if command.words[1] == "train" else ()
+        smaller = list(TINY) if command.words[1] == "train" else []
         assert run([*command.words[1:], *smaller]) == 0, command
     capsys.readouterr()
     code = run([*README[first + 5].words[1:], "--json"])

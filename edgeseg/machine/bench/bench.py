@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import edgeseg
 from edgeseg.artifacts import Percentiles
-from edgeseg.machine.bench.clock import Clock, MonotonicClock
 from edgeseg.machine.bench.company import load_average
 from edgeseg.machine.bench.conditions import power_mode
 from edgeseg.machine.bench.cpu_peaks import cpu_peaks
@@ -24,6 +23,7 @@ from edgeseg.machine.bench.roofline import roofline_of
 from edgeseg.machine.bench.subject import Subject
 from edgeseg.machine.bench.throughput import cpu_layouts, measure_batch, measure_lanes
 from edgeseg.progress import Say, quiet
+from edgeseg.proof.timing.clock import Clock, MonotonicClock
 from edgeseg.runtime.engine.engine import Engine
 from edgeseg.runtime.engine.failures import ProcessLostError, TransientError
 from edgeseg.runtime.engine.layout import SessionLayout

@@ -8,13 +8,13 @@ from fractions import Fraction
 import numpy as np
 
 from edgeseg.artifacts import Percentiles
-from edgeseg.machine.bench.clock import Clock
 from edgeseg.machine.bench.conditions import Watch
-from edgeseg.machine.bench.one_frame_times import time_frame
 from edgeseg.machine.bench.pacing import Pacer
 from edgeseg.machine.bench.probes import Probe
 from edgeseg.machine.bench.report import Conditions, PacedSeries, Series
 from edgeseg.machine.bench.stability import Measured, StabilityRule, measure_until_stable
+from edgeseg.proof.timing.clock import Clock
+from edgeseg.proof.timing.frame_times import time_frame
 from edgeseg.runtime.engine.engine import Engine
 from edgeseg.runtime.engine.latency import NS_PER_MS, percentiles_ms
 from edgeseg.runtime.video.picture import Picture

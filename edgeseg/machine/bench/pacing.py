@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from edgeseg.machine.bench.clock import Clock
+from edgeseg.proof.timing.clock import Clock
 
 NS_PER_S = 1_000_000_000
 SPIN_NS = 200_000

@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from edgeseg.machine.bench.clock import Clock
+from edgeseg.proof.timing.clock import Clock
 
 
 @dataclass(frozen=True)

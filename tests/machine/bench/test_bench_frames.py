@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgeseg.dataset import Pair
 from edgeseg.errors import BadInputError
-from edgeseg.machine.bench.clock import MonotonicClock
+from edgeseg.images import write_png
 from edgeseg.machine.bench.frames import PAGE_BYTES, frames_of, synthetic_frames
-from edgeseg.machine.bench.one_frame_times import time_frame
+from edgeseg.proof.timing.clock import MonotonicClock
+from edgeseg.proof.timing.frame_times import time_frame
+from edgeseg.proof.timing.image_times import measure_latency
 from edgeseg.runtime.engine.engine import Engine
 from edgeseg.runtime.engine.inputs import EngineInput, NetworkInput
 from edgeseg.runtime.engine.outcomes import Outcome, Segmented
@@ -104,3 +107,11 @@ def test_synthetic_frames_are_the_same_every_time_and_not_flat(planar: bool) -> 
     assert first.std() > 20
     assert not np.array_equal(first, second)
     assert frames.frame_bytes == 48 * 70 * 3 // (2 if planar else 1)
+
+
+def test_verify_times_what_bench_times(engine: Engine, tmp_path: Path) -> None:
+    write_png(tmp_path / "a.png", np.full((61, 81, 3), 90, np.uint8))
+    gpu = on_gpu(engine.info, {"pre": 5, "infer": 7, "post": 1})
+    report, _ = measure_latency(gpu, [Pair("a", tmp_path / "a.png", tmp_path / "a.png")], samples=1)
+    assert all(isinstance(given, PlanarFrame) for given in gpu.given)
+    assert report.infer is not None and report.infer.max_ms == 7e-6

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from edgeseg.machine.bench.clock import Clock
+from edgeseg.proof.timing.clock import Clock
 from edgeseg.runtime.engine.engine import Engine
 from edgeseg.runtime.engine.one_frame import outcome_of
 from edgeseg.runtime.engine.session import mask_at_frame

@@ -1,24 +1,27 @@
-"""How long one image takes through an engine that has the machine to itself."""
+"""The time that one labelled image takes through an engine that has the machine to itself."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from edgeseg.artifacts import LatencyReport
 from edgeseg.dataset import Pair
 from edgeseg.images import read_rgb
 from edgeseg.progress import Track, silent
+from edgeseg.proof.timing.clock import Clock, MonotonicClock
+from edgeseg.proof.timing.frame_times import time_frame
 from edgeseg.runtime.engine.engine import Engine
-from edgeseg.runtime.engine.inputs import PackedFrame, size_of
-from edgeseg.runtime.engine.latency import LatencyRecorder
-from edgeseg.runtime.engine.one_frame import outcome_of, segment
-from edgeseg.runtime.engine.session import mask_at_frame
+from edgeseg.runtime.engine.latency import LatencyRecorder, Stage
+from edgeseg.runtime.video.picture import Picture
 
 WARM_UP_IMAGES = 5
 SAMPLES = 200
 """Twice what a 99th percentile needs, so that one interrupt is not the figure."""
 BUDGET_S = 120.0
+_STAGES: tuple[Stage, ...] = ("pre", "infer", "post")
 
 
 def measure_latency(
@@ -30,9 +33,9 @@ def measure_latency(
 ) -> tuple[LatencyReport, tuple[float, ...]]:
     """Time images one after another, after a warm-up that does not count; nothing else runs meanwhile.
 
-    Few images are gone through again, many are sampled evenly. Reading the file is reported as `decode` and is
-    not part of the end-to-end time, which goes from the decoded frame to the mask at its size. Where the engine
-    brings frames to the network's size itself, `infer` holds that, and there is no `pre`.
+    Few images are gone through again, many are sampled evenly. An image is given as a frame of a video is, as
+    planes. Reading the file is reported as `decode` and is not part of the end-to-end time, which goes from the
+    decoded frame to the mask at its size. See `FrameTimes` for the stages.
 
     Args:
         engine: What is timed.
@@ -44,15 +47,16 @@ def measure_latency(
     Returns:
         The report and the end-to-end time of each sample in milliseconds.
     """
+    clock = MonotonicClock()
     for pair in _spread(pairs, WARM_UP_IMAGES):
-        segment(engine, read_rgb(pair.image))
+        time_frame(engine, _as_in_a_video(pair), clock)
     recorder = LatencyRecorder()
     deadline = time.monotonic() + budget_s
     samples_ms: list[float] = []
     for pair in track(_spread(pairs, samples), "timing", samples):
         if samples_ms and time.monotonic() > deadline:
             break
-        _time_image(engine, pair, recorder)
+        _time_image(engine, pair, recorder, clock)
         samples_ms.append(round(recorder.last_ms("end_to_end"), 4))
     count = len(samples_ms)
     report = recorder.report(
@@ -61,16 +65,18 @@ def measure_latency(
     return report, tuple(samples_ms)
 
 
-def _time_image(engine: Engine, pair: Pair, recorder: LatencyRecorder) -> None:
+def _time_image(engine: Engine, pair: Pair, recorder: LatencyRecorder, clock: Clock) -> None:
     with recorder.measure("decode"):
-        frame = PackedFrame(read_rgb(pair.image), "rgb")
-    with recorder.measure("end_to_end"):
-        outcome = outcome_of(engine, frame)
-        with recorder.measure("post"):
-            mask_at_frame(engine.info, outcome.probability, *size_of(frame))
-    recorder.add_ms("infer", outcome.infer_ms)
-    if outcome.pre_ms is not None:
-        recorder.add_ms("pre", outcome.pre_ms)
+        picture = _as_in_a_video(pair)
+    times = time_frame(engine, picture, clock)
+    recorder.add("end_to_end", times.total_ns)
+    for stage in _STAGES:
+        if stage in times.stages_ns:
+            recorder.add(stage, times.stages_ns[stage])
+
+
+def _as_in_a_video(pair: Pair) -> Picture:
+    return Picture.of_bgr(np.ascontiguousarray(read_rgb(pair.image)[..., ::-1])).planar()
 
 
 def _spread(pairs: Sequence[Pair], count: int) -> Iterator[Pair]:

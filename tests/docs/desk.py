@@ -1,0 +1,142 @@
+"""A folder in which the documents' commands can be typed: tiny files under the names that the documents use."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import onnx
+from documents import ROOT, Command
+from onnx import TensorProto, helper
+
+from edgeseg.cli import run
+from edgeseg.images import write_png
+
+SIDE = 32
+TLS_TOKEN = "a-token-of-the-desk"
+TINY = (
+    "--set=model.architecture=unet",
+    "--set=model.base_width=4",
+    "--set=model.depth=2",
+    f"--set=model.height={SIDE}",
+    f"--set=model.width={SIDE}",
+    "--set=training.epochs=1",
+    "--set=training.batch_size=4",
+)
+"""What makes a training that a document shows a matter of seconds."""
+
+CLIPS = {"clip.mp4": 812, "polyp.mp4": 180, "colonoscopy.mp4": 12}
+"""Frames; the documents name frames 800 on, and 176 of the clip with the polyp."""
+NAMES = {
+    "ENGINE": "model.int8.engine",
+    "ENGINE...": "model.int8.engine",
+    "MODEL": "model.onnx",
+    "IMAGES": "DATA/train/images",
+    "CLIP": "colonoscopy.mp4",
+    "CLIP...": "polyp.mp4",
+    "SOURCE": "colonoscopy.mp4",
+    "FILE.json": "statistics.json",
+    "DIR": "DATA/train/images",
+    "NAME.engine": "model.int8.engine",
+    "kvasir-small.int8.engine": "model.int8.engine",
+}
+"""What a document leaves open, and what lies here for it."""
+PARTS = {"NORMAL_CLIP": "clip.mp4", "POLYP_CLIP": "polyp.mp4", "SOURCE@FRAMES": "clip.mp4@:4"}
+"""The same, where it is a part of a word."""
+OWN_NETWORK = """
+import torch
+
+def function():
+    return torch.nn.Conv2d(3, 1, 3, padding=1)
+"""
+
+
+def write_clip(path: Path, frames: int) -> None:
+    """A bright square that wanders over a dark picture, RGB, 64x48."""
+    with av.open(path, "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for index in range(frames):
+            picture = np.full((48, 64, 3), 40, np.uint8)
+            picture[16:32, index % 48 : index % 48 + 16] = 220
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def write_foreign_network(path: Path) -> None:
+    """Somebody's network: float32 [1,3,32,32] to the logits of one class."""
+    weight = np.full((1, 3, 3, 3), 0.05, np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["input", "weight"], ["logits"], pads=[1, 1, 1, 1])],
+        "somebody's",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, SIDE, SIDE])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, 1, SIDE, SIDE])],
+        [onnx.numpy_helper.from_array(weight, "weight")],
+    )
+    onnx.save(helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 20)]), path)
+
+
+def write_certificate(folder: Path) -> None:
+    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "certificate.pem")]
+    subprocess.run([*words, *files], check=True, capture_output=True)
+
+
+def lay_out(desk: Path) -> None:
+    """Write everything that a command of the documents may start from."""
+    (desk / "recipes").symlink_to(ROOT / "recipes")
+    shutil.copytree(ROOT / "models", desk / "models")
+    for name, frames in CLIPS.items():
+        write_clip(desk / name, frames)
+    pictures = ["--train", "8", "--validation", "4", "--test", "8", "--height", "64", "--width", "64"]
+    assert run(["data", "synth", "--out", str(desk / "DATA"), *pictures]) == 0
+    generator = np.random.default_rng(0)
+    for folder in ("healthy", "normal-mucosa/images"):
+        for index in range(4):
+            path = desk / folder / f"{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_png(path, generator.integers(0, 255, (48, 64, 3), np.uint8))
+    (desk / "package").mkdir()
+    (desk / "package" / "module.py").write_text(OWN_NETWORK)
+    write_foreign_network(desk / "net.onnx")
+    write_certificate(desk)
+    run_folder, data = desk / "runs" / "b", str(desk / "DATA")
+    assert run(["train", data, "--out", str(run_folder), *TINY]) == 0
+    shutil.copytree(run_folder, desk / "RUN")
+    model, table, engine = (str(desk / f"model.{end}") for end in ("onnx", "calibration.json", "int8.engine"))
+    assert run(["export", str(run_folder), "--data", data, "--out", model]) == 0
+    assert run(["calibrate", model, "--data", data, "--out", table]) == 0
+    assert run(["build-engine", model, "--precision", "int8", "--out", engine]) == 0
+
+
+def typed(command: Command) -> list[str]:
+    """The words after `edgeseg`, with names that are here, and with an end where there would be none."""
+    words = [NAMES.get(word, word) for word in command.words[1:]]
+    for part, here in PARTS.items():
+        words = [word.replace(part, here) for word in words]
+    if words[0] == "train" and "--resume" not in words:
+        words += TINY
+    if words[0] == "live":
+        words = ["model.onnx" if word == "models/kvasir-small" else word for word in words]
+        words += ["--max-frames", "4"]
+    return words
+
+
+SHORTER = {
+    "stream": ("--frames", "12", "--rounds", "1"),
+    "training_loop": ("--steps", "2", "--rounds", "1"),
+    "training_step": ("--side", "64", "--batch", "2"),
+}
+PACKAGES = {"models/kvasir-best", "models/kvasir-small"}
+
+
+def shortened(line: list[str]) -> list[str]:
+    """The words of a line that runs a benchmark, with the smallest of the networks and few frames or steps."""
+    first = next(index for index, word in enumerate(line) if word.startswith("benchmarks/"))
+    words = [NAMES.get(word, word) for word in line[first + 1 :] if word != "..." and "=" not in word]
+    if "models/kvasir-ultra" in words:
+        words = [word for word in words if word not in PACKAGES]
+    script = ROOT / line[first]
+    return [sys.executable, str(script), *words, *SHORTER.get(script.stem, ())]
