@@ -59,38 +59,38 @@ def live_stream(settings: LiveSettings, say: Say) -> Iterator[LiveStream]:
         page = None if settings.page is None else stack.enter_context(open_page(settings.page))
         processes = settings.processes
         use = live_use(processes.active, processes.spares, processes.threads)
-        pool = start_workers(settings.engine, use)
-        stack.callback(pool.close)
+        engine = start_workers(settings.engine, use)
+        stack.callback(engine.close)
         source = open_live_source(settings.source, settings.source_options)
-        slowest_ms = warm_up(pool, say)
+        slowest_ms = warm_up(engine, say)
         gate = LiveGate() if settings.gate else None
-        drift = open_drift_monitor(settings, pool.info, gate, say)
+        drift = open_drift_monitor(settings, engine.info, gate, say)
         if drift is not None:
             stack.callback(drift.stop, 0.0)
-        events = event_sink(settings.outputs.events, pool.info.model.classes[0])
+        events = event_sink(settings.outputs.events, engine.info.model.classes[0])
         sinks: list[Any] = [*open_sinks(settings, source), events]
         if page is not None:
             sinks.append(PageSink(page))
         options = LiveOptions(
-            presenter_options(settings, pool, slowest_ms),
+            presenter_options(settings, engine, slowest_ms),
             settings.show,
             max_frames=settings.max_frames,
             seconds=settings.seconds,
         )
         refine = SceneRefiner(gate, ProbabilityStabiliser() if settings.stabilise else None)
-        stream = LiveStream(source, pool, sinks, draw_live, options, gate, refine, tell, alive, drift)
+        stream = LiveStream(source, engine, sinks, draw_live, options, gate, refine, tell, alive, drift)
         if page is not None:
             page.start(StreamView(stream, events, settings, drift))
             say(f"page: {page.url}")
         yield stream
 
 
-def presenter_options(settings: LiveSettings, pool: WorkerEngine, slowest_ms: float) -> PresenterOptions:
+def presenter_options(settings: LiveSettings, engine: WorkerEngine, slowest_ms: float) -> PresenterOptions:
     """Choose what is shown when; a delay that nobody chose is the engine's time and a margin."""
     delay_ms = None
     if settings.sync:
         delay_ms = settings.delay_ms or round(SYNC_MARGIN * slowest_ms + PERIODS * _ASSUMED_PERIOD_MS)
-    info = pool.info
+    info = engine.info
     return PresenterOptions(
         delay_ms,
         settings.mask_limit_ms,

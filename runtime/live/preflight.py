@@ -72,7 +72,7 @@ def _check_kinds(outputs: OutputSettings) -> None:
             raise UsageError(f"{option} of live video is another kind of file", found=path, expected=f"FILE{suffix}")
 
 
-def warm_up(pool: WorkerEngine, say: Say) -> float:
+def warm_up(engine: WorkerEngine, say: Say) -> float:
     """Wait for the engine and time it on a few frames; what the first drawing sets up is set up beside it.
 
     Returns:
@@ -83,14 +83,14 @@ def warm_up(pool: WorkerEngine, say: Say) -> float:
     """
     started_s = time.monotonic()
     draw_live(Picture.of_bgr(np.zeros((64, 64, 3), np.uint8)).planar(), None, ("edgeseg",), "contour")
-    pool.wait_ready(READY_S)
-    model = pool.info.model
-    times_ms = list(_inferences_ms(pool, _typical_frame(pool.info)))
+    engine.wait_ready(READY_S)
+    model = engine.info.model
+    times_ms = list(_inferences_ms(engine, _typical_frame(engine.info)))
     if not times_ms:
-        raise pool.failure or EngineDownError("the engine answered none of its first frames", next_command=_DOCTOR)
+        raise engine.failure or EngineDownError("the engine answered none of its first frames", next_command=_DOCTOR)
     slowest_ms = max(times_ms[1:], default=times_ms[0])
     say(
-        f"engine ready after {time.monotonic() - started_s:.1f} s: {pool.info.backend} {pool.info.precision}, "
+        f"engine ready after {time.monotonic() - started_s:.1f} s: {engine.info.backend} {engine.info.precision}, "
         f"{model.width}x{model.height}, {np.median(times_ms):.1f} ms a frame"
     )
     return slowest_ms
@@ -105,9 +105,9 @@ def _typical_frame(info: SessionInfo) -> EngineInput:
     return NetworkInput(np.zeros((info.model.height, info.model.width, 3), np.uint8))
 
 
-def _inferences_ms(pool: WorkerEngine, frame: EngineInput) -> Iterator[float]:
+def _inferences_ms(engine: WorkerEngine, frame: EngineInput) -> Iterator[float]:
     for _ in range(WARM_FRAMES):
-        if pool.submit(frame) is not None:
-            for outcome in pool.poll(_ANSWER_S):
+        if engine.submit(frame) is not None:
+            for outcome in engine.poll(_ANSWER_S):
                 if isinstance(outcome, Segmented):
                     yield outcome.infer_ms

@@ -48,7 +48,7 @@ class Segmenter:
     """Runs an engine on the newest frames, in a thread of its own. No failure here reaches the picture.
 
     Args:
-        pool: The engine; this thread alone uses it, and closes it at its end.
+        engine: The engine; this thread alone uses it, and closes it at its end.
         frames: The newest frames.
         board: The board that masks are pinned to.
         refine: Changes answers before they are pinned.
@@ -58,14 +58,14 @@ class Segmenter:
 
     def __init__(
         self,
-        pool: WorkerEngine,
+        engine: WorkerEngine,
         frames: NewestSlot[SourceFrame],
         board: MaskBoard,
         refine: Refine | None = None,
         observe: Callable[[Sample], None] | None = None,
         useful_ms: float | None = None,
     ) -> None:
-        self._pool, self._frames, self._board, self._refine = pool, frames, board, refine
+        self._engine, self._frames, self._board, self._refine = engine, frames, board, refine
         self._observe, self._useful_ms = observe, useful_ms
         self._next: WorkerEngine | None = None
         self._next_infer_ms = 0.0
@@ -81,18 +81,18 @@ class Segmenter:
         self.infer_ms = RollingPercentiles()
         self.inferences = self.lost = self.passed_over = 0
         self.was_ready = False
-        self.engine: EngineState = "starting"
+        self.engine_state: EngineState = "starting"
         self.restarts = 0
 
     @property
-    def pool(self) -> WorkerEngine:
+    def engine(self) -> WorkerEngine:
         """The engine now; only its description and counts are for other threads."""
-        return self._pool
+        return self._engine
 
     @property
     def reason(self) -> str:
         """The reason why the engine is not ready, for a person to read."""
-        failure = self._pool.failure
+        failure = self._engine.failure
         return self._defect or (str(failure).splitlines()[0] if failure is not None else "")
 
     @property
@@ -104,15 +104,15 @@ class Segmenter:
         """Start the thread."""
         self._thread.start()
 
-    def exchange(self, pool: WorkerEngine, infer_ms: float) -> None:
+    def exchange(self, engine: WorkerEngine, infer_ms: float) -> None:
         """Change to another engine once frames under way have come back; any thread may call this, once.
 
         Args:
-            pool: The other engine, ready; the segmenter closes it.
+            engine: The other engine, ready; the segmenter closes it.
             infer_ms: Its inference time, which the age limit of masks follows from its first frame on.
         """
         self._next_infer_ms = infer_ms
-        self._next = pool
+        self._next = engine
 
     def stop(self, timeout_s: float) -> None:
         """End the thread and the engine's processes."""
@@ -129,22 +129,22 @@ class Segmenter:
         except Exception as error:
             logger.exception("the segmenter failed; the picture goes on without masks")
             self._defect = f"{type(error).__name__}: {error}"
-            self.engine = "down"
+            self.engine_state = "down"
         finally:
-            self._pool.close()
+            self._engine.close()
 
     def _step(self) -> None:
-        has_room = len(self._under_way) < self._pool.capacity and self._pool.is_ready
-        waitables = self._pool.waitables()
+        has_room = len(self._under_way) < self._engine.capacity and self._engine.is_ready
+        waitables = self._engine.waitables()
         connection.wait([self._frames.fileno(), *waitables] if has_room else waitables, _STEP_S)
-        for outcome in self._pool.poll():
+        for outcome in self._engine.poll():
             frame, submitted_ns = self._under_way.pop(outcome.sequence)
             self._hear(frame, outcome)
             self._answer_ms.add((time.monotonic_ns() - submitted_ns) / 1e6)
         if self._next is not None and not self._under_way:
             self._go_over(self._next)
         self._note()
-        while self._next is None and len(self._under_way) < self._pool.capacity and self._pool.is_ready:
+        while self._next is None and len(self._under_way) < self._engine.capacity and self._engine.is_ready:
             newest = self._frames.take()
             if newest is None:
                 break
@@ -167,8 +167,8 @@ class Segmenter:
 
     def _submit(self, frame: SourceFrame) -> None:
         try:
-            given = engine_input(frame.picture, self._pool.info, self._pool.frame_bytes)
-            sequence = self._pool.submit(given)
+            given = engine_input(frame.picture, self._engine.info, self._engine.frame_bytes)
+            sequence = self._engine.submit(given)
         except Exception as error:  # this frame does not fit; the next may
             self._give_up(frame, str(error).splitlines()[0])
             return
@@ -185,7 +185,7 @@ class Segmenter:
             self._give_up(frame, "the engine's answer is not a number")
             return
         if self._observe is not None:
-            look = functools.partial(network_input_of, frame.picture, self._pool.info)
+            look = functools.partial(network_input_of, frame.picture, self._engine.info)
             self._observe(Sample(frame.index, frame.arrived_ns, look, outcome.probability))
         try:
             self._pin(frame, outcome)
@@ -203,8 +203,8 @@ class Segmenter:
             self._logged = reason, now_s
             logger.warning("frame %d is lost: %s", frame.index, reason)
 
-    def _go_over(self, pool: WorkerEngine) -> None:
-        former, self._pool, self._next = self._pool, pool, None
+    def _go_over(self, engine: WorkerEngine) -> None:
+        former, self._engine, self._next = self._engine, engine, None
         self._former_restarts += former.restarts
         self._answer_ms.clear()
         self.infer_ms.clear()
@@ -217,7 +217,7 @@ class Segmenter:
         probability = outcome.probability
         if self._refine is not None:
             probability = self._refine.probability(frame, probability)
-        mask = mask_at_frame(self._pool.info, probability, height, width)
+        mask = mask_at_frame(self._engine.info, probability, height, width)
         if self._refine is not None:
             mask = self._refine.mask(mask)
         self._board.pin(
@@ -228,17 +228,17 @@ class Segmenter:
                 cv2.countNonZero(mask) / mask.size,
                 confidence_of(probability),
                 outcome.infer_ms,
-                marked_at_frame(self._pool.info, probability, height, width),
+                marked_at_frame(self._engine.info, probability, height, width),
             )
         )
         self.inferences += 1
         self.fault = ""
 
     def _note(self) -> None:
-        self.restarts = self._former_restarts + self._pool.restarts
-        if self._pool.is_ready:
-            self.engine, self.was_ready = "ready", True
-        elif self._pool.is_down:
-            self.engine = "down"
+        self.restarts = self._former_restarts + self._engine.restarts
+        if self._engine.is_ready:
+            self.engine_state, self.was_ready = "ready", True
+        elif self._engine.is_down:
+            self.engine_state = "down"
         else:
-            self.engine = "restarting" if self.was_ready else "starting"
+            self.engine_state = "restarting" if self.was_ready else "starting"

@@ -60,7 +60,7 @@ class LiveStream:
 
     Args:
         source: The source of frames; the stream closes it.
-        pool: The engine; the stream closes it.
+        engine: The engine; the stream closes it.
         sinks: The receivers of presented frames; the stream closes them.
         draw: Puts masks and words on pictures.
         options: Overlay, limits and end.
@@ -74,7 +74,7 @@ class LiveStream:
     def __init__(
         self,
         source: Frames,
-        pool: WorkerEngine,
+        engine: WorkerEngine,
         sinks: Sequence[Sink],
         draw: Draw,
         options: LiveOptions | None = None,
@@ -93,7 +93,7 @@ class LiveStream:
         self._to_engine: NewestSlot[SourceFrame] = NewestSlot(waiting + 1)
         self._to_presenter: NewestSlot[SourceFrame] = NewestSlot(SHOWN_FRAMES)
         observe = None if drift is None else drift.see
-        self._segmenter = Segmenter(pool, self._to_engine, self._board, refine, observe, sync_ms)
+        self._segmenter = Segmenter(engine, self._to_engine, self._board, refine, observe, sync_ms)
         self._started_ns = self._last_arrival_ns = time.monotonic_ns()
         keeper = StateKeeper(self._started_ns, self._options.limits)
         self._presenter = Presenter(
@@ -125,7 +125,7 @@ class LiveStream:
     @property
     def worker_pids(self) -> list[int]:
         """The ids of the engine's processes."""
-        return self._segmenter.pool.worker_pids
+        return self._segmenter.engine.worker_pids
 
     def changes(self) -> list[tuple[float, StateChange]]:
         """List the newest changes of state, oldest first, with their times in seconds since 1970."""
@@ -171,7 +171,7 @@ class LiveStream:
 
     def status(self) -> LiveStatus:
         """Read the status of this moment, from any thread."""
-        presenter, segmenter, info = self._presenter, self._segmenter, self._segmenter.pool.info
+        presenter, segmenter, info = self._presenter, self._segmenter, self._segmenter.engine.info
         change, newest, now_ns = self._vigil.state, self._presenter.newest, time.monotonic_ns()
         picture = None if newest is None else newest.frame.picture
         mask = None if newest is None else newest.mask

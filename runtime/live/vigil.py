@@ -63,7 +63,7 @@ class Vigil:
         presenter, segmenter = self._presenter, self._segmenter
         self._tell_presenter()
         signs = Signs(
-            engine=segmenter.engine,
+            engine=segmenter.engine_state,
             engine_reason=segmenter.reason,
             was_ready=segmenter.was_ready,
             has_picture=presenter.presented > 0,
@@ -103,5 +103,5 @@ class Vigil:
             return
         self._presenter.alarms = self._drift.alarms
         if self._drift.fall_back == "done":
-            info = self._segmenter.pool.info
+            info = self._segmenter.engine.info
             self._presenter.engine = f"{info.backend} {info.precision}"

@@ -72,8 +72,8 @@ class DriftMonitor:
         reference: WorkerEngine | None = None,
         options: MonitorOptions | None = None,
     ) -> None:
-        self._watch, self._live, self._pool = watch, live, reference
-        self._reference = None if reference is None else reference.info
+        self._watch, self._live, self._reference = watch, live, reference
+        self._reference_info = None if reference is None else reference.info
         self._options = options or MonitorOptions()
         self._sampler = Sampler(self._options.every)
         self._checks: NewestSlot[Check] = NewestSlot()
@@ -111,8 +111,8 @@ class DriftMonitor:
         self._checks.close()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
-        elif self._pool is not None:
-            self._pool.close()
+        elif self._reference is not None:
+            self._reference.close()
 
     @property
     def alarms(self) -> tuple[str, ...]:
@@ -121,8 +121,8 @@ class DriftMonitor:
 
     def complaints(self) -> Iterator[str]:
         """Say what is wrong now, for a person."""
-        if self.fall_back == "done" and self._reference is not None:
-            yield f"fallen back to the reference, {_name(self._reference)}"
+        if self.fall_back == "done" and self._reference_info is not None:
+            yield f"fallen back to the reference, {_name(self._reference_info)}"
         state = self._state
         for alarm in state.alarms:
             yield f"drift: {state.describe(alarm)}"
@@ -135,7 +135,7 @@ class DriftMonitor:
 
     def report(self) -> dict[str, Any]:
         """All figures, as JSON."""
-        state, info = self._state, self._reference
+        state, info = self._state, self._reference_info
         reference = None
         if info is not None:
             reference = {"backend": info.backend, "precision": info.precision, "engine": info.sha256}
@@ -159,18 +159,18 @@ class DriftMonitor:
         }
 
     def _reference_state(self) -> str:
-        pool = self._pool
-        if self._reference is None:
+        reference = self._reference
+        if self._reference_info is None:
             return "none"
-        if pool is None:
+        if reference is None:
             return "live"
         if self._stop.is_set():
             return "stopped"
-        return "ready" if pool.is_ready else "down" if pool.is_down else "starting"
+        return "ready" if reference.is_ready else "down" if reference.is_down else "starting"
 
     def _restarts(self) -> int:
-        pool = self._pool
-        return self._former_restarts + (0 if pool is None else pool.restarts)
+        reference = self._reference
+        return self._former_restarts + (0 if reference is None else reference.restarts)
 
     def _run(self) -> None:
         try:
@@ -180,25 +180,25 @@ class DriftMonitor:
             logger.exception("the drift watch failed; the stream goes on without it")
             self._defect = f"{type(error).__name__}: {error}"
         finally:
-            if self._pool is not None:
-                self._pool.close()
+            if self._reference is not None:
+                self._reference.close()
 
     def _step(self) -> None:
-        pool = self._pool
-        if pool is None:
+        reference = self._reference
+        if reference is None:
             check = self._checks.take(_STEP_S)
             if check is not None:
                 self._judge(check, None)
             return
-        takes = self._under_way is None and (pool.is_ready or pool.is_down)
-        waitables = pool.waitables()
+        takes = self._under_way is None and (reference.is_ready or reference.is_down)
+        waitables = reference.waitables()
         connection.wait([self._checks.fileno(), *waitables] if takes else waitables, _STEP_S)
-        self._hear(pool)
-        if self._pool is pool and self._under_way is None and (pool.is_ready or pool.is_down):
-            self._ask(pool)
+        self._hear(reference)
+        if self._reference is reference and self._under_way is None and (reference.is_ready or reference.is_down):
+            self._ask(reference)
 
-    def _hear(self, pool: WorkerEngine) -> None:
-        for outcome in pool.poll():
+    def _hear(self, reference: WorkerEngine) -> None:
+        for outcome in reference.poll():
             check, self._under_way = self._under_way, None
             assert check is not None, "one frame may be in flight at a time"
             if isinstance(outcome, Segmented):
@@ -208,11 +208,11 @@ class DriftMonitor:
                 logger.warning("the reference gave no answer: %s %s", outcome.loss, outcome.reason)
                 self._judge(check, None)
 
-    def _ask(self, pool: WorkerEngine) -> None:
+    def _ask(self, reference: WorkerEngine) -> None:
         check = self._checks.take()
         if check is None:
             return
-        if pool.submit(check.sample.input) is not None:
+        if reference.submit(check.sample.input) is not None:
             self._under_way = check
         else:
             self._judge(check, None)
@@ -243,39 +243,39 @@ class DriftMonitor:
         assert self._options.fall_back is not None
         assert self._exchange is not None
         self._tries += 1
-        pool: WorkerEngine | None = None
+        reference: WorkerEngine | None = None
         try:
-            pool = self._options.fall_back()
-            infer_ms = self._prove(pool, frame)
+            reference = self._options.fall_back()
+            infer_ms = self._prove(reference, frame)
         except Exception as error:
-            if pool is not None:
-                pool.close()
+            if reference is not None:
+                reference.close()
             if self._stop.is_set():
                 return
             self._note(f"the reference could not take over: {str(error).splitlines()[0]}")
             if self._tries >= FALL_BACK_TRIES:
                 self.fall_back = "failed"
             return
-        checker, self._pool = self._pool, None
+        checker, self._reference = self._reference, None
         self._former_restarts += 0 if checker is None else checker.restarts
-        self._exchange(pool, infer_ms)
+        self._exchange(reference, infer_ms)
         self._state, self.fall_back = self._watch.forget_masks(self._state), "done"
-        self._note(f"fallen back from {_name(self._live)} to the reference, {_name(pool.info)}")
+        self._note(f"fallen back from {_name(self._live)} to the reference, {_name(reference.info)}")
         if checker is not None:
             checker.close()
 
-    def _prove(self, pool: WorkerEngine, frame: Frame) -> float:
+    def _prove(self, reference: WorkerEngine, frame: Frame) -> float:
         """See it answer; what the last answer took."""
         until_s, answers = time.monotonic() + READY_S, 0
-        while not self._stop.is_set() and not pool.is_down and time.monotonic() < until_s:
-            connection.wait(pool.waitables(), _STEP_S)
-            for outcome in pool.poll():
+        while not self._stop.is_set() and not reference.is_down and time.monotonic() < until_s:
+            connection.wait(reference.waitables(), _STEP_S)
+            for outcome in reference.poll():
                 answers += isinstance(outcome, Segmented)
                 if isinstance(outcome, Segmented) and answers >= PROOFS:
                     return outcome.infer_ms
-            if pool.is_ready and not pool.under_way:
-                pool.submit(NetworkInput(frame))
-        raise pool.failure or EngineDownError("it did not come up in time")
+            if reference.is_ready and not reference.under_way:
+                reference.submit(NetworkInput(frame))
+        raise reference.failure or EngineDownError("it did not come up in time")
 
 
 def _name(info: SessionInfo) -> str:

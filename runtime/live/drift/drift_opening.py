@@ -53,8 +53,8 @@ def open_drift_monitor(
         return gate is not None and gate.view is not None and gate.view.gate.reason is not None
 
     options = MonitorOptions(watch.every, reference_as_engine if watch.fall_back else None, is_gated)
-    pool = None if reference_path is None else _ready(reference_path, live, say)
-    return DriftMonitor(DriftWatch(training), live, pool, options)
+    reference = None if reference_path is None else _ready(reference_path, live, say)
+    return DriftMonitor(DriftWatch(training), live, reference, options)
 
 
 def find_statistics(settings: LiveSettings, live: SessionInfo, say: Say) -> TrainingStatistics | None:
@@ -117,13 +117,13 @@ def _seen_and_said(info: SessionInfo) -> str:
 
 def _ready(path: Path, live: SessionInfo, say: Say) -> WorkerEngine:
     started_s = time.monotonic()
-    pool = start_workers(path, REFERENCE)
+    reference = start_workers(path, REFERENCE)
     try:
-        check_reference(live, pool.info)
-        pool.wait_ready(READY_S)
+        check_reference(live, reference.info)
+        reference.wait_ready(READY_S)
     except BaseException:
-        pool.close()
+        reference.close()
         raise
-    info = pool.info
+    info = reference.info
     say(f"reference ready after {time.monotonic() - started_s:.1f} s: {info.backend} {info.precision}")
-    return pool
+    return reference

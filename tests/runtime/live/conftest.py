@@ -96,20 +96,20 @@ def draw_nothing(picture: Picture, mask: LiveMask | None, lines: Sequence[str], 
 
 
 @pytest.fixture
-def pool(script: Any) -> Iterator[Callable[..., WorkerEngine]]:
-    """Opens pools of the script, ready; no process may be left."""
-    pools: list[WorkerEngine] = []
+def open_workers(script: Any) -> Iterator[Callable[..., WorkerEngine]]:
+    """Opens engines of the script, ready; no process may be left."""
+    opened: list[WorkerEngine] = []
 
     def start(
         active: int = 1, spares: int = 1, supervisor: SupervisorOptions = SMALL, factory: Any = None
     ) -> WorkerEngine:
         options = WorkerOptions(active, spares, grows=False, supervisor=supervisor)
-        pools.append(WorkerEngine(factory or script.open_scripted, script.info(), options))
-        return pools[-1]
+        opened.append(WorkerEngine(factory or script.open_scripted, script.info(), options))
+        return opened[-1]
 
     yield start
-    for opened in pools:
-        pids = opened.worker_pids
-        opened.close()
-        opened.close()
+    for engine in opened:
+        pids = engine.worker_pids
+        engine.close()
+        engine.close()
         assert not any(Path(f"/proc/{pid}").exists() for pid in pids)

@@ -45,25 +45,25 @@ def masks(script: Any) -> Any:
 
 @pytest.fixture
 def engine() -> Iterator[Open]:
-    pools: list[WorkerEngine] = []
+    engines: list[WorkerEngine] = []
 
     def start(factory: Any, info: Any, ready: bool = True, **more: Any) -> WorkerEngine:
         options = SupervisorOptions(**{**BOUNDS.__dict__, **more})
-        pools.append(WorkerEngine(factory, info, WorkerOptions(1, 0, grows=False, supervisor=options)))
+        engines.append(WorkerEngine(factory, info, WorkerOptions(1, 0, grows=False, supervisor=options)))
         if ready:
-            pools[-1].wait_ready(60.0)
-        return pools[-1]
+            engines[-1].wait_ready(60.0)
+        return engines[-1]
 
     yield start
     until_s = time.monotonic() + 30.0
-    while any(_alive(pool) for pool in pools) and time.monotonic() < until_s:
+    while any(_alive(engine) for engine in engines) and time.monotonic() < until_s:
         multiprocessing.active_children()  # reaps: a process of the lowest priority takes its time to die
         time.sleep(0.05)
-    assert not any(_alive(pool) for pool in pools), "whoever took a pool over has closed it"
+    assert not any(_alive(engine) for engine in engines), "whoever took a engine over has closed it"
 
 
-def _alive(pool: WorkerEngine) -> bool:
-    return any(Path(f"/proc/{pid}").exists() for pid in pool.worker_pids)
+def _alive(engine: WorkerEngine) -> bool:
+    return any(Path(f"/proc/{pid}").exists() for pid in engine.worker_pids)
 
 
 class Run:
@@ -250,9 +250,9 @@ def test_every_nth_frame_is_looked_at_with_a_neighbour_that_came_shortly_before(
 
 
 def test_the_references_process_gives_way_with_all_its_threads(engine: Open, masks: Any) -> None:
-    pool = engine(functools.partial(masks.open_band, 4), masks.BAND, niceness=19)
-    (pid,) = pool.worker_pids
+    engine = engine(functools.partial(masks.open_band, 4), masks.BAND, niceness=19)
+    (pid,) = engine.worker_pids
     tasks = [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()]
     assert tasks and {os.getpriority(os.PRIO_PROCESS, task) for task in tasks} == {19}
     assert os.getpriority(os.PRIO_PROCESS, 0) < 19
-    pool.close()
+    engine.close()

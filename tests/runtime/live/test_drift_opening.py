@@ -117,14 +117,14 @@ def test_an_int8_engine_against_its_float32_on_synthetic_video(int8_engine: Path
     settings = LiveSettings(
         int8_engine, "synthetic:480x360@25", watch=WatchSettings(PACKAGE, every=3), processes=EngineSettings(threads=1)
     )
-    pool = start_workers(int8_engine, live_use(spares=0, threads=1))
-    pool.wait_ready(120.0)
-    monitor = open_drift_monitor(settings, pool.info, None, lambda text: None)
+    engine = start_workers(int8_engine, live_use(spares=0, threads=1))
+    engine.wait_ready(120.0)
+    monitor = open_drift_monitor(settings, engine.info, None, lambda text: None)
     assert monitor is not None
     judged: list[Sample] = []
     _remember(monitor, judged)
     source = open_live_source(settings.source, SourceOptions())
-    stream = LiveStream(source, pool, [RememberingSink()], draw_live, LiveOptions(seconds=60.0), drift=monitor)
+    stream = LiveStream(source, engine, [RememberingSink()], draw_live, LiveOptions(seconds=60.0), drift=monitor)
     stream._on_tick = lambda: stream.stop() if monitor.checks >= 16 else None
     status = stream.run()
     assert status.drift is not None and status.drift["has_statistics"]

@@ -32,13 +32,20 @@ class Run:
     """A stream that has ended, and all that it showed."""
 
     def __init__(
-        self, source: Any, pool: WorkerEngine, options: LiveOptions | None = None, gate: Any = None, ready: bool = True
+        self,
+        source: Any,
+        engine: WorkerEngine,
+        options: LiveOptions | None = None,
+        gate: Any = None,
+        ready: bool = True,
     ) -> None:
         self.sink = RememberingSink()
         self.changes: list[StateChange] = []
         if ready:
-            pool.wait_ready(60.0)
-        self.stream = LiveStream(source, pool, [self.sink], draw_nothing, options, gate, on_change=self.changes.append)
+            engine.wait_ready(60.0)
+        self.stream = LiveStream(
+            source, engine, [self.sink], draw_nothing, options, gate, on_change=self.changes.append
+        )
         self.status: LiveStatus | None = None
 
     def run(self) -> Run:
@@ -64,8 +71,8 @@ def _value(presented: Presented) -> int:
     return presented.mask.index
 
 
-def test_every_frame_is_shown_once_in_order_and_masks_are_recent(pool: Open, script: Any) -> None:
-    run = Run(_source(script, [script.ANSWER] * 100), pool()).run()
+def test_every_frame_is_shown_once_in_order_and_masks_are_recent(open_workers: Open, script: Any) -> None:
+    run = Run(_source(script, [script.ANSWER] * 100), open_workers()).run()
     assert run.status is not None
     assert [shown.frame.index for shown in run.shown] == list(range(100))
     assert run.status.frames == 100
@@ -81,8 +88,8 @@ def test_every_frame_is_shown_once_in_order_and_masks_are_recent(pool: Open, scr
     assert run.sink.closed
 
 
-def test_a_slow_engine_never_holds_up_the_picture_and_old_masks_are_taken_down(pool: Open, script: Any) -> None:
-    run = Run(_source(script, [script.SLOW] * 120), pool(spares=0)).run()  # 0.3 s of a 20 ms period
+def test_a_slow_engine_never_holds_up_the_picture_and_old_masks_are_taken_down(open_workers: Open, script: Any) -> None:
+    run = Run(_source(script, [script.SLOW] * 120), open_workers(spares=0)).run()  # 0.3 s of a 20 ms period
     assert run.status is not None
     assert len(run.shown) == 120
     ages_ms = [shown.mask_age_ms for shown in run.shown if shown.mask_age_ms is not None]
@@ -94,9 +101,11 @@ def test_a_slow_engine_never_holds_up_the_picture_and_old_masks_are_taken_down(p
     assert "degraded" in run.states or "pass-through" in run.states
 
 
-def test_synchronous_mode_shows_each_frame_with_its_own_mask_after_one_fixed_time(pool: Open, script: Any) -> None:
+def test_synchronous_mode_shows_each_frame_with_its_own_mask_after_a_fixed_time(
+    open_workers: Open, script: Any
+) -> None:
     options = LiveOptions(PresenterOptions(sync_ms=150.0))
-    run = Run(_source(script, [script.ANSWER] * 80), pool(), options).run()
+    run = Run(_source(script, [script.ANSWER] * 80), open_workers(), options).run()
     assert [shown.frame.index for shown in run.shown] == list(range(80))
     own = [shown for shown in run.shown if shown.mask is not None]
     assert all(_value(shown) == shown.frame.index for shown in own)
@@ -106,28 +115,28 @@ def test_synchronous_mode_shows_each_frame_with_its_own_mask_after_one_fixed_tim
     assert float(np.median(ages_ms)) < 175.0
 
 
-def test_a_long_delay_in_synchronous_mode_has_room_for_all_frames_and_masks(pool: Open, script: Any) -> None:
+def test_a_long_delay_in_synchronous_mode_has_room_for_all_frames_and_masks(open_workers: Open, script: Any) -> None:
     options = LiveOptions(PresenterOptions(sync_ms=2500.0))
-    run = Run(_source(script, [script.ANSWER] * 260), pool(), options).run()
+    run = Run(_source(script, [script.ANSWER] * 260), open_workers(), options).run()
     assert [shown.frame.index for shown in run.shown] == list(range(260))
     waited = [shown for shown in run.shown if shown.picture_age_ms >= 2500.0]
     assert len(waited) > 100
     assert sum(shown.mask is not None for shown in waited) > 0.9 * len(waited)
 
 
-def test_a_mask_that_is_late_in_synchronous_mode_leaves_its_frame_raw(pool: Open, script: Any) -> None:
+def test_a_mask_that_is_late_in_synchronous_mode_leaves_its_frame_raw(open_workers: Open, script: Any) -> None:
     orders = [script.SLOW if index == 30 else script.ANSWER for index in range(70)]
     options = LiveOptions(PresenterOptions(sync_ms=100.0))
-    run = Run(_source(script, orders), pool(spares=0), options).run()
+    run = Run(_source(script, orders), open_workers(spares=0), options).run()
     assert [shown.frame.index for shown in run.shown] == list(range(70))
     assert run.shown[30].mask is None
     assert all(shown.mask is None or _value(shown) == shown.frame.index for shown in run.shown)
 
 
 @pytest.mark.parametrize("fault", ["DIE", "LOST", "CRASH", "NONSENSE", "REFUSE", "HANG"])
-def test_every_frame_comes_out_whatever_the_engine_does(fault: str, pool: Open, script: Any) -> None:
+def test_every_frame_comes_out_whatever_the_engine_does(fault: str, open_workers: Open, script: Any) -> None:
     orders = [getattr(script, fault) if index == 40 else script.ANSWER for index in range(160)]
-    run = Run(_source(script, orders), pool()).run()
+    run = Run(_source(script, orders), open_workers()).run()
     assert [shown.frame.index for shown in run.shown] == list(range(160))
     after = [shown for shown in run.shown[120:] if shown.mask is not None]
     assert after, "masks come again"
@@ -137,8 +146,8 @@ def test_every_frame_comes_out_whatever_the_engine_does(fault: str, pool: Open, 
         assert run.status.lost + run.status.drops > 0
 
 
-def test_without_an_engine_the_picture_goes_on_and_says_so(pool: Open, script: Any) -> None:
-    engine = pool(factory=script.open_never)
+def test_without_an_engine_the_picture_goes_on_and_says_so(open_workers: Open, script: Any) -> None:
+    engine = open_workers(factory=script.open_never)
     with pytest.raises(MissingComponentError):
         engine.wait_ready(60.0)
     run = Run(_source(script, [script.ANSWER] * 100), engine, ready=False).run()
@@ -148,8 +157,8 @@ def test_without_an_engine_the_picture_goes_on_and_says_so(pool: Open, script: A
     assert "no such GPU" in run.shown[-1].reason
 
 
-def test_workers_killed_again_and_again_cost_at_most_two_frames_of_mask_each(pool: Open, script: Any) -> None:
-    engine = pool(spares=2)
+def test_workers_killed_again_and_again_cost_at_most_two_frames_of_mask_each(open_workers: Open, script: Any) -> None:
+    engine = open_workers(spares=2)
     holder: dict[str, Run] = {}
     killed_at: list[int] = []
 
@@ -179,24 +188,24 @@ def _wait_all_ready(engine: WorkerEngine) -> None:
         time.sleep(0.02)
 
 
-def test_a_source_that_fails_is_told_after_all_is_closed(pool: Open, script: Any) -> None:
+def test_a_source_that_fails_is_told_after_all_is_closed(open_workers: Open, script: Any) -> None:
     def fail(index: int) -> None:
         if index == 20:
             raise BadInputError("the cable was pulled")
 
-    run = Run(_source(script, [script.ANSWER] * 50, before=fail), pool())
+    run = Run(_source(script, [script.ANSWER] * 50, before=fail), open_workers())
     with pytest.raises(BadInputError, match="cable"):
         run.run()
     assert len(run.shown) == 20
     assert run.sink.closed
 
 
-def test_a_stream_is_not_live_before_its_first_picture(pool: Open, script: Any) -> None:
+def test_a_stream_is_not_live_before_its_first_picture(open_workers: Open, script: Any) -> None:
     def pause(index: int) -> None:
         if index == 0:
             time.sleep(1.0)
 
-    run = Run(_source(script, [script.ANSWER] * 60, before=pause), pool())
+    run = Run(_source(script, [script.ANSWER] * 60, before=pause), open_workers())
     threading.Timer(0.5, lambda: seen.append(run.stream.status().state)).start()
     seen: list[str] = []
     run.run()
@@ -204,19 +213,19 @@ def test_a_stream_is_not_live_before_its_first_picture(pool: Open, script: Any) 
     assert run.states[0] == "live" and run.shown, "only with a picture"
 
 
-def test_a_silent_source_is_said_and_its_return_too(pool: Open, script: Any) -> None:
+def test_a_silent_source_is_said_and_its_return_too(open_workers: Open, script: Any) -> None:
     def pause(index: int) -> None:
         if index == 60:
             time.sleep(1.2)
 
-    run = Run(_source(script, [script.ANSWER] * 220, before=pause), pool()).run()
+    run = Run(_source(script, [script.ANSWER] * 220, before=pause), open_workers()).run()
     degraded = [change for change in run.changes if change.state == "degraded" and "source" in change.reason]
     assert degraded, run.changes
     after = run.changes[run.changes.index(degraded[0]) + 1]
     assert "source" not in after.reason, "its return is told, whatever else is wrong then"
 
 
-def test_sinks_with_viewers_are_asked_for_covers_with_the_state_of_the_moment(pool: Open, script: Any) -> None:
+def test_sinks_with_viewers_are_asked_for_covers_with_the_state_of_the_moment(open_workers: Open, script: Any) -> None:
     class Viewed(RememberingSink):
         asked: list[tuple[int, StateChange]] = []  # noqa: RUF012
 
@@ -227,7 +236,7 @@ def test_sinks_with_viewers_are_asked_for_covers_with_the_state_of_the_moment(po
         if index == 60:
             time.sleep(1.5)
 
-    run = Run(_source(script, [script.ANSWER] * 100, before=pause), pool())
+    run = Run(_source(script, [script.ANSWER] * 100, before=pause), open_workers())
     viewed = Viewed()
     run.stream._sinks = (*run.stream._sinks, viewed)
     run.run()
@@ -237,7 +246,7 @@ def test_sinks_with_viewers_are_asked_for_covers_with_the_state_of_the_moment(po
     assert len(silent_ns) >= 5, "several times a second"
 
 
-def test_a_change_of_size_never_puts_a_mask_of_another_size_on_a_picture(pool: Open, script: Any) -> None:
+def test_a_change_of_size_never_puts_a_mask_of_another_size_on_a_picture(open_workers: Open, script: Any) -> None:
     from edgeseg.runtime.video.picture import Picture
 
     class Changing(ScriptedSource):
@@ -248,7 +257,7 @@ def test_a_change_of_size_never_puts_a_mask_of_another_size_on_a_picture(pool: O
                 else:
                     yield frame
 
-    run = Run(Changing(script, [script.ANSWER] * 80, PERIOD_S), pool()).run()
+    run = Run(Changing(script, [script.ANSWER] * 80, PERIOD_S), open_workers()).run()
     assert len(run.shown) == 80
     for shown in run.shown:
         size = (shown.frame.picture.height, shown.frame.picture.width)
@@ -256,13 +265,13 @@ def test_a_change_of_size_never_puts_a_mask_of_another_size_on_a_picture(pool: O
     assert any(shown.mask is not None for shown in run.shown[50:])
 
 
-def test_a_gate_takes_the_mask_down_and_keeps_the_picture(pool: Open, script: Any) -> None:
+def test_a_gate_takes_the_mask_down_and_keeps_the_picture(open_workers: Open, script: Any) -> None:
     class Every:
         def reason(self, frame: SourceFrame) -> str | None:
             return "black" if frame.index % 2 else None
 
     options = LiveOptions(PresenterOptions(record_gated=False))
-    run = Run(_source(script, [script.ANSWER] * 60), pool(), options, gate=Every()).run()
+    run = Run(_source(script, [script.ANSWER] * 60), open_workers(), options, gate=Every()).run()
     odd = [shown for shown in run.shown if shown.frame.index % 2]
     assert len(odd) == 30
     assert all(shown.mask is None and shown.gate == "black" and not shown.recordable for shown in odd)
@@ -271,9 +280,9 @@ def test_a_gate_takes_the_mask_down_and_keeps_the_picture(pool: Open, script: An
     assert run.status.gated == 30
 
 
-def test_the_end_can_be_asked_for_and_leaves_no_thread(pool: Open, script: Any) -> None:
+def test_the_end_can_be_asked_for_and_leaves_no_thread(open_workers: Open, script: Any) -> None:
     before = threading.active_count()
-    run = Run(_source(script, [script.ANSWER] * 100_000), pool())
+    run = Run(_source(script, [script.ANSWER] * 100_000), open_workers())
     threading.Timer(0.5, run.stream.stop).start()
     started_s = time.monotonic()
     run.run()
@@ -283,17 +292,19 @@ def test_the_end_can_be_asked_for_and_leaves_no_thread(pool: Open, script: Any) 
     assert threading.active_count() <= before
 
 
-def test_a_clock_that_is_set_back_changes_nothing(pool: Open, script: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_that_is_set_back_changes_nothing(
+    open_workers: Open, script: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     steps = iter([1e9, 0.0] * 10_000)
     monkeypatch.setattr(time, "time", lambda: next(steps))
-    run = Run(_source(script, [script.ANSWER] * 60), pool()).run()
+    run = Run(_source(script, [script.ANSWER] * 60), open_workers()).run()
     assert len(run.shown) == 60
     assert all(0 <= shown.picture_age_ms < 5000 for shown in run.shown)
 
 
-def test_a_signal_can_ask_for_the_end_wherever_it_finds_the_watching_thread(pool: Open, script: Any) -> None:
+def test_a_signal_can_ask_for_the_end_wherever_it_finds_the_watching_thread(open_workers: Open, script: Any) -> None:
     """A handler runs in the watching thread, between any two of its steps: it must not need what that thread holds."""
-    run = Run(_source(script, [script.ANSWER] * 100_000), pool())
+    run = Run(_source(script, [script.ANSWER] * 100_000), open_workers())
     blocked: list[str] = []
     threading.Timer(1.0, run.stream.stop).start()
 
@@ -322,7 +333,7 @@ def test_a_signal_can_ask_for_the_end_wherever_it_finds_the_watching_thread(pool
 
 
 def test_sinks_that_hang_at_the_end_cost_the_time_of_one_and_files_come_before_the_engine(
-    pool: Open, script: Any
+    open_workers: Open, script: Any
 ) -> None:
     ended: list[str] = []
 
@@ -331,7 +342,7 @@ def test_sinks_that_hang_at_the_end_cost_the_time_of_one_and_files_come_before_t
             time.sleep(1.0)
             ended.append("sink")
 
-    engine = pool()
+    engine = open_workers()
     close, engine.close = engine.close, lambda: (ended.append("engine"), close())[0]  # type: ignore[assignment, func-returns-value, method-assign]
     run = Run(_source(script, [script.ANSWER] * 5), engine)
     run.stream._sinks = tuple(Hangs() for _ in range(6))

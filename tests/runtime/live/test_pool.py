@@ -20,17 +20,17 @@ READY_S = 60.0
 Open = Callable[..., WorkerEngine]
 
 
-def _all_ready(pool: WorkerEngine) -> WorkerEngine:
+def _all_ready(engine: WorkerEngine) -> WorkerEngine:
     until_s = time.monotonic() + READY_S
-    while any(worker.state != "ready" for worker in pool._workers):
+    while any(worker.state != "ready" for worker in engine._workers):
         assert time.monotonic() < until_s
-        pool.poll(0.01)
+        engine.poll(0.01)
         time.sleep(0.01)
-    return pool
+    return engine
 
 
-def test_frames_spread_over_the_active_processes_and_each_gets_its_own_result(pool: Open, script: Any) -> None:
-    engine = _all_ready(pool(active=2, spares=1))
+def test_frames_spread_over_the_active_processes_and_each_gets_its_own_result(open_workers: Open, script: Any) -> None:
+    engine = _all_ready(open_workers(active=2, spares=1))
     assert engine.capacity == 2
     first = engine.submit(NetworkInput(script.frame_of(1, script.SLOW)))
     second = engine.submit(NetworkInput(script.frame_of(2, script.SLOW)))
@@ -44,8 +44,8 @@ def test_frames_spread_over_the_active_processes_and_each_gets_its_own_result(po
     assert results == {first: 1 / 65536, second: 2 / 65536}
 
 
-def test_the_spare_takes_over_at_once_and_the_dead_come_back(pool: Open, script: Any) -> None:
-    engine = _all_ready(pool(active=1, spares=1))
+def test_the_spare_takes_over_at_once_and_the_dead_come_back(open_workers: Open, script: Any) -> None:
+    engine = _all_ready(open_workers(active=1, spares=1))
     pids = set(engine.worker_pids)
     sequence = engine.submit(NetworkInput(script.frame_of(7, script.DIE)))
     (outcome,) = engine.poll(5.0)
@@ -61,8 +61,8 @@ def test_the_spare_takes_over_at_once_and_the_dead_come_back(pool: Open, script:
     assert len(set(engine.worker_pids) & pids) == 1
 
 
-def test_lossless_frames_keep_their_order_through_deaths(pool: Open, script: Any) -> None:
-    engine = _all_ready(pool(active=2, spares=0))
+def test_lossless_frames_keep_their_order_through_deaths(open_workers: Open, script: Any) -> None:
+    engine = _all_ready(open_workers(active=2, spares=0))
     frames: LosslessFrames[int] = LosslessFrames(engine)
     taken = []
     for number in range(60):
@@ -77,8 +77,8 @@ def test_lossless_frames_keep_their_order_through_deaths(pool: Open, script: Any
     assert [round(float(result.probability[0, 0, 0]) * 65536) for _, result in taken] == list(range(60))
 
 
-def test_an_engine_that_cannot_be_opened_says_why(pool: Open, script: Any) -> None:
-    engine = pool(factory=script.open_never)
+def test_an_engine_that_cannot_be_opened_says_why(open_workers: Open, script: Any) -> None:
+    engine = open_workers(factory=script.open_never)
     with pytest.raises(MissingComponentError, match="no such GPU"):
         engine.wait_ready(READY_S)
     assert engine.is_down

@@ -13,13 +13,15 @@ from edgeseg.runtime.live.preflight import check_outputs, warm_up
 from edgeseg.runtime.live.settings import LiveSettings, OutputSettings
 
 
-def test_an_engine_that_answers_no_frame_does_not_pass(pool: Any, script: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_that_answers_no_frame_does_not_pass(
+    open_workers: Any, script: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(
         "edgeseg.runtime.live.preflight.np.zeros", lambda shape, kind: script.frame_of(0, script.REFUSE)
     )
     monkeypatch.setattr("edgeseg.runtime.live.preflight.draw_live", lambda *_: None)
     with pytest.raises(EngineDownError, match="none"):
-        warm_up(pool(spares=0), lambda line: None)
+        warm_up(open_workers(spares=0), lambda line: None)
 
 
 def test_a_pipeline_longer_than_any_name_is_no_defect(tmp_path: Path) -> None:

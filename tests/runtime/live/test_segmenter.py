@@ -31,7 +31,7 @@ def _full(value: float) -> Probability:
 
 
 @dataclass
-class ObedientPool:
+class ObedientEngine:
     """Answers at the next poll, or takes nothing."""
 
     answer: Callable[[int], Probability] = lambda number: _full(0.9)
@@ -73,13 +73,13 @@ class ObedientPool:
 class Bench:
     """A segmenter that is handed one frame after the other."""
 
-    pool: ObedientPool
+    engine: ObedientEngine
     refine: Any = None
 
     def __post_init__(self) -> None:
         self.frames: NewestSlot[SourceFrame] = NewestSlot(1)
         self.board = MaskBoard()
-        self.segmenter = Segmenter(self.pool, self.frames, self.board, self.refine)  # type: ignore[arg-type]
+        self.segmenter = Segmenter(self.engine, self.frames, self.board, self.refine)  # type: ignore[arg-type]
 
     def feed(self, *sizes: tuple[int, int]) -> None:
         for index, (height, width) in enumerate(sizes):
@@ -111,10 +111,10 @@ def _frame(index: int, height: int = 48, width: int = 64) -> SourceFrame:
 
 @pytest.mark.parametrize("crop", [Crop(top=8, left=8, height=64, width=64), Crop(top=4, left=4, height=40, width=56)])
 def test_a_frame_that_the_crop_does_not_lie_inside_is_lost_and_the_next_is_segmented(crop: Crop) -> None:
-    with Bench(ObedientPool(crop=crop)) as bench:
+    with Bench(ObedientEngine(crop=crop)) as bench:
         bench.feed((96, 96), (32, 32), (40, 48), (96, 96))
         assert (bench.segmenter.inferences, bench.segmenter.lost) == (2, 2)
-        assert bench.segmenter.engine == "ready"
+        assert bench.segmenter.engine_state == "ready"
         assert bench.board.of_frame(3) is not None
         assert bench.board.of_frame(1) is None
 
@@ -125,7 +125,7 @@ def test_an_answer_that_is_not_a_number_is_no_empty_mask() -> None:
         probability[0, 3, 3] = {1: np.nan, 2: np.inf}.get(number, 0.1)
         return probability
 
-    with Bench(ObedientPool(answer)) as bench:
+    with Bench(ObedientEngine(answer)) as bench:
         bench.feed((48, 64), (48, 64))
         assert bench.board.newest(0, 1e9) is None
         assert "not a number" in bench.segmenter.fault
@@ -147,26 +147,26 @@ def test_what_fails_on_one_frame_takes_no_mask_from_the_next() -> None:
                 raise ValueError("as told")
             return mask
 
-    with Bench(ObedientPool(), FailsOnce()) as bench:
+    with Bench(ObedientEngine(), FailsOnce()) as bench:
         bench.feed((48, 64), (48, 64))
         assert (bench.board.count, bench.segmenter.lost) == (1, 1)
 
 
 def test_a_frame_that_no_process_takes_is_counted() -> None:
-    with Bench(ObedientPool(takes=lambda number: number != 2)) as bench:
+    with Bench(ObedientEngine(takes=lambda number: number != 2)) as bench:
         bench.feed(*[(48, 64)] * 3)
         assert (bench.segmenter.inferences, bench.segmenter.lost) == (2, 1)
 
 
 def test_the_log_does_not_grow_with_every_lost_frame(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING), Bench(ObedientPool(lambda number: _full(np.nan))) as bench:
+    with caplog.at_level(logging.WARNING), Bench(ObedientEngine(lambda number: _full(np.nan))) as bench:
         bench.feed(*[(48, 64)] * 30)
         assert bench.segmenter.lost == 30
     assert len([record for record in caplog.records if "lost" in record.message]) <= 5
 
 
 @dataclass
-class SlowPool(ObedientPool):
+class SlowEngine(ObedientEngine):
     """Takes a time for each answer that is longer than a frame period."""
 
     took_s: float = 0.06
@@ -191,7 +191,7 @@ def test_an_engine_that_is_too_slow_for_all_frames_is_in_time_for_some_in_synchr
                 in_time.append(mask.index)
 
     frames: NewestSlot[SourceFrame] = NewestSlot(64)
-    segmenter = Segmenter(SlowPool(), frames, Noting(), useful_ms=useful_ms)  # type: ignore[arg-type]
+    segmenter = Segmenter(SlowEngine(), frames, Noting(), useful_ms=useful_ms)  # type: ignore[arg-type]
     segmenter.start()
     for index in range(150):
         frames.put(_frame(index))

@@ -133,13 +133,15 @@ def longest_run(answers: Sequence[bool]) -> int:
 class Running:
     """A live stream in a thread, and what it showed."""
 
-    def __init__(self, source: Any, pool: WorkerEngine, sinks: Sequence[Any], options: LiveOptions, more: Any) -> None:
+    def __init__(
+        self, source: Any, engine: WorkerEngine, sinks: Sequence[Any], options: LiveOptions, more: Any
+    ) -> None:
         self.sink: Any = more.pop("noting", None) or NotingSink()
         self.changes: list[StateChange] = []
-        self.source, self.pool = source, pool
+        self.source, self.engine = source, engine
         self.stream = LiveStream(
             source,
-            pool,
+            engine,
             [*sinks, self.sink],
             more.pop("draw", draw_live),
             options,
@@ -173,7 +175,7 @@ class Running:
 
     def spares(self) -> int:
         """Engine processes that stand ready."""
-        return sum(session.state == "ready" for session in self.pool._workers)
+        return sum(session.state == "ready" for session in self.engine._workers)
 
     def end(self) -> LiveStatus:
         """Ask for the end, or wait for it."""
@@ -219,21 +221,21 @@ def play(tiny_onnx: Path) -> Iterator[Callable[..., Running]]:
         mask_limit_ms: float | None = None,
         **more: Any,
     ) -> Running:
-        pool = start_workers(tiny_onnx, live_use(spares=spares, threads=1))
+        engine = start_workers(tiny_onnx, live_use(spares=spares, threads=1))
         if factory is not None:
-            info, supervisor = pool.info, pool._options
-            pool.close()
-            pool = WorkerEngine(factory, info, supervisor)
-        until(lambda: not pool.poll() and all(worker.state == "ready" for worker in pool._workers))
+            info, supervisor = engine.info, engine._options
+            engine.close()
+            engine = WorkerEngine(factory, info, supervisor)
+        until(lambda: not engine.poll() and all(worker.state == "ready" for worker in engine._workers))
         if isinstance(source, str):
             source = open_live_source(source, SourceOptions())
         options = options or LiveOptions(PresenterOptions(mask_limit_ms=mask_limit_ms))
-        runs.append(Running(source, pool, sinks, options, more))
+        runs.append(Running(source, engine, sinks, options, more))
         return runs[-1]
 
     yield start
     for run in runs:
-        pids = run.pool.worker_pids
+        pids = run.engine.worker_pids
         run.stream.stop()
         run.thread.join(PATIENCE_S)
         assert not run.thread.is_alive()

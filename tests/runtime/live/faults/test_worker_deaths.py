@@ -144,7 +144,7 @@ def test_an_engine_that_runs_out_of_memory_is_replaced(
     flag.touch()
     run.until(lambda: not flag.exists() and run.spares() < 2)
     run.until_masks()
-    failure = str(run.pool.failure)
+    failure = str(run.engine.failure)
     status = run.end()
     assert "MemoryError" in failure
     assert whole(run.shown) and status.skipped == 0
@@ -154,15 +154,15 @@ def test_an_engine_that_runs_out_of_memory_is_replaced(
 def test_a_process_has_run_the_network_before_it_is_called_ready(engines: Any, tiny_onnx: Path, tmp_path: Path) -> None:
     """Otherwise a spare that takes over would wait for what libraries set up at the first inference."""
     log = tmp_path / "inferences"
-    pool = start_workers(tiny_onnx, live_use(spares=1, threads=1))
-    info, options = pool.info, pool._options
-    pool.close()
-    pool = WorkerEngine(functools.partial(engines.open_noted, tiny_onnx, log), info, options)
+    engine = start_workers(tiny_onnx, live_use(spares=1, threads=1))
+    info, options = engine.info, engine._options
+    engine.close()
+    engine = WorkerEngine(functools.partial(engines.open_noted, tiny_onnx, log), info, options)
     try:
-        until(lambda: not pool.poll() and all(worker.state == "ready" for worker in pool._workers))
+        until(lambda: not engine.poll() and all(worker.state == "ready" for worker in engine._workers))
         assert log.read_bytes() == b".."
     finally:
-        pool.close()
+        engine.close()
 
 
 def test_the_kernel_is_told_to_kill_engines_before_the_picture(play: Play) -> None:
