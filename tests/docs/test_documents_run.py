@@ -29,6 +29,7 @@ PAGES = [
 BENCHMARKS = [line for path in DOCUMENTS for line in lines_of(path, "benchmarks/") if "GPU_WHEELS" not in line]
 LONG = {ROOT / "docs/guide-jetson-igx-rtx.md", ROOT / "docs/how-to/own-networks.md"}
 """Whole benchmarks and qualifications; a search of learning rates."""
+UNHURRIED = (pytest.mark.long, pytest.mark.timeout(1800))
 PASSED, UNDECIDED, ABSENT, NO_INPUT = 0, 3, 4, 5
 pytestmark = pytest.mark.slow
 
@@ -63,12 +64,13 @@ def expected(command: Command) -> set[int]:
         return {PASSED, ABSENT}
     if "camera:0" in command.words or any("://" in word for word in command.words):
         return {NO_INPUT}
-    return {PASSED, UNDECIDED} if name in ("verify", "package") or "--qualify" in command.words else {PASSED}
+    return {UNHURRIED = (pytest.mark.long, pytest.mark.timeout(1800))
+PASSED, UNDECIDED} if name in ("verify", "package") or "--qualify" in command.words else {PASSED}
 
 
 @pytest.mark.parametrize(
     "page",
-    [pytest.param(page, marks=pytest.mark.long) if page in LONG else page for page in PAGES],
+    [pytest.param(page, marks=UNHURRIED) if page in LONG else page for page in PAGES],
     ids=lambda path: str(path.relative_to(ROOT)),
 )
 def test_its_commands_run(page: Path, desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -85,9 +87,10 @@ def test_its_commands_run(page: Path, desk: Path, capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("line", BENCHMARKS, ids=" ".join)
 def test_its_benchmarks_run(line: list[str], desk: Path) -> None:
-    done = subprocess.run(shortened(line), cwd=desk, capture_output=True, text=True, timeout=900, check=False)
+    done = subprocess.run(shortened(line), cwd=desk, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
