@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edgeseg.errors import BadInputError
-from edgeseg.images.damage import jpeg_damage, png_damage
+from edgeseg.images.damage import damage_of
 from edgeseg.images.orientation import ORIENTATION_TAG, upright
 from edgeseg.shell import quoted
 
@@ -25,7 +25,6 @@ Kind = Literal["grey", "palette", "colour"]
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "PPM")
 for _plugin in ("Bmp", "Gif", "Jpeg", "Png", "Ppm", "Tiff", "WebP"):
     importlib.import_module(f"PIL.{_plugin}ImagePlugin")
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # such pictures are refused
 READABLE = "JPEG, PNG, BMP, TIFF, WebP, GIF or PNM"
 MAX_PIXELS = 100_000_000
 """More pixels than this (an 8K picture has 33 million) are no camera's, and would take gigabytes."""
@@ -67,7 +66,7 @@ def decode(path: Path, grey_jpeg: bool = False) -> StoredPicture:
         BadInputError: The file is missing, no image, cut off or damaged, too large, or holds several pictures.
     """
     data = _data(path)
-    with _opened(path, data) as image:
+    with refused(path), _opened(path, data) as image:
         count = _picture_count(image)
         if count > 1:
             raise BadInputError(
@@ -85,7 +84,7 @@ def picture_count(path: Path) -> int:
     Raises:
         BadInputError: The file is missing or no image.
     """
-    with _opened(path, _data(path)) as image:
+    with refused(path), _opened(path, _data(path)) as image:
         return _picture_count(image)
 
 
@@ -97,11 +96,14 @@ def decode_all(path: Path) -> Iterator[StoredPicture]:
     """
     data = _data(path)
     with _opened(path, data) as image:
-        for index in range(1 if image.format == "MPO" else getattr(image, "n_frames", 1)):
+        with refused(path):
+            count = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+        for index in range(count):
             with refused(path):
                 image.seek(index)
-            if not _is_reduced(image):
-                yield _stored(path, data, image, False, first=index == 0)
+                stored = None if _is_reduced(image) else _stored(path, data, image, False, first=index == 0)
+            if stored is not None:
+                yield stored
 
 
 class refused:  # noqa: N801  reads as a statement: with refused(path)
@@ -116,12 +118,16 @@ class refused:  # noqa: N801  reads as a statement: with refused(path)
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is None or isinstance(error, BadInputError) or not isinstance(error, Exception):
             return
-        raise BadInputError(
-            f"the image {self._path} is cut off or damaged",
-            found=str(error).strip() or type(error).__name__,
-            expected="a whole file",
-            next_command="copy the file again, or remove it",
-        ) from error
+        raise _damaged(self._path, str(error).strip() or type(error).__name__) from error
+
+
+def _damaged(path: Path, found: str) -> BadInputError:
+    return BadInputError(
+        f"the image {path} is cut off or damaged",
+        found=found,
+        expected="a whole file",
+        next_command="copy the file again, or remove it",
+    )
 
 
 def _data(path: Path) -> bytes:
@@ -166,8 +172,7 @@ def _picture_count(image: Image.Image) -> int:
         return count
     whole = 0
     for index in range(count):
-        with refused(Path(getattr(image, "filename", "") or "file")):
-            image.seek(index)
+        image.seek(index)
         whole += not _is_reduced(image)
     image.seek(0)
     return max(whole, 1)
@@ -179,37 +184,22 @@ def _is_reduced(image: Image.Image) -> bool:
 
 
 def _stored(path: Path, data: bytes, image: Image.Image, grey_jpeg: bool, first: bool = True) -> StoredPicture:
-    with refused(path):
-        if first:
-            _refuse_damage(path, data, image)
-        orientation = int(image.getexif().get(ORIENTATION_TAG, 1) or 1)
-        orientation = orientation if 1 <= orientation <= 8 else 1
-        turns_itself = image.format == "TIFF"  # Pillow turns a TIFF when it loads it
-        deep = _deep_colour(path, data, image)
-        is_lossy = image.format in ("JPEG", "MPO") or (image.format == "WEBP" and b"VP8 " in data[:64])
-        if grey_jpeg and image.format in ("JPEG", "MPO"):
-            image.draft("L", image.size)
-        image.load()
-        pixels, alpha, palette, kind, full_scale = deep or _planes(path, image)
+    damage = damage_of(data, image, first)
+    if damage is not None:
+        raise _damaged(path, damage)
+    orientation = int(image.getexif().get(ORIENTATION_TAG, 1) or 1)
+    orientation = orientation if 1 <= orientation <= 8 else 1
+    turns_itself = image.format == "TIFF"  # Pillow turns a TIFF when it loads it
+    deep = _deep_colour(path, data, image)
+    is_lossy = image.format in ("JPEG", "MPO") or (image.format == "WEBP" and b"VP8 " in data[:64])
+    if grey_jpeg and image.format in ("JPEG", "MPO"):
+        image.draft("L", image.size)
+    image.load()
+    pixels, alpha, palette, kind, full_scale = deep or _planes(path, image)
     if deep or not turns_itself:
         pixels = upright(pixels, orientation)
         alpha = None if alpha is None else upright(alpha, orientation)
     return StoredPicture(path, pixels, kind, full_scale, alpha, palette, orientation, is_lossy)
-
-
-def _refuse_damage(path: Path, data: bytes, image: Image.Image) -> None:
-    damage = None
-    if image.format in ("JPEG", "MPO"):
-        damage = jpeg_damage(data)
-    elif image.format == "PNG":
-        damage = png_damage(data)
-    if damage is not None:
-        raise BadInputError(
-            f"the image {path} is cut off or damaged",
-            found=damage,
-            expected="a whole file",
-            next_command="copy the file again, or remove it",
-        )
 
 
 Planes = tuple[NDArray[Any], "NDArray[np.uint8] | None", "NDArray[np.uint8] | None", Kind, int]
