@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
 from edgeseg.dataset import Examination, SeenPair, SplitFiles, examine, find_layout, hash_pairs
+from edgeseg.errors import BadInputError
+from edgeseg.images import FolderListing, dicom_facts, is_dicom, list_folder
 from edgeseg.progress import Track, silent
 from edgeseg.values import Part, Value
 
@@ -56,6 +60,65 @@ class DatasetReport(Value):
     """Remarks about what was passed over or decided; nothing is wrong with it."""
 
 
+class DicomObject(Part):
+    """One DICOM file, as its header describes it."""
+
+    file: str
+    frames: int
+    width: int
+    height: int
+    photometric: str
+    """The photometric interpretation: RGB, YBR_FULL_422, MONOCHROME2 and so on."""
+    bits: int
+    """Bits a sample."""
+    syntax: str
+    """The name of the transfer syntax: how the pixels are compressed."""
+    is_video: bool
+    """True if the pixels are one stream of video."""
+    rate: float | None
+    """Frames a second; None where it does not say."""
+
+
+class DicomReport(Value):
+    """The DICOM objects of a place without masks."""
+
+    objects: tuple[DicomObject, ...]
+    problems: tuple[str, ...]
+    """One sentence for each file that cannot be read."""
+    passed_over: str | None
+    """The files that are no images; None where there are none."""
+
+
+def inspect_dicom(root: Path) -> DicomReport | None:
+    """Say what DICOM files hold, by their headers alone.
+
+    Args:
+        root: A DICOM file, or a folder of images and folders of them.
+
+    Returns:
+        The report; None where `root` is neither, a folder without DICOM, or a data set with masks.
+
+    Raises:
+        MissingComponentError: pydicom is not installed.
+    """
+    if not root.exists() or (root.is_dir() and _is_dataset(root)):
+        return None
+    listing = FolderListing((root,)) if root.is_file() else list_folder(root, recursive=True)
+    objects, problems = [], []
+    for path in filter(is_dicom, listing.images):
+        try:
+            facts = dicom_facts(path)
+        except BadInputError as error:
+            problems.append(f"{path.name}: {error.found}")
+            continue
+        rate = None if facts.rate is None else float(facts.rate)
+        stated = {name: value for name, value in dataclasses.asdict(facts).items() if name in DicomObject.model_fields}
+        objects.append(DicomObject(**{**stated, "file": _name_below(path, root), "rate": rate}))
+    if not objects and not problems:
+        return None
+    return DicomReport(objects=tuple(objects), problems=tuple(problems), passed_over=listing.passed_over())
+
+
 def inspect_dataset(root: Path, track: Track = silent) -> DatasetReport:
     """Read every image and mask of a data set and collect all problems.
 
@@ -90,6 +153,17 @@ def inspect_dataset(root: Path, track: Track = silent) -> DatasetReport:
         ignored_share=sum(ignored) / len(ignored) if ignored else 0.0,
         notes=tuple(_notes(found, layout.parts, layout.left)),
     )
+
+
+def _name_below(path: Path, root: Path) -> str:
+    return path.name if path == root else str(path.relative_to(root))
+
+
+def _is_dataset(root: Path) -> bool:
+    try:
+        return any(part.masks for part in find_layout(root).parts.values())
+    except BadInputError:
+        return False
 
 
 def _pairing_problems(name: str, part: SplitFiles) -> list[str]:
@@ -127,6 +201,8 @@ def _notes(found: Examination, parts: dict[str, SplitFiles], left: Sequence[str]
         f"{name}: passed over {words}" for name, part in parts.items() if (words := part.passed_over.passed_over())
     ]
     notes += found.copies
+    dicom = Counter(str(dicom_facts(item.pair.image)) for item in found.seen if is_dicom(item.pair.image))
+    notes += [f"{count} images are DICOM: {words}" for words, count in dicom.items()]
     if left:
         notes.append(f"folders not read: {', '.join(left[:8])}{', ...' if len(left) > 8 else ''}")
     if found.seen and not any(item.foreground for item in found.seen):

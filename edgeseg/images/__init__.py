@@ -4,6 +4,7 @@ What cannot be read as it was meant is refused by name; nothing is guessed in si
 """
 
 from edgeseg.images.decoding import MAX_PIXELS
+from edgeseg.images.dicom_pixels import DicomFacts, dicom_facts, dicom_frames, is_dicom, unreadable_dicom
 from edgeseg.images.encoding import encode_jpeg, encode_png, hash_pixels, refuse_too_large_for_jpeg, write_png
 from edgeseg.images.listing import (
     IMAGE_SUFFIXES,
@@ -26,15 +27,19 @@ __all__ = [
     "MASK_THRESHOLD",
     "MAX_PIXELS",
     "MOVING_SUFFIXES",
+    "DicomFacts",
     "FolderListing",
     "MaskCoding",
     "MaskEvidence",
     "MaskValues",
     "as_stored",
     "coding_of",
+    "dicom_facts",
+    "dicom_frames",
     "encode_jpeg",
     "encode_png",
     "hash_pixels",
+    "is_dicom",
     "is_hidden",
     "is_still",
     "list_folder",
@@ -49,5 +54,6 @@ __all__ = [
     "read_oriented_rgb",
     "read_rgb",
     "refuse_too_large_for_jpeg",
+    "unreadable_dicom",
     "write_png",
 ]

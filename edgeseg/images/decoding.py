@@ -8,19 +8,18 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from edgeseg.errors import BadInputError
+from edgeseg.errors import BadInputError, EdgesegError
 from edgeseg.images.damage import damage_of
+from edgeseg.images.deep_colour import Kind, Planes, deep_colour
+from edgeseg.images.dicom_pixels import dicom_facts, dicom_frames, is_dicom_data, unreadable_dicom
 from edgeseg.images.orientation import ORIENTATION_TAG, upright
 from edgeseg.shell import quoted
-
-Kind = Literal["grey", "palette", "colour"]
 
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "PPM")
 for _plugin in ("Bmp", "Gif", "Jpeg", "Png", "Ppm", "Tiff", "WebP"):
@@ -29,7 +28,7 @@ READABLE = "JPEG, PNG, BMP, TIFF, WebP, GIF or PNM"
 MAX_PIXELS = 100_000_000
 """More pixels than this (an 8K picture has 33 million) are no camera's, and would take gigabytes."""
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # such pictures are refused
-_BITS_TAG, _REDUCED_TAG, _PHOTOMETRIC_TAG = 258, 254, 262
+_REDUCED_TAG, _PHOTOMETRIC_TAG = 254, 262
 _APPLE_DOUBLE = b"\x00\x05\x16\x07"
 _GREY_MODES = frozenset({"1", "L", "LA", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 _COLOUR_MODES = frozenset({"RGB", "RGBA", "RGBX", "CMYK", "YCbCr"})
@@ -66,15 +65,12 @@ def decode(path: Path, grey_jpeg: bool = False) -> StoredPicture:
         BadInputError: The file is missing, no image, cut off or damaged, too large, or holds several pictures.
     """
     data = _data(path)
+    if is_dicom_data(data):
+        return _of_dicom(path)
     with refused(path), _opened(path, data) as image:
         count = _picture_count(image)
         if count > 1:
-            raise BadInputError(
-                f"{path} holds several pictures",
-                found=f"{count} pictures in one {image.format} file",
-                expected="one picture a file",
-                next_command=f"`edgeseg run ENGINE {quoted(path)}` takes them one by one; elsewhere save each alone",
-            )
+            raise _several(path, f"{count} pictures in one {image.format} file")
         return _stored(path, data, image, grey_jpeg)
 
 
@@ -106,6 +102,25 @@ def decode_all(path: Path) -> Iterator[StoredPicture]:
                 yield stored
 
 
+def _of_dicom(path: Path) -> StoredPicture:
+    facts = dicom_facts(path)
+    if facts.frames > 1 or facts.is_video:
+        raise _several(path, f"DICOM, {facts}")
+    pixels = next(dicom_frames(path), None)
+    if pixels is None:
+        raise unreadable_dicom(path, "no frames")
+    return StoredPicture(path, pixels, "colour", 255, None, None, 1, facts.is_lossy)
+
+
+def _several(path: Path, found: str) -> BadInputError:
+    return BadInputError(
+        f"{path} holds several pictures",
+        found=found,
+        expected="one picture a file",
+        next_command=f"`edgeseg run ENGINE {quoted(path)}` takes them one by one; elsewhere save each alone",
+    )
+
+
 class refused:  # noqa: N801  reads as a statement: with refused(path)
     """Turn whatever a decoder raises about a file into a BadInputError that names it."""
 
@@ -116,7 +131,7 @@ class refused:  # noqa: N801  reads as a statement: with refused(path)
         """Nothing is opened."""
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is None or isinstance(error, BadInputError) or not isinstance(error, Exception):
+        if error is None or isinstance(error, EdgesegError) or not isinstance(error, Exception):
             return
         raise _damaged(self._path, str(error).strip() or type(error).__name__) from error
 
@@ -190,7 +205,7 @@ def _stored(path: Path, data: bytes, image: Image.Image, grey_jpeg: bool, first:
     orientation = int(image.getexif().get(ORIENTATION_TAG, 1) or 1)
     orientation = orientation if 1 <= orientation <= 8 else 1
     turns_itself = image.format == "TIFF"  # Pillow turns a TIFF when it loads it
-    deep = _deep_colour(path, data, image)
+    deep = deep_colour(path, data, image)
     is_lossy = image.format in ("JPEG", "MPO") or (image.format == "WEBP" and b"VP8 " in data[:64])
     if grey_jpeg and image.format in ("JPEG", "MPO"):
         image.draft("L", image.size)
@@ -200,9 +215,6 @@ def _stored(path: Path, data: bytes, image: Image.Image, grey_jpeg: bool, first:
         pixels = upright(pixels, orientation)
         alpha = None if alpha is None else upright(alpha, orientation)
     return StoredPicture(path, pixels, kind, full_scale, alpha, palette, orientation, is_lossy)
-
-
-Planes = tuple[NDArray[Any], "NDArray[np.uint8] | None", "NDArray[np.uint8] | None", Kind, int]
 
 
 def _planes(path: Path, image: Image.Image) -> Planes:
@@ -256,30 +268,3 @@ def _refuse_white_is_zero(path: Path, image: Image.Image) -> None:
         raise BadInputError(
             f"{path} stores white as 0 with more than 8 bits", found=f"mode {image.mode}", expected="black as 0"
         )
-
-
-def _deep_colour(path: Path, data: bytes, image: Image.Image) -> Planes | None:
-    """The planes of 16-bit colour, of which Pillow would drop the lower half without a word."""
-    tags = getattr(image, "tag_v2", None)
-    if image.format == "PNG":
-        is_deep = data[24] == 16 and image.mode in ("RGB", "RGBA", "LA")
-    elif tags is not None:
-        bits = tags.get(_BITS_TAG, (1,))
-        is_deep = len(bits) > 1 and max(bits) > 8
-    else:
-        is_deep = image.format == "PPM" and image.mode == "RGB" and int(data.split(maxsplit=4)[3]) > 255
-    if not is_deep:
-        return None
-    decoded: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if decoded is None or decoded.dtype != np.uint16 or decoded.ndim != 3:
-        raise BadInputError(f"{path} has more than 8 bits a colour in a way that edgeseg does not read")
-    alpha = None
-    if decoded.shape[2] == 4:
-        alpha = eight_bits(decoded[..., 3])
-        alpha = None if bool((alpha == 255).all()) else alpha
-    return np.ascontiguousarray(decoded[..., 2::-1]), alpha, None, "colour", 65535
-
-
-def eight_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """16 bits to 8: 65535 becomes 255, rounded."""
-    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)

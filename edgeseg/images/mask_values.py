@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from edgeseg.errors import BadInputError
 from edgeseg.frames import Mask
-from edgeseg.images.decoding import StoredPicture, eight_bits
+from edgeseg.images.decoding import StoredPicture
+from edgeseg.images.deep_colour import eight_bits
 
 MASK_THRESHOLD = 127
 """JPEG masks hold grey borders; above this a pixel is foreground (the rule of Kvasir-SEG's JPEG masks)."""
