@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from edgeseg.dataset import Examination, SeenPair, SplitFiles, examine, find_layout, hash_pairs
+from edgeseg.dataset import Examination, Pair, SeenPair, SplitFiles, examine, find_layout, hash_pairs
 from edgeseg.errors import BadInputError
-from edgeseg.images import FolderListing, dicom_facts, is_dicom, list_folder
+from edgeseg.images import FolderListing, colour_counts, colours_in_words, dicom_facts, is_dicom, list_folder, read_rgb
+from edgeseg.images.class_colours import Colour
 from edgeseg.progress import Track, silent
 from edgeseg.values import Part, Value
 
@@ -151,7 +153,7 @@ def inspect_dataset(root: Path, track: Track = silent) -> DatasetReport:
         masks=_mask_words(found),
         classes=found.coding.class_count,
         ignored_share=sum(ignored) / len(ignored) if ignored else 0.0,
-        notes=tuple(_notes(found, layout.parts, layout.left)),
+        notes=(*_notes(found, layout.parts, layout.left), *_colour_notes(pairs, found)),
     )
 
 
@@ -210,6 +212,19 @@ def _notes(found: Examination, parts: dict[str, SplitFiles], left: Sequence[str]
     if found.coding.class_count > 1:
         notes.append("several classes: `edgeseg data convert --foreground LABEL` makes chosen labels the polyp")
     return notes
+
+
+def _colour_notes(pairs: Sequence[tuple[str, Pair]], found: Examination) -> list[str]:
+    """Name the colours of masks that have several, with their share of all such masks."""
+    if not any("several colours" in problem for problem in found.problems):
+        return []
+    seen = {item.pair.mask for item in found.seen}
+    counts: Counter[Colour] = Counter()
+    for path in (pair.mask for _, pair in pairs if pair.mask not in seen):
+        with contextlib.suppress(BadInputError):
+            counts += colour_counts(read_rgb(path))
+    words = colours_in_words(counts, counts.total())
+    return [f"colours of these masks: {words}; `edgeseg data convert --classes FILE` reads each as a class"]
 
 
 def _content(name: str, part: SplitFiles, seen: Sequence[SeenPair]) -> SplitContent:

@@ -149,14 +149,23 @@ def convert(
         Literal["refuse", "upright", "stored"],
         typer.Option(help="How masks were drawn where image and mask state different EXIF orientations."),
     ] = "refuse",
+    classes: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Colours that are classes: a CSV of name,r,g,b, or CVAT's labelmap.txt."),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Write a data set in the standard layout: from COCO, masks of instances, labels, odd depths and orientations."""
+    """Write a data set in the standard layout: from COCO, masks of instances, colours, odd depths and orientations."""
     from edgeseg.conversion import ConversionOptions, convert_dataset
 
-    result = convert_dataset(source, out, ConversionOptions(_labels(foreground), exif), track)
+    result = convert_dataset(source, out, ConversionOptions(_labels(foreground), exif, classes), track)
     counts = ", ".join(f"{count} {name}" for name, count in result.pictures.items())
-    emit(result, as_json, f"{counts} in {out}, from {result.source}\nnext: edgeseg data inspect {quoted(out)}")
+    left = (
+        f"left out, without a partner: {len(result.left_out)} files, such as {result.left_out[0]}\n"
+        if result.left_out
+        else ""
+    )
+    emit(result, as_json, f"{counts} in {out}, from {result.source}\n{left}next: edgeseg data inspect {quoted(out)}")
 
 
 def _labels(text: str | None) -> tuple[int, ...] | None:

@@ -115,6 +115,8 @@ def _mend(root: Path, problem: str) -> str:
     """The command that mends a problem, or shows all of them."""
     if problem.startswith("several classes"):
         return f"edgeseg data convert {quoted(root)} --out DIR --foreground LABEL[,LABEL]"
+    if "several colours" in problem:
+        return f"edgeseg data convert {quoted(root)} --out DIR --classes FILE, a CSV of name,r,g,b"
     if "different EXIF orientations" in problem:
         return f"edgeseg data convert {quoted(root)} --out DIR --exif stored (or upright)"
     return f"edgeseg data inspect {quoted(root)}"
