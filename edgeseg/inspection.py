@@ -9,7 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from edgeseg.dataset import Examination, Pair, SeenPair, SplitFiles, examine, find_layout, hash_pairs
+from edgeseg.dataset import (
+    Examination,
+    Layout,
+    Pair,
+    SeenPair,
+    SplitFiles,
+    annotations_in,
+    examine,
+    find_layout,
+    hash_pairs,
+    holds_masks,
+)
 from edgeseg.errors import BadInputError
 from edgeseg.images import FolderListing, colour_counts, colours_in_words, dicom_facts, is_dicom, list_folder, read_rgb
 from edgeseg.images.class_colours import Colour
@@ -103,7 +114,7 @@ def inspect_dicom(root: Path) -> DicomReport | None:
     Raises:
         MissingComponentError: pydicom is not installed.
     """
-    if not root.exists() or (root.is_dir() and _is_dataset(root)):
+    if not root.exists() or (root.is_dir() and holds_masks(root)):
         return None
     listing = FolderListing((root,)) if root.is_file() else list_folder(root, recursive=True)
     objects, problems = [], []
@@ -153,19 +164,16 @@ def inspect_dataset(root: Path, track: Track = silent) -> DatasetReport:
         masks=_mask_words(found),
         classes=found.coding.class_count,
         ignored_share=sum(ignored) / len(ignored) if ignored else 0.0,
-        notes=(*_notes(found, layout.parts, layout.left), *_colour_notes(pairs, found)),
+        notes=(
+            *_annotation_notes(root, layout),
+            *_notes(found, layout.parts, layout.left),
+            *_colour_notes(pairs, found),
+        ),
     )
 
 
 def _name_below(path: Path, root: Path) -> str:
     return path.name if path == root else str(path.relative_to(root))
-
-
-def _is_dataset(root: Path) -> bool:
-    try:
-        return any(part.masks for part in find_layout(root).parts.values())
-    except BadInputError:
-        return False
 
 
 def _pairing_problems(name: str, part: SplitFiles) -> list[str]:
@@ -212,6 +220,12 @@ def _notes(found: Examination, parts: dict[str, SplitFiles], left: Sequence[str]
     if found.coding.class_count > 1:
         notes.append("several classes: `edgeseg data convert --foreground LABEL` makes chosen labels the polyp")
     return notes
+
+
+def _annotation_notes(root: Path, layout: Layout) -> list[str]:
+    """Say what is there in place of masks."""
+    found = None if all(part.masks for part in layout.parts.values()) else annotations_in(root)
+    return [] if found is None else [f"{found.words} in place of masks: {found.next_command(root)}"]
 
 
 def _colour_notes(pairs: Sequence[tuple[str, Pair]], found: Examination) -> list[str]:

@@ -1,4 +1,4 @@
-"""Any readable data set, COCO annotations and masks of single instances to `DIR/[SPLIT/]{images,masks}`."""
+"""Any readable data set, polygons and masks of single instances to `DIR/[SPLIT/]{images,masks}`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeseg.conversion.coco import chosen_categories, coco_files, mask_of, read_coco
+from edgeseg.conversion.coco import chosen_categories, mask_of, read_coco
 from edgeseg.conversion.item import COPIED, ConversionOptions, Item, write_item
 from edgeseg.conversion.layout_items import items_of_colours, items_of_layout, left_out, own_colour_table
-from edgeseg.dataset import SPLITS, find_layout
+from edgeseg.conversion.polygon_files import items_of_labelme, items_of_yolo
+from edgeseg.dataset import SPLITS, annotations_in, coco_files, find_layout, holds_masks, labelme_files, yolo_files
 from edgeseg.dataset.layout import UNSPLIT, split_named
 from edgeseg.errors import BadInputError
 from edgeseg.files import atomic_folder, check_writable
@@ -42,7 +43,8 @@ def convert_dataset(
     where some pixels are ignored or there are several classes.
 
     Args:
-        source: A data set, a COCO file or a folder with one, or images with a folder of instance masks each.
+        source: A data set, a COCO file or a folder with one, images with LabelMe's or YOLO's polygons, or images with a
+            folder of instance masks each.
         out: A new or empty folder; it appears whole or not at all.
         options: The choices that the data do not make.
         track: Shows progress.
@@ -74,6 +76,11 @@ def _items(source: Path, options: ConversionOptions) -> tuple[str, tuple[str, ..
     instances = _instance_folders(source)
     if instances:
         return f"{len(instances)} pictures with masks of instances", (), _of_instances(instances)
+    kind = found.kind if (found := annotations_in(source)) and not holds_masks(source) else None
+    if kind == "labelme":
+        return "LabelMe polygons", (), items_of_labelme(labelme_files(source), source, options)
+    if kind == "yolo":
+        return "YOLO polygons", (), items_of_yolo(yolo_files(source), source, options)
     layout = find_layout(source)
     table = options.classes or own_colour_table(layout.root)
     if table is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from edgeseg.dataset.annotations import annotations_in
 from edgeseg.dataset.examination import SeenPair, examine
 from edgeseg.dataset.layout import UNSPLIT, Layout, SplitFiles
 from edgeseg.dataset.layouts import LAYOUT, SPLITS, find_layout, split_folders
@@ -136,6 +137,10 @@ def _no_split(root: Path, split: str, present: Sequence[str]) -> BadInputError:
 
 def _refuse_unpaired(root: Path, part: SplitFiles) -> None:
     inspect = f"edgeseg data inspect {quoted(root)}"
+    if not part.masks and (instead := annotations_in(root)) is not None:
+        raise BadInputError(
+            f"{part.folder} has no masks", found=instead.words, expected=LAYOUT, next_command=instead.next_command(root)
+        )
     for there, what in ((part.has_images_folder, "images"), (part.has_masks_folder, "masks")):
         if not there:
             raise BadInputError(f"{part.folder} has no folder {what}", expected=LAYOUT, next_command=inspect)
@@ -148,7 +153,8 @@ def _refuse_unpaired(root: Path, part: SplitFiles) -> None:
         raise BadInputError(
             f"images and masks of {part.folder} do not pair",
             found=f"{len(images)} images without a mask{_names(images)}, "
-            f"{len(masks)} masks without an image{_names(masks)}",
+            f"{len(masks)} masks without an image{_names(masks)}"
+            + (f"; passed over {passed}" if (passed := part.passed_over.passed_over()) else ""),
             expected="one mask of the same name for each image, or of the name and _mask or the like",
             next_command=inspect,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,7 +30,14 @@ MAX_PIXELS = 100_000_000
 """More pixels than this (an 8K picture has 33 million) are no camera's, and would take gigabytes."""
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # such pictures are refused
 _REDUCED_TAG, _PHOTOMETRIC_TAG = 254, 262
-_APPLE_DOUBLE = b"\x00\x05\x16\x07"
+_NO_IMAGES = (
+    (re.compile(rb"\x00\x05\x16\x07"), "a companion file that macOS writes (AppleDouble)", "remove it"),
+    (re.compile(rb"\Z"), "an empty file", "copy the file again, or remove it"),
+    (re.compile(rb"....ftyp(?:hei|mif1|avi)", re.DOTALL), "a HEIC or AVIF picture", "save it as JPEG or PNG"),
+    (re.compile(rb"version https://git-lfs"), "a Git LFS pointer, not the file", "git lfs pull"),
+    (re.compile(rb"\s*<(?:!DOCTYPE|html)", re.IGNORECASE), "a web page, not the file", "download the file again"),
+)
+"""The first bytes of files that carry an image's name, what they are, and what to do."""
 _GREY_MODES = frozenset({"1", "L", "LA", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 _COLOUR_MODES = frozenset({"RGB", "RGBA", "RGBX", "CMYK", "YCbCr"})
 
@@ -165,17 +173,19 @@ def _opened(path: Path, data: bytes) -> Image.Image:
 
 
 def _no_image(path: Path, data: bytes) -> BadInputError:
-    found = f"{len(data)} bytes"
-    if data.startswith(_APPLE_DOUBLE):
-        found = "a companion file that macOS writes (AppleDouble)"
-    elif not data:
-        found = "an empty file"
-    return BadInputError(f"{path} is no image that edgeseg can read", found=found, expected=READABLE)
+    known = [(words, command) for start, words, command in _NO_IMAGES if start.match(data)]
+    found, command = known[0] if known else (f"{len(data)} bytes", "copy the file again, or remove it")
+    return BadInputError(
+        f"{path} is no image that edgeseg can read", found=found, expected=READABLE, next_command=command
+    )
 
 
 def _too_large(path: Path, found: str) -> BadInputError:
     return BadInputError(
-        f"the image {path} is too large", found=found, expected=f"at most {MAX_PIXELS / 1e6:.0f} million pixels"
+        f"the image {path} is too large",
+        found=found,
+        expected=f"at most {MAX_PIXELS / 1e6:.0f} million pixels",
+        next_command="cut it up, or save it smaller",
     )
 
 

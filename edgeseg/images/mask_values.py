@@ -99,7 +99,8 @@ def mask_problem(grey: Mask) -> str | None:
     largest = int(grey.max(initial=0))
     if 0 < largest <= MASK_THRESHOLD and np.unique(grey).size == 2:
         return f"holds only 0 and {largest}: it reads as empty, foreground must be 255"
-    if _EMPTY_NOISE < largest <= MASK_THRESHOLD:
+    is_noise = largest <= _EMPTY_NOISE and np.count_nonzero(grey) < _LEVEL_SHARE * grey.size
+    if 0 < largest <= MASK_THRESHOLD and not is_noise:
         return f"holds nothing brighter than {largest}: it reads as empty, foreground must be 255"
     return None
 

@@ -136,3 +136,27 @@ def test_a_picture_too_wide_for_jpeg_or_a_clip_is_refused_by_name(tmp_path: Path
     ):
         sink.write(frame, frame.picture)
     assert not (tmp_path / "o.mp4").exists()
+
+
+@pytest.mark.parametrize(
+    ("data", "found", "command"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99), "a HEIC or AVIF picture", "save it as JPEG or PNG"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer, not the file", "git lfs pull"),
+        (b"<!DOCTYPE html><html>404</html>", "a web page, not the file", "download the file again"),
+        (b"", "an empty file", "copy the file again, or remove it"),
+    ],
+)
+def test_what_only_has_the_name_of_an_image_is_named(tmp_path: Path, data: bytes, found: str, command: str) -> None:
+    (tmp_path / "a.jpg").write_bytes(data)
+    with pytest.raises(BadInputError, match="no image that edgeseg can read") as caught:
+        read_rgb(tmp_path / "a.jpg")
+    assert (caught.value.found, caught.value.next_command) == (found, command)
+
+
+@pytest.mark.parametrize("value", [1, 2, 5, 20])
+def test_small_labels_in_jpeg_are_not_read_as_empty(tmp_path: Path, value: int) -> None:
+    mask = cv2.circle(np.zeros((96, 96), np.uint8), (40, 50), 22, value, -1)
+    Image.fromarray(mask).save(tmp_path / "m.jpg", quality=95)
+    with pytest.raises(BadInputError, match=r"reads? as (empty|one)"):
+        read_mask(tmp_path / "m.jpg")

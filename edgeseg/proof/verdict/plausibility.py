@@ -24,7 +24,8 @@ MIN_SKILL = 0.2
 """Floor of the way from chance to ground truth (`thumbnails.Shuffled.skill`); the shipped packages reach 0.87
 and more on Kvasir-SEG's test images, and 0 with shuffled masks."""
 MIN_TURN_GAIN = 0.1
-"""Gain in Dice of mirrored or turned ground truth that chance does not bring."""
+"""Gain in Dice of mirrored or turned ground truth that chance does not bring. On Kvasir-SEG's test images kvasir-ultra
+keeps a Dice of 0.45 and a skill of 0.26 against masks upside down, which the two floors above let through."""
 
 
 def judge_reference(comparison: Comparison, limits: VerdictLimits) -> list[Finding]:
