@@ -15,6 +15,8 @@ _DAMAGE = re.compile(r"(?:Corrupt JPEG data|Premature end|Inconsistent progressi
 """The words of libjpeg that tell of damage, as warnings of a picture that it nevertheless decodes."""
 _HARMLESS = re.compile(r"Corrupt JPEG data: (?:bad ICC marker|[1-3] extraneous bytes before marker 0xd9)")
 """A colour profile that no pixel depends on, and the padding that many cameras write before the end mark."""
+_PROGRESSIVE = b"\xff\xc2"
+"""The mark of a progressive frame; coded data hold no such bytes."""
 _FOUR_COLOURS = frozenset({"CMYK", "YCCK"})
 _WIDTH, _HEIGHT = 256, 257
 _STRIP_OFFSETS, _ROWS_PER_STRIP, _STRIP_BYTES, _PLANAR = 273, 278, 279, 284
@@ -60,8 +62,8 @@ def png_damage(data: bytes) -> str | None:
 def jpeg_damage(data: bytes) -> str | None:
     """Say what is wrong with a JPEG's coded data; None where it is whole. What follows the end mark is nobody's.
 
-    Pillow and OpenCV keep libjpeg's warnings to themselves; simplejpeg gives them. What it cannot decode at all (odd
-    subsampling, no JPEG) is left to the decoder that reads the pixels.
+    Pillow and OpenCV keep libjpeg's warnings to themselves; simplejpeg gives them. In progressive files FFmpeg's
+    decoder sees further damage. What neither can decode (odd subsampling, no JPEG) is left to what reads the pixels.
     """
     simplejpeg: Any = importlib.import_module("simplejpeg")  # only where there is a JPEG
     try:
@@ -69,8 +71,24 @@ def jpeg_damage(data: bytes) -> str | None:
         simplejpeg.decode_jpeg(data, colorspace="CMYK" if colours in _FOUR_COLOURS else "GRAY", strict=True)
     except ValueError as error:
         found = _DAMAGE.search(str(error))
-        return None if found is None or _HARMLESS.fullmatch(found[0]) else found[0]
-    return None
+        if found is not None and not _HARMLESS.fullmatch(found[0]):
+            return found[0]
+    return "coded data that make no sense" if _PROGRESSIVE in data and _makes_no_sense(data) else None
+
+
+def _makes_no_sense(data: bytes) -> bool:
+    av: Any = importlib.import_module("av")
+    decoder = av.CodecContext.create("mjpeg", "r")
+    decoder.options = {"err_detect": "explode"}
+    decoder.thread_count = 1
+    try:
+        decoder.decode(av.Packet(data))
+        decoder.decode(None)
+    except av.error.InvalidDataError:
+        return True
+    except av.FFmpegError:  # a kind of JPEG that FFmpeg does not have
+        return False
+    return False
 
 
 def tiff_damage(image: Image.Image) -> str | None:
