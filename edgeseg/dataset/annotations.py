@@ -24,11 +24,11 @@ Kind = Literal["coco", "labelme", "yolo", "boxes", "arrays"]
 
 @dataclass(frozen=True)
 class Annotations:
-    """What a data set has in place of masks."""
+    """The annotations that a data set has in place of masks."""
 
     kind: Kind
     words: str
-    """What it is, and the name of one file."""
+    """Their kind, and the name of one file."""
 
     def next_command(self, root: Path) -> str:
         """The command, or the words where there is none, that leads to masks."""

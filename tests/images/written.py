@@ -186,7 +186,7 @@ def _see_through(path: Path, frame: Pixels) -> tuple[Path, Pixels]:
 
 
 def _lossy(mode: str, suffix: str, **options: Any) -> Callable[[Path, Pixels], tuple[Path, Pixels]]:
-    """What Pillow reads back is the truth: the decoder is the same, what is made of its result is not."""
+    """The truth is what Pillow reads back: it decodes alike, but what is made of its result is another."""
 
     def write(path: Path, frame: Pixels) -> tuple[Path, Pixels]:
         saved = _saved(Image.fromarray(frame).convert(mode), path.with_suffix(suffix), **options)
