@@ -38,6 +38,7 @@ NEEDED = {
     "pytest_timeout": "pytest-timeout",
     "pytools": "pytools",
     "rich": "rich",
+    "simplejpeg": "simplejpeg",
     "typer": "typer",
 }
 """Import name to distribution, of what tests and benchmarks need beside pycuda; torch is used where it is."""

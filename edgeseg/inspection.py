@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from edgeseg.dataset import Examination, SeenPair, SplitFiles, examine, find_layout, hash_pairs
+from edgeseg.dataset import (
+    Examination,
+    Layout,
+    Pair,
+    SeenPair,
+    SplitFiles,
+    annotations_in,
+    examine,
+    find_layout,
+    hash_pairs,
+    holds_masks,
+)
+from edgeseg.errors import BadInputError
+from edgeseg.images import FolderListing, colour_counts, colours_in_words, dicom_facts, is_dicom, list_folder, read_rgb
+from edgeseg.images.class_colours import Colour
 from edgeseg.progress import Track, silent
 from edgeseg.values import Part, Value
 
@@ -56,6 +73,65 @@ class DatasetReport(Value):
     """Remarks about what was passed over or decided; nothing is wrong with it."""
 
 
+class DicomObject(Part):
+    """One DICOM file, as its header describes it."""
+
+    file: str
+    frames: int
+    width: int
+    height: int
+    photometric: str
+    """The photometric interpretation: RGB, YBR_FULL_422, MONOCHROME2 and so on."""
+    bits: int
+    """Bits a sample."""
+    syntax: str
+    """The name of the transfer syntax: how the pixels are compressed."""
+    is_video: bool
+    """True if the pixels are one stream of video."""
+    rate: float | None
+    """Frames a second; None where it does not say."""
+
+
+class DicomReport(Value):
+    """The DICOM objects of a place without masks."""
+
+    objects: tuple[DicomObject, ...]
+    problems: tuple[str, ...]
+    """One sentence for each file that cannot be read."""
+    passed_over: str | None
+    """The files that are no images; None where there are none."""
+
+
+def inspect_dicom(root: Path) -> DicomReport | None:
+    """Say what DICOM files hold, by their headers alone.
+
+    Args:
+        root: A DICOM file, or a folder of images and folders of them.
+
+    Returns:
+        The report; None where `root` is neither, a folder without DICOM, or a data set with masks.
+
+    Raises:
+        MissingComponentError: pydicom is not installed.
+    """
+    if not root.exists() or (root.is_dir() and holds_masks(root)):
+        return None
+    listing = FolderListing((root,)) if root.is_file() else list_folder(root, recursive=True)
+    objects, problems = [], []
+    for path in filter(is_dicom, listing.images):
+        try:
+            facts = dicom_facts(path)
+        except BadInputError as error:
+            problems.append(f"{path.name}: {error.found}")
+            continue
+        rate = None if facts.rate is None else float(facts.rate)
+        stated = {name: value for name, value in dataclasses.asdict(facts).items() if name in DicomObject.model_fields}
+        objects.append(DicomObject(**{**stated, "file": _name_below(path, root), "rate": rate}))
+    if not objects and not problems:
+        return None
+    return DicomReport(objects=tuple(objects), problems=tuple(problems), passed_over=listing.passed_over())
+
+
 def inspect_dataset(root: Path, track: Track = silent) -> DatasetReport:
     """Read every image and mask of a data set and collect all problems.
 
@@ -88,8 +164,16 @@ def inspect_dataset(root: Path, track: Track = silent) -> DatasetReport:
         masks=_mask_words(found),
         classes=found.coding.class_count,
         ignored_share=sum(ignored) / len(ignored) if ignored else 0.0,
-        notes=tuple(_notes(found, layout.parts, layout.left)),
+        notes=(
+            *_annotation_notes(root, layout),
+            *_notes(found, layout.parts, layout.left),
+            *_colour_notes(pairs, found),
+        ),
     )
+
+
+def _name_below(path: Path, root: Path) -> str:
+    return path.name if path == root else str(path.relative_to(root))
 
 
 def _pairing_problems(name: str, part: SplitFiles) -> list[str]:
@@ -127,6 +211,8 @@ def _notes(found: Examination, parts: dict[str, SplitFiles], left: Sequence[str]
         f"{name}: passed over {words}" for name, part in parts.items() if (words := part.passed_over.passed_over())
     ]
     notes += found.copies
+    dicom = Counter(str(dicom_facts(item.pair.image)) for item in found.seen if is_dicom(item.pair.image))
+    notes += [f"{count} images are DICOM: {words}" for words, count in dicom.items()]
     if left:
         notes.append(f"folders not read: {', '.join(left[:8])}{', ...' if len(left) > 8 else ''}")
     if found.seen and not any(item.foreground for item in found.seen):
@@ -134,6 +220,25 @@ def _notes(found: Examination, parts: dict[str, SplitFiles], left: Sequence[str]
     if found.coding.class_count > 1:
         notes.append("several classes: `edgeseg data convert --foreground LABEL` makes chosen labels the polyp")
     return notes
+
+
+def _annotation_notes(root: Path, layout: Layout) -> list[str]:
+    """Say what is there in place of masks."""
+    found = None if all(part.masks for part in layout.parts.values()) else annotations_in(root)
+    return [] if found is None else [f"{found.words} in place of masks: {found.next_command(root)}"]
+
+
+def _colour_notes(pairs: Sequence[tuple[str, Pair]], found: Examination) -> list[str]:
+    """Name the colours of masks that have several, with their share of all such masks."""
+    if not any("several colours" in problem for problem in found.problems):
+        return []
+    seen = {item.pair.mask for item in found.seen}
+    counts: Counter[Colour] = Counter()
+    for path in (pair.mask for _, pair in pairs if pair.mask not in seen):
+        with contextlib.suppress(BadInputError):
+            counts += colour_counts(read_rgb(path))
+    words = colours_in_words(counts, counts.total())
+    return [f"colours of these masks: {words}; `edgeseg data convert --classes FILE` reads each as a class"]
 
 
 def _content(name: str, part: SplitFiles, seen: Sequence[SeenPair]) -> SplitContent:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from edgeseg.errors import MismatchError
 from edgeseg.specs import ModelSpec
+from edgeseg.train.architectures.own_code import own_code_named
 from edgeseg.train.predictor import open_run
 
 
@@ -22,11 +23,13 @@ class Teacher:
     Args:
         networks: They take float [N,3,H,W] in 0..1 and give logits [N,1,H,W]; they are frozen.
         share: Share of their answer in the targets, 0..1; the mask has the rest.
+        architectures: The name of each; what a network of the user's own raises is told as theirs.
     """
 
-    def __init__(self, networks: Sequence[nn.Module], share: float) -> None:
+    def __init__(self, networks: Sequence[nn.Module], share: float, architectures: Sequence[str] = ()) -> None:
         self.networks = [network.eval().requires_grad_(False) for network in networks]
         self.share = share
+        self._architectures = architectures or [""] * len(networks)
 
     def to(self, device: torch.device) -> Teacher:
         """Move the networks to a device, in place."""
@@ -46,12 +49,18 @@ class Teacher:
 
         Returns:
             float [N,1,H,W] in 0..1.
+
+        Raises:
+            OwnCodeError: A network of the user's own failed.
         """
         shown = masks.flatten(1).any(dim=1).nonzero().flatten()
         if not len(shown):
             return masks
         asked = images[shown].contiguous(memory_format=torch.channels_last)
-        answers = [torch.sigmoid(network(asked).float()) for network in self.networks]
+        answers = []
+        for network, architecture in zip(self.networks, self._architectures, strict=True):
+            with own_code_named(architecture, "fails as a teacher"):
+                answers.append(torch.sigmoid(network(asked).float()))
         mean = torch.stack(answers).mean(dim=0)
         return masks.index_copy(0, shown, masks[shown].lerp(mean, self.share))
 
@@ -71,11 +80,12 @@ def teacher_from_runs(
         BadInputError: A RUN is not complete, or its network is code that is not trusted.
         MismatchError: It segments other classes than the student, or its weights belong to another architecture.
     """
-    networks = []
+    networks, architectures = [], []
     for run in runs:
         session = open_run(run, (student.architecture, *trusted))
         classes = session.info.model.classes
         if classes != student.classes:
             raise MismatchError(f"{run} cannot teach this network", found=classes, expected=student.classes)
         networks.append(session.network.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
-    return Teacher(networks, share) if networks else None
+        architectures.append(session.info.model.architecture)
+    return Teacher(networks, share, architectures) if networks else None

@@ -12,7 +12,7 @@ from edgeseg.errors import BadInputError, UsageError
 from edgeseg.shell import quoted
 
 if TYPE_CHECKING:
-    from edgeseg.inspection import DatasetReport, Spread
+    from edgeseg.inspection import DatasetReport, DicomReport, Spread
     from edgeseg.train.negatives import NegativesOfSource
 
 app = typer.Typer(
@@ -71,15 +71,25 @@ def synth(
 @app.command("inspect")
 def inspect(
     root: Annotated[
-        Path, typer.Argument(metavar="DIR", help="DIR/{train,validation,test}/{images,masks}, or DIR/{images,masks}.")
+        Path,
+        typer.Argument(
+            metavar="DIR",
+            help="DIR/{train,validation,test}/{images,masks}, DIR/{images,masks}, or DICOM: a file or a folder.",
+        ),
     ],
     as_json: JsonFlag = False,
 ) -> None:
     """Show what a data set holds and name everything that is wrong with it (exit code 5)."""
-    from edgeseg.inspection import inspect_dataset
+    from edgeseg.inspection import inspect_dataset, inspect_dicom
 
-    report = inspect_dataset(root, track)
-    emit(report, as_json, _report_text(report, root))
+    report: DatasetReport | DicomReport
+    dicom = inspect_dicom(root)
+    if dicom is None:
+        report = inspect_dataset(root, track)
+        emit(report, as_json, _report_text(report, root))
+    else:
+        report = dicom
+        emit(report, as_json, _dicom_text(report, root))
     if report.problems:
         say(f"error: {len(report.problems)} problem{'s' if len(report.problems) > 1 else ''} in {root}")
         raise typer.Exit(BadInputError.exit_code)
@@ -139,14 +149,23 @@ def convert(
         Literal["refuse", "upright", "stored"],
         typer.Option(help="How masks were drawn where image and mask state different EXIF orientations."),
     ] = "refuse",
+    classes: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Colours that are classes: a CSV of name,r,g,b, or CVAT's labelmap.txt."),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Write a data set in the standard layout: from COCO, masks of instances, labels, odd depths and orientations."""
+    """Write a data set in the standard layout: from COCO, masks of instances, colours, odd depths and orientations."""
     from edgeseg.conversion import ConversionOptions, convert_dataset
 
-    result = convert_dataset(source, out, ConversionOptions(_labels(foreground), exif), track)
+    result = convert_dataset(source, out, ConversionOptions(_labels(foreground), exif, classes), track)
     counts = ", ".join(f"{count} {name}" for name, count in result.pictures.items())
-    emit(result, as_json, f"{counts} in {out}, from {result.source}\nnext: edgeseg data inspect {quoted(out)}")
+    left = (
+        f"left out, without a partner: {len(result.left_out)} files, such as {result.left_out[0]}\n"
+        if result.left_out
+        else ""
+    )
+    emit(result, as_json, f"{counts} in {out}, from {result.source}\n{left}next: edgeseg data inspect {quoted(out)}")
 
 
 def _labels(text: str | None) -> tuple[int, ...] | None:
@@ -223,6 +242,27 @@ def _report_text(report: DatasetReport, root: Path) -> str:
     lines += [f"masks    {report.masks}", *(f"note     {note}" for note in report.notes)]
     lines += ["", "problems"] + [f"  {problem}" for problem in report.problems] if report.problems else ["no problems"]
     return "\n".join(lines)
+
+
+def _dicom_text(report: DicomReport, root: Path) -> str:
+    columns = ["file", "frames", "size", "photometric", "bits", "pixels", "rate"]
+    rows = [
+        [
+            item.file,
+            str(item.frames),
+            f"{item.width}x{item.height}",
+            item.photometric,
+            str(item.bits),
+            item.syntax,
+            "-" if item.rate is None else f"{item.rate:g}",
+        ]
+        for item in report.objects
+    ]
+    passed_over = [] if report.passed_over is None else [f"note     passed over {report.passed_over}"]
+    problems = (
+        ["", "problems", *(f"  {problem}" for problem in report.problems)] if report.problems else ["no problems"]
+    )
+    return "\n".join([table(f"{root}: DICOM without masks", columns, rows), *passed_over, *problems])
 
 
 def _spread_text(spread: Spread | None) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,16 +37,6 @@ class CocoFile:
     categories: dict[int, str]
 
 
-def coco_files(source: Path) -> list[Path]:
-    """The COCO files that a path names or a folder holds."""
-    if source.is_file():
-        return [source] if source.suffix.lower() == ".json" else []
-    if not source.is_dir():
-        return []
-    found = [*source.glob("*.json"), *(source / "annotations").glob("*.json")]
-    return sorted(path for path in found if _is_coco(path))
-
-
 def read_coco(path: Path) -> CocoFile:
     """Read a COCO file and find its pictures.
 
@@ -65,7 +54,7 @@ def read_coco(path: Path) -> CocoFile:
         files = _files_by_name(root)
         pictures = tuple(
             CocoPicture(
-                _found(path, str(entry["file_name"]), root, files),
+                _found(path, str(entry["file_name"]).replace("\\", "/"), root, files),
                 int(entry["height"]),
                 int(entry["width"]),
                 tuple(annotations.get(entry["id"], ())),
@@ -191,14 +180,6 @@ def _decompressed(text: str) -> Iterator[int]:
             value += runs[-2]
         runs.append(value)
     return iter(runs)
-
-
-def _is_coco(path: Path) -> bool:
-    try:
-        start = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return False
-    return all(re.search(f'"{word}"\\s*:', start) for word in ("images", "annotations", "categories"))
 
 
 def _files_by_name(root: Path) -> dict[str, list[Path]]:

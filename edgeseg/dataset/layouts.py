@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from edgeseg.dataset.annotations import annotations_in
 from edgeseg.dataset.layout import SPLIT_NAMES, UNSPLIT, Layout, SplitFiles
-from edgeseg.dataset.pair_table import layout_of_table, pair_columns
+from edgeseg.dataset.pair_table import layout_of_table, no_table, pair_columns
 from edgeseg.dataset.pairing import Entry, base_name, is_mask_name
 from edgeseg.errors import BadInputError
 from edgeseg.images import FolderListing, is_hidden, list_folder, natural_name_key
@@ -43,7 +44,8 @@ def find_layout(root: Path) -> Layout:
     if not root.is_dir():
         raise BadInputError(
             f"there is no data set at {root}",
-            expected=LAYOUT,
+            found="a file" if root.is_file() else "nothing",
+            expected=f"{LAYOUT}, or a CSV of pairs; unpack archives first",
             next_command="edgeseg data synth --out DIR makes a synthetic one",
         )
     found = _of_splits(root) or _of_parts(root) or _of_table(root)
@@ -51,13 +53,29 @@ def find_layout(root: Path) -> Layout:
         return find_layout(wrapped[0])
     found = found or _of_groups(root) or _of_names(root)
     if found is None:
-        raise BadInputError(
-            f"{root} is no data set",
-            found="no folder " + ", ".join((*SPLITS, *_STANDARD)),
-            expected=f"{LAYOUT}; `docs/inputs.md` has more; `edgeseg data convert` takes COCO and masks of instances",
-            next_command=f"edgeseg data inspect {quoted(root)}",
-        )
+        raise _no_data_set(root)
     return found
+
+
+def holds_masks(root: Path) -> bool:
+    """Say whether a place is a data set with masks."""
+    try:
+        return any(part.masks for part in find_layout(root).parts.values())
+    except BadInputError:
+        return False
+
+
+def _no_data_set(root: Path) -> BadInputError:
+    instead = annotations_in(root)
+    tables = [path for path in sorted(root.glob("*.csv")) if not is_hidden(path.name)]
+    if instead is None and len(tables) == 1:
+        return no_table(tables[0])
+    return BadInputError(
+        f"{root} is no data set",
+        found=instead.words if instead else "no folder " + ", ".join((*SPLITS, *_STANDARD)),
+        expected=f"{LAYOUT}; `docs/inputs.md` has more; `edgeseg data convert` takes COCO, LabelMe and YOLO",
+        next_command=instead.next_command(root) if instead else f"edgeseg data inspect {quoted(root)}",
+    )
 
 
 def split_folders(root: Path) -> dict[str, list[Path]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from edgeseg.dataset.annotations import annotations_in
 from edgeseg.dataset.examination import SeenPair, examine
 from edgeseg.dataset.layout import UNSPLIT, Layout, SplitFiles
 from edgeseg.dataset.layouts import LAYOUT, SPLITS, find_layout, split_folders
@@ -115,6 +116,8 @@ def _mend(root: Path, problem: str) -> str:
     """The command that mends a problem, or shows all of them."""
     if problem.startswith("several classes"):
         return f"edgeseg data convert {quoted(root)} --out DIR --foreground LABEL[,LABEL]"
+    if "several colours" in problem:
+        return f"edgeseg data convert {quoted(root)} --out DIR --classes FILE, a CSV of name,r,g,b"
     if "different EXIF orientations" in problem:
         return f"edgeseg data convert {quoted(root)} --out DIR --exif stored (or upright)"
     return f"edgeseg data inspect {quoted(root)}"
@@ -134,6 +137,10 @@ def _no_split(root: Path, split: str, present: Sequence[str]) -> BadInputError:
 
 def _refuse_unpaired(root: Path, part: SplitFiles) -> None:
     inspect = f"edgeseg data inspect {quoted(root)}"
+    if not part.masks and (instead := annotations_in(root)) is not None:
+        raise BadInputError(
+            f"{part.folder} has no masks", found=instead.words, expected=LAYOUT, next_command=instead.next_command(root)
+        )
     for there, what in ((part.has_images_folder, "images"), (part.has_masks_folder, "masks")):
         if not there:
             raise BadInputError(f"{part.folder} has no folder {what}", expected=LAYOUT, next_command=inspect)
@@ -146,7 +153,8 @@ def _refuse_unpaired(root: Path, part: SplitFiles) -> None:
         raise BadInputError(
             f"images and masks of {part.folder} do not pair",
             found=f"{len(images)} images without a mask{_names(images)}, "
-            f"{len(masks)} masks without an image{_names(masks)}",
+            f"{len(masks)} masks without an image{_names(masks)}"
+            + (f"; passed over {passed}" if (passed := part.passed_over.passed_over()) else ""),
             expected="one mask of the same name for each image, or of the name and _mask or the like",
             next_command=inspect,
         )

@@ -1,10 +1,11 @@
-"""A CSV file of pairs: a column of images, one of masks and perhaps one of splits."""
+"""A table of pairs: columns of images, of masks and perhaps of splits, with commas, semicolons or tabs between them."""
 
 from __future__ import annotations
 
+import codecs
 import csv
-from collections.abc import Iterator
-from pathlib import Path
+import io
+from pathlib import Path, PureWindowsPath
 
 from edgeseg.dataset.layout import UNSPLIT, Layout, SplitFiles, split_named
 from edgeseg.dataset.pairing import Entry
@@ -18,24 +19,21 @@ def layout_of_table(table: Path) -> Layout:
     """Read a table; paths in it are relative to it.
 
     Raises:
-        BadInputError: It names no such columns or no pairs, or it is no CSV file of UTF-8.
+        BadInputError: It names no such columns or no pairs, or it is no table of UTF-8 or UTF-16.
     """
     columns = pair_columns(table)
     if columns is None:
-        raise BadInputError(
-            f"{table} does not say which column holds images and which masks",
-            expected=f"a header with one of {', '.join(_IMAGE_COLUMNS[:4])} and one of {', '.join(_MASK_COLUMNS[:4])}",
-        )
+        raise no_table(table)
     image_column, mask_column, split_column = columns
     rows: dict[str, tuple[list[Entry], list[Entry]]] = {}
-    for number, row in enumerate(_rows(table)):
+    for number, row in enumerate(_reader(table)):
         stated = (row.get(split_column or "") or "").strip()
         split = UNSPLIT if split_column is None else split_named(stated)
         if not split or not row.get(image_column) or not row.get(mask_column):
             raise BadInputError(f"{table} has a row that names no pair", found=f"row {number + 2}: {row}")
         images, masks = rows.setdefault(split, ([], []))
-        images.append(Entry(table.parent / row[image_column].strip(), (f"{number:06d}",)))
-        masks.append(Entry(table.parent / row[mask_column].strip(), (f"{number:06d}",)))
+        images.append(Entry(_path(table, row[image_column]), (f"{number:06d}",)))
+        masks.append(Entry(_path(table, row[mask_column]), (f"{number:06d}",)))
     if not rows:
         raise BadInputError(f"{table} has no rows")
     parts = {split: SplitFiles(table.parent, tuple(images), tuple(masks)) for split, (images, masks) in rows.items()}
@@ -45,9 +43,8 @@ def layout_of_table(table: Path) -> Layout:
 def pair_columns(table: Path) -> tuple[str, str, str | None] | None:
     """Find the columns of images, masks and splits (None: no splits) by their names; None if it has none such."""
     try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            header = next(csv.reader(file), [])
-    except (OSError, UnicodeDecodeError, csv.Error):
+        header = _reader(table).fieldnames or []
+    except BadInputError:
         return None
     named = {cell.strip().casefold(): cell for cell in header}
     image = next((named[name] for name in _IMAGE_COLUMNS if name in named), None)
@@ -55,9 +52,40 @@ def pair_columns(table: Path) -> tuple[str, str, str | None] | None:
     return None if image is None or mask is None else (image, mask, named.get("split", named.get("subset")))
 
 
-def _rows(table: Path) -> Iterator[dict[str, str]]:
+def no_table(table: Path) -> BadInputError:
+    """Make the error for a table that does not say which of its columns are which."""
     try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            yield from csv.DictReader(file)
+        found = "the columns " + ", ".join(_reader(table).fieldnames or ["(none)"])
+    except BadInputError as error:
+        return error
+    return BadInputError(
+        f"{table} does not say which column holds images and which masks",
+        found=found[:200],
+        expected=f"a header with one of {', '.join(_IMAGE_COLUMNS[:4])} and one of {', '.join(_MASK_COLUMNS[:4])}",
+        next_command="add the line image,mask to its top",
+    )
+
+
+def _reader(table: Path) -> csv.DictReader[str]:
+    """Open a table whose first line tells by what its columns are divided."""
+    try:
+        data = table.read_bytes()
+        is_wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        text = data.decode("utf-16" if is_wide else "utf-8-sig")
+        divider = max(",;\t", key=(text.splitlines() or [""])[0].count)
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=divider)
+        _ = reader.fieldnames
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BadInputError(f"{table} cannot be read", found=error, expected="a CSV file of UTF-8") from error
+        raise BadInputError(
+            f"{table} cannot be read",
+            found=error,
+            expected="a CSV file of UTF-8",
+            next_command="save it as CSV UTF-8",
+        ) from error
+    return reader
+
+
+def _path(table: Path, cell: str) -> Path:
+    """The file that a cell names; backslashes divide folders where no file has them in its name."""
+    path = table.parent / cell.strip()
+    return path if "\\" not in cell or path.exists() else table.parent / PureWindowsPath(cell.strip()).as_posix()

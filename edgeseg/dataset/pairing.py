@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -29,8 +30,8 @@ class Entry:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """Folders and stem: what a mask shares with its image."""
-        return (*self.group, self.path.stem)
+        """Folders and stem: what a mask shares with its image, however its file system writes accents."""
+        return tuple(unicodedata.normalize("NFC", part) for part in (*self.group, self.path.stem))
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def is_mask_name(stem: str) -> bool:
 
 def base_name(stem: str) -> str:
     """A stem without the words that tell a mask from its image, in lower case."""
-    return _PREFIX.sub("", _SUFFIX.sub("", stem)).casefold()
+    return _PREFIX.sub("", _SUFFIX.sub("", unicodedata.normalize("NFC", stem))).casefold()
 
 
 def pair_up(images: Sequence[Entry], masks: Sequence[Entry]) -> Pairing:
@@ -65,7 +66,7 @@ def pair_up(images: Sequence[Entry], masks: Sequence[Entry]) -> Pairing:
     image_left = _unique(images, shared)
     mask_left = _unique(masks, shared)
     joined: list[tuple[Entry, Entry]] = []
-    for key in (_exact, _base, _base_alone):
+    for key in (_exact, _base, _base_alone, _numbered):
         joined += _join(image_left, mask_left, key)
     joined += _join_by_remainder(image_left, mask_left)
     joined += _join(image_left, mask_left, lambda entry: entry.group or None)
@@ -88,6 +89,12 @@ def _base(entry: Entry) -> object:
 
 def _base_alone(entry: Entry) -> object:
     return base_name(entry.path.stem)
+
+
+def _numbered(entry: Entry) -> object:
+    """The base with numbers as numbers, 0001 and 1 alike, and one sign between words."""
+    plain = re.sub(r"[ _\-.]+", "_", base_name(entry.path.stem))
+    return (*entry.group, re.sub(r"\d+", lambda digits: str(int(digits[0])), plain))
 
 
 def _unique(entries: Iterable[Entry], shared: list[tuple[Path, Path]]) -> dict[tuple[str, ...], Entry]:

@@ -4,34 +4,40 @@ from __future__ import annotations
 
 import importlib
 import io
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from edgeseg.errors import BadInputError
-from edgeseg.images.damage import jpeg_damage, png_damage
+from edgeseg.errors import BadInputError, EdgesegError
+from edgeseg.images.damage import damage_of
+from edgeseg.images.deep_colour import Kind, Planes, deep_colour
+from edgeseg.images.dicom_pixels import dicom_facts, dicom_frames, is_dicom_data, unreadable_dicom
 from edgeseg.images.orientation import ORIENTATION_TAG, upright
 from edgeseg.shell import quoted
-
-Kind = Literal["grey", "palette", "colour"]
 
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "PPM")
 for _plugin in ("Bmp", "Gif", "Jpeg", "Png", "Ppm", "Tiff", "WebP"):
     importlib.import_module(f"PIL.{_plugin}ImagePlugin")
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # such pictures are refused
 READABLE = "JPEG, PNG, BMP, TIFF, WebP, GIF or PNM"
 MAX_PIXELS = 100_000_000
 """More pixels than this (an 8K picture has 33 million) are no camera's, and would take gigabytes."""
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # such pictures are refused
-_BITS_TAG, _REDUCED_TAG, _PHOTOMETRIC_TAG = 258, 254, 262
-_APPLE_DOUBLE = b"\x00\x05\x16\x07"
+_REDUCED_TAG, _PHOTOMETRIC_TAG = 254, 262
+_NO_IMAGES = (
+    (re.compile(rb"\x00\x05\x16\x07"), "a companion file that macOS writes (AppleDouble)", "remove it"),
+    (re.compile(rb"\Z"), "an empty file", "copy the file again, or remove it"),
+    (re.compile(rb"....ftyp(?:hei|mif1|avi)", re.DOTALL), "a HEIC or AVIF picture", "save it as JPEG or PNG"),
+    (re.compile(rb"version https://git-lfs"), "a Git LFS pointer, not the file", "git lfs pull"),
+    (re.compile(rb"\s*<(?:!DOCTYPE|html)", re.IGNORECASE), "a web page, not the file", "download the file again"),
+)
+"""The first bytes of files that carry an image's name, what they are, and what to do."""
 _GREY_MODES = frozenset({"1", "L", "LA", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 _COLOUR_MODES = frozenset({"RGB", "RGBA", "RGBX", "CMYK", "YCbCr"})
 
@@ -67,15 +73,12 @@ def decode(path: Path, grey_jpeg: bool = False) -> StoredPicture:
         BadInputError: The file is missing, no image, cut off or damaged, too large, or holds several pictures.
     """
     data = _data(path)
-    with _opened(path, data) as image:
+    if is_dicom_data(data):
+        return _of_dicom(path)
+    with refused(path), _opened(path, data) as image:
         count = _picture_count(image)
         if count > 1:
-            raise BadInputError(
-                f"{path} holds several pictures",
-                found=f"{count} pictures in one {image.format} file",
-                expected="one picture a file",
-                next_command=f"`edgeseg run ENGINE {quoted(path)}` takes them one by one; elsewhere save each alone",
-            )
+            raise _several(path, f"{count} pictures in one {image.format} file")
         return _stored(path, data, image, grey_jpeg)
 
 
@@ -85,7 +88,7 @@ def picture_count(path: Path) -> int:
     Raises:
         BadInputError: The file is missing or no image.
     """
-    with _opened(path, _data(path)) as image:
+    with refused(path), _opened(path, _data(path)) as image:
         return _picture_count(image)
 
 
@@ -97,11 +100,33 @@ def decode_all(path: Path) -> Iterator[StoredPicture]:
     """
     data = _data(path)
     with _opened(path, data) as image:
-        for index in range(1 if image.format == "MPO" else getattr(image, "n_frames", 1)):
+        with refused(path):
+            count = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+        for index in range(count):
             with refused(path):
                 image.seek(index)
-            if not _is_reduced(image):
-                yield _stored(path, data, image, False, first=index == 0)
+                stored = None if _is_reduced(image) else _stored(path, data, image, False, first=index == 0)
+            if stored is not None:
+                yield stored
+
+
+def _of_dicom(path: Path) -> StoredPicture:
+    facts = dicom_facts(path)
+    if facts.frames > 1 or facts.is_video:
+        raise _several(path, f"DICOM, {facts}")
+    pixels = next(dicom_frames(path), None)
+    if pixels is None:
+        raise unreadable_dicom(path, "no frames")
+    return StoredPicture(path, pixels, "colour", 255, None, None, 1, facts.is_lossy)
+
+
+def _several(path: Path, found: str) -> BadInputError:
+    return BadInputError(
+        f"{path} holds several pictures",
+        found=found,
+        expected="one picture a file",
+        next_command=f"`edgeseg run ENGINE {quoted(path)}` takes them one by one; elsewhere save each alone",
+    )
 
 
 class refused:  # noqa: N801  reads as a statement: with refused(path)
@@ -114,14 +139,18 @@ class refused:  # noqa: N801  reads as a statement: with refused(path)
         """Nothing is opened."""
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is None or isinstance(error, BadInputError) or not isinstance(error, Exception):
+        if error is None or isinstance(error, EdgesegError) or not isinstance(error, Exception):
             return
-        raise BadInputError(
-            f"the image {self._path} is cut off or damaged",
-            found=str(error).strip() or type(error).__name__,
-            expected="a whole file",
-            next_command="copy the file again, or remove it",
-        ) from error
+        raise _damaged(self._path, str(error).strip() or type(error).__name__) from error
+
+
+def _damaged(path: Path, found: str) -> BadInputError:
+    return BadInputError(
+        f"the image {path} is cut off or damaged",
+        found=found,
+        expected="a whole file",
+        next_command="copy the file again, or remove it",
+    )
 
 
 def _data(path: Path) -> bytes:
@@ -144,17 +173,19 @@ def _opened(path: Path, data: bytes) -> Image.Image:
 
 
 def _no_image(path: Path, data: bytes) -> BadInputError:
-    found = f"{len(data)} bytes"
-    if data.startswith(_APPLE_DOUBLE):
-        found = "a companion file that macOS writes (AppleDouble)"
-    elif not data:
-        found = "an empty file"
-    return BadInputError(f"{path} is no image that edgeseg can read", found=found, expected=READABLE)
+    known = [(words, command) for start, words, command in _NO_IMAGES if start.match(data)]
+    found, command = known[0] if known else (f"{len(data)} bytes", "copy the file again, or remove it")
+    return BadInputError(
+        f"{path} is no image that edgeseg can read", found=found, expected=READABLE, next_command=command
+    )
 
 
 def _too_large(path: Path, found: str) -> BadInputError:
     return BadInputError(
-        f"the image {path} is too large", found=found, expected=f"at most {MAX_PIXELS / 1e6:.0f} million pixels"
+        f"the image {path} is too large",
+        found=found,
+        expected=f"at most {MAX_PIXELS / 1e6:.0f} million pixels",
+        next_command="cut it up, or save it smaller",
     )
 
 
@@ -166,8 +197,7 @@ def _picture_count(image: Image.Image) -> int:
         return count
     whole = 0
     for index in range(count):
-        with refused(Path(getattr(image, "filename", "") or "file")):
-            image.seek(index)
+        image.seek(index)
         whole += not _is_reduced(image)
     image.seek(0)
     return max(whole, 1)
@@ -179,40 +209,22 @@ def _is_reduced(image: Image.Image) -> bool:
 
 
 def _stored(path: Path, data: bytes, image: Image.Image, grey_jpeg: bool, first: bool = True) -> StoredPicture:
-    with refused(path):
-        if first:
-            _refuse_damage(path, data, image)
-        orientation = int(image.getexif().get(ORIENTATION_TAG, 1) or 1)
-        orientation = orientation if 1 <= orientation <= 8 else 1
-        turns_itself = image.format == "TIFF"  # Pillow turns a TIFF when it loads it
-        deep = _deep_colour(path, data, image)
-        is_lossy = image.format in ("JPEG", "MPO") or (image.format == "WEBP" and b"VP8 " in data[:64])
-        if grey_jpeg and image.format in ("JPEG", "MPO"):
-            image.draft("L", image.size)
-        image.load()
-        pixels, alpha, palette, kind, full_scale = deep or _planes(path, image)
+    damage = damage_of(data, image, first)
+    if damage is not None:
+        raise _damaged(path, damage)
+    orientation = int(image.getexif().get(ORIENTATION_TAG, 1) or 1)
+    orientation = orientation if 1 <= orientation <= 8 else 1
+    turns_itself = image.format == "TIFF"  # Pillow turns a TIFF when it loads it
+    deep = deep_colour(path, data, image)
+    is_lossy = image.format in ("JPEG", "MPO") or (image.format == "WEBP" and b"VP8 " in data[:64])
+    if grey_jpeg and image.format in ("JPEG", "MPO"):
+        image.draft("L", image.size)
+    image.load()
+    pixels, alpha, palette, kind, full_scale = deep or _planes(path, image)
     if deep or not turns_itself:
         pixels = upright(pixels, orientation)
         alpha = None if alpha is None else upright(alpha, orientation)
     return StoredPicture(path, pixels, kind, full_scale, alpha, palette, orientation, is_lossy)
-
-
-def _refuse_damage(path: Path, data: bytes, image: Image.Image) -> None:
-    damage = None
-    if image.format in ("JPEG", "MPO"):
-        damage = jpeg_damage(data)
-    elif image.format == "PNG":
-        damage = png_damage(data)
-    if damage is not None:
-        raise BadInputError(
-            f"the image {path} is cut off or damaged",
-            found=damage,
-            expected="a whole file",
-            next_command="copy the file again, or remove it",
-        )
-
-
-Planes = tuple[NDArray[Any], "NDArray[np.uint8] | None", "NDArray[np.uint8] | None", Kind, int]
 
 
 def _planes(path: Path, image: Image.Image) -> Planes:
@@ -266,30 +278,3 @@ def _refuse_white_is_zero(path: Path, image: Image.Image) -> None:
         raise BadInputError(
             f"{path} stores white as 0 with more than 8 bits", found=f"mode {image.mode}", expected="black as 0"
         )
-
-
-def _deep_colour(path: Path, data: bytes, image: Image.Image) -> Planes | None:
-    """The planes of 16-bit colour, of which Pillow would drop the lower half without a word."""
-    tags = getattr(image, "tag_v2", None)
-    if image.format == "PNG":
-        is_deep = data[24] == 16 and image.mode in ("RGB", "RGBA", "LA")
-    elif tags is not None:
-        bits = tags.get(_BITS_TAG, (1,))
-        is_deep = len(bits) > 1 and max(bits) > 8
-    else:
-        is_deep = image.format == "PPM" and image.mode == "RGB" and int(data.split(maxsplit=4)[3]) > 255
-    if not is_deep:
-        return None
-    decoded: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if decoded is None or decoded.dtype != np.uint16 or decoded.ndim != 3:
-        raise BadInputError(f"{path} has more than 8 bits a colour in a way that edgeseg does not read")
-    alpha = None
-    if decoded.shape[2] == 4:
-        alpha = eight_bits(decoded[..., 3])
-        alpha = None if bool((alpha == 255).all()) else alpha
-    return np.ascontiguousarray(decoded[..., 2::-1]), alpha, None, "colour", 65535
-
-
-def eight_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """16 bits to 8: 65535 becomes 255, rounded."""
-    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)

@@ -8,12 +8,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-MOVING_SUFFIXES = frozenset({".gif"})
+from edgeseg.images.dicom_pixels import DICOM_SUFFIXES, is_dicom
+
+MOVING_SUFFIXES = frozenset({".gif"}) | DICOM_SUFFIXES
 """Suffixes of images that, named alone as a source, are read as video."""
 IMAGE_SUFFIXES = MOVING_SUFFIXES | frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm", ".pnm"}
 )
-_SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin"})
+_SYSTEM_FILES = frozenset({"dicomdir", "thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin"})
 _DIGITS = re.compile(r"(\d+)")
 
 
@@ -47,7 +49,7 @@ def natural_key(path: Path) -> list[tuple[list[tuple[int, int, str]], str]]:
 
 
 def is_still(path: Path) -> bool:
-    """Say whether a file named alone is read as still pictures, by its suffix; a GIF is read as video."""
+    """Say whether a file named alone is read as still pictures, by its suffix; GIF and DICOM are read as video."""
     return path.suffix.lower() in IMAGE_SUFFIXES - MOVING_SUFFIXES
 
 
@@ -69,7 +71,7 @@ def list_folder(folder: Path, recursive: bool = False) -> FolderListing:
     for path in _files(folder, recursive):
         if any(is_hidden(part) for part in path.relative_to(folder).parts):
             hidden += 1
-        elif path.suffix.lower() in IMAGE_SUFFIXES:
+        elif path.suffix.lower() in IMAGE_SUFFIXES or _is_unnamed_dicom(path):
             images.append(path)
         else:
             foreign[path.suffix.lower()] += 1
@@ -79,6 +81,11 @@ def list_folder(folder: Path, recursive: bool = False) -> FolderListing:
 def list_images(folder: Path) -> list[Path]:
     """The image files directly inside a folder in natural order, without hidden ones."""
     return list(list_folder(folder).images)
+
+
+def _is_unnamed_dicom(path: Path) -> bool:
+    """Say whether a file is DICOM under a name that does not tell: IM000001, or the numbers of its identifier."""
+    return (not path.suffix or path.suffix[1:].isdecimal()) and is_dicom(path)
 
 
 def _files(folder: Path, recursive: bool) -> Iterable[Path]:

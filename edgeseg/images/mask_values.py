@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from edgeseg.errors import BadInputError
 from edgeseg.frames import Mask
-from edgeseg.images.decoding import StoredPicture, eight_bits
+from edgeseg.images.class_colours import colour_counts, colours_in_words
+from edgeseg.images.decoding import StoredPicture
+from edgeseg.images.deep_colour import eight_bits
 
 MASK_THRESHOLD = 127
 """JPEG masks hold grey borders; above this a pixel is foreground (the rule of Kvasir-SEG's JPEG masks)."""
@@ -97,7 +99,8 @@ def mask_problem(grey: Mask) -> str | None:
     largest = int(grey.max(initial=0))
     if 0 < largest <= MASK_THRESHOLD and np.unique(grey).size == 2:
         return f"holds only 0 and {largest}: it reads as empty, foreground must be 255"
-    if _EMPTY_NOISE < largest <= MASK_THRESHOLD:
+    is_noise = largest <= _EMPTY_NOISE and np.count_nonzero(grey) < _LEVEL_SHARE * grey.size
+    if 0 < largest <= MASK_THRESHOLD and not is_noise:
         return f"holds nothing brighter than {largest}: it reads as empty, foreground must be 255"
     return None
 
@@ -160,8 +163,13 @@ def _of_colours(stored: StoredPicture, rgb: NDArray[Any]) -> NDArray[Any]:
         return np.where(marked, np.uint8(255), np.uint8(0))
     if _has_one_hue(rgb, brightest, stored.is_lossy):
         return np.asarray(brightest, np.uint8)
-    shown = np.unique(colours.reshape(-1, 3) // 64 * 64, axis=0)[:4].tolist()
-    raise _no_mask(stored, f"several colours, about {shown}", "grey, labels or one colour on black")
+    counts = colour_counts(np.asarray(rgb, np.uint8))
+    raise BadInputError(
+        f"{stored.path} has no one meaning as a mask",
+        found=f"several colours: {colours_in_words(counts, brightest.size)}",
+        expected="grey, labels or one colour on black",
+        next_command="edgeseg data convert DIR --out NEW --classes FILE, a CSV of name,r,g,b",
+    )
 
 
 def _has_one_hue(rgb: NDArray[Any], brightest: NDArray[Any], is_lossy: bool) -> bool:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from edgeseg.errors import BadInputError
 from edgeseg.frames import Frame, Mask
-from edgeseg.images.decoding import StoredPicture, decode, decode_all, eight_bits, picture_count
+from edgeseg.images.decoding import StoredPicture, decode, decode_all, picture_count
+from edgeseg.images.deep_colour import eight_bits
 from edgeseg.images.mask_coding import MaskEvidence, coding_of, refuse_problems
 from edgeseg.images.mask_values import MaskValues, mask_values
 

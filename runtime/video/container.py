@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeseg.errors import BadInputError
+from edgeseg.images import dicom_facts, is_dicom
 from edgeseg.optional import require
-from edgeseg.runtime.video.dicom import EncapsulatedStream, is_dicom, is_dicom_video
+from edgeseg.runtime.video.dicom import EncapsulatedStream
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -21,7 +22,7 @@ def open_container(path: Path) -> InputContainer:
         BadInputError: The file is no video, or none of its streams can be decoded.
     """
     av = require("av")
-    within = EncapsulatedStream(path) if is_dicom(path) and is_dicom_video(path) else None
+    within = EncapsulatedStream(path) if is_dicom(path) and dicom_facts(path).is_video else None
     try:  # the prefix keeps a colon in the name from being read as a protocol
         container: InputContainer = av.open(
             f"file:{path}" if within is None else within,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager
 from fractions import Fraction
 from pathlib import Path
@@ -14,10 +14,10 @@ import numpy as np
 from edgeseg.dataset import load_images
 from edgeseg.errors import BadInputError, UsageError
 from edgeseg.frames import Frame
-from edgeseg.images import is_still, list_folder, picture_count, pictures_in, read_rgb
+from edgeseg.images import dicom_facts, is_dicom, is_still, list_folder, picture_count, pictures_in, read_rgb
 from edgeseg.runtime.video.deinterlace import Deinterlace
 from edgeseg.runtime.video.picture import Picture
-from edgeseg.runtime.video.source import ClipTiming, Source, SourceFrame
+from edgeseg.runtime.video.source import ClipTiming, Source, SourceFrame, StartedFrames
 from edgeseg.shell import quoted
 
 IMAGES_FPS = 25
@@ -44,9 +44,8 @@ class ImageFolder(AbstractContextManager["ImageFolder"]):
         self.unreadable: list[BadInputError] = []
         """The reasons why images were left out, so far."""
         _refuse_shared_stems(paths)
-        self._frames = self._readable()
-        self._first: SourceFrame | None = next(self._frames, None)
-        if self._first is None:
+        self._frames = StartedFrames(self._readable())
+        if self._frames.is_empty:
             raise self.unreadable[0]
 
     @property
@@ -66,15 +65,12 @@ class ImageFolder(AbstractContextManager["ImageFolder"]):
 
     def frames(self) -> Iterator[SourceFrame]:
         """Yield every image; the constructor has read the first."""
-        first, self._first = self._first, None
-        if first is not None:
-            yield first
-            yield from self._frames
+        return self._frames.each()
 
     def __exit__(self, *_: object) -> None:
-        self._first = None
+        self._frames.close()
 
-    def _readable(self) -> Iterator[SourceFrame]:
+    def _readable(self) -> Generator[SourceFrame]:
         index = 0
         for path in self._paths:
             started_ns = time.monotonic_ns()
@@ -147,10 +143,10 @@ def open_source(path: Path, deinterlace: Deinterlace = "auto", keep_going: bool 
         )
     if is_still(path):
         return ImageStack(path) if picture_count(path) > 1 else ImageFolder([path])
-    from edgeseg.runtime.video.dicom import DicomFrames, is_dicom, is_dicom_video
+    from edgeseg.runtime.video.dicom import DicomFrames
     from edgeseg.runtime.video.video import VideoFile
 
-    if is_dicom(path) and not is_dicom_video(path):
+    if is_dicom(path) and not dicom_facts(path).is_video:
         return DicomFrames(path)
     return VideoFile(path, deinterlace)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -72,6 +72,36 @@ class ClipTiming:
     """The colour primaries by H.273, table 2."""
     transfer: int = UNSPECIFIED
     """The transfer characteristics by H.273, table 3."""
+
+
+class StartedFrames:
+    """Frames of which the first is decoded at once, so that a source that gives none fails where it is opened.
+
+    Args:
+        frames: A generator of the frames.
+
+    Raises:
+        EdgesegError: Whatever decoding the first frame raises.
+    """
+
+    def __init__(self, frames: Generator[SourceFrame]) -> None:
+        self._frames = frames
+        self._first = next(frames, None)
+        self.is_empty = self._first is None
+        """True if there is not one frame."""
+
+    def each(self) -> Iterator[SourceFrame]:
+        """Yield every frame, once."""
+        first, self._first = self._first, None
+        if first is not None:
+            yield first
+        del first  # a picture that its reader is done with takes no memory
+        yield from self._frames
+
+    def close(self) -> None:
+        """Let go of the first frame and end the decoder."""
+        self._first = None
+        self._frames.close()
 
 
 class Source(AbstractContextManager["Source"], Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +14,7 @@ from edgeseg.runtime.video.container import not_a_video
 from edgeseg.runtime.video.deinterlace import Deinterlace
 from edgeseg.runtime.video.reader import FileReader
 from edgeseg.runtime.video.sound import Sound, SoundPacket
-from edgeseg.runtime.video.source import ClipTiming, SourceFrame
+from edgeseg.runtime.video.source import ClipTiming, SourceFrame, StartedFrames
 from edgeseg.runtime.video.timestamps import JUMP_S, Timeline
 
 TOLERATED_FRAMES = 3
@@ -45,10 +45,9 @@ class VideoFile(AbstractContextManager["VideoFile"]):
         stream = self._reader.sound_stream
         self.sound = None if stream is None else Sound(stream)
         """The sound beside the pictures; None if the file announces none."""
-        self._frames = self._decode()
         try:
-            self._first = next(self._frames, None)
-            if self._first is None:
+            self._frames = StartedFrames(self._decode())
+            if self._frames.is_empty:
                 why = self._reader.broken_off or "a video stream without frames"
                 raise not_a_video(path, "holds no frame that can be decoded", why)
         except BaseException:
@@ -74,17 +73,13 @@ class VideoFile(AbstractContextManager["VideoFile"]):
         """Yield every frame; the constructor has decoded the first."""
         if self.sound is not None:
             self.sound.begin()
-        first, self._first = self._first, None
-        if first is not None:
-            yield first
-        del first
-        yield from self._frames
+        yield from self._frames.each()
 
     def __exit__(self, *_: object) -> None:
-        self._first = None
+        self._frames.close()
         self._reader.close()
 
-    def _decode(self) -> Iterator[SourceFrame]:
+    def _decode(self) -> Generator[SourceFrame]:
         count, end_s = 0, Fraction(0)
         started_ns = time.monotonic_ns()
         for decoded in self._reader.decoded():

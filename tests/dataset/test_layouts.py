@@ -10,6 +10,7 @@ from PIL import Image
 
 from edgeseg.dataset import find_layout, load_images, load_pairs
 from edgeseg.errors import BadInputError
+from edgeseg.images import write_png
 from edgeseg.inspection import inspect_dataset
 
 
@@ -197,3 +198,64 @@ def test_a_table_that_breaks_off_in_other_bytes_is_refused_by_name(tmp_path: Pat
     (tmp_path / "set.csv").write_bytes(b"image,mask\n" + lines.encode() + b"\xff\xfe.png,c.png\n")
     with pytest.raises(BadInputError, match=r"set\.csv cannot be read"):
         load_pairs(tmp_path / "set.csv")
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("{}.jpg", "{:04d}.png"),
+        ("img_{}.jpg", "mask_{:03d}.png"),
+        ("Bild a\u0308 {}.jpg", "Bild \u00e4 {}.png"),
+        ("my pic {}.jpg", "my_pic_{}.png"),
+        ("Frame-{:02d}.JPG", "frame_{}_MASK.png"),
+    ],
+)
+def test_names_that_differ_in_padding_accents_and_signs_pair(tmp_path: Path, image: str, mask: str) -> None:
+    for number in (1, 2, 10, 12):
+        frame = np.full((8, 8, 3), number, np.uint8)
+        write_png(tmp_path / "images" / image.format(number), frame)
+        write_png(tmp_path / "masks" / mask.format(number), np.eye(8, dtype=np.uint8) * 255)
+    pairs = load_pairs(tmp_path)
+    assert [int(pair.read()[0][0, 0, 0]) for pair in pairs] == [1, 2, 10, 12]
+    assert [pair.mask.name for pair in pairs] == [mask.format(number) for number in (1, 2, 10, 12)]
+
+
+def test_numbers_that_two_images_share_are_not_guessed_between(tmp_path: Path) -> None:
+    for name in ("1", "01"):
+        write_png(tmp_path / "images" / f"{name}.png", np.full((8, 8, 3), 9, np.uint8))
+    write_png(tmp_path / "masks" / "0001.png", np.eye(8, dtype=np.uint8) * 255)
+    with pytest.raises(BadInputError, match="do not pair"):
+        load_pairs(tmp_path)
+
+
+TABLE = "image{0}mask\r\ni/a.png{0}m/a.png\r\n"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        TABLE.format(",").encode(),
+        TABLE.format(";").encode(),
+        TABLE.format("\t").encode(),
+        TABLE.format(",").encode("utf-8-sig"),
+        TABLE.format(";").encode("utf-16"),
+        TABLE.format(",").replace("/", "\\").encode(),
+        b'"image","mask"\n"i/a.png","m/a.png"\n',
+        b" Image , MASK \n i/a.png , m/a.png \n\n\n",
+    ],
+)
+def test_tables_as_spreadsheets_write_them(tmp_path: Path, data: bytes) -> None:
+    for part in "im":
+        write_png(tmp_path / part / "a.png", np.eye(8, dtype=np.uint8) * 255)
+    (tmp_path / "pairs.csv").write_bytes(data)
+    for root in (tmp_path, tmp_path / "pairs.csv"):
+        (pair,) = load_pairs(root)
+        assert (pair.image, pair.mask) == (tmp_path / "i/a.png", tmp_path / "m/a.png")
+
+
+@pytest.mark.parametrize("data", [b"i/a.png,m/a.png\n", "Gr\u00f6\u00dfe,mask\n1,2\n".encode("latin-1"), b""])
+def test_a_table_that_says_too_little_is_named(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "pairs.csv").write_bytes(data)
+    with pytest.raises(BadInputError, match=r"pairs\.csv") as caught:
+        load_pairs(tmp_path)
+    assert caught.value.next_command

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from edgeseg.errors import MismatchError
 from edgeseg.train import checkpoint
+from edgeseg.train.architectures.own_code import OwnCodeError
 from edgeseg.train.distillation import Teacher, teacher_from_runs
 from edgeseg.train.recipe import Recipe
 from edgeseg.train.training import train
@@ -67,3 +68,16 @@ def test_a_teacher_learns_nothing() -> None:
     Teacher([network], 1.0).targets(torch.rand(2, 3, 4, 4), torch.ones(2, 1, 4, 4))
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
     assert not any(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_a_teacher_of_the_user_s_own_that_fails_is_told_as_theirs() -> None:
+    class Fails(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            raise ValueError("no such picture")
+
+    images, masks = torch.rand(1, 3, 8, 8), torch.ones(1, 1, 8, 8)
+    with pytest.raises(OwnCodeError, match="python:theirs:network fails as a teacher") as caught:
+        Teacher([Constant(0.5), Fails()], 0.5, ["unet", "python:theirs:network"]).targets(images, masks)
+    assert "no such picture" in str(caught.value.found) and "test_distillation.py, line" in str(caught.value.found)
+    with pytest.raises(ValueError, match="no such picture"):
+        Teacher([Fails()], 0.5, ["unet"]).targets(images, masks)

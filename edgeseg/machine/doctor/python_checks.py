@@ -25,6 +25,7 @@ _PURPOSES = {
     "psutil": "memory and load while an engine is measured",
     "pydantic": "the values in every file",
     "rich": "progress and tables",
+    "simplejpeg": "telling damaged JPEG files",
     "torch": "training, export",
     "lightning-fabric": "training: device and precision",
     "kornia": "training: augmentation",

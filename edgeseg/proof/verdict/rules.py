@@ -183,12 +183,19 @@ def note_cpu_fp16(latency: LatencyReport) -> list[Finding]:
     return [Finding(True, sentence)]
 
 
-def refuse_other_data(baseline: Verdict, data_sha256: str) -> None:
-    """A former verdict says something about this one only on the same images and masks.
+def refuse_unfit_baseline(baseline: Verdict, data_sha256: str) -> None:
+    """Refuse a former verdict that says nothing about this one: one that did not pass, or of other images or masks.
 
     Raises:
-        MismatchError: Other data.
+        MismatchError: The baseline failed, is undecided, or was reached on other data.
     """
+    if baseline.passed is not True:
+        raise MismatchError(
+            f"the baseline {'is undecided' if baseline.passed == 'undecided' else 'failed'} itself",
+            found=baseline.reasons[0] if baseline.reasons else "no reason",
+            expected="a verdict that passed",
+            next_command="edgeseg verify FORMER_ENGINE --reference MODEL --data DIR --report DIR, or no --baseline",
+        )
     if baseline.data_sha256 != data_sha256:
         raise MismatchError(
             "the baseline was measured on other images",

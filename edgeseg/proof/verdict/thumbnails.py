@@ -6,7 +6,7 @@ A copy is 64x64 pixels of one bit each, so that 10 000 images take 15 MB.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,6 +22,17 @@ MOST_SHIFTS = 32
 Bits = NDArray[np.uint8]
 """uint8 [512], the 64x64 pixels of a mask, packed."""
 Constant = Literal["nothing", "the whole picture", "the same"]
+
+
+_TURNS: dict[str, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
+    "mirrored": lambda truth: truth[:, :, ::-1],
+    "upside down": lambda truth: truth[:, ::-1],
+    "turned by 180 degrees": lambda truth: truth[:, ::-1, ::-1],
+    "transposed": lambda truth: truth.swapaxes(1, 2),
+    "turned by 90 degrees": lambda truth: np.rot90(truth, 1, (1, 2)),
+    "turned by 270 degrees": lambda truth: np.rot90(truth, 3, (1, 2)),
+    "transposed the other way": lambda truth: np.rot90(truth, 2, (1, 2)).swapaxes(1, 2),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +87,37 @@ def shuffled(images: Sequence[Thumbnails]) -> Shuffled | None:
         truth_dice=float(np.mean([_dice(truth, other) for other in others])),
         own_dice=float(np.mean(_dice(reference, truth))),
     )
+
+
+@dataclass(frozen=True)
+class Turned:
+    """The turn of the ground truth that the reference's masks fit best, where it is not the one that they have."""
+
+    how: str
+    dice: float
+    """The mean Dice of the reference's masks against ground truth turned that way."""
+    own_dice: float
+    """The same as it lies."""
+
+
+def better_turned(images: Sequence[Thumbnails]) -> Turned | None:
+    """Find whether the reference's masks fit the ground truth better when that is mirrored or turned.
+
+    Returns:
+        The best turn where it beats the ground truth as it lies; None where nothing does, as in a set that is right.
+    """
+    shown = [image for image in images if image.truth.any()]
+    if not shown:
+        return None
+    reference = np.stack([image.reference for image in shown])
+    truth = np.unpackbits(np.stack([image.truth for image in shown]), axis=1).reshape(-1, SIZE_PX, SIZE_PX)
+    dice = {
+        how: float(np.mean(_dice(reference, np.packbits(turn(truth).reshape(len(shown), -1), axis=1))))
+        for how, turn in _TURNS.items()
+    }
+    own = float(np.mean(_dice(reference, np.stack([image.truth for image in shown]))))
+    how = max(dice, key=dice.__getitem__)
+    return Turned(how, dice[how], own) if dice[how] > own else None
 
 
 def constant(masks: Sequence[Bits], truths: Sequence[Bits]) -> Constant | None:

@@ -40,13 +40,13 @@ def verify(
         track: Shows progress.
 
     Raises:
-        MismatchError: Other classes, or a baseline of other data.
+        MismatchError: Other classes, or a baseline that did not pass or is of other data.
         NotFiniteError: The reference gave NaN or infinity (an engine that does so fails, with a reason).
         BadInputError: No pairs, or an image or mask that cannot be read.
     """
     data_sha256 = hash_pairs(pairs)
     if baseline is not None:
-        rules.refuse_other_data(baseline, data_sha256)
+        rules.refuse_unfit_baseline(baseline, data_sha256)
     comparison = compare(engine, reference, pairs, track)
     latency, samples_ms = measure_latency(engine, pairs, track=track)
     limits = plausibility.with_floors(limits)

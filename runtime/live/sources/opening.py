@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 
 from edgeseg.dataset import load_images
 from edgeseg.errors import BadInputError, UsageError
-from edgeseg.images import is_still
+from edgeseg.images import dicom_facts, is_dicom, is_still
 from edgeseg.runtime.live.credentials import without_credentials
 from edgeseg.runtime.live.protocols import refuse_missing_srt
 from edgeseg.runtime.live.sources.av_connection import AvConnection, open_camera, open_network, open_standard_input
@@ -21,7 +21,6 @@ from edgeseg.runtime.live.sources.gstreamer import GstConnection, gst_python, je
 from edgeseg.runtime.live.sources.paced import PacedSource
 from edgeseg.runtime.live.sources.reconnecting import ReconnectingSource
 from edgeseg.runtime.live.sources.synthetic import SyntheticFeed
-from edgeseg.runtime.video.dicom import is_dicom, is_dicom_video
 from edgeseg.shell import quoted
 
 _NETWORK = re.compile(r"(rtsps?|https?|udp|srt|rtmp(?:s|t|ts)?)://[^\s/]+", re.IGNORECASE)
@@ -125,6 +124,6 @@ def _of_files(name: str, options: SourceOptions) -> LiveSource:
         )
     if is_still(path):
         return PacedSource(name, ImageFeed([path], options), options)
-    if is_dicom(path) and not is_dicom_video(path):
+    if is_dicom(path) and not dicom_facts(path).is_video:
         return PacedSource(name, DicomFeed(path), options)
     return PacedSource(name, FileFeed(path, options), options)

@@ -272,6 +272,30 @@ def test_an_older_verdict_is_still_read(pairs: list[Pair]) -> None:
     assert "What chance reaches" not in render_page(verdict, [])
 
 
+@pytest.mark.parametrize(
+    ("how", "turn"),
+    [
+        ("mirrored", lambda mask: mask[:, ::-1]),
+        ("upside down", lambda mask: mask[::-1]),
+        ("turned by 180 degrees", lambda mask: mask[::-1, ::-1]),
+        ("transposed", lambda mask: mask.T),
+        ("turned by 90 degrees", lambda mask: np.rot90(mask, -1)),
+        ("turned by 270 degrees", lambda mask: np.rot90(mask, 1)),
+        ("transposed the other way", lambda mask: np.rot90(mask, 2).T),
+    ],
+)
+def test_large_polyps_in_the_middle_do_not_hide_masks_that_were_turned(tmp_path: Path, how: str, turn) -> None:
+    """The reference's Dice stays above its floor, and each mask belongs to its image."""
+    y, x = np.mgrid[:SIZE_PX, :SIZE_PX]
+    places = np.random.default_rng(3).integers(14, 34, (COUNT, 2))
+    masks = [np.where((y - a) ** 2 / 2 + (x - b) ** 2 <= 100, 255, 0).astype(np.uint8) for a, b in places]
+    assert verdict_on(write(tmp_path / "right", frames_of(masks), masks), right, right).passed is True
+    turned = [np.ascontiguousarray(turn(mask)) for mask in masks]
+    verdict = verdict_on(write(tmp_path / "turned", frames_of(masks), turned), right, right, min_reference_dice=0.1)
+    assert verdict.passed == "undecided"
+    assert f"fit the ground truth better {how} (mean Dice" in "\n".join(verdict.reasons)
+
+
 def test_thumbnails_by_hand() -> None:
     left, right_half = np.zeros((10, 128), np.uint8), np.zeros((10, 128), np.uint8)
     left[:, :64], right_half[:, 64:] = 1, 1

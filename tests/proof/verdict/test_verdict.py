@@ -160,6 +160,16 @@ def test_a_baseline_of_other_data_is_refused(make_pairs, threshold_session, verd
         verdict_of(pairs, threshold_session(75), baseline=before)
 
 
+@pytest.mark.parametrize(("outcome", "words"), [(False, "failed itself"), ("undecided", "is undecided itself")])
+def test_a_baseline_that_did_not_pass_is_refused(make_pairs, threshold_session, verdict_of, outcome, words) -> None:
+    pairs = make_pairs(8, dim_rows=2)
+    poor = verdict_of(pairs, threshold_session(150))
+    assert poor.passed is False
+    with pytest.raises(MismatchError, match=words) as caught:
+        verdict_of(pairs, threshold_session(75), baseline=poor.model_copy(update={"passed": outcome}))
+    assert caught.value.found == poor.reasons[0]
+
+
 def _with_p99(verdict: Verdict, p99_ms: float, **changes: str) -> Verdict:
     end_to_end = verdict.latency.end_to_end.model_copy(update={"p99_ms": p99_ms})
     latency = verdict.latency.model_copy(update={"end_to_end": end_to_end, **changes})

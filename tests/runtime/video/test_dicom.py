@@ -16,9 +16,11 @@ import numpy as np
 import pytest
 
 from edgeseg.cli import run
+from edgeseg.dataset import load_pairs
 from edgeseg.errors import BadInputError, MissingComponentError
+from edgeseg.images import is_dicom, read_rgb, write_png
 from edgeseg.runtime.live.sources.opening import open_live_source
-from edgeseg.runtime.video.dicom import EncapsulatedStream, is_dicom
+from edgeseg.runtime.video.dicom import EncapsulatedStream
 from edgeseg.runtime.video.files import open_source
 
 pydicom = pytest.importorskip("pydicom", reason="pip install 'edgeseg[dicom]'")
@@ -200,6 +202,72 @@ def test_negatives_of_evaluate_may_be_dicom(write: Write, tiny_engine: Path, cap
     assert json.loads(capsys.readouterr().out)["negatives"]["frame_count"] == COUNT
 
 
+def stills(write: Write, folder: Path, names: tuple[str, ...] = ("IM1", "IM2.dcm", "1.2.840.10")) -> Path:
+    """Single pictures as an archive hands them out, with names that do not always tell."""
+    folder.mkdir(parents=True)
+    for name, picture in zip(names, pictures(len(names)), strict=True):
+        write("still.dcm", EXPLICIT, picture.tobytes(), NumberOfFrames=1).rename(folder / name)
+    (folder / "DICOMDIR").write_bytes(bytes(128) + b"DICM")
+    return folder
+
+
+def test_a_folder_of_stills_is_run(write: Write, tiny_engine: Path, tmp_path: Path, capsys: Any) -> None:
+    folder = stills(write, tmp_path / "study")
+    assert run(["run", str(tiny_engine), str(folder), "--masks", str(tmp_path / "masks"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["frames"] == 3
+    assert sorted(path.name for path in (tmp_path / "masks").iterdir()) == ["1.2.840.png", "IM1.png", "IM2.png"]
+    for path, picture in zip(("IM1", "IM2.dcm", "1.2.840.10"), pictures(3), strict=True):
+        np.testing.assert_array_equal(read_rgb(folder / path), picture)
+    raw(write).rename(folder / "clip.dcm")
+    assert run(["run", str(tiny_engine), str(folder), "--masks", str(tmp_path / "more")]) == 5
+    said = capsys.readouterr().err
+    assert "clip.dcm holds several pictures" in said and "5 frames of 128x96, RGB" in said
+    assert len(list((tmp_path / "more").iterdir())) == 3
+
+
+def test_images_of_a_data_set_may_be_dicom(write: Write, tmp_path: Path, capsys: Any) -> None:
+    stills(write, tmp_path / "set" / "images", ("a.dcm", "b.dcm"))
+    for name, picture in zip("ab", pictures(2), strict=True):
+        write_png(tmp_path / "set" / "masks" / f"{name}.png", np.where(picture[..., 0] == 255, 255, 0).astype(np.uint8))
+    assert run(["data", "inspect", str(tmp_path / "set"), "--json"]) == 0
+    (note,) = (text for text in json.loads(capsys.readouterr().out)["notes"] if "DICOM" in text)
+    assert note == "2 images are DICOM: 1 frame of 128x96, RGB, 8 bits, Explicit VR Little Endian"
+    for pair, picture in zip(load_pairs(tmp_path / "set"), pictures(2), strict=True):
+        frame, mask = pair.read()
+        np.testing.assert_array_equal(frame, picture)
+        assert int(np.count_nonzero(mask)) == 32 * 32
+
+
+def test_inspect_says_what_dicom_holds(write: Write, tmp_path: Path, capsys: Any) -> None:
+    files = objects(write)
+    assert run(["data", "inspect", str(files["jpeg"]), "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["objects"]
+    assert (found["frames"], found["width"], found["height"]) == (COUNT, WIDTH, HEIGHT)
+    assert (found["photometric"], found["is_video"]) == ("YBR_FULL_422", False)
+    assert found["syntax"].startswith("JPEG Baseline")
+    assert run(["data", "inspect", str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    assert text.count(".dcm") == len(files) and "YBR_PARTIAL_420" in text
+    (tmp_path / "cut.dcm").write_bytes(files["rgb"].read_bytes()[:400])
+    assert run(["data", "inspect", str(tmp_path), "--json"]) == 5
+    assert "cut.dcm" in json.loads(capsys.readouterr().out)["problems"][0]
+
+
+def test_colours_of_a_palette_are_not_taken_for_grey(write: Write) -> None:
+    path = write(
+        "p.dcm",
+        EXPLICIT,
+        bytes(HEIGHT * WIDTH),
+        SamplesPerPixel=1,
+        PhotometricInterpretation="PALETTE COLOR",
+        NumberOfFrames=1,
+    )
+    for read in (read_rgb, open_source):
+        with pytest.raises(BadInputError, match="not those of a colour picture") as caught:
+            read(path)
+        assert "PALETTE COLOR" in str(caught.value.found)
+
+
 def test_what_is_no_whole_object_is_said(write: Write, tmp_path: Path) -> None:
     whole = raw(write).read_bytes()
     cut = tmp_path / "cut.dcm"
@@ -223,3 +291,4 @@ def test_without_pydicom_the_extra_is_named(write: Write, monkeypatch: pytest.Mo
     with pytest.raises(MissingComponentError) as caught:
         open_source(path)
     assert caught.value.next_command == "pip install 'edgeseg[dicom]'"
+    assert run(["data", "inspect", str(path)]) == 4
