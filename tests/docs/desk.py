@@ -25,7 +25,7 @@ TINY = (
     "--set=training.epochs=1",
     "--set=training.batch_size=4",
 )
-"""What makes a training that a document shows a matter of seconds."""
+"""Settings that make a training of the documents a matter of seconds."""
 
 CLIPS = {"clip.mp4": 812, "polyp.mp4": 180, "colonoscopy.mp4": 12}
 """Frames; the documents name frames 800 on, and 176 of the clip with the polyp."""
@@ -42,7 +42,7 @@ NAMES = {
     "NAME.engine": "model.int8.engine",
     "kvasir-small.int8.engine": "model.int8.engine",
 }
-"""What a document leaves open, and what lies here for it."""
+"""Placeholders of the documents, and the files here that stand for them."""
 PARTS = {"NORMAL_CLIP": "clip.mp4", "POLYP_CLIP": "polyp.mp4", "SOURCE@FRAMES": "clip.mp4@:4"}
 """The same, where it is a part of a word."""
 OWN_NETWORK = """
