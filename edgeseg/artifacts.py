@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
@@ -25,6 +26,22 @@ class Range(Part):
     """The magnitude that maps to 127, as the calibration method chose it."""
 
 
+class AsymmetryTrial(Part):
+    """INT8 with symmetric and with asymmetric uint8 activations, each held against float32 on the same pictures.
+
+    A share is that of the mask's pixels, at the network's size, whose class differs from float32's; mean over pictures.
+    """
+
+    image_count: int = pydantic.Field(gt=0)
+    """Calibration pictures that were compared."""
+    tensors: int = pydantic.Field(gt=0)
+    """Quantised tensors that lie mostly on one side of zero, so that the two differ in them."""
+    symmetric_flipped_share: float = pydantic.Field(ge=0, le=1)
+    asymmetric_flipped_share: float = pydantic.Field(ge=0, le=1)
+    asymmetric: bool
+    """What ONNX Runtime and OpenVINO are given: asymmetric levels where fewer pixels flipped, else symmetric ones."""
+
+
 class CalibrationTable(Value):
     """Per-tensor ranges of one network on some images: what INT8 needs beside the ONNX file."""
 
@@ -37,11 +54,14 @@ class CalibrationTable(Value):
     """Hash of the network's weights in float32; a table of other weights is refused."""
     ranges: dict[str, Range]
     """Tensor name -> range, for every convolution's input."""
+    asymmetry: AsymmetryTrial | None = None
+    """None where no tensor lies mostly on one side of zero, and in tables from before this was tried."""
 
     @property
     def sha256(self) -> str:
         """Names the table, however its file was written."""
-        return sha256_bytes(self.to_json().encode())
+        # Without fields that say nothing: a table from before they were there keeps its name.
+        return sha256_bytes(json.dumps(self.model_dump(mode="json", exclude_none=True), indent=2).encode())
 
 
 class PrecisionPlan(Value):
@@ -133,6 +153,8 @@ class EngineArtifact(Value):
     precision_plan_sha256: str | None = None
     kept_float32: tuple[KeptFloat32, ...] | None = None
     """Layers that stay float32 whatever the plan says, because FP16 ends at 65,504; None where there are none."""
+    asymmetry: AsymmetryTrial | None = None
+    """The trial that decided the levels of INT8 activations; None where they are symmetric without one."""
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     model: ModelSpec

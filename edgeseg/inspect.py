@@ -16,6 +16,7 @@ from edgeseg.artifacts import (
     PrecisionPlan,
     Verdict,
 )
+from edgeseg.calibration.asymmetry import asymmetry_in_words
 from edgeseg.calibration.fp16_types import LARGEST_FP16
 from edgeseg.calibration.plan_files import read_plan
 from edgeseg.errors import BadInputError
@@ -115,6 +116,7 @@ def _engine(path: Path) -> Description:
         "int8 convolutions": f"{passport.int8_convolutions} of {passport.convolutions}",
         **({} if passport.precision_plan is None else {"precision plan": _plan_in_words(passport.precision_plan)}),
         **({} if passport.kept_float32 is None else {"kept in float32": _kept_in_words(passport.kept_float32)}),
+        **({} if passport.asymmetry is None else {"levels": asymmetry_in_words(passport.asymmetry)}),
         "network": f"{passport.model.architecture}, {passport.model.width}x{passport.model.height}",
         **_batch_in_words(passport.model),
         "file": f"{passport.engine_bytes / 1e6:.2f} MB",

@@ -208,6 +208,7 @@ def _passport(
         precision_plan=plan,
         precision_plan_sha256=None if plan is None else plan.sha256,
         kept_float32=kept_in_float32(artifact.proto, request.beyond_fp16) or None,
+        asymmetry=built.asymmetry,
         inputs=(frame,),
         outputs=(probability,),
         model=artifact.metadata.model,

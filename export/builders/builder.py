@@ -6,7 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from edgeseg.artifacts import Binding, CalibrationTable, KeptFloat32, Precision, PrecisionPlan, TensorSpec
+from edgeseg.artifacts import (
+    AsymmetryTrial,
+    Binding,
+    CalibrationTable,
+    KeptFloat32,
+    Precision,
+    PrecisionPlan,
+    TensorSpec,
+)
 from edgeseg.calibration.fp16_types import LARGEST_FP16
 from edgeseg.calibration.placement import default_plan
 from edgeseg.errors import UsageError
@@ -56,6 +64,8 @@ class BuiltEngine:
     """Convolutions that the finished engine, not the graph handed in, runs on INT8."""
     build_flags: dict[str, Any] = field(default_factory=dict)
     binding: Binding = field(default_factory=Binding)
+    asymmetry: AsymmetryTrial | None = None
+    """The table's trial, where the backend goes by it."""
 
     def __repr__(self) -> str:
         return (
