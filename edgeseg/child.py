@@ -58,12 +58,12 @@ def ask_child(module: str, *arguments: str, role: str, timeout_s: float | None =
     if done.returncode == 0:
         return done.stdout
     try:
-        error = json.loads(done.stdout.splitlines()[-1])
+        refusal = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):
         last = " ".join(done.stderr.strip().splitlines()[-1:])
         found = f"{_ending(done.returncode)}: {last[:300]}" if last else _ending(done.returncode)
         raise ChildDiedError({"what": f"{role}'s process died", "found": found}) from None
-    raise ChildFailedError(error)
+    raise ChildFailedError(refusal)
 
 
 def _ending(code: int) -> str:
