@@ -10,6 +10,7 @@ import onnx
 from numpy.typing import DTypeLike, NDArray
 
 from edgeseg.artifacts import CalibrationTable, PrecisionPlan, Range
+from edgeseg.calibration.fp16_types import SMALLEST_NORMAL_FP16
 from edgeseg.calibration.methods import METHODS
 from edgeseg.calibration.placement import activations, assign, conv_outputs, default_plan
 from edgeseg.calibration.weight_levels import PAIR_LIMIT, multiplies_pairs, weight_levels
@@ -20,7 +21,6 @@ from edgeseg.graph.operators import CONVOLUTIONS
 from edgeseg.graph.weights import copy_of
 from edgeseg.shell import quoted
 
-SMALLEST_NORMAL_FP16 = 2.0**-14
 LOPSIDED = 0.75
 """A range that takes up less than this share of the symmetric one around it is lopsided."""
 LEVELS = 255

@@ -95,12 +95,12 @@ def extremes(
     Args:
         proto: A contract graph, float32.
         names: float32 tensors that its nodes give.
-        frames: Pictures at the network's size, uint8 [H,W,3] RGB.
+        frames: Pictures at the network's size, uint8 [H,W,3] RGB; at least one.
 
     Returns:
         Tensor name -> minimum and maximum, which need not be finite.
     """
-    found = dict.fromkeys(names, (0.0, 0.0))
+    found = dict.fromkeys(names, (math.inf, -math.inf))
     if not names:
         return found
     session = _session(proto, names, ())

@@ -122,14 +122,20 @@ class BuildRecord(Part):
     """The file of the precision plan; what it said is in the passport itself."""
 
 
+Quantity = Literal["value", "sum", "small"]
+
+
 class KeptFloat32(Part):
     """A layer that computes in float32 although the engine is FP16, because FP16 could not hold a tensor of its."""
 
     layer: str
     tensor: str
-    """The tensor of this layer with the largest magnitude."""
+    """The tensor of this layer that FP16 cannot hold, or of which it computes what FP16 cannot hold."""
     magnitude: float
-    """The largest magnitude that was seen in it."""
+    """The largest magnitude that was seen in it; see `quantity`."""
+    quantity: Quantity = "value"
+    """``value``: the tensor's largest; ``sum``: the largest sum inside the layer; ``small``: so small that FP16 rounds
+    it coarsely or to zero."""
 
 
 class EngineArtifact(Value):
@@ -152,7 +158,7 @@ class EngineArtifact(Value):
     """The precision asked of each convolution; None in passports from before this was recorded, likewise the next."""
     precision_plan_sha256: str | None = None
     kept_float32: tuple[KeptFloat32, ...] | None = None
-    """Layers that stay float32 whatever the plan says, because FP16 ends at 65,504; None where there are none."""
+    """Layers that stay float32 whatever the plan says, because FP16 cannot hold them; None where there are none."""
     asymmetry: AsymmetryTrial | None = None
     """The trial that decided the levels of INT8 activations; None where they are symmetric without one."""
     inputs: tuple[TensorSpec, ...]

@@ -35,7 +35,8 @@ def graph_in_precision(request: BuildRequest, say: Say = quiet, backend: str = E
     assigned = assign(proto, plan)
     fp16 = [name for name, precision in assigned.items() if precision == "fp16"]
     if "int8" not in assigned.values():
-        return with_fp16_convolutions(proto, float32_names(assigned), request.beyond_fp16) if fp16 else proto
+        kept = [entry.layer for entry in request.kept_float32]
+        return with_fp16_convolutions(proto, float32_names(assigned), kept) if fp16 else proto
     if fp16:
         raise UsageError(
             f"{backend} mixes INT8 with FP32, not with FP16: CPUs do not compute such graphs faithfully",
