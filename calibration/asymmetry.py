@@ -69,12 +69,17 @@ def try_asymmetry(
 
 def asymmetry_in_words(trial: AsymmetryTrial) -> str:
     """The decision and its two figures as one line for a person."""
+    before, after = f"{trial.symmetric_flipped_share:.3%}", f"{trial.asymmetric_flipped_share:.3%}"
     return (
-        f"INT8 levels are {'asymmetric' if trial.asymmetric else 'symmetric'} on CPUs: {trial.tensors} tensors lie "
-        f"mostly on one side of zero, and on {trial.image_count} pictures {trial.symmetric_flipped_share:.3%} of the "
-        f"mask's pixels differ from float32's with symmetric levels, {trial.asymmetric_flipped_share:.3%} with "
-        "asymmetric ones"
+        f"INT8 levels are {'asymmetric' if trial.asymmetric else 'symmetric'} on CPUs: "
+        f"{lopsided_in_words(trial.tensors)}, and on {trial.image_count} pictures {before} of the mask's pixels differ "
+        f"from float32's with symmetric levels, {after} with asymmetric ones"
     )
+
+
+def lopsided_in_words(tensors: int) -> str:
+    """``3 tensors lie mostly on one side of zero``."""
+    return f"{tensors} {'tensor lies' if tensors == 1 else 'tensors lie'} mostly on one side of zero"
 
 
 def untried(artifact: OnnxArtifact, table: CalibrationTable) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx
 
 from edgeseg.artifacts import CalibrationTable, Precision
-from edgeseg.calibration.asymmetry import asymmetry_in_words, untried
+from edgeseg.calibration.asymmetry import asymmetry_in_words, lopsided_in_words, untried
 from edgeseg.calibration.fp16 import with_fp16_convolutions
 from edgeseg.calibration.placement import assign, float32_names
 from edgeseg.calibration.quantise import cpu_style, quantise
@@ -57,7 +57,6 @@ def _tell_levels(artifact: OnnxArtifact, table: CalibrationTable, say: Say) -> N
         say(asymmetry_in_words(table.asymmetry))
     elif lopsided := untried(artifact, table):
         say(
-            f"INT8 levels are symmetric: {lopsided} tensors lie mostly on one side of zero, and this calibration table "
-            f"does not say if asymmetric levels are better; `edgeseg calibrate {quoted(artifact.path)} --data DIR "
+            f"INT8 levels are symmetric: {lopsided_in_words(lopsided)}, and this calibration table does not say if asymmetric levels are better; `edgeseg calibrate {quoted(artifact.path)} --data DIR "
             "--out FILE` tries them"
         )
