@@ -74,7 +74,7 @@ def half_nodes(proto: onnx.ModelProto) -> set[int]:
 
 
 def layer_name(node: onnx.NodeProto) -> str:
-    """What a node is called: its name, or its first output's where it has none."""
+    """A node's name, or its first output's where it has none."""
     return str(node.name or node.output[0])
 
 

@@ -29,7 +29,7 @@ SUMS = {
 EPSILON = 1e-5
 """ONNX's default."""
 NOTHING = float(np.finfo(np.float32).max)
-"""What stands for a value of exactly zero where the smallest magnitude is sought: float32 computes with it, too."""
+"""Stands for a value of exactly zero where the smallest magnitude is sought: float32 computes with that, too."""
 
 
 @dataclass

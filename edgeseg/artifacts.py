@@ -39,7 +39,7 @@ class AsymmetryTrial(Part):
     symmetric_flipped_share: float = pydantic.Field(ge=0, le=1)
     asymmetric_flipped_share: float = pydantic.Field(ge=0, le=1)
     asymmetric: bool
-    """What ONNX Runtime and OpenVINO are given: asymmetric levels where fewer pixels flipped, else symmetric ones."""
+    """True if ONNX Runtime and OpenVINO are given asymmetric levels: fewer pixels flipped with them."""
 
 
 class CalibrationTable(Value):

@@ -57,6 +57,7 @@ def _tell_levels(artifact: OnnxArtifact, table: CalibrationTable, say: Say) -> N
         say(asymmetry_in_words(table.asymmetry))
     elif lopsided := untried(artifact, table):
         say(
-            f"INT8 levels are symmetric: {lopsided_in_words(lopsided)}, and this calibration table does not say if asymmetric levels are better; `edgeseg calibrate {quoted(artifact.path)} --data DIR "
+            f"INT8 levels are symmetric: {lopsided_in_words(lopsided)}, and this calibration table does not say if "
+            f"asymmetric levels are better; `edgeseg calibrate {quoted(artifact.path)} --data DIR "
             "--out FILE` tries them"
         )
