@@ -28,7 +28,7 @@ LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 SCENES = 2
 NOISE_BLOCK_PX = 8
 SCENE_SIDE_PX = 256
-MEANINGLESS_SMALL: dict[str, Collection[int]] = {
+SMALL_GUARDS: dict[str, Collection[int]] = {
     **dict.fromkeys(("Add", "Sub", "Max", "Min", "Where", "Greater", "Less", "Equal", "Pad", "Pow"), range(3)),
     **dict.fromkeys(("Clip", "Resize", "Conv", "ConvTranspose", "Gemm"), (2,)),
     **dict.fromkeys(("InstanceNormalization", "GroupNormalization", "LayerNormalization"), (2,)),
@@ -143,7 +143,7 @@ def _small(
     """The layers that read or write a tensor which is small throughout, and means something there."""
     for index in sorted(half):
         node = graph.node[index]
-        guards = MEANINGLESS_SMALL.get(node.op_type, ())
+        guards = SMALL_GUARDS.get(node.op_type, ())
         inputs = (name for at, name in enumerate(node.input) if not (name in constants and at in guards))
         for name in (*inputs, *node.output):
             if name in small:
