@@ -1,4 +1,4 @@
-"""What FP16 loses inside layers: sums beyond its range, and values too small for it.
+"""FP16 loses inside layers what their inputs and outputs do not show: sums beyond its range, values too small for it.
 
 The oracle is ONNX's reference evaluator: it computes FP16 graphs in numpy's float16, as no CPU library does.
 """
