@@ -18,7 +18,7 @@ TENSORRT_STUBS := 10.3.0 10.13.0.35 11.4.0.106
 # For every program that a target starts; edgeseg sets it itself, too (edgeseg/third_parties.py).
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test test-all test-base test-oldest older-processor test-older-processor test-cuda-double cuda-double gpu gpu-wheels lint \
+.PHONY: demo test test-all test-base test-oldest test-foreign older-processor test-older-processor test-cuda-double cuda-double gpu gpu-wheels lint \
 	tensorrt-types format system-packages clean
 
 demo: $(INSTALLED)
@@ -44,6 +44,17 @@ test-oldest:
 	ci/install-torch.sh .venv-oldest/bin/pip $(TORCH_INDEX)
 	.venv-oldest/bin/pip install --constraint ci/oldest.txt --editable '.[train,rtx,openvino,bench,web,dicom,dev]'
 	.venv-oldest/bin/python -m pytest -n $(WORKERS) --dist loadfile -m "not long and not gpu"
+
+# Networks of other packages (tests/export/test_networks_of_packages.py) with the versions of ci/foreign.txt; half an hour.
+# ultralytics comes without what it needs, which is a second OpenCV; torchvision works with its own torch only.
+FOREIGN := .venv-foreign/bin
+test-foreign:
+	test -x $(FOREIGN)/python || $(PYTHON) -m venv .venv-foreign
+	CONSTRAINTS=ci/foreign.txt ci/install-torch.sh $(FOREIGN)/pip $(TORCH_INDEX)
+	$(FOREIGN)/pip install --constraint ci/foreign.txt --editable '.[train,rtx,dev]' \
+		segmentation-models-pytorch transformers timm einops requests
+	$(FOREIGN)/pip install --constraint ci/foreign.txt --no-deps ultralytics ultralytics-thop
+	$(FOREIGN)/python -m pytest tests/export/test_networks_of_packages.py -rs --junitxml .cache/foreign.xml
 
 # As on a processor with AVX2 alone, whatever this one has (tests/older_processor).
 older-processor: $(INSTALLED)
@@ -102,4 +113,4 @@ system-packages:
 	apt-get install --yes --no-install-recommends $$(grep -v '^#' ci/apt.txt)
 
 clean:
-	rm -rf $(VENV) .venv-base .venv-oldest demo build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-base .venv-oldest .venv-foreign demo build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from edgeseg.artifacts import CalibrationTable
-from edgeseg.calibration.quantise import ONNXRUNTIME_STYLE, QdqStyle, quantise
+from edgeseg.calibration.quantise import cpu_style, quantise
 from edgeseg.dataset import Pair, load_pairs
 from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.graph.files import load_onnx, serialize
@@ -58,12 +58,13 @@ def changed_share(engine: Engine, reference: Engine, pairs: list[Pair]) -> float
     return float(np.mean(shares))
 
 
-def row(package: Path, pairs: list[Pair], style: QdqStyle) -> str:
+def row(package: Path, pairs: list[Pair], limited: bool) -> str:
     """One package as a row of a table."""
     files = find_model(package)
     assert files.calibration is not None
     artifact, table = load_onnx(onnx_of(files)), CalibrationTable.read(files.calibration)
     info = SessionInfo(artifact.metadata.model, artifact.metadata.preprocess, "onnxruntime", "int8", artifact.sha256)
+    style = cpu_style(table) if limited else replace(cpu_style(table), pair_limit=None)
     graphs = serialize(quantise(artifact, table, style).proto), serialize(artifact.proto)
     on_all, on_one = ([OnnxRuntimeSession(graph, info, threads) for graph in graphs] for threads in (0, 1))
     engine, reference = map(engine_of, on_all)
@@ -91,7 +92,7 @@ def _line(cells: Sequence[object]) -> str:
     return f"| {' | '.join(map(str, cells))} |"
 
 
-def main(data: Path, packages: list[Path], style: QdqStyle) -> None:
+def main(data: Path, packages: list[Path], limited: bool) -> None:
     """Print the table."""
     saturates = examine_int8_kernels().saturates
     kind = "sums of two products saturate (x86 without VNNI)" if saturates else "sums are exact (VNNI, or arm64)"
@@ -102,10 +103,9 @@ def main(data: Path, packages: list[Path], style: QdqStyle) -> None:
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     pairs = load_pairs(data, "test")
     for package in packages:
-        print(row(package, pairs, style), flush=True)
+        print(row(package, pairs, limited), flush=True)
 
 
 if __name__ == "__main__":
     names = [argument for argument in sys.argv[1:] if argument != UNLIMITED]
-    limited = ONNXRUNTIME_STYLE if len(names) == len(sys.argv) - 1 else replace(ONNXRUNTIME_STYLE, pair_limit=None)
-    main(Path(names[0]), [Path(name) for name in names[1:]], limited)
+    main(Path(names[0]), [Path(name) for name in names[1:]], limited=UNLIMITED not in sys.argv)

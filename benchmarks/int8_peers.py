@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 
 from edgeseg.calibration.placement import default_plan
-from edgeseg.calibration.quantise import ONNXRUNTIME_STYLE, quantise
+from edgeseg.calibration.quantise import cpu_style, quantise
 from edgeseg.calibration.ranges import calibrate, choose_images
 from edgeseg.dataset import load_images, load_pairs
 from edgeseg.export.builders.onnxruntime_builder import int8_convolutions
@@ -75,9 +75,10 @@ def main(model: Path, data: Path) -> None:
     paths = choose_images(load_images(data, "train"), CALIBRATION_IMAGES)
     frames = [resize_to_network(read_rgb(path), spec.height, spec.width) for path in paths]
     ends = tuple(default_plan(artifact.proto, "int8").layers)
+    table = calibrate(artifact, paths)
     graphs = {
         "float32": serialize(artifact.proto),
-        "edgeseg int8": serialize(quantise(artifact, calibrate(artifact, paths), ONNXRUNTIME_STYLE).proto),
+        "edgeseg int8": serialize(quantise(artifact, table, cpu_style(table)).proto),
         "onnxruntime.quantization uint8": peer(artifact, frames, quantization.QuantType.QUInt8),
         "the same, ends float as ours": peer(artifact, frames, quantization.QuantType.QUInt8, ends),
         "onnxruntime.quantization int8": peer(artifact, frames, quantization.QuantType.QInt8),

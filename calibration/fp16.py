@@ -19,7 +19,7 @@ BOUNDS = {"Clip": (1, 2)}
 
 
 def with_fp16_convolutions(
-    proto: onnx.ModelProto, float32: Collection[str] = (), wide: Collection[str] = ()
+    proto: onnx.ModelProto, float32: Collection[str] = (), kept: Collection[str] = ()
 ) -> onnx.ModelProto:
     """Make everything from the first to the last convolution FP16; normalisation and sigmoid stay float32.
 
@@ -31,13 +31,14 @@ def with_fp16_convolutions(
     Args:
         proto: float32 data throughout; QuantizeLinear/DequantizeLinear pairs may stand in it.
         float32: Names of convolutions that work on float32 data.
-        wide: Tensors whose values pass FP16's range; every node that reads or writes one works on float32 data.
+        kept: Nodes of any kind that work on float32 data, as `layer_name` calls them.
     """
     copy = copy_of(proto)
     graph, opset, types = copy.graph, opset_of(copy), element_types(copy)
     half = half_nodes(copy)
     half -= _float32_nodes(graph, half, float32)
-    half -= touching(graph, half, {*wide, *_wide_constants(graph)})
+    half -= touching(graph, half, _wide_constants(graph))
+    half -= {index for index in half if layer_name(graph.node[index]) in kept}
     half_outputs = {name for i in half for name in graph.node[i].output if types.get(name, FLOAT) == FLOAT}
     weights = {t.name: t for t in graph.initializer if t.data_type == FLOAT}
     others = {t.name for t in graph.initializer} - set(weights)
@@ -70,6 +71,11 @@ def half_nodes(proto: onnx.ModelProto) -> set[int]:
         if not outputs & set(node.output) and all(gives_fp16(node.op_type, opset, at) for at in floats):
             found.add(index)
     return found
+
+
+def layer_name(node: onnx.NodeProto) -> str:
+    """A node's name, or its first output's where it has none."""
+    return str(node.name or node.output[0])
 
 
 def touching(graph: onnx.GraphProto, half: Iterable[int], wide: Collection[str]) -> set[int]:

@@ -9,6 +9,8 @@ import onnx
 
 LARGEST_FP16 = float(np.finfo(np.float16).max)
 """65504."""
+SMALLEST_NORMAL_FP16 = 2.0**-14
+"""Below this FP16 has ever fewer digits; below 2^-25 it is zero."""
 FLOAT32_INPUTS = {"Resize": (1, 2)}
 """Inputs that stay float32 whatever the data are (roi and scales of Resize)."""
 TYPE_ATTRIBUTES = ("to", "dtype")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import onnx
 from numpy.typing import DTypeLike, NDArray
 
 from edgeseg.artifacts import CalibrationTable, PrecisionPlan, Range
+from edgeseg.calibration.fp16_types import SMALLEST_NORMAL_FP16
 from edgeseg.calibration.methods import METHODS
 from edgeseg.calibration.placement import activations, assign, conv_outputs, default_plan
 from edgeseg.calibration.weight_levels import PAIR_LIMIT, multiplies_pairs, weight_levels
@@ -20,7 +21,6 @@ from edgeseg.graph.operators import CONVOLUTIONS
 from edgeseg.graph.weights import copy_of
 from edgeseg.shell import quoted
 
-SMALLEST_NORMAL_FP16 = 2.0**-14
 LOPSIDED = 0.75
 """A range that takes up less than this share of the symmetric one around it is lopsided."""
 LEVELS = 255
@@ -35,7 +35,7 @@ class QdqStyle:
     uint8_activations: bool = False
     """Store activations as uint8: tensors without negative values use 0..255 with zero point 0, others the levels of
     int8 shifted by a zero point of 128."""
-    lopsided: bool = False
+    asymmetric: bool = False
     """Give all 256 levels to the range of a tensor that lies mostly on one side of zero (HardSwish, GELU, SiLU)."""
     whole_tensors: bool = False
     """Quantise convolutions' outputs too, and let every reader of a quantised tensor see the dequantised one, so that
@@ -50,11 +50,17 @@ class QdqStyle:
         return SMALLEST_NORMAL_FP16 if np.dtype(self.scale_dtype) == np.float16 else float(np.finfo(np.float32).tiny)
 
 
-ONNXRUNTIME_STYLE = QdqStyle(uint8_activations=True, lopsided=True, whole_tensors=True, pair_limit=PAIR_LIMIT)
+ONNXRUNTIME_STYLE = QdqStyle(uint8_activations=True, whole_tensors=True, pair_limit=PAIR_LIMIT)
 """Lets ONNX Runtime fuse a convolution into QLinearConv (float32 scales, outputs quantised as well, one type for both,
-ReLU implied by the unsigned range), and keeps the sums of a processor without VNNI from saturating."""
+ReLU implied by the unsigned range), and keeps the sums of a processor without VNNI from saturating. Levels are
+symmetric; `cpu_style` says what a network's own trial decided."""
 TENSORRT_STYLE = QdqStyle(scale_dtype=np.float16)
 """Scales as they will stand in an FP16 graph; TensorRT takes signed symmetric INT8 only."""
+
+
+def cpu_style(table: CalibrationTable) -> QdqStyle:
+    """The style of ONNX Runtime and OpenVINO, with asymmetric levels where the table's trial has them better."""
+    return replace(ONNXRUNTIME_STYLE, asymmetric=table.asymmetry is not None and table.asymmetry.asymmetric)
 
 
 @dataclass(frozen=True)
@@ -164,16 +170,27 @@ class Quantisation:
 
 
 def activation_quantisation(observed: Range, style: QdqStyle) -> Quantisation:
-    """How a tensor of this range is quantised: symmetric around zero, or lopsided where the style has it so."""
+    """How a tensor of this range is quantised: symmetric around zero, or with all levels where the style has it so."""
     if not style.uint8_activations:
         return Quantisation(observed.amax / 127.0, np.asarray(0, np.int8))
     if observed.minimum >= 0:
         return Quantisation(observed.amax / 255.0, np.asarray(0, np.uint8))
-    low, high = max(observed.minimum, -observed.amax), min(max(observed.maximum, 0.0), observed.amax)
-    if style.lopsided and high - low < LOPSIDED * 2 * observed.amax:
+    if style.asymmetric and is_lopsided(observed):
+        low, high = _ends(observed)
         scale = (high - low) / LEVELS
         return Quantisation(scale, np.asarray(round(-low / scale), np.uint8))
     return Quantisation(observed.amax / 127.0, np.asarray(128, np.uint8))
+
+
+def is_lopsided(observed: Range) -> bool:
+    """Tell whether a tensor with negative values lies so much on one side of zero that levels would lie idle."""
+    low, high = _ends(observed)
+    return observed.minimum < 0 and high - low < LOPSIDED * 2 * observed.amax
+
+
+def _ends(observed: Range) -> tuple[float, float]:
+    """The smallest and the largest value that get a level of their own; zero lies between them."""
+    return max(observed.minimum, -observed.amax), min(max(observed.maximum, 0.0), observed.amax)
 
 
 class _Rewriter:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,8 @@ import onnx
 from numpy.typing import NDArray
 
 from edgeseg.artifacts import CalibrationTable, Range
+from edgeseg.calibration.asymmetry import MOST_IMAGES, try_asymmetry
+from edgeseg.calibration.cpu_session import cpu_session
 from edgeseg.calibration.image_warnings import constant_warning, held_out_warning, is_constant
 from edgeseg.calibration.methods import DEFAULT_METHOD, observer_of
 from edgeseg.calibration.observer import Observer
@@ -21,10 +22,9 @@ from edgeseg.calibration.placement import activations
 from edgeseg.dataset import hash_files
 from edgeseg.errors import BadInputError
 from edgeseg.frames import resize_to_network
-from edgeseg.graph.files import OnnxArtifact, serialize
+from edgeseg.graph.files import OnnxArtifact
 from edgeseg.graph.weights import copy_of
 from edgeseg.images import read_rgb
-from edgeseg.optional import require
 from edgeseg.progress import Say, Track, quiet, silent
 from edgeseg.specs import INPUT_NAME
 
@@ -40,6 +40,8 @@ def calibrate(
     data: Path | None = None,
 ) -> CalibrationTable:
     """Run images through the float network and watch the input and the output of every convolution.
+
+    Where tensors lie mostly on one side of zero, INT8 with asymmetric levels is tried on at most 100 of the images.
 
     Args:
         artifact: The network.
@@ -74,13 +76,15 @@ def calibrate(
     for warning in (constant_warning(constant, len(images)), data and held_out_warning(images, data)):
         if warning:
             say(str(warning))
-    return CalibrationTable(
+    table = CalibrationTable(
         method=method,
         image_count=len(images),
         data_sha256=hash_files(images),
         weights_sha256=artifact.weights_sha256,
         ranges={tensor.name: tensor.range() for tensor in seen},
     )
+    trial = try_asymmetry(artifact, table, choose_images(images, MOST_IMAGES), track)
+    return table.model_copy(update={"asymmetry": trial})
 
 
 def extremes(
@@ -91,12 +95,12 @@ def extremes(
     Args:
         proto: A contract graph, float32.
         names: float32 tensors that its nodes give.
-        frames: Pictures at the network's size, uint8 [H,W,3] RGB.
+        frames: Pictures at the network's size, uint8 [H,W,3] RGB; at least one.
 
     Returns:
         Tensor name -> minimum and maximum, which need not be finite.
     """
-    found = dict.fromkeys(names, (0.0, 0.0))
+    found = dict.fromkeys(names, (math.inf, -math.inf))
     if not names:
         return found
     session = _session(proto, names, ())
@@ -142,7 +146,6 @@ def _session(proto: onnx.ModelProto, names: Sequence[str], whole: Sequence[str])
 
     The extremes are found inside the graph, so that a tensor of which they suffice is freed as soon as it was used.
     """
-    onnxruntime = require("onnxruntime")
     observed = copy_of(proto)
     del observed.graph.output[:]
     for reduction in REDUCTIONS:
@@ -152,7 +155,4 @@ def _session(proto: onnx.ModelProto, names: Sequence[str], whole: Sequence[str])
             observed.graph.output.append(onnx.helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, []))
     for name in whole:
         observed.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(serialize(observed), options, providers=["CPUExecutionProvider"])
+    return cpu_session(observed)

@@ -6,12 +6,12 @@ whoever puts them back makes the same graph again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import onnx
 
-from edgeseg.artifacts import CalibrationTable, PrecisionPlan
+from edgeseg.artifacts import CalibrationTable, KeptFloat32, PrecisionPlan
 from edgeseg.calibration.fp16 import with_fp16_convolutions
 from edgeseg.calibration.fp16_range import with_float32_layers
 from edgeseg.calibration.placement import assign, float32_names, lowest
@@ -30,7 +30,7 @@ class StronglyTypedGraph:
 
 
 def strongly_typed(
-    artifact: OnnxArtifact, table: CalibrationTable | None, plan: PrecisionPlan, wide: Mapping[str, float] | None = None
+    artifact: OnnxArtifact, table: CalibrationTable | None, plan: PrecisionPlan, kept: Sequence[KeptFloat32] = ()
 ) -> StronglyTypedGraph:
     """Write a network in the types that its precision plan asks for; INT8 convolutions take FP16 scales.
 
@@ -38,22 +38,22 @@ def strongly_typed(
         artifact: The network, float32.
         table: Its ranges; needed where the plan gives a convolution to INT8.
         plan: The precision of each convolution.
-        wide: Tensors that FP16 cannot hold, see `edgeseg.calibration.fp16_range`; their layers stay float32.
+        kept: Layers that FP16 cannot compute, see `edgeseg.calibration.fp16_range`; they stay float32.
 
     Raises:
         BadInputError: The plan does not fit the network, or INT8 without a table, or without a tensor in it.
         MismatchError: The table belongs to other weights.
     """
-    plan, wide = with_float32_layers(plan, artifact.proto, wide or {}), wide or {}
+    plan, others = with_float32_layers(plan, artifact.proto, kept), [entry.layer for entry in kept]
     assigned = assign(artifact.proto, plan)
     float32 = float32_names(assigned)
     if lowest(assigned) == "fp32":
         return StronglyTypedGraph(artifact.proto)
     if lowest(assigned) == "fp16":
-        return StronglyTypedGraph(with_fp16_convolutions(artifact.proto, float32, wide))
+        return StronglyTypedGraph(with_fp16_convolutions(artifact.proto, float32, others))
     if table is None:
         raise BadInputError(
             "INT8 needs a calibration table, and there is none", expected="a table of edgeseg calibrate"
         )
     quantised = quantise(artifact, table, TENSORRT_STYLE, plan)
-    return StronglyTypedGraph(with_fp16_convolutions(quantised.proto, float32, wide), quantised.vanishing)
+    return StronglyTypedGraph(with_fp16_convolutions(quantised.proto, float32, others), quantised.vanishing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
@@ -25,6 +26,22 @@ class Range(Part):
     """The magnitude that maps to 127, as the calibration method chose it."""
 
 
+class AsymmetryTrial(Part):
+    """INT8 with symmetric and with asymmetric uint8 activations, each held against float32 on the same pictures.
+
+    A share is that of the mask's pixels, at the network's size, whose class differs from float32's; mean over pictures.
+    """
+
+    image_count: int = pydantic.Field(gt=0)
+    """Calibration pictures that were compared."""
+    tensors: int = pydantic.Field(gt=0)
+    """Quantised tensors that lie mostly on one side of zero, so that the two differ in them."""
+    symmetric_flipped_share: float = pydantic.Field(ge=0, le=1)
+    asymmetric_flipped_share: float = pydantic.Field(ge=0, le=1)
+    asymmetric: bool
+    """True if ONNX Runtime and OpenVINO are given asymmetric levels: fewer pixels flipped with them."""
+
+
 class CalibrationTable(Value):
     """Per-tensor ranges of one network on some images: what INT8 needs beside the ONNX file."""
 
@@ -37,11 +54,14 @@ class CalibrationTable(Value):
     """Hash of the network's weights in float32; a table of other weights is refused."""
     ranges: dict[str, Range]
     """Tensor name -> range, for every convolution's input."""
+    asymmetry: AsymmetryTrial | None = None
+    """None where no tensor lies mostly on one side of zero, and in tables from before this was tried."""
 
     @property
     def sha256(self) -> str:
         """Names the table, however its file was written."""
-        return sha256_bytes(self.to_json().encode())
+        # Without fields that say nothing: a table from before they were there keeps its name.
+        return sha256_bytes(json.dumps(self.model_dump(mode="json", exclude_none=True), indent=2).encode())
 
 
 class PrecisionPlan(Value):
@@ -102,14 +122,20 @@ class BuildRecord(Part):
     """The file of the precision plan; what it said is in the passport itself."""
 
 
+Quantity = Literal["value", "sum", "small"]
+
+
 class KeptFloat32(Part):
     """A layer that computes in float32 although the engine is FP16, because FP16 could not hold a tensor of its."""
 
     layer: str
     tensor: str
-    """The tensor of this layer with the largest magnitude."""
+    """The tensor of this layer that FP16 cannot hold, or of which it computes what FP16 cannot hold."""
     magnitude: float
-    """The largest magnitude that was seen in it."""
+    """The largest magnitude that was seen in it; see `quantity`."""
+    quantity: Quantity = "value"
+    """``value``: the tensor's largest; ``sum``: the largest sum inside the layer; ``small``: so small that FP16 rounds
+    it coarsely or to zero."""
 
 
 class EngineArtifact(Value):
@@ -132,7 +158,9 @@ class EngineArtifact(Value):
     """The precision asked of each convolution; None in passports from before this was recorded, likewise the next."""
     precision_plan_sha256: str | None = None
     kept_float32: tuple[KeptFloat32, ...] | None = None
-    """Layers that stay float32 whatever the plan says, because FP16 ends at 65,504; None where there are none."""
+    """Layers that stay float32 whatever the plan says, because FP16 cannot hold them; None where there are none."""
+    asymmetry: AsymmetryTrial | None = None
+    """The trial that decided the levels of INT8 activations; None where they are symmetric without one."""
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     model: ModelSpec

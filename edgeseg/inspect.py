@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from edgeseg.artifacts import (
     PRECISIONS,
@@ -14,8 +14,10 @@ from edgeseg.artifacts import (
     KeptFloat32,
     LatencyReport,
     PrecisionPlan,
+    Quantity,
     Verdict,
 )
+from edgeseg.calibration.asymmetry import asymmetry_in_words
 from edgeseg.calibration.fp16_types import LARGEST_FP16
 from edgeseg.calibration.plan_files import read_plan
 from edgeseg.errors import BadInputError
@@ -115,6 +117,7 @@ def _engine(path: Path) -> Description:
         "int8 convolutions": f"{passport.int8_convolutions} of {passport.convolutions}",
         **({} if passport.precision_plan is None else {"precision plan": _plan_in_words(passport.precision_plan)}),
         **({} if passport.kept_float32 is None else {"kept in float32": _kept_in_words(passport.kept_float32)}),
+        **({} if passport.asymmetry is None else {"levels": asymmetry_in_words(passport.asymmetry)}),
         "network": f"{passport.model.architecture}, {passport.model.width}x{passport.model.height}",
         **_batch_in_words(passport.model),
         "file": f"{passport.engine_bytes / 1e6:.2f} MB",
@@ -146,8 +149,20 @@ def _batch_in_words(model: ModelSpec) -> dict[str, str]:
 
 def _kept_in_words(layers: tuple[KeptFloat32, ...]) -> str:
     """``a, b: up to 2.3e+06, beyond FP16's 65504``, with every layer's name, for there is no other list of them."""
-    largest = max(kept.magnitude for kept in layers)
-    return f"{', '.join(kept.layer for kept in layers)}: up to {largest:.3g}, beyond FP16's {LARGEST_FP16:.0f}"
+    end = f"beyond FP16's {LARGEST_FP16:.0f}"
+    parts = []
+    for quantity in get_args(Quantity):
+        chosen = [kept for kept in layers if kept.quantity == quantity]
+        if not chosen:
+            continue
+        largest, smallest = (extreme(kept.magnitude for kept in chosen) for extreme in (max, min))
+        words = {
+            "value": f"up to {largest:.3g}, {end}",
+            "sum": f"sums inside up to {largest:.3g}, {end}",
+            "small": f"down to {smallest:.3g}, too small for FP16",
+        }
+        parts.append(f"{', '.join(kept.layer for kept in chosen)}: {words[quantity]}")
+    return "; ".join(parts)
 
 
 def _run(path: Path) -> Description:

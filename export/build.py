@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgeseg.artifacts import BuildRecord, CalibrationTable, EngineArtifact, Precision, PrecisionPlan
-from edgeseg.calibration.fp16_range import beyond_fp16, kept_in_float32, typical_frames
+from edgeseg.artifacts import BuildRecord, CalibrationTable, EngineArtifact, KeptFloat32, Precision, PrecisionPlan
+from edgeseg.calibration.fp16_range import beyond_fp16, typical_frames
 from edgeseg.calibration.methods import DEFAULT_METHOD
 from edgeseg.calibration.placement import assign, default_plan, lowest
 from edgeseg.calibration.quantise import check_table
@@ -107,9 +107,9 @@ def build_engine(model: Path, options: BuildOptions, track: Track = silent, say:
     table = _table(files, artifact, options, track, say) if precision == "int8" else None
     named = options.calibration or options.calibration_data
     _check_same("calibration", table.sha256 if table else None, former.calibration_sha256 if former else None, named)
-    wide = _beyond_fp16(files, artifact, options, table) if _computes_in_fp16(assigned, builder) else {}
-    request = BuildRequest(artifact, precision, table, plan, wide)
-    tell_kept(kept_in_float32(artifact.proto, wide), say)
+    kept = _beyond_fp16(files, artifact, options, table) if _computes_in_fp16(assigned, builder) else ()
+    request = BuildRequest(artifact, precision, table, plan, kept)
+    tell_kept(kept, say)
     built = builder.build(request, say)
     instead = builder.why_not_int8(request, built) if precision == "int8" and options.may_leave_int8 else None
     if instead is not None:
@@ -158,8 +158,8 @@ def _computes_in_fp16(assigned: Mapping[str, Precision], builder: EngineBuilder)
 
 def _beyond_fp16(
     files: ModelFiles, artifact: OnnxArtifact, options: BuildOptions, table: CalibrationTable | None
-) -> dict[str, float]:
-    """Tensors that FP16 cannot hold, seen on calibration images where some were named, else on made-up ones."""
+) -> tuple[KeptFloat32, ...]:
+    """Layers that FP16 cannot compute, seen on calibration images where some were named, else on made-up ones."""
     if table is None and options.calibration is not None:
         table = CalibrationTable.read(options.calibration)
         check_table(artifact, table)
@@ -207,7 +207,8 @@ def _passport(
         calibration_sha256=request.table.sha256 if request.table else None,
         precision_plan=plan,
         precision_plan_sha256=None if plan is None else plan.sha256,
-        kept_float32=kept_in_float32(artifact.proto, request.beyond_fp16) or None,
+        kept_float32=request.kept_float32 or None,
+        asymmetry=built.asymmetry,
         inputs=(frame,),
         outputs=(probability,),
         model=artifact.metadata.model,

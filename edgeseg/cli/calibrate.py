@@ -22,6 +22,7 @@ def calibrate(
     as_json: JsonFlag = False,
 ) -> None:
     """Measure the ranges of the activations that INT8 needs."""
+    from edgeseg.calibration.asymmetry import asymmetry_in_words
     from edgeseg.calibration.ranges import calibrate as measure
     from edgeseg.calibration.ranges import choose_images
     from edgeseg.dataset import load_images
@@ -35,8 +36,9 @@ def calibrate(
     check_writable(out, source)
     table = measure(artifact, chosen, track, method, say, data)
     table.write(out)
+    trial = "" if table.asymmetry is None else f"{asymmetry_in_words(table.asymmetry)}\n"
     text = (
-        f"{out}: {len(table.ranges)} tensors on {table.image_count} images, method {method}\n"
+        f"{out}: {len(table.ranges)} tensors on {table.image_count} images, method {method}\n{trial}"
         f"next: edgeseg build-engine {quoted(model)} --precision int8 --calibration {quoted(out)}"
     )
     emit(table, as_json, text)

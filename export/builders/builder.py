@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from edgeseg.artifacts import Binding, CalibrationTable, KeptFloat32, Precision, PrecisionPlan, TensorSpec
+from edgeseg.artifacts import (
+    AsymmetryTrial,
+    Binding,
+    CalibrationTable,
+    KeptFloat32,
+    Precision,
+    PrecisionPlan,
+    TensorSpec,
+)
 from edgeseg.calibration.fp16_types import LARGEST_FP16
 from edgeseg.calibration.placement import default_plan
 from edgeseg.errors import UsageError
@@ -37,8 +45,8 @@ class BuildRequest:
     plan: PrecisionPlan | None = None
     """The precision of each convolution; None takes the default plan of `precision`."""
 
-    beyond_fp16: Mapping[str, float] = field(default_factory=dict)
-    """Tensors that FP16 cannot hold, with the magnitude that was seen; the layers that touch them stay float32."""
+    kept_float32: tuple[KeptFloat32, ...] = ()
+    """Layers that FP16 cannot compute; they stay float32."""
 
     def plan_for(self, beside_int8: Precision) -> PrecisionPlan:
         """The plan, or the default one for a backend whose float convolutions beside INT8 are `beside_int8`."""
@@ -56,6 +64,8 @@ class BuiltEngine:
     """Convolutions that the finished engine, not the graph handed in, runs on INT8."""
     build_flags: dict[str, Any] = field(default_factory=dict)
     binding: Binding = field(default_factory=Binding)
+    asymmetry: AsymmetryTrial | None = None
+    """The table's trial, where the backend goes by it."""
 
     def __repr__(self) -> str:
         return (
@@ -135,7 +145,13 @@ def tell_vanishing(names: Iterable[str], say: Say) -> None:
 def tell_kept(layers: Sequence[KeptFloat32], say: Say) -> None:
     """Say which layers stay float32 because FP16 cannot hold what they compute."""
     for kept in layers[:MOST_TOLD]:
-        reached = f"{kept.tensor} reaches {kept.magnitude:.3g}"
-        say(f"{kept.layer} stays float32: {reached}, and FP16 ends at {LARGEST_FP16:.0f}")
+        say(f"{kept.layer} stays float32: {_why_kept(kept)}")
     if len(layers) > MOST_TOLD:
-        say(f"and {len(layers) - MOST_TOLD} more layers stay float32 for that reason; edgeseg inspect lists them")
+        say(f"and {len(layers) - MOST_TOLD} more layers stay float32 for such reasons; edgeseg inspect lists them")
+
+
+def _why_kept(kept: KeptFloat32) -> str:
+    if kept.quantity == "small":
+        return f"{kept.tensor} is as small as {kept.magnitude:.3g}, where FP16 is coarse or zero"
+    what = kept.tensor if kept.quantity == "value" else f"a sum inside it, over {kept.tensor},"
+    return f"{what} reaches {kept.magnitude:.3g}, and FP16 ends at {LARGEST_FP16:.0f}"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import onnx
 
-from edgeseg.artifacts import Precision
+from edgeseg.artifacts import CalibrationTable, Precision
+from edgeseg.calibration.asymmetry import asymmetry_in_words, lopsided_in_words, untried
 from edgeseg.calibration.fp16 import with_fp16_convolutions
 from edgeseg.calibration.placement import assign, float32_names
-from edgeseg.calibration.quantise import ONNXRUNTIME_STYLE, quantise
+from edgeseg.calibration.quantise import cpu_style, quantise
 from edgeseg.errors import UsageError
 from edgeseg.export.builders.builder import BuildRequest, tell_vanishing
+from edgeseg.graph.files import OnnxArtifact
 from edgeseg.progress import Say, quiet
 from edgeseg.runtime.engine.backends import EVERYWHERE
 from edgeseg.shell import quoted
@@ -23,7 +25,7 @@ def graph_in_precision(request: BuildRequest, say: Say = quiet, backend: str = E
 
     Args:
         request: The engine to build.
-        say: Hears which convolutions stay float.
+        say: Hears which convolutions stay float, and which levels INT8 activations have.
         backend: Whose engine it is, for messages.
 
     Raises:
@@ -33,7 +35,8 @@ def graph_in_precision(request: BuildRequest, say: Say = quiet, backend: str = E
     assigned = assign(proto, plan)
     fp16 = [name for name, precision in assigned.items() if precision == "fp16"]
     if "int8" not in assigned.values():
-        return with_fp16_convolutions(proto, float32_names(assigned), request.beyond_fp16) if fp16 else proto
+        kept = [entry.layer for entry in request.kept_float32]
+        return with_fp16_convolutions(proto, float32_names(assigned), kept) if fp16 else proto
     if fp16:
         raise UsageError(
             f"{backend} mixes INT8 with FP32, not with FP16: CPUs do not compute such graphs faithfully",
@@ -42,6 +45,19 @@ def graph_in_precision(request: BuildRequest, say: Say = quiet, backend: str = E
             next_command=f"edgeseg build-engine MODEL --precision int8 --backend {quoted(backend)} --write-plan FILE",
         )
     assert request.table is not None
-    quantised = quantise(request.artifact, request.table, ONNXRUNTIME_STYLE, plan)
+    quantised = quantise(request.artifact, request.table, cpu_style(request.table), plan)
     tell_vanishing(quantised.vanishing, say)
+    _tell_levels(request.artifact, request.table, say)
     return quantised.proto
+
+
+def _tell_levels(artifact: OnnxArtifact, table: CalibrationTable, say: Say) -> None:
+    """Say which levels the activations have, and why."""
+    if table.asymmetry is not None:
+        say(asymmetry_in_words(table.asymmetry))
+    elif lopsided := untried(artifact, table):
+        say(
+            f"INT8 levels are symmetric: {lopsided_in_words(lopsided)}, and this calibration table does not say if "
+            f"asymmetric levels are better; `edgeseg calibrate {quoted(artifact.path)} --data DIR "
+            "--out FILE` tries them"
+        )

@@ -61,6 +61,7 @@ class OnnxRuntimeBuilder:
             convolutions=sum(node.op_type in CONVOLUTIONS for node in proto.graph.node),
             int8_convolutions=int8_convolutions(data),
             binding=Binding(instruction_set=ANY_INSTRUCTION_SET if request.table is not None else None),
+            asymmetry=None if request.table is None else request.table.asymmetry,
         )
 
     def why_not_int8(self, request: BuildRequest, built: BuiltEngine) -> str | None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import onnx
+
 from edgeseg.artifacts import Binding, Precision
+from edgeseg.errors import BadInputError
 from edgeseg.export.builders.builder import BuilderOptions, BuildRequest, BuiltEngine, refuse_options
 from edgeseg.export.builders.cpu_graph import BESIDE_INT8, graph_in_precision
 from edgeseg.export.builders.int8_gain import why_not_int8
+from edgeseg.export.builders.trial_opening import is_fragile, why_not_opened_apart
 from edgeseg.export.layers.openvino_layers import int8_convolutions
 from edgeseg.graph.files import serialize
 from edgeseg.graph.operators import CONVOLUTIONS
@@ -14,6 +18,7 @@ from edgeseg.progress import Say, quiet
 from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.runtime.openvino.openvino_session import OpenVinoSession, compiled
 from edgeseg.runtime.passport.bindings import ANY_INSTRUCTION_SET
+from edgeseg.shell import quoted
 
 
 class OpenVinoBuilder:
@@ -43,9 +48,10 @@ class OpenVinoBuilder:
         """Write the graph in the precision asked for and count what OpenVINO makes of it.
 
         Raises:
-            BadInputError: OpenVINO refuses the graph.
+            BadInputError: OpenVINO refuses the graph, or crashes on it.
         """
         proto = graph_in_precision(request, say, self.name)
+        _check_survives(proto, request)
         data = serialize(proto)
         model = compiled(data, self._info(request))
         return BuiltEngine(
@@ -54,6 +60,7 @@ class OpenVinoBuilder:
             convolutions=sum(node.op_type in CONVOLUTIONS for node in proto.graph.node),
             int8_convolutions=int8_convolutions(model),
             binding=Binding(instruction_set=ANY_INSTRUCTION_SET if request.table is not None else None),
+            asymmetry=None if request.table is None else request.table.asymmetry,
         )
 
     def why_not_int8(self, request: BuildRequest, built: BuiltEngine) -> str | None:
@@ -64,3 +71,19 @@ class OpenVinoBuilder:
     def _info(self, request: BuildRequest) -> SessionInfo:
         metadata = request.artifact.metadata
         return SessionInfo(metadata.model, metadata.preprocess, self.name, request.precision, request.artifact.sha256)
+
+
+def _check_survives(proto: onnx.ModelProto, request: BuildRequest) -> None:
+    """Refuse a graph on which OpenVINO crashes, before it takes this process with it.
+
+    Raises:
+        BadInputError: It crashes, or refuses the graph.
+    """
+    reason = why_not_opened_apart(proto, OpenVinoBuilder.name) if is_fragile(proto) else ""
+    if reason:
+        path, backend = request.artifact.path, "onnxruntime" if request.precision == "fp32" else OpenVinoBuilder.name
+        raise BadInputError(
+            f"OpenVINO cannot run {path} in {request.precision.upper()}",
+            found=reason,
+            next_command=f"edgeseg build-engine {quoted(path)} --backend {quoted(backend)} --precision fp32",
+        )

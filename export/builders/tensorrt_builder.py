@@ -121,7 +121,7 @@ tensorrt, tensorrt_rtx = FlavourBuilder(TENSORRT), FlavourBuilder(TENSORRT_RTX)
 def graph_in_precision(request: BuildRequest, say: Say = quiet) -> onnx.ModelProto:
     """The strongly typed graph, mixed as the plan says: INT8 convolutions take FP16 scales, others stay float32."""
     plan = request.plan_for(TensorRtBuilder.beside_int8)
-    graph = strongly_typed(request.artifact, request.table, plan, request.beyond_fp16)
+    graph = strongly_typed(request.artifact, request.table, plan, request.kept_float32)
     tell_vanishing(graph.vanishing, say)
     return graph.proto
 

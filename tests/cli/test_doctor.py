@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from edgeseg.artifacts import EngineArtifact
@@ -198,6 +199,19 @@ def test_too_few_labelled_images_are_undecided(qualify: Qualify, labelled: Path)
     assert (code, result.passed) == (3, "undecided")
 
 
+def test_a_network_that_finds_nothing_proves_nothing(qualify: Qualify, tiny_onnx: Path) -> None:
+    proto = onnx.load(tiny_onnx)
+    proto.graph.node[-1].output[0] = "p"
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(0), "nothing"))
+    proto.graph.node.append(onnx.helper.make_node("Mul", ["p", "nothing"], ["probability"], name="dead"))
+    tiny_onnx.write_bytes(proto.SerializeToString())
+    code, result = qualify("--precision", "fp32")
+    (row,) = result.engines
+    assert (code, result.passed, row.outcome) == (3, "undecided", "undecided")
+    assert "the reference finds nothing on any of 16 frames" in row.reasons[0]
+    assert row.agreement is not None and row.agreement.flipped_share == 0
+
+
 def test_an_engine_that_differs_fails_with_3(qualify: Qualify, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The reference is spoiled, so that the engine is not what it should be."""
     from edgeseg.machine.qualify import qualification
@@ -220,7 +234,7 @@ def test_an_engine_that_differs_fails_with_3(qualify: Qualify, tmp_path: Path, m
 
 
 def test_a_builder_that_dies_fails_its_engine_alone(qualify: Qualify, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edgeseg.machine.qualify import child
+    from edgeseg import child
 
     real = subprocess.run
 

@@ -13,7 +13,6 @@ from scipy.special import expit, softmax
 
 from edgeseg.errors import BadInputError, UsageError
 from edgeseg.export.build import BuildOptions, build_engine
-from edgeseg.export.builders import trial_opening
 from edgeseg.export.foreign import foreign_fp16
 from edgeseg.export.foreign.importing import ImportResult
 from edgeseg.graph.files import load_onnx
@@ -351,16 +350,3 @@ def test_an_import_tries_fp16(imported: Import, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(foreign_fp16, "with_fp16_convolutions", broken)
     (warning,) = imported(network())[1].warnings
     assert "no FP16 engine" in warning and "--precision fp32" in warning
-
-
-def test_a_graph_on_which_onnxruntime_crashes_ends_no_command(
-    imported: Import, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """ONNX Runtime 1.32 ends the process on some transformers in FP16."""
-    monkeypatch.setattr(trial_opening, "OPENS", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
-    path, result = imported(attention("N"))
-    assert len(result.warnings) == 1 and "crashes when it opens the FP16 graph (signal 11)" in result.warnings[0]
-    with pytest.raises(BadInputError, match="cannot run") as caught:
-        build_engine(path, BuildOptions("fp16", "onnxruntime", out=tmp_path / "x.engine"))
-    assert "--precision fp32" in (caught.value.next_command or "")
-    build_engine(path, BuildOptions("fp32", "onnxruntime", out=tmp_path / "x.engine"))

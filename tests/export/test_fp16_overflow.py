@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from edgeseg.artifacts import EngineArtifact, PrecisionPlan
+from edgeseg.calibration.fp16_range import kept_in_float32
 from edgeseg.calibration.ranges import calibrate
 from edgeseg.errors import MismatchError
 from edgeseg.export.build import BuildOptions, build_engine
@@ -123,7 +124,7 @@ def test_int8_beside_fp16_gives_up_int8_there(imported: Import, small_images: Pa
         if name in {o for n in artifact.proto.graph.node for o in n.output}
     }
     proto = tensorrt_builder.graph_in_precision(
-        BuildRequest(artifact, "int8", table, PrecisionPlan(default="int8"), wide)
+        BuildRequest(artifact, "int8", table, PrecisionPlan(default="int8"), kept_in_float32(artifact.proto, wide))
     )
     quantised = {node.input[0] for node in proto.graph.node if node.op_type == "DequantizeLinear"}
     assert not {f"{name}.quantised" for name in wide} & quantised

@@ -7,12 +7,12 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+from edgeseg.child import answer_parent, ask_child
 from edgeseg.machine.bench.bench import bench
 from edgeseg.machine.bench.frames import synthetic_frames
 from edgeseg.machine.bench.plan import BenchPlan
 from edgeseg.machine.bench.report import BenchReport
 from edgeseg.machine.bench.subject import subject_of
-from edgeseg.machine.qualify.child import answer_parent, ask_child
 
 FRAME_SIZE = (1080, 1920)
 """Height and width, as endoscopy towers deliver them."""

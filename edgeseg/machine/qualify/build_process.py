@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from edgeseg.artifacts import Precision
+from edgeseg.child import answer_parent, ask_child
 from edgeseg.export.build import BuildOptions, build_engine
-from edgeseg.machine.qualify.child import answer_parent, ask_child
 
 _THIS = "edgeseg.machine.qualify.build_process"
 

@@ -131,8 +131,9 @@ def _prove(
     if job.options.data is None:
         every = (read_rgb(pair.image) for pair in pairs)
         agreement = agree(engine, reference, list(every), job.precision, track)
-        failures, outcome = agreement.failures(), "passed"
-        reasons = [f"{agreement.flipped_share:.3%} of the mask's pixels differ from the reference's"]
+        failures, doubts = agreement.failures(), agreement.doubts()
+        outcome = "undecided" if doubts else "passed"
+        reasons = [*doubts, f"{agreement.flipped_share:.3%} of the mask's pixels differ from the reference's"]
         found["agreement"] = agreement
     else:
         verdict = _verify(job, engine, reference, pairs, track)

@@ -31,16 +31,30 @@ class Agreement(Part):
     """Infinite where the engine gives what is not finite."""
     frames_with_mask: int
     """Frames on which the reference finds something: none of them means that nothing was compared."""
+    frames_with_engine_mask: int | None = None
+    """Frames on which the engine finds something; None in a report from before it was counted."""
+    reference_constant: bool = False
+    """True if the reference marks the same pixels on each of several frames, whatever they show."""
     limit: float
 
     def failures(self) -> list[str]:
         """List what was not as it must be, one sentence each."""
         if not np.isfinite(self.max_probability_difference):
             return ["the engine gave NaN or infinity"]
+        if self.frames_with_mask and self.frames_with_engine_mask == 0:
+            return [f"the engine finds nothing on any frame, the reference on {self.frames_with_mask} of {self.frames}"]
         if self.flipped_share > self.limit:
             return [
                 f"{self.flipped_share:.3%} of the mask's pixels are not the reference's; {self.limit:.3%} are allowed"
             ]
+        return []
+
+    def doubts(self) -> list[str]:
+        """List why the masks prove nothing, one sentence each: networks that find nothing always agree."""
+        if self.frames_with_mask == 0:
+            return [f"the reference finds nothing on any of {self.frames} frames, so equal masks prove nothing"]
+        if self.reference_constant:
+            return [f"the reference marks the same pixels on all {self.frames} frames, so equal masks prove nothing"]
         return []
 
 
@@ -56,7 +70,9 @@ def agree(
         precision: The engine's, which decides the limit.
         track: Shows progress.
     """
-    flipped, largest, with_mask = [], 0.0, 0
+    flipped, largest = [], 0.0
+    marked = np.zeros(2, int)
+    seen: set[bytes] = set()
     for frame in track(frames, "comparing", len(frames)):
         probabilities = [probability_of(network, PackedFrame(frame, "rgb")) for network in (reference, engine)]
         difference = np.abs(probabilities[0] - probabilities[1])
@@ -65,13 +81,16 @@ def agree(
             mask_at_frame(network.info, probability, *frame.shape[:2])
             for network, probability in zip((reference, engine), probabilities, strict=True)
         ]
-        with_mask += bool(masks[0].any())
+        marked += [bool(mask.any()) for mask in masks]
+        seen.add(masks[0].tobytes())
         flipped.append(float(np.mean(masks[0] != masks[1])))
     return Agreement(
         frames=len(frames),
         flipped_share=float(np.mean(flipped)),
         worst_flipped_share=max(flipped),
         max_probability_difference=largest,
-        frames_with_mask=with_mask,
+        frames_with_mask=int(marked[0]),
+        frames_with_engine_mask=int(marked[1]),
+        reference_constant=len(frames) > 1 and len(seen) == 1,
         limit=MAX_FLIPPED_SHARE[precision],
     )

@@ -65,3 +65,30 @@ def test_nan_fails_though_its_mask_is_empty() -> None:
     found = agree(engine_of(Fixed(broken)), engine_of(Fixed(empty)), FRAMES, "int8")
     assert (found.flipped_share, found.frames_with_mask) == (0, 0)
     assert found.failures() == ["the engine gave NaN or infinity"]
+
+
+def test_an_engine_that_finds_nothing_fails_though_few_pixels_flip() -> None:
+    few = np.zeros(SIDE * SIDE)
+    few[0] = 0.9
+    found = agree(engine_of(Fixed(np.zeros(SIDE * SIDE))), engine_of(Fixed(few)), FRAMES, "int8")
+    found = found.model_copy(update={"limit": 0.5})
+    assert (found.frames_with_mask, found.frames_with_engine_mask) == (2, 0)
+    assert found.failures() == ["the engine finds nothing on any frame, the reference on 2 of 2"]
+
+
+class Threshold(Fixed):
+    """Marks what is brighter than 100."""
+
+    def infer(self, frames: Any) -> Any:
+        return (frames[..., :1] > 100).astype(np.float32).transpose(0, 3, 1, 2)
+
+
+def test_masks_that_show_nothing_are_doubted() -> None:
+    nothing, everything = (engine_of(Fixed(np.full(SIDE * SIDE, level))) for level in (0.0, 1.0))
+    (doubt,) = agree(nothing, nothing, FRAMES, "fp32").doubts()
+    assert doubt.startswith("the reference finds nothing on any of 2 frames")
+    (doubt,) = agree(everything, everything, FRAMES, "fp32").doubts()
+    assert doubt.startswith("the reference marks the same pixels on all 2 frames")
+    seeing = engine_of(Threshold(np.zeros(SIDE * SIDE)))
+    found = agree(seeing, seeing, FRAMES, "fp32")
+    assert (found.frames_with_mask, found.doubts()) == (1, [])

@@ -1,12 +1,9 @@
-"""Work in a process of its own: what crashes there ends one step of one engine, and its memory goes with it.
-
-Builders of TensorRT and a bench on a GPU initialise CUDA, too, which the process that supervises an engine's worker
-must not.
-"""
+"""Work in a process of its own: what crashes there ends one step, and its memory goes with it."""
 
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -25,30 +22,52 @@ class ChildFailedError(EdgesegError):
         self.exit_code = int(error.get("exit_code") or 1)
 
 
-def ask_child(module: str, *arguments: str, role: str) -> str:
+class ChildDiedError(ChildFailedError):
+    """A child process ended without a word of its own: it crashed, or was killed."""
+
+
+def ask_child(module: str, *arguments: str, role: str, timeout_s: float | None = None) -> str:
     """Run a module whose last lines are those of `answer_parent`.
 
     Args:
         module: Run as ``python -m``.
         arguments: Its own.
         role: What it is, for the message when it dies: ``the builder``.
+        timeout_s: When it is ended because it does not answer; None waits for ever.
 
     Returns:
         What it printed.
 
     Raises:
-        ChildFailedError: It refused with an EdgesegError of its own, or it died.
+        ChildDiedError: It died.
+        ChildFailedError: It refused with an EdgesegError of its own, or it did not answer in time.
     """
     command = [sys.executable, "-m", module, *arguments]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ChildFailedError({"what": f"{role}'s process did not answer in {timeout_s:.0f} s"}) from error
     if done.returncode == 0:
         return done.stdout
     try:
-        error = json.loads(done.stdout.splitlines()[-1])
+        refusal = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):
         last = " ".join(done.stderr.strip().splitlines()[-1:])
-        error = {"what": f"{role}'s process died", "found": f"exit code {done.returncode}: {last[:300]}"}
-    raise ChildFailedError(error)
+        found = f"{_ending(done.returncode)}: {last[:300]}" if last else _ending(done.returncode)
+        raise ChildDiedError({"what": f"{role}'s process died", "found": found}) from None
+    raise ChildFailedError(refusal)
+
+
+def _ending(code: int) -> str:
+    return f"exit code {code}" + (f" ({signal.strsignal(-code)})" if code < 0 else "")
 
 
 def answer_parent(work: Callable[[], str]) -> int:

@@ -1,0 +1,100 @@
+"""Measures which levels INT8 activations should have: symmetric around zero, or asymmetric where tensors are lopsided.
+
+HardSwish, GELU and SiLU leave values that lie mostly on one side of zero, where symmetric levels leave many unused. The
+asymmetric ones are finer but round zero's neighbourhood otherwise; which of the two is nearer to float32 depends on the
+network, so both graphs are tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.artifacts import AsymmetryTrial, CalibrationTable
+from edgeseg.calibration.cpu_session import cpu_session
+from edgeseg.calibration.placement import assign, conv_outputs, default_plan
+from edgeseg.calibration.quantise import ONNXRUNTIME_STYLE, is_lopsided, quantise
+from edgeseg.frames import Mask, mask_from_probability, resize_to_network
+from edgeseg.graph.files import OnnxArtifact
+from edgeseg.images import read_rgb
+from edgeseg.progress import Track, silent
+from edgeseg.specs import INPUT_NAME
+
+MOST_IMAGES = 100
+
+
+def try_asymmetry(
+    artifact: OnnxArtifact, table: CalibrationTable, images: Sequence[Path], track: Track = silent
+) -> AsymmetryTrial | None:
+    """Run float32 and both INT8 graphs on pictures, and take asymmetric levels where fewer pixels of the mask flip.
+
+    The graphs are those of the default plan. Where as many flip, the symmetric ones stay.
+
+    Args:
+        artifact: The network, float32.
+        table: Its ranges.
+        images: Files; at least one. Three inferences each.
+        track: Draws the progress.
+
+    Returns:
+        The trial; None where no quantised tensor is lopsided, so that there is nothing to decide.
+    """
+    tensors = _lopsided(artifact, table)
+    if not tensors:
+        return None
+    plan = default_plan(artifact.proto, "int8", "fp32")
+    styles = (replace(ONNXRUNTIME_STYLE, asymmetric=levels) for levels in (False, True))
+    graphs = [artifact.proto, *(quantise(artifact, table, style, plan).proto for style in styles)]
+    sessions = [cpu_session(proto) for proto in graphs]
+    model, crop = artifact.metadata.model, artifact.metadata.preprocess.crop
+    shares = np.zeros(2)
+    for path in track(images, "trying asymmetric INT8 levels", len(images)):
+        frame = resize_to_network(read_rgb(path), model.height, model.width, crop)
+        exact, *rounded = (_mask(session, frame) for session in sessions)
+        shares += [float(np.mean(mask != exact)) for mask in rounded]
+    before, after = (shares / len(images)).tolist()
+    return AsymmetryTrial(
+        image_count=len(images),
+        tensors=len(tensors),
+        symmetric_flipped_share=before,
+        asymmetric_flipped_share=after,
+        asymmetric=after < before,
+    )
+
+
+def asymmetry_in_words(trial: AsymmetryTrial) -> str:
+    """The decision and its two figures as one line for a person."""
+    before, after = f"{trial.symmetric_flipped_share:.3%}", f"{trial.asymmetric_flipped_share:.3%}"
+    return (
+        f"INT8 levels are {'asymmetric' if trial.asymmetric else 'symmetric'} on CPUs: "
+        f"{lopsided_in_words(trial.tensors)}, and on {trial.image_count} pictures {before} of the mask's pixels differ "
+        f"from float32's with symmetric levels, {after} with asymmetric ones"
+    )
+
+
+def lopsided_in_words(tensors: int) -> str:
+    """``3 tensors lie mostly on one side of zero``."""
+    return f"{tensors} {'tensor lies' if tensors == 1 else 'tensors lie'} mostly on one side of zero"
+
+
+def untried(artifact: OnnxArtifact, table: CalibrationTable) -> int:
+    """How many quantised tensors are lopsided though the table holds no trial of asymmetric levels."""
+    return 0 if table.asymmetry is not None else len(_lopsided(artifact, table))
+
+
+def _lopsided(artifact: OnnxArtifact, table: CalibrationTable) -> set[str]:
+    """Lopsided inputs and outputs of the convolutions that the default plan gives to INT8."""
+    assigned, outputs = assign(artifact.proto, default_plan(artifact.proto, "int8")), conv_outputs(artifact.proto)
+    chosen = [node for node in artifact.proto.graph.node if assigned.get(node.name) == "int8"]
+    names = {name for node in chosen for name in (node.input[0], outputs[node.name])}
+    return {name for name in names if name in table.ranges and is_lopsided(table.ranges[name])}
+
+
+def _mask(session: Any, frame: NDArray[np.uint8]) -> Mask:
+    probability = session.run(None, {INPUT_NAME: frame[np.newaxis]})[0][0]
+    return mask_from_probability(probability, *frame.shape[:2])
