@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from edgeseg.calibration.histogram_observers import EntropyObserver, MseObserver, PercentileObserver
 from edgeseg.calibration.observer import MaxObserver, Observer
 from edgeseg.errors import UsageError
 
-METHODS: dict[str, type[Observer]] = {"max": MaxObserver}
+METHODS: dict[str, type[Observer]] = {
+    "max": MaxObserver,
+    "percentile": PercentileObserver,
+    "mse": MseObserver,
+    "entropy": EntropyObserver,
+}
 """Method, as `--method` and the tables name it -> what watches each tensor."""
 DEFAULT_METHOD = "max"
 
