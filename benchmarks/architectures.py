@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeseg.calibration.ranges import calibrate, choose_images
+from edgeseg.calibration.ranges import calibrate
+from edgeseg.calibration.selection import choose_images
 from edgeseg.dataset import load_images
 from edgeseg.export.builders.builder import BuildRequest, BuiltEngine
 from edgeseg.export.builders.onnxruntime_builder import OnnxRuntimeBuilder

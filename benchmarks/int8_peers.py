@@ -17,7 +17,8 @@ import onnx
 
 from edgeseg.calibration.placement import default_plan
 from edgeseg.calibration.quantise import cpu_style, quantise
-from edgeseg.calibration.ranges import calibrate, choose_images
+from edgeseg.calibration.ranges import calibrate
+from edgeseg.calibration.selection import choose_images
 from edgeseg.dataset import load_images, load_pairs
 from edgeseg.export.builders.onnxruntime_builder import int8_convolutions
 from edgeseg.frames import resize_to_network

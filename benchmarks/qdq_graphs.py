@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 
 from edgeseg.calibration.quantise import ONNXRUNTIME_STYLE, QdqStyle, quantise
-from edgeseg.calibration.ranges import calibrate, choose_images
+from edgeseg.calibration.ranges import calibrate
+from edgeseg.calibration.selection import choose_images
 from edgeseg.dataset import load_images
 from edgeseg.export.builders.onnxruntime_builder import int8_convolutions
 from edgeseg.frames import resize_to_network

@@ -112,13 +112,6 @@ def extremes(
     return found
 
 
-def choose_images(images: Sequence[Path], count: int) -> list[Path]:
-    """At most `count` images, spread evenly over the sorted list, so that the choice needs no seed."""
-    if count >= len(images):
-        return list(images)
-    return [images[index * len(images) // count] for index in range(count)]
-
-
 @dataclass
 class _Seen:
     """One tensor: its smallest and largest value so far, and the method's observer."""

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.artifacts import PRECISIONS, Precision, Verdict
-from edgeseg.calibration.ranges import calibrate, choose_images
+from edgeseg.calibration.ranges import calibrate
+from edgeseg.calibration.selection import choose_images
 from edgeseg.dataset import load_images, load_pairs
 from edgeseg.export.build import BuildOptions, BuildResult, build_engine
 from edgeseg.export.torch.onnx_from_run import export_run

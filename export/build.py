@@ -12,7 +12,8 @@ from edgeseg.calibration.fp16_range import beyond_fp16, typical_frames
 from edgeseg.calibration.methods import DEFAULT_METHOD
 from edgeseg.calibration.placement import assign, default_plan, lowest
 from edgeseg.calibration.quantise import check_table
-from edgeseg.calibration.ranges import calibrate, choose_images
+from edgeseg.calibration.ranges import calibrate
+from edgeseg.calibration.selection import choose_images
 from edgeseg.dataset import load_images
 from edgeseg.errors import BadInputError, MismatchError, UsageError
 from edgeseg.export.backends import builder_for

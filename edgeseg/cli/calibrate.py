@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgeseg.cli.output import JsonFlag, emit, say, track
-from edgeseg.cli.registry_options import MethodOption
+from edgeseg.cli.registry_options import MethodOption, SelectionOption
 from edgeseg.shell import quoted
 
 
@@ -17,14 +17,16 @@ def calibrate(
     data: Annotated[Path, typer.Option(help="Data set, or a folder of images; masks are not needed.")],
     out: Annotated[Path, typer.Option(help="Calibration table to write.")],
     split: Annotated[str, typer.Option(help="Split to use, if the data set has splits.")] = "train",
-    images: Annotated[int, typer.Option(min=1, help="How many images to use, spread evenly over the split.")] = 256,
+    images: Annotated[int, typer.Option(min=1, help="How many images to use.")] = 256,
+    select: SelectionOption = "even",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of a selection that draws.")] = 0,
     method: MethodOption = "max",
     as_json: JsonFlag = False,
 ) -> None:
     """Measure the ranges of the activations that INT8 needs."""
     from edgeseg.calibration.asymmetry import asymmetry_in_words
     from edgeseg.calibration.ranges import calibrate as measure
-    from edgeseg.calibration.ranges import choose_images
+    from edgeseg.calibration.selection import choose_images
     from edgeseg.dataset import load_images
     from edgeseg.files import check_writable
     from edgeseg.graph.files import load_onnx
@@ -32,8 +34,8 @@ def calibrate(
 
     source = onnx_of(find_model(model))
     artifact = load_onnx(source)
-    chosen = choose_images(load_images(data, split), images)
     check_writable(out, source)
+    chosen = choose_images(load_images(data, split), images, select, seed, track)
     table = measure(artifact, chosen, track, method, say, data)
     table.write(out)
     trial = "" if table.asymmetry is None else f"{asymmetry_in_words(table.asymmetry)}\n"

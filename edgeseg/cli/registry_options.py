@@ -1,4 +1,4 @@
-"""`--backend` and `--method`: their names come from registries, which are asked when the command is used."""
+"""`--backend`, `--method`, `--select`: their names come from registries, asked when the command is used."""
 
 from __future__ import annotations
 
@@ -21,7 +21,17 @@ def _methods() -> tuple[str, ...]:
     return tuple(METHODS)
 
 
-NAMES: dict[str | None, Callable[[], tuple[str, ...]]] = {"backend": _backends, "method": _methods}
+def _selections() -> tuple[str, ...]:
+    from edgeseg.calibration.selection import SELECTIONS
+
+    return tuple(SELECTIONS)
+
+
+NAMES: dict[str | None, Callable[[], tuple[str, ...]]] = {
+    "backend": _backends,
+    "method": _methods,
+    "select": _selections,
+}
 """Parameter -> what it may be, those that other packages add included."""
 
 
@@ -54,6 +64,14 @@ BackendOption = Annotated[
 MethodOption = Annotated[
     str,
     typer.Option(metavar="NAME", callback=_known, help="How the range of a tensor is chosen."),
+]
+SelectionOption = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        callback=_known,
+        help="Which images: at equal steps, drawn, drawn from dark to bright, or as different as they come.",
+    ),
 ]
 TableMethodOption = Annotated[
     str | None,

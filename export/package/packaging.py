@@ -9,7 +9,8 @@ from pathlib import Path
 import onnx
 
 from edgeseg.artifacts import PRECISIONS, CalibrationTable, Precision
-from edgeseg.calibration.ranges import calibrate, choose_images
+from edgeseg.calibration.ranges import calibrate
+from edgeseg.calibration.selection import choose_images
 from edgeseg.dataset import Pair, load_images, load_pairs
 from edgeseg.export.builders.builder import BuildRequest
 from edgeseg.export.builders.onnxruntime_builder import OnnxRuntimeBuilder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgeseg.calibration.ranges import choose_images
+from edgeseg.calibration.selection import choose_images
 from edgeseg.dataset import load_images
 from edgeseg.frames import resize_to_network
 from edgeseg.images import read_rgb

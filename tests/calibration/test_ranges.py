@@ -8,7 +8,7 @@ import pytest
 
 from edgeseg.artifacts import CalibrationTable
 from edgeseg.calibration.placement import activations
-from edgeseg.calibration.ranges import calibrate, choose_images
+from edgeseg.calibration.ranges import calibrate
 from edgeseg.errors import BadInputError
 from edgeseg.frames import resize_to_network
 from edgeseg.graph.files import OnnxArtifact
@@ -78,9 +78,3 @@ def test_memory_does_not_grow_with_images(small_artifact: OnnxArtifact, small_im
 def test_no_images_is_refused(small_artifact: OnnxArtifact) -> None:
     with pytest.raises(BadInputError, match="no images"):
         calibrate(small_artifact, [])
-
-
-def test_the_choice_spreads_over_the_whole_list() -> None:
-    paths = [Path(str(index)) for index in range(10)]
-    assert [path.name for path in choose_images(paths, 4)] == ["0", "2", "5", "7"]
-    assert choose_images(paths, 99) == paths
