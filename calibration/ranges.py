@@ -19,6 +19,7 @@ from edgeseg.calibration.image_warnings import constant_warning, held_out_warnin
 from edgeseg.calibration.methods import DEFAULT_METHOD, observer_of
 from edgeseg.calibration.observer import Observer
 from edgeseg.calibration.placement import activations
+from edgeseg.calibration.selection import choose_images
 from edgeseg.dataset import hash_files
 from edgeseg.errors import BadInputError
 from edgeseg.frames import resize_to_network
