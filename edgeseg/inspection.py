@@ -150,7 +150,7 @@ def inspect_dataset(root: Path, track: Track = silent) -> DatasetReport:
     layout = find_layout(root)
     problems = [words for name, part in layout.parts.items() for words in _pairing_problems(name, part)]
     pairs = [(name, pair) for name, part in layout.parts.items() for pair in part.pairing.pairs]
-    found = examine(pairs, track, several=True)
+    found = examine(pairs, track, classes=None)
     problems += found.problems
     splits = tuple(
         _content(name, part, [item for item in found.seen if item.split == name]) for name, part in layout.parts.items()
@@ -218,7 +218,10 @@ def _notes(found: Examination, parts: dict[str, SplitFiles], left: Sequence[str]
     if found.seen and not any(item.foreground for item in found.seen):
         notes.append("every mask is empty: there is nothing to train on")
     if found.coding.class_count > 1:
-        notes.append("several classes: `edgeseg data convert --foreground LABEL` makes chosen labels the polyp")
+        notes.append(
+            "several classes: name them in the recipe (`model.classes`), "
+            "or let `edgeseg data convert --foreground LABEL` make chosen labels the polyp"
+        )
     return notes
 
 

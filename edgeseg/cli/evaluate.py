@@ -160,7 +160,7 @@ def _material(
     from edgeseg.proof.evaluation.polyp_clip import read_ranges
 
     return Material(
-        pairs=None if data is None else load_pairs(data, split),
+        pairs=None if data is None else load_pairs(data, split, classes=None),
         negatives=unlabelled["negatives"],
         positives=unlabelled["positives"],
         shown=None if polyp_frames is None else read_ranges(polyp_frames),

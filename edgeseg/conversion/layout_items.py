@@ -35,7 +35,7 @@ def items_of_layout(layout: Layout, options: ConversionOptions) -> Iterator[Item
     """
     pairs = [(split, pair) for split, part in layout.parts.items() for pair in part.pairing.pairs]
     if options.exif == "refuse" and options.foreground is None:
-        found = examine(pairs, several=True)
+        found = examine(pairs, classes=None)
         if found.problems:
             load_pairs(layout.root)  # says all of it
         coding = found.coding

@@ -27,6 +27,7 @@ from edgeseg.train.record import RunRecord
 
 pytestmark = pytest.mark.slow
 SIZE, STEPS = 64, 15
+CLASSES = 'model.classes=["background", "disc"]'
 VARIANTS = {
     **{name: [f"model.architecture={name}"] for name in ARCHITECTURES},
     "lite0-unet separable, half size, context": [
@@ -35,6 +36,8 @@ VARIANTS = {
         "model.decoder_widths=[32, 24, 16, 8]",
         "model.context_width=32",
     ],
+    "the paper's unet, quarter width": ["model.batch_norm=false", "model.upsampling=transposed"],
+    "softmax": [CLASSES, "training.loss=cross-entropy"],
 }
 RECORD = RunRecord(
     finished=True,
@@ -71,7 +74,11 @@ def fitted(settings: list[str], frames: np.ndarray, discs: np.ndarray) -> TorchS
     images = torch.from_numpy(frames).permute(0, 3, 1, 2) / 255.0
     targets = torch.from_numpy(discs).unsqueeze(1).float()
     for _ in range(STEPS):
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(network(images), targets)
+        logits = network(images)
+        if recipe.model.classes:
+            loss = torch.nn.functional.cross_entropy(logits, targets[:, 0].long())
+        else:
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, targets)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -123,8 +130,8 @@ def test_int8_keeps_what_pytorch_computes(exported: Exported) -> None:
     built = OnnxRuntimeBuilder().build(BuildRequest(exported.artifact, "int8", exported.table))
     assert built.int8_convolutions == exported.convolutions - 2  # all but the first and the last
     expected = exported.session.infer(exported.frames)
-    assert expected.shape == (len(exported.frames), 1, SIZE, SIZE)
-    assert ((expected[:, 0] >= 0.5) == exported.discs).mean() > 0.9  # else masks that agree would say little
+    assert expected.shape == (len(exported.frames), exported.session.info.model.channels, SIZE, SIZE)
+    assert ((expected[:, -1] >= 0.5) == exported.discs).mean() > 0.9  # else masks that agree would say little
     got = OnnxRuntimeSession(built.data, exported.session.info).infer(exported.frames)
     assert ((got >= 0.5) != (expected >= 0.5)).mean() < 0.01
     assert np.abs(got - expected).mean() < 0.02

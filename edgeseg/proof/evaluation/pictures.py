@@ -93,7 +93,8 @@ def draw(frame: Frame, predicted: Mask, truth: Mask | None = None) -> Frame:
 
 
 def _scored(engine: Engine, score: ImageScore, pair_of: dict[str, Pair]) -> Shown:
-    frame, truth = pair_of[score.name].read()
+    labelled = pair_of[score.name].read_labelled(engine.info.model.channels)
+    frame, truth = labelled.frame, labelled.mask
     predicted = segment_named(engine, frame, score.name)
     return Shown(score.name, f"Dice {score.dice:.3f}", draw(frame, predicted, truth))
 
