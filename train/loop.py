@@ -133,26 +133,33 @@ class Trainer:
         """
         return self.keeper.resume(self.progress, say)
 
-    def fit(self, report: Report, track: Track = silent, checkpoint_minutes: float = 10.0) -> None:
+    def fit(
+        self, report: Report, track: Track = silent, checkpoint_minutes: float = 10.0, epoch_checkpoint_s: float = 0.0
+    ) -> None:
         """Run the epochs that are left.
 
         Args:
             report: Is called after each epoch in the first process, when its checkpoints are on disk.
             track: Draws the progress inside an epoch.
             checkpoint_minutes: After so long without a checkpoint one is written inside an epoch.
+            epoch_checkpoint_s: An epoch that ends sooner after the last checkpoint writes none but that of a best
+                epoch; the last epoch always does.
 
         Raises:
             BadInputError: The loss is no finite number, or a checkpoint cannot be written.
             LostProcessError: Another process has gone.
         """
-        training = self.recipe.training
+        training, kept = self.recipe.training, -math.inf
         with lost_process_named(self.fabric.world_size):
-            while self.progress.next_epoch <= training.epochs and not self.progress.exhausted(training.patience):
+            while not self.progress.is_over(training):
                 row = self._epoch(self.progress.next_epoch, track, checkpoint_minutes * 60)
                 self.progress.history.append(row)
                 self.progress.losses = []
                 if self.fabric.is_global_zero:
-                    self.keeper.keep(self.progress)
+                    self.keeper.keep_best(self.progress)
+                    if self.progress.is_over(training) or time.perf_counter() - kept >= epoch_checkpoint_s:
+                        self.keeper.keep_last(self.progress)
+                        kept = time.perf_counter()
                     report(row)
 
     def _epoch(self, number: int, track: Track, checkpoint_s: float) -> Epoch:

@@ -14,6 +14,7 @@ from edgeseg.files import read_text, sha256_bytes
 from edgeseg.specs import IMAGENET_MEAN, IMAGENET_STD, Fraction, ModelSpec, PreprocessSpec
 from edgeseg.train.architectures.catalogue import check_name, encoder_of, is_own, size_step
 from edgeseg.train.choices import ANY_CLASSES, SEVERAL_CLASSES, LossName, OptimiserName, ScheduleName
+from edgeseg.train.settings import parse_setting
 from edgeseg.values import Part, Value, describe_validation
 
 if sys.version_info >= (3, 11):
@@ -278,14 +279,6 @@ def _toml_value(value: Any) -> str:
 
 
 def _apply(document: dict[str, Any], setting: str) -> None:
-    key, separator, text = setting.partition("=")
-    section, dot, name = key.strip().partition(".")
-    if not separator or not dot or not name:
-        raise UsageError(
-            f"--set {setting} is not understood", expected="SECTION.KEY=VALUE", next_command="--set training.epochs=3"
-        )
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
+    key, value = parse_setting(setting)
+    section, _, name = key.partition(".")
     document.setdefault(section, {})[name] = value

@@ -55,6 +55,7 @@ def train(
     launch: Launch | None = None,
     shared: SharedPictures | None = None,
     checkpoint_minutes: float = 10.0,
+    epoch_checkpoint_s: float = 0.0,
     report: Report | None = None,
     say: Say = quiet,
     track: Track = silent,
@@ -73,6 +74,7 @@ def train(
         launch: On how many devices; None is one, or what torchrun says.
         shared: The pictures of `data` where another training has found and decoded them before.
         checkpoint_minutes: After so long without a checkpoint one is written inside an epoch.
+        epoch_checkpoint_s: An epoch that ends sooner after the last checkpoint writes none but that of a best epoch.
         report: Is called after each epoch, in the first process.
         say: Takes lines for the person, in the first process.
         track: Draws the progress inside epochs.
@@ -121,7 +123,7 @@ def train(
         trainer = Trainer(recipe, run, samples, inputs.validation, empty, teacher, fabric)
         if not (resume and trainer.resume(say)) and weights is not None:
             trainer.start_from(weights)
-        return _fit(trainer, origin, report, track, checkpoint_minutes)
+        return _fit(trainer, origin, report, track, (checkpoint_minutes, epoch_checkpoint_s))
 
 
 def _decoded(
@@ -147,7 +149,9 @@ def _storage(inputs: TrainingData, recipe: Recipe, run: Path, say: Say) -> Stora
     return choose_storage(needed, available_bytes(), folder, say)
 
 
-def _fit(trainer: Trainer, origin: Origin, report: Report | None, track: Track, checkpoint_minutes: float) -> RunRecord:
+def _fit(
+    trainer: Trainer, origin: Origin, report: Report | None, track: Track, checkpoints: tuple[float, float]
+) -> RunRecord:
     parameters = parameter_count(trainer.bare_network)
 
     def record() -> RunRecord:
@@ -161,7 +165,7 @@ def _fit(trainer: Trainer, origin: Origin, report: Report | None, track: Track, 
     first = trainer.fabric.is_global_zero
     if first:  # what a training that was killed between last.pt and run.json did not get to
         _write(trainer, record())
-    trainer.fit(finish_epoch, track, checkpoint_minutes)
+    trainer.fit(finish_epoch, track, *checkpoints)
     if first:
         write_curves(trainer.run, trainer.progress.history)
     return record()
@@ -175,7 +179,7 @@ def _write(trainer: Trainer, record: RunRecord) -> None:
 def _record(recipe: Recipe, progress: Progress, origin: Origin, parameters: int) -> RunRecord:
     done, training = len(progress.history), recipe.training
     return RunRecord(
-        finished=done >= training.epochs or progress.exhausted(training.patience),
+        finished=progress.is_over(training),
         epochs=done,
         best_epoch=progress.best.epoch if done else 0,
         best_validation_dice=progress.best.validation_dice if done else 0.0,

@@ -11,7 +11,7 @@ import numpy as np
 
 from edgeseg.dataset import Pair
 from edgeseg.frames import Frame, Mask
-from edgeseg.metrics import ImageScore
+from edgeseg.metrics import ImageScore, overlap_per_image
 from edgeseg.proof.evaluation.frame_masks import KeptFrame
 from edgeseg.proof.verdict.evaluation import segment_named
 from edgeseg.proof.verdict.pictures import REFERENCE_COLOUR, TRUTH_COLOUR, contours, outline, shrink
@@ -59,7 +59,7 @@ def draw_ranked(engine: Engine, scores: Sequence[ImageScore], pairs: Sequence[Pa
     return tuple(
         Section(
             f"{title} {len(rows)} of {len(scores)} images",
-            tuple(_scored(engine, row, pair_of) for row in rows),
+            tuple(draw_shown(engine, pair_of[row.name]) for row in rows),
             has_truth=True,
         )
         for title, rows in sections
@@ -92,11 +92,13 @@ def draw(frame: Frame, predicted: Mask, truth: Mask | None = None) -> Frame:
     return canvas
 
 
-def _scored(engine: Engine, score: ImageScore, pair_of: dict[str, Pair]) -> Shown:
-    labelled = pair_of[score.name].read_labelled(engine.info.model.channels)
-    frame, truth = labelled.frame, labelled.mask
-    predicted = segment_named(engine, frame, score.name)
-    return Shown(score.name, f"Dice {score.dice:.3f}", draw(frame, predicted, truth))
+def draw_shown(engine: Engine, pair: Pair) -> Shown:
+    """Segment one labelled image and draw it, its Dice below it."""
+    classes = engine.info.model.channels
+    labelled = pair.read_labelled(classes)
+    predicted = labelled.judged(segment_named(engine, labelled.frame, pair.name))
+    dice, _ = overlap_per_image(predicted, labelled.mask, classes)
+    return Shown(pair.name, f"Dice {dice:.3f}", draw(labelled.frame, predicted, labelled.mask))
 
 
 def _dash(canvas: Frame, mask: Mask) -> None:
