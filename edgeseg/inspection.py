@@ -147,6 +147,15 @@ def inspect_dataset(root: Path, track: Track = silent) -> DatasetReport:
     Raises:
         BadInputError: There is no data set at `root`.
     """
+    return report_and_pairs(root, track)[0]
+
+
+def report_and_pairs(root: Path, track: Track = silent) -> tuple[DatasetReport, tuple[Pair, ...]]:
+    """Give the report of `inspect_dataset`, and the pairs that can be read, with the set's coding.
+
+    Raises:
+        BadInputError: There is no data set at `root`.
+    """
     layout = find_layout(root)
     problems = [words for name, part in layout.parts.items() for words in _pairing_problems(name, part)]
     pairs = [(name, pair) for name, part in layout.parts.items() for pair in part.pairing.pairs]
@@ -156,7 +165,7 @@ def inspect_dataset(root: Path, track: Track = silent) -> DatasetReport:
         _content(name, part, [item for item in found.seen if item.split == name]) for name, part in layout.parts.items()
     )
     ignored = [item.ignored for item in found.seen]
-    return DatasetReport(
+    report = DatasetReport(
         splits=splits,
         data_sha256=hash_pairs([item.pair for item in found.seen]),
         problems=tuple(problems),
@@ -170,6 +179,7 @@ def inspect_dataset(root: Path, track: Track = silent) -> DatasetReport:
             *_colour_notes(pairs, found),
         ),
     )
+    return report, tuple(item.pair for item in found.seen)
 
 
 def _name_below(path: Path, root: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,6 +13,7 @@ from edgeseg.errors import BadInputError, UsageError
 from edgeseg.shell import quoted
 
 if TYPE_CHECKING:
+    from edgeseg.dataset import Pair
     from edgeseg.inspection import DatasetReport, DicomReport, Spread
     from edgeseg.train.negatives import NegativesOfSource
 
@@ -77,15 +79,23 @@ def inspect(
             help="DIR/{train,validation,test}/{images,masks}, DIR/{images,masks}, or DICOM: a file or a folder.",
         ),
     ],
+    sheet: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Contact sheet to draw: pairs with their masks outlined.")
+    ] = None,
+    pictures: Annotated[int, typer.Option(min=1, help="How many pairs --sheet shows.")] = 24,
     as_json: JsonFlag = False,
 ) -> None:
     """Show what a data set holds and name everything that is wrong with it (exit code 5)."""
-    from edgeseg.inspection import inspect_dataset, inspect_dicom
+    from edgeseg.cli.sheet_argument import check_sheet
+    from edgeseg.inspection import inspect_dicom, report_and_pairs
 
+    check_sheet(sheet)
     report: DatasetReport | DicomReport
     dicom = inspect_dicom(root)
     if dicom is None:
-        report = inspect_dataset(root, track)
+        report, pairs = report_and_pairs(root, track)
+        if sheet is not None and pairs:
+            _write_sheet(sheet, pairs, pictures)
         emit(report, as_json, _report_text(report, root))
     else:
         report = dicom
@@ -125,13 +135,21 @@ def split(
     out: Out,
     validation: Annotated[float, typer.Option(help="Share of the pictures for validation.")] = 0.1,
     test: Annotated[float, typer.Option(help="Share of the pictures for the test.")] = 0.1,
+    sequences: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.csv",
+            help="Frames that stay together: columns sequence, first, last, the numbers in the images' names.",
+        ),
+    ] = None,
     seed: Seed = 0,
     as_json: JsonFlag = False,
 ) -> None:
-    """Split a data set by content: the same picture never lies in two splits."""
-    from edgeseg.splitting import split_dataset
+    """Split a data set by content: the same picture never lies in two splits, nor does a sequence of frames."""
+    from edgeseg.splitting import read_sequences, split_dataset
 
-    result = split_dataset(source, out, validation, test, seed, track)
+    together = None if sequences is None else read_sequences(sequences)
+    result = split_dataset(source, out, validation, test, seed, track, together)
     counts = ", ".join(f"{count} {name}" for name, count in result.pictures.items())
     emit(result, as_json, f"{counts} in {out}")
 
@@ -153,12 +171,24 @@ def convert(
         Path | None,
         typer.Option(metavar="FILE", help="Colours that are classes: a CSV of name,r,g,b, or CVAT's labelmap.txt."),
     ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(metavar="LABEL,LABEL,...", help="Labels that become 0, 1, 2 and on: the background's first."),
+    ] = None,
+    ignore: Annotated[
+        int | None, typer.Option(min=0, max=254, help="With --labels: label of pixels that nobody judges.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Write a data set in the standard layout: from COCO, masks of instances, colours, odd depths and orientations."""
     from edgeseg.conversion import ConversionOptions, convert_dataset
 
-    result = convert_dataset(source, out, ConversionOptions(_labels(foreground), exif, classes), track)
+    if ignore is not None and labels is None:
+        raise UsageError("--ignore works with --labels only", found="no --labels LABEL,LABEL,...")
+    chosen, numbered = _labels("--foreground", foreground), _labels("--labels", labels)
+    if numbered is not None and (chosen is not None or classes is not None):
+        raise UsageError("--labels excludes --foreground and --classes", expected="one of them")
+    result = convert_dataset(source, out, ConversionOptions(chosen, exif, classes, numbered, ignore), track)
     counts = ", ".join(f"{count} {name}" for name, count in result.pictures.items())
     left = (
         f"left out, without a partner: {len(result.left_out)} files, such as {result.left_out[0]}\n"
@@ -168,13 +198,21 @@ def convert(
     emit(result, as_json, f"{counts} in {out}, from {result.source}\n{left}next: edgeseg data inspect {quoted(out)}")
 
 
-def _labels(text: str | None) -> tuple[int, ...] | None:
+def _write_sheet(sheet: Path, pairs: Sequence[Pair], pictures: int) -> None:
+    from edgeseg.proof.evaluation.pictures import draw_truths
+    from edgeseg.proof.evaluation.sheet import write_sheet
+
+    write_sheet(sheet, [draw_truths(pairs, pictures)], predictions=False)
+    say(f"wrote {sheet}")
+
+
+def _labels(option: str, text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError as error:
-        raise UsageError(f"--foreground {text} is no list of labels", expected="numbers: 1 or 1,2") from error
+        raise UsageError(f"{option} {text} is no list of labels", expected="numbers: 1 or 1,2") from error
 
 
 @app.command("negatives")

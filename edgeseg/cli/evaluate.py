@@ -122,14 +122,10 @@ def _refuse_odd_words(choose_threshold: bool, words: dict[str, Any]) -> None:
 
 
 def _check_outputs(sheet: Path | None, report: Path | None) -> None:
-    from edgeseg.errors import UsageError
-    from edgeseg.files import check_writable
+    from edgeseg.cli.sheet_argument import check_sheet
     from edgeseg.proof.evaluation.page import check_report_folder
 
-    if sheet is not None:
-        if sheet.suffix.lower() != ".png":
-            raise UsageError("--sheet writes a PNG file", found=sheet, expected="FILE.png")
-        check_writable(sheet)
+    check_sheet(sheet)
     if report is not None:
         check_report_folder(report)
 
