@@ -163,4 +163,4 @@ def _pruner(pruning: Pruning | None) -> Any:
     pruners = require("optuna").pruners
     if pruning is None:
         return pruners.NopPruner()
-    return pruners.PercentilePruner(100 * pruning.keep, n_startup_trials=2, n_warmup_steps=pruning.first_epoch)
+    return pruners.PercentilePruner(100 * pruning.keep, n_startup_trials=2, n_warmup_steps=pruning.first_epoch + 1)

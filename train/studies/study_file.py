@@ -79,7 +79,7 @@ class Pruning(Part):
     """When a trial is given up: each epoch it is held against the others at the same epoch."""
 
     first_epoch: int = pydantic.Field(default=2, ge=1)
-    """Epochs that no trial is given up in."""
+    """No trial is given up in this epoch or an earlier one."""
     keep: float = pydantic.Field(default=0.34, gt=0, lt=1)
     """Share of the trials, the best at that epoch, that go on."""
 
