@@ -58,7 +58,7 @@ keep = 0.34
 
 @dataclass(frozen=True)
 class Cost:
-    """What some processes took."""
+    """The time that some processes took."""
 
     wall_s: float
     processor_s: float

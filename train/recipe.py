@@ -34,7 +34,7 @@ class ModelRecipe(Part):
     height: int = pydantic.Field(default=256, gt=0, le=4096)
     width: int = pydantic.Field(default=256, gt=0, le=4096)
     class_name: str = "polyp"
-    """What a network of one class looks for."""
+    """The one class that a network without `classes` looks for."""
     classes: tuple[str, ...] = ()
     """Names of several classes, the background first, in the order of the masks' labels from 0: a softmax network.
     Empty: one class, `class_name`, and a sigmoid."""

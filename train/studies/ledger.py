@@ -28,7 +28,7 @@ Plan = Callable[[Mapping[str, float]], Sequence[Point]]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a trial came to."""
+    """The result of a trial."""
 
     ending: Ending
     dice: float

@@ -45,7 +45,7 @@ SAMPLES = 4
 
 
 class StudyResult(Value):
-    """What a study came to."""
+    """The result of a study."""
 
     title: str
     full: bool

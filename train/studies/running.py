@@ -46,7 +46,7 @@ class StudyRun:
     data: Path
     out: Path
     settings: Settings
-    """What every trial has besides."""
+    """Recipe keys that every trial has besides."""
     precision: str
     """The arithmetic of all trials, settled once."""
     shared: dict[int, SharedPictures]

@@ -39,7 +39,7 @@ class Choice(Part):
 
 
 class Axis(Part):
-    """What is varied: one key with its values, or choices that set several keys each."""
+    """A thing that is varied: one key with its values, or choices that set several keys each."""
 
     name: str
     key: str | None = None
@@ -85,7 +85,7 @@ class Pruning(Part):
 
 
 class Form(Part):
-    """What the full form changes."""
+    """The changes that make the full form."""
 
     seeds: tuple[int, ...] = ()
     set: Settings = pydantic.Field(default_factory=dict)
@@ -97,7 +97,7 @@ class StudyFile(Value):
     title: str
     question: str
     reported: str = ""
-    """What the work that it repeats found, with its source."""
+    """The findings of the work that the study repeats."""
     seeds: tuple[int, ...] = pydantic.Field(min_length=1)
     recipe: dict[str, Settings] = pydantic.Field(default_factory=dict)
     """Sections of the recipe that all trials share."""
