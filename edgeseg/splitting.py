@@ -168,10 +168,7 @@ def _divide(groups: Sequence[list[Pair]], count: int, validation: float, test: f
     filled: dict[str, list[Pair]] = {}
     for split, share in (("test", test), ("validation", validation)):
         wanted = max(1, round(share * count)) if share > 0 else 0
-        members: list[Pair] = []
-        while waiting and len(members) < wanted:
-            members += waiting.pop(0)
-        filled[split] = members
+        filled[split] = _filled(waiting, wanted)
     filled["train"] = [pair for group in waiting for pair in group]
     wanted_splits = {"train": 1.0, "validation": validation, "test": test}
     lacking = [split for split in SPLITS if wanted_splits[split] > 0 and not filled[split]]
@@ -182,6 +179,24 @@ def _divide(groups: Sequence[list[Pair]], count: int, validation: float, test: f
             expected="at least one for each split",
         )
     return {split: filled[split] for split in SPLITS if filled[split]}
+
+
+def _filled(waiting: list[list[Pair]], wanted: int) -> list[Pair]:
+    """Take groups in their order until there are as many pairs as wanted, but none that overshoots farther than it helps.
+
+    Where all do, the smallest is taken.
+    """
+    members: list[Pair] = []
+    for group in list(waiting):
+        lacking = wanted - len(members)
+        if lacking > 0 and len(group) - lacking <= lacking:
+            members += group
+            waiting.remove(group)
+    if wanted and not members and waiting:
+        smallest = min(waiting, key=len)
+        members += smallest
+        waiting.remove(smallest)
+    return members
 
 
 def _place(folder: Path, pairs: Sequence[Pair]) -> None:

@@ -9,12 +9,11 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import pytest
 
-from edgeseg import cli
+from edgeseg.cli import run as main
 from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.images import write_png
 from edgeseg.train.samples import load_samples
@@ -63,13 +62,6 @@ def study_file(tmp_path: Path) -> Path:
 
 def command(file: Path, data: Path, out: Path, *more: str) -> list[str]:
     return ["study", str(file), "--data", str(data), "--out", str(out), "--json", *more]
-
-
-def main(arguments: list[str]) -> int:
-    """The exit code of the command line, in this process."""
-    with mock.patch.object(sys, "argv", ["edgeseg", *arguments]), pytest.raises(SystemExit) as left:
-        cli.main()
-    return int(left.value.code or 0)
 
 
 def process(arguments: list[str]) -> subprocess.Popen[bytes]:
