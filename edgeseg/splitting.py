@@ -182,7 +182,7 @@ def _divide(groups: Sequence[list[Pair]], count: int, validation: float, test: f
 
 
 def _filled(waiting: list[list[Pair]], wanted: int) -> list[Pair]:
-    """Take groups in their order until there are as many pairs as wanted, but none that overshoots farther than it helps.
+    """Take groups in their order until there are as many pairs as wanted, none that overshoots farther than it helps.
 
     Where all do, the smallest is taken.
     """

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import logging
 import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,7 +100,10 @@ def open_study(
     settings = settings or {}
     grid = grid_of(study, full)
     recipes = [recipe_of(study, {**point.settings, **settings}) for point in grid]
-    precision = settled(recipes[0])[0].training.precision
+    first, arithmetic = settled(recipes[0])
+    precision = first.training.precision
+    if arithmetic.worth_saying:
+        say(str(arithmetic))
     inputs = _found(data, recipes, track)
     out.mkdir(parents=True, exist_ok=True)
     origin = {"study_sha256": hash_of(study, full), "data_sha256": inputs.sha256(), "settings": settings}
@@ -122,7 +127,7 @@ def run_trials(run: StudyRun, say: Say = quiet, track: Track = silent) -> None:
         track: Shows the progress of a trial's epochs.
     """
     while True:
-        with run.ledger.claimed() as claim:
+        with run.ledger.claimed() as claim, _fabric_silenced():
             if claim is not None:
                 outcome = _trained(run, claim, track)
                 run.ledger.settle(claim, outcome)
@@ -131,6 +136,18 @@ def run_trials(run: StudyRun, say: Say = quiet, track: Track = silent) -> None:
         if not _left(run):
             return
         time.sleep(POLL_S)
+
+
+@contextlib.contextmanager
+def _fabric_silenced() -> Iterator[None]:
+    """Keep Fabric from telling its precision for every trial anew."""
+    logger = logging.getLogger("lightning_fabric")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _found(data: Path, recipes: list[Recipe], track: Track) -> TrainingData:
