@@ -2,9 +2,11 @@
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 
@@ -20,6 +22,7 @@ from edgeseg.images import write_png
 from edgeseg.runtime.onnxruntime.onnxruntime_session import OnnxRuntimeSession
 from edgeseg.train.architectures.catalogue import ARCHITECTURES
 from edgeseg.train.architectures.registry import network_from_recipe
+from edgeseg.train.architectures.segnet import first_maxima, max_unpool
 from edgeseg.train.network import NormalisedNetwork
 from edgeseg.train.predictor import TorchSession, session_from_network
 from edgeseg.train.recipe import read_recipe
@@ -154,3 +157,21 @@ def _check_weights(network: torch.nn.Module, proto: onnx.ModelProto) -> None:
     sizes = {tensor.name: math.prod(tensor.dims) for tensor in proto.graph.initializer}
     used = {name for node in proto.graph.node if node.op_type == "Conv" for name in node.input[1:]}
     assert sum(sizes[name] for name in used) == expected
+
+
+class _Unpooling(torch.nn.Module):
+    """Pooling and unpooling by masks, as SegNet has them, of a picture's own planes."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        pooled = torch.nn.functional.max_pool2d(x, 2)
+        return max_unpool(pooled, first_maxima(x, pooled))
+
+
+def test_unpooling_in_onnx_runtime_is_torchs_max_unpool(tmp_path: Path) -> None:
+    """Four grey values, so that nearly every window has a tie."""
+    x = torch.from_numpy(np.random.default_rng(9).integers(0, 4, (2, 3, 16, 24)).astype(np.float32))
+    torch.onnx.export(_Unpooling(), (x,), str(tmp_path / "unpool.onnx"), dynamo=True, opset_version=20, verbose=False)
+    session = onnxruntime.InferenceSession(str(tmp_path / "unpool.onnx"), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    pooled, indices = torch.nn.functional.max_pool2d(x, 2, return_indices=True)
+    assert np.array_equal(found, torch.nn.functional.max_unpool2d(pooled, indices, 2).numpy())
