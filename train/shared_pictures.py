@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from edgeseg.dataset import Labelled, Pair
-from edgeseg.files import atomic_file, write_text
+from edgeseg.files import alone_in, atomic_file, write_text
 from edgeseg.progress import Track, silent
 from edgeseg.train.recipe import Recipe
 from edgeseg.train.samples import IGNORED, Samples, load_samples
@@ -60,7 +58,7 @@ class SharedPictures:
         model = recipe.model
         stem = f"train-{model.height}x{model.width}-{model.out_channels}"
         paths = [self.folder / f"{stem}-{part}.npy" for part in ("images", "masks")]
-        with _only_one(self.folder):
+        with alone_in(self.folder):
             if not all(path.is_file() for path in paths):
                 self._decode(paths, recipe, track)
         images, masks = (torch.from_numpy(np.load(path, mmap_mode="c")) for path in paths)
@@ -98,7 +96,7 @@ def share_pictures(inputs: TrainingData, folder: Path, classes: int, track: Trac
     """
     folder.mkdir(parents=True, exist_ok=True)
     pixels, index = folder / f"validation-{classes}.bin", folder / f"validation-{classes}.json"
-    with _only_one(folder):
+    with alone_in(folder):
         if not index.is_file():
             _write_pairs(inputs.validation, pixels, index, classes, track)
     flat = np.memmap(pixels, np.uint8, "c")
@@ -134,14 +132,3 @@ def _labelled(flat: NDArray[np.uint8], row: dict[str, Any]) -> Labelled:
         flat[start + 4 * area : start + 5 * area].reshape(height, width).view(np.bool_) if row["ignored"] else None
     )
     return Labelled(frame, mask, ignored)
-
-
-@contextlib.contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    """Let one process at a time write into a folder; the lock ends with the process, however that ends."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -117,11 +117,14 @@ def hash_pairs(pairs: Sequence[Pair]) -> str:
 def _mend(root: Path, problem: str) -> str:
     """The command that mends a problem, or shows all of them."""
     if problem.startswith("several classes"):
-        return f"edgeseg data convert {quoted(root)} --out DIR --foreground LABEL[,LABEL]"
+        return (
+            f"edgeseg data convert {quoted(root)} --out DIR --foreground LABEL[,LABEL] makes labels the polyp; "
+            "edgeseg train --set 'model.classes=[...]' keeps several classes"
+        )
     if "several colours" in problem:
         return f"edgeseg data convert {quoted(root)} --out DIR --classes FILE, a CSV of name,r,g,b"
     if "and there are the classes 0 to" in problem:
-        return f"edgeseg data convert {quoted(root)} --out DIR --classes LABEL,LABEL,..."
+        return f"edgeseg data convert {quoted(root)} --out DIR --labels LABEL,LABEL,..."
     if "different EXIF orientations" in problem:
         return f"edgeseg data convert {quoted(root)} --out DIR --exif stored (or upright)"
     return f"edgeseg data inspect {quoted(root)}"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from edgeseg.files import alone_in
 from edgeseg.optional import require
 from edgeseg.train.studies.journal import open_journal
 from edgeseg.train.studies.points import Point
@@ -65,7 +66,7 @@ class Ledger:
         self._folder, self._plan = folder, plan
         (folder / CLAIMS).mkdir(exist_ok=True)
         (folder / JOURNAL).touch()
-        with self._alone():
+        with alone_in(self._folder / CLAIMS):  # others wait while trials are chosen
             self._study = open_journal(folder / JOURNAL, _pruner(pruning))
 
     def outcomes(self) -> dict[str, Outcome]:
@@ -81,7 +82,7 @@ class Ledger:
     def running(self) -> int:
         """How many trials processes are training now."""
         outcomes = self.outcomes()
-        with self._alone():
+        with alone_in(self._folder / CLAIMS):  # others wait while trials are chosen
             return sum(self._is_held(point.key) for point in self.wanted() if point.key not in outcomes)
 
     def wanted(self) -> list[Point]:
@@ -91,7 +92,7 @@ class Ledger:
     @contextlib.contextmanager
     def claimed(self) -> Iterator[Claim | None]:
         """Take the next trial that nobody trains; None where there is none at the moment."""
-        with self._alone():
+        with alone_in(self._folder / CLAIMS):  # others wait while trials are chosen
             held = self._take()
         if held is None:
             yield None
@@ -147,16 +148,6 @@ class Ledger:
         if descriptor is not None:
             os.close(descriptor)
         return descriptor is None
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keep other processes from choosing trials at the same time."""
-        descriptor = os.open(self._folder / CLAIMS, os.O_RDONLY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
 
 
 def _pruner(pruning: Pruning | None) -> Any:
