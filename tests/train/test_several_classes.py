@@ -20,12 +20,16 @@ from edgeseg.frames import resize_to_network
 from edgeseg.graph.files import load_onnx
 from edgeseg.images import write_png
 from edgeseg.metrics import score_image
+from edgeseg.proof.evaluation.measurement import Material
+from edgeseg.proof.evaluation.page import render_page
+from edgeseg.proof.evaluation.results import EvaluationRequest, evaluate_models
 from edgeseg.proof.verdict.evaluation import evaluate, mean_overlap_of
 from edgeseg.proof.verdict.rules import limits_for
 from edgeseg.proof.verdict.verification import verify
 from edgeseg.runtime.engine.local_engine import engine_of
 from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.runtime.onnxruntime.onnxruntime_session import OnnxRuntimeSession
+from edgeseg.runtime.opener.engine_from_file import open_engine
 from edgeseg.runtime.video.overlay import CLASS_COLOURS, draw
 from edgeseg.runtime.video.picture import Picture
 from edgeseg.train.predictor import open_run
@@ -128,6 +132,10 @@ def test_figures_of_each_class_are_those_of_an_independent_count(run: Path, pets
     assert {score.name: score.image_count for score in evaluation.by_class} == {
         name: len(values) for name, values in dice.items()
     }
+    material = Material(pairs=pairs)
+    page = render_page(evaluate_models(EvaluationRequest(run, material), open_engine))
+    for score in evaluation.by_class:
+        assert f"<td>{score.name}</td><td>{score.image_count}</td><td>{score.mean_dice:.4f}</td>" in page
     assert mean_overlap_of(engine, pairs) == pytest.approx((evaluation.mean_dice, evaluation.mean_iou))
 
 
