@@ -11,6 +11,7 @@ import pydantic
 
 from edgeseg.errors import BadInputError, UsageError
 from edgeseg.files import read_text, sha256_bytes
+from edgeseg.shell import quoted
 from edgeseg.train.recipe import AugmentationRecipe, ModelRecipe, Recipe, TrainingRecipe
 from edgeseg.values import Part, Value, describe_validation
 
@@ -201,7 +202,7 @@ def _path_of(name: str) -> Path:
         f"there is no study {name}",
         found=", ".join(study_names()) or "no folder recipes/studies",
         expected="one of these names, or a file FILE.toml",
-        next_command=f"edgeseg study {near[0]} --data DATA --out DIR" if near else None,
+        next_command=f"edgeseg study {quoted(near[0])} --data DATA --out DIR" if near else None,
     )
 
 
