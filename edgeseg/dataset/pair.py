@@ -85,7 +85,7 @@ class Pair:
                 f"the mask {self.mask} holds a wrong class index",
                 found=error.what,
                 expected=error.expected,
-                next_command="edgeseg data convert DIR --out NEW --classes LABEL,LABEL,... numbers chosen labels anew",
+                next_command="edgeseg data convert DIR --out NEW --labels LABEL,LABEL,... numbers chosen labels anew",
             ) from error
 
     def read_values(self) -> tuple[Frame, MaskValues]:

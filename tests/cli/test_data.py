@@ -222,9 +222,9 @@ def test_inspect_draws_a_contact_sheet(data: Path, tmp_path: Path, capsys: pytes
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--ignore", "3"], "--ignore works with --classes only"),
-        (["--classes", "1,2", "--foreground", "1"], "exclude each other"),
-        (["--classes", "one"], "--classes one is no list of labels"),
+        (["--ignore", "3"], "--ignore works with --labels only"),
+        (["--labels", "1,2", "--foreground", "1"], "--labels excludes --foreground"),
+        (["--labels", "one"], "--labels one is no list of labels"),
     ],
 )
 def test_convert_refuses_options_that_mean_nothing_together(

@@ -177,9 +177,9 @@ def _trimaps(root: Path) -> np.ndarray:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (ConversionOptions(classes=(2, 1), ignore=3), {2: 0, 1: 1, 3: 255}),
-        (ConversionOptions(classes=(2, 1, 3)), {2: 0, 1: 1, 3: 2}),
-        (ConversionOptions(classes=(1, 2, 3)), {1: 0, 2: 1, 3: 2}),
+        (ConversionOptions(labels=(2, 1), ignore=3), {2: 0, 1: 1, 3: 255}),
+        (ConversionOptions(labels=(2, 1, 3)), {2: 0, 1: 1, 3: 2}),
+        (ConversionOptions(labels=(1, 2, 3)), {1: 0, 2: 1, 3: 2}),
     ],
 )
 def test_labels_are_numbered_anew(tmp_path: Path, options: ConversionOptions, expected: dict[int, int]) -> None:
@@ -193,5 +193,5 @@ def test_labels_are_numbered_anew(tmp_path: Path, options: ConversionOptions, ex
 def test_a_label_that_is_not_named_is_refused(tmp_path: Path) -> None:
     _trimaps(tmp_path / "trimaps")
     with pytest.raises(UsageError, match="labels that are not named") as caught:
-        convert_dataset(tmp_path / "trimaps", tmp_path / "out", ConversionOptions(classes=(2, 1)))
+        convert_dataset(tmp_path / "trimaps", tmp_path / "out", ConversionOptions(labels=(2, 1)))
     assert caught.value.found == "3" and not (tmp_path / "out").exists()

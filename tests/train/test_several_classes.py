@@ -184,7 +184,7 @@ def test_a_wrong_class_index_is_named_before_work_begins(pets: Path, tmp_path: P
     with pytest.raises(BadInputError, match="cannot be used: train: mask") as caught:
         load_pairs(pets, "train", classes=2)
     assert "holds label 2, and there are the classes 0 to 1" in caught.value.what
-    assert "--classes" in (caught.value.next_command or "")
+    assert "--labels" in (caught.value.next_command or "")
     with pytest.raises(BadInputError, match="several classes"):
         load_pairs(pets, "train")
     (pair, *_) = load_pairs(pets, "train", classes=None)[1:]
