@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgeseg.cli.data_convert import convert
 from edgeseg.cli.output import JsonFlag, emit, say, table, track
 from edgeseg.errors import BadInputError, UsageError
-from edgeseg.shell import quoted
 
 if TYPE_CHECKING:
     from edgeseg.dataset import Pair
@@ -154,50 +154,6 @@ def split(
     emit(result, as_json, f"{counts} in {out}")
 
 
-@app.command("convert")
-def convert(
-    source: Annotated[
-        Path, typer.Argument(metavar="SOURCE", help="A data set in any layout, a COCO file, or a CSV of pairs.")
-    ],
-    out: Out,
-    foreground: Annotated[
-        str | None, typer.Option(metavar="LABEL[,LABEL]", help="Labels or COCO categories that are the polyp.")
-    ] = None,
-    exif: Annotated[
-        Literal["refuse", "upright", "stored"],
-        typer.Option(help="How masks were drawn where image and mask state different EXIF orientations."),
-    ] = "refuse",
-    classes: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Colours that are classes: a CSV of name,r,g,b, or CVAT's labelmap.txt."),
-    ] = None,
-    labels: Annotated[
-        str | None,
-        typer.Option(metavar="LABEL,LABEL,...", help="Labels that become 0, 1, 2 and on: the background's first."),
-    ] = None,
-    ignore: Annotated[
-        int | None, typer.Option(min=0, max=254, help="With --labels: label of pixels that nobody judges.")
-    ] = None,
-    as_json: JsonFlag = False,
-) -> None:
-    """Write a data set in the standard layout: from COCO, masks of instances, colours, odd depths and orientations."""
-    from edgeseg.conversion import ConversionOptions, convert_dataset
-
-    if ignore is not None and labels is None:
-        raise UsageError("--ignore works with --labels only", found="no --labels LABEL,LABEL,...")
-    chosen, numbered = _labels("--foreground", foreground), _labels("--labels", labels)
-    if numbered is not None and (chosen is not None or classes is not None):
-        raise UsageError("--labels excludes --foreground and --classes", expected="one of them")
-    result = convert_dataset(source, out, ConversionOptions(chosen, exif, classes, numbered, ignore), track)
-    counts = ", ".join(f"{count} {name}" for name, count in result.pictures.items())
-    left = (
-        f"left out, without a partner: {len(result.left_out)} files, such as {result.left_out[0]}\n"
-        if result.left_out
-        else ""
-    )
-    emit(result, as_json, f"{counts} in {out}, from {result.source}\n{left}next: edgeseg data inspect {quoted(out)}")
-
-
 def _write_sheet(sheet: Path, pairs: Sequence[Pair], pictures: int) -> None:
     from edgeseg.proof.evaluation.pictures import draw_truths
     from edgeseg.proof.evaluation.sheet import write_sheet
@@ -206,13 +162,7 @@ def _write_sheet(sheet: Path, pairs: Sequence[Pair], pictures: int) -> None:
     say(f"wrote {sheet}")
 
 
-def _labels(option: str, text: str | None) -> tuple[int, ...] | None:
-    if text is None:
-        return None
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError as error:
-        raise UsageError(f"{option} {text} is no list of labels", expected="numbers: 1 or 1,2") from error
+app.command("convert")(convert)
 
 
 @app.command("negatives")
