@@ -24,7 +24,7 @@ from torch import nn
 from edgeseg.train.arithmetic import settled
 from edgeseg.train.augmentation import augmentation_from_recipe
 from edgeseg.train.loop import Trainer
-from edgeseg.train.losses import LOSSES
+from edgeseg.train.losses import loss_from_recipe
 from edgeseg.train.recipe import Recipe, read_recipe
 from edgeseg.train.samples import Samples
 
@@ -39,7 +39,7 @@ class PlainLoop:
         self.recipe, self.samples, self.device = recipe, samples, device
         training = recipe.training
         self.network = network.train()
-        self.augment, self.loss = augmentation_from_recipe(recipe.augmentation), LOSSES[training.loss]
+        self.augment, self.loss = augmentation_from_recipe(recipe.augmentation), loss_from_recipe(training)
         self.optimiser = torch.optim.AdamW(network.parameters(), training.learning_rate)
         steps = training.epochs * (len(samples) // training.batch_size)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimiser, training.learning_rate, total_steps=steps)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import pydantic
 
+from edgeseg.class_overlap import ClassScore
 from edgeseg.files import sha256_bytes
 from edgeseg.specs import ModelSpec, PreprocessSpec
 from edgeseg.values import Part, Value
@@ -318,6 +319,9 @@ class Verdict(Value):
     """Mean Dice of the reference's masks against other images' ground truth, as chance has it; None where not known."""
     confidence_interval: ConfidenceInterval
     """Interval of the mean Dice drop."""
+    by_class: tuple[ClassScore, ...] = ()
+    """The engine's figures of every class but the background; empty for one class, likewise the next."""
+    reference_by_class: tuple[ClassScore, ...] = ()
     polyps: FoundPolyps | None = None
     """None in a verdict from before they were counted."""
     limits: VerdictLimits

@@ -147,16 +147,25 @@ def inspect_dataset(root: Path, track: Track = silent) -> DatasetReport:
     Raises:
         BadInputError: There is no data set at `root`.
     """
+    return report_and_pairs(root, track)[0]
+
+
+def report_and_pairs(root: Path, track: Track = silent) -> tuple[DatasetReport, tuple[Pair, ...]]:
+    """Give the report of `inspect_dataset`, and the pairs that can be read, with the set's coding.
+
+    Raises:
+        BadInputError: There is no data set at `root`.
+    """
     layout = find_layout(root)
     problems = [words for name, part in layout.parts.items() for words in _pairing_problems(name, part)]
     pairs = [(name, pair) for name, part in layout.parts.items() for pair in part.pairing.pairs]
-    found = examine(pairs, track, several=True)
+    found = examine(pairs, track, classes=None)
     problems += found.problems
     splits = tuple(
         _content(name, part, [item for item in found.seen if item.split == name]) for name, part in layout.parts.items()
     )
     ignored = [item.ignored for item in found.seen]
-    return DatasetReport(
+    report = DatasetReport(
         splits=splits,
         data_sha256=hash_pairs([item.pair for item in found.seen]),
         problems=tuple(problems),
@@ -170,6 +179,7 @@ def inspect_dataset(root: Path, track: Track = silent) -> DatasetReport:
             *_colour_notes(pairs, found),
         ),
     )
+    return report, tuple(item.pair for item in found.seen)
 
 
 def _name_below(path: Path, root: Path) -> str:
@@ -218,7 +228,10 @@ def _notes(found: Examination, parts: dict[str, SplitFiles], left: Sequence[str]
     if found.seen and not any(item.foreground for item in found.seen):
         notes.append("every mask is empty: there is nothing to train on")
     if found.coding.class_count > 1:
-        notes.append("several classes: `edgeseg data convert --foreground LABEL` makes chosen labels the polyp")
+        notes.append(
+            "several classes: name them in the recipe (`model.classes`), "
+            "or let `edgeseg data convert --foreground LABEL` make chosen labels the polyp"
+        )
     return notes
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.boundary import border_distances, hausdorff_95_px, surface_dice
+from edgeseg.class_overlap import Overlap, class_overlaps, mean_overlap
 from edgeseg.values import Part
 
 TOLERANCE_PX = 2.0
@@ -16,7 +17,11 @@ TOLERANCE_PX = 2.0
 
 
 class ImageScore(Part):
-    """One predicted mask against its ground truth, at the image's own size."""
+    """One predicted mask against its ground truth, at the image's own size.
+
+    With several classes Dice and IoU are means over the classes that the image shows or has marked; every other figure
+    is that of all classes but the background together.
+    """
 
     name: str
     dice: float
@@ -33,6 +38,8 @@ class ImageScore(Part):
     """Share of the picture that shows a polyp, by ground truth; 0 where there is nothing to find."""
     mask_share: float
     """Share of the picture that the network marks."""
+    by_class: tuple[Overlap | None, ...] = ()
+    """Dice and IoU of each class but the background, None where it is neither shown nor marked; empty for one class."""
 
 
 def dice_per_image(predicted: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:
@@ -65,28 +72,49 @@ def precision_per_image(predicted: NDArray[np.uint8], truth: NDArray[np.uint8]) 
 
 
 def score_image(
-    name: str, predicted: NDArray[np.uint8], truth: NDArray[np.uint8], tolerance_px: float = TOLERANCE_PX
+    name: str,
+    predicted: NDArray[np.uint8],
+    truth: NDArray[np.uint8],
+    tolerance_px: float = TOLERANCE_PX,
+    classes: int = 1,
 ) -> ImageScore:
     """Every measure of one image.
 
     Args:
         name: The image's name.
-        predicted: uint8 [H,W]; anything above 0 is foreground.
+        predicted: uint8 [H,W]; anything above 0 is foreground; with several classes their indices.
         truth: uint8 [H,W], likewise.
         tolerance_px: Tolerance of the surface Dice.
+        classes: Number of classes with the background, or 1.
     """
     distances = border_distances(predicted, truth)
+    by_class = class_overlaps(predicted, truth, classes) if classes > 1 else ()
+    dice, iou = overlap_per_image(predicted, truth, classes)
     return ImageScore(
         name=name,
-        dice=dice_per_image(predicted, truth),
-        iou=iou_per_image(predicted, truth),
+        dice=dice,
+        iou=iou,
         sensitivity=sensitivity_per_image(predicted, truth),
         precision=precision_per_image(predicted, truth),
         hd95_px=hausdorff_95_px(distances),
         surface_dice=surface_dice(distances, tolerance_px),
         polyp_share=marked_share(truth),
         mask_share=marked_share(predicted),
+        by_class=by_class,
     )
+
+
+def overlap_per_image(predicted: NDArray[np.uint8], truth: NDArray[np.uint8], classes: int = 1) -> Overlap:
+    """Dice and IoU of two masks; with several classes the means over those that one of the masks has.
+
+    Args:
+        predicted: uint8 [H,W]; anything above 0 is foreground; with several classes their indices.
+        truth: uint8 [H,W], likewise.
+        classes: Number of classes with the background, or 1.
+    """
+    if classes > 1:
+        return mean_overlap(class_overlaps(predicted, truth, classes))
+    return dice_per_image(predicted, truth), iou_per_image(predicted, truth)
 
 
 def marked_share(mask: NDArray[np.uint8]) -> float:

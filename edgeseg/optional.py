@@ -17,6 +17,8 @@ INSTALL_COMMANDS = {
     "lightning_fabric": "pip install 'edgeseg[train]'",
     "kornia": "pip install 'edgeseg[train]'",
     "onnxscript": "pip install 'edgeseg[train]'",
+    "optuna": "pip install 'edgeseg[train]'",
+    "optuna.storages.journal": "pip install 'edgeseg[train]'",
     "matplotlib": "pip install 'edgeseg[bench]'",
     "matplotlib.figure": "pip install 'edgeseg[bench]'",
     "pynvml": "pip install 'edgeseg[bench]'",

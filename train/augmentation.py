@@ -77,6 +77,8 @@ def _appearance(recipe: AugmentationRecipe) -> list[Any]:
     steps = [K.ColorJitter(*strengths, p=0.8)] if any(strengths) else []
     if recipe.blur:
         steps.append(K.RandomGaussianBlur((5, 5), (0.3, 1.5), p=recipe.blur))
+    if recipe.equalise:
+        steps.append(K.RandomEqualize(p=recipe.equalise))
     if recipe.illumination:
         steps.append(K.RandomGaussianIllumination(gain=(0.05, 0.4), p=recipe.illumination))
         steps.append(K.RandomLinearIllumination(gain=(0.05, 0.3), p=recipe.illumination))

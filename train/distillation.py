@@ -21,7 +21,7 @@ class Teacher:
     """Trained networks whose mean probability becomes part of a student's targets.
 
     Args:
-        networks: They take float [N,3,H,W] in 0..1 and give logits [N,1,H,W]; they are frozen.
+        networks: They take float [N,3,H,W] in 0..1 and give logits [N,C,H,W]; they are frozen.
         share: Share of their answer in the targets, 0..1; the mask has the rest.
         architectures: The name of each; what a network of the user's own raises is told as theirs.
     """
@@ -45,22 +45,24 @@ class Teacher:
 
         Args:
             images: float [N,3,H,W] in 0..1.
-            masks: float [N,1,H,W] of 0 and 1.
+            masks: float [N,1,H,W] of 0 and 1, or one-hot [N,C,H,W], the background first.
 
         Returns:
-            float [N,1,H,W] in 0..1.
+            float in 0..1, of the masks' shape.
 
         Raises:
             OwnCodeError: A network of the user's own failed.
         """
-        shown = masks.flatten(1).any(dim=1).nonzero().flatten()
+        several = masks.shape[1] > 1
+        shown = masks[:, int(several) :].flatten(1).any(dim=1).nonzero().flatten()
         if not len(shown):
             return masks
         asked = images[shown].contiguous(memory_format=torch.channels_last)
         answers = []
         for network, architecture in zip(self.networks, self._architectures, strict=True):
             with own_code_named(architecture, "fails as a teacher"):
-                answers.append(torch.sigmoid(network(asked).float()))
+                logits = network(asked).float()
+            answers.append(torch.softmax(logits, dim=1) if several else torch.sigmoid(logits))
         mean = torch.stack(answers).mean(dim=0)
         return masks.index_copy(0, shown, masks[shown].lerp(mean, self.share))
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from edgeseg.dataset import Pair
 from edgeseg.errors import MismatchError
 from edgeseg.progress import Say, Track, quiet, silent
-from edgeseg.proof.verdict.evaluation import evaluate
+from edgeseg.proof.verdict.evaluation import mean_overlap_of
 from edgeseg.runtime.engine.local_engine import engine_of
 from edgeseg.train.architectures.own_code import own_code_named
 from edgeseg.train.architectures.registry import network_from_recipe
@@ -29,7 +29,7 @@ from edgeseg.train.averaging import averaged
 from edgeseg.train.distillation import Teacher
 from edgeseg.train.feeding import WaitClock, ahead, share_of
 from edgeseg.train.loss_watch import LOOK_EVERY, LossWatch, NotFiniteLossError, diverged
-from edgeseg.train.losses import LOSSES
+from edgeseg.train.losses import loss_from_recipe
 from edgeseg.train.network import NormalisedNetwork
 from edgeseg.train.optimisation import Descent
 from edgeseg.train.outputs import supervised_loss
@@ -40,6 +40,7 @@ from edgeseg.train.record import Epoch, Progress
 from edgeseg.train.reproducibility import epoch_seed, step_seed
 from edgeseg.train.resuming import Keeper
 from edgeseg.train.samples import IGNORED, Samples, batches, plan_batches, resized, sizes_px
+from edgeseg.train.targets import targets_of
 
 Report = Callable[[Epoch], None]
 Batch = tuple[Tensor, Tensor, tuple[int, int]]
@@ -79,10 +80,10 @@ class Trainer:
         self.teacher = None if teacher is None else teacher.to(self.fabric.device)
         torch.manual_seed(training.seed)
         network = NormalisedNetwork(network_from_recipe(recipe.model), recipe.preprocess_spec())
-        self.descent = Descent(self.fabric, network, training, training.epochs * self.plan.count)
+        self.descent = Descent(self.fabric, network, training, self.plan.count)
         self.average = averaged(self.bare_network, training.ema_decay)
         self.augment = augmentation_from_recipe(recipe.augmentation)
-        self.loss = LOSSES[training.loss]
+        self.loss = loss_from_recipe(training)
         self.keeper = Keeper(run, recipe, self.descent, self.average, self.judged_network, self.fabric.world_size)
 
     @property
@@ -132,35 +133,43 @@ class Trainer:
         """
         return self.keeper.resume(self.progress, say)
 
-    def fit(self, report: Report, track: Track = silent, checkpoint_minutes: float = 10.0) -> None:
+    def fit(
+        self, report: Report, track: Track = silent, checkpoint_minutes: float = 10.0, epoch_checkpoint_s: float = 0.0
+    ) -> None:
         """Run the epochs that are left.
 
         Args:
             report: Is called after each epoch in the first process, when its checkpoints are on disk.
             track: Draws the progress inside an epoch.
             checkpoint_minutes: After so long without a checkpoint one is written inside an epoch.
+            epoch_checkpoint_s: An epoch that ends sooner after the last checkpoint writes none but that of a best
+                epoch; the last epoch always does.
 
         Raises:
             BadInputError: The loss is no finite number, or a checkpoint cannot be written.
             LostProcessError: Another process has gone.
         """
-        training = self.recipe.training
+        training, kept = self.recipe.training, -math.inf
         with lost_process_named(self.fabric.world_size):
-            while self.progress.next_epoch <= training.epochs and not self.progress.exhausted(training.patience):
+            while not self.progress.is_over(training):
                 row = self._epoch(self.progress.next_epoch, track, checkpoint_minutes * 60)
                 self.progress.history.append(row)
                 self.progress.losses = []
                 if self.fabric.is_global_zero:
-                    self.keeper.keep(self.progress)
+                    self.keeper.keep_best(self.progress)
+                    if self.progress.is_over(training) or time.perf_counter() - kept >= epoch_checkpoint_s:
+                        self.keeper.keep_last(self.progress)
+                        kept = time.perf_counter()
                     report(row)
 
     def _epoch(self, number: int, track: Track, checkpoint_s: float) -> Epoch:
         started = time.perf_counter()
         losses, wait_share = self.train_epoch(number, track, checkpoint_s)
         dice, iou = self._validate_once()
+        self.descent.finish_epoch(dice)
         return Epoch(
             epoch=number,
-            learning_rate=float(self.descent.schedule.get_last_lr()[0]),
+            learning_rate=self.descent.schedule.get_last_lr()[0],
             train_loss=sum(losses) / len(losses),
             validation_dice=dice,
             validation_iou=iou,
@@ -247,12 +256,9 @@ class Trainer:
         return own_code_named(self.recipe.model.architecture, "fails in training", every=alone)
 
     def _targets(self, images: Tensor, masks: Tensor) -> Tensor:
-        """Make the targets of the logits: the masks, softened by teachers and label smoothing."""
-        if self.teacher is not None:
-            with self.fabric.autocast():
-                masks = self.teacher.targets(images, masks)
-        smoothing = self.recipe.training.label_smoothing
-        return masks * (1 - 2 * smoothing) + smoothing if smoothing else masks
+        model, smoothing = self.recipe.model, self.recipe.training.label_smoothing
+        with self.fabric.autocast():
+            return targets_of(images, masks, model.out_channels, self.teacher, smoothing)
 
     def _validate_once(self) -> tuple[float, float]:
         """The first process validates, the others wait for what it found."""
@@ -264,5 +270,4 @@ class Trainer:
         session = session_from_network(
             self.judged_network, self.recipe.model_spec(), self.recipe.preprocess_spec(), self.recipe.sha256
         )
-        result = evaluate(engine_of(session), self.validation)
-        return result.mean_dice, result.mean_iou
+        return mean_overlap_of(engine_of(session), self.validation)

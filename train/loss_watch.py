@@ -82,9 +82,13 @@ class NotFiniteLossError(BadInputError):
         super().__init__("the training diverged", found=f"a loss of {value} in step {step + 1}")
 
 
-def diverged(error: NotFiniteLossError, epoch: int, learning_rate: float) -> BadInputError:
+class DivergedError(BadInputError):
+    """A training diverged."""
+
+
+def diverged(error: NotFiniteLossError, epoch: int, learning_rate: float) -> DivergedError:
     """The same for a person: where it was, what is kept, what to try."""
-    return BadInputError(
+    return DivergedError(
         error.what,
         found=f"a loss of {error.value} in epoch {epoch}, step {error.step + 1}",
         expected="a finite loss; the checkpoints of the last good epoch are kept",

@@ -1,4 +1,4 @@
-"""Turns a loss into changed weights: precision, gradient clipping, AdamW, the one-cycle schedule."""
+"""Turns a loss into changed weights: precision, gradient clipping, the optimiser, the schedule."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from edgeseg.errors import MissingComponentError, UsageError
 from edgeseg.optional import require
 from edgeseg.train.network import NormalisedNetwork
+from edgeseg.train.optimisers import optimiser_from_recipe
 from edgeseg.train.recipe import TrainingRecipe
+from edgeseg.train.schedules import schedule_from_recipe
 
 
 class Descent:
@@ -20,26 +22,22 @@ class Descent:
         fabric: A launched Fabric.
         network: What is trained; it moves to the device.
         training: The recipe's loop section.
-        steps: Steps of the whole training, for the schedule.
+        epoch_steps: Steps of an epoch, for the schedule.
 
     Raises:
         UsageError: The batch cannot be split evenly among the processes.
         MissingComponentError: The recipe asks for what this device has not.
     """
 
-    def __init__(self, fabric: Any, network: NormalisedNetwork, training: TrainingRecipe, steps: int) -> None:
+    def __init__(self, fabric: Any, network: NormalisedNetwork, training: TrainingRecipe, epoch_steps: int) -> None:
         self._fabric, self._clip = fabric, training.gradient_clip
         _check_processes(fabric, training)
         if training.sync_batchnorm and fabric.world_size > 1:
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         self.bare_network: NormalisedNetwork = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         """The network without the wrappers of Fabric, DDP and the compiler, sharing the weights."""
-        # Fabric cannot unscale FP16 gradients for clipping where the fused kernel does that itself.
-        fused = training.precision != "16-mixed"
-        optimiser = torch.optim.AdamW(
-            network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, fused=fused
-        )
-        self.schedule = _one_cycle(optimiser, training, steps)
+        optimiser = optimiser_from_recipe(network, training)
+        self.schedule = schedule_from_recipe(optimiser, training, epoch_steps)
         wrapped = _compiled(self.bare_network) if training.compile else self.bare_network
         self.network, self.optimiser = fabric.setup(wrapped, optimiser)
         self._parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
@@ -47,7 +45,11 @@ class Descent:
     def step(self, loss: Tensor) -> None:
         """Go down the gradient of a scalar loss, once, and along the schedule."""
         self.descend(loss)
-        self.schedule.step()
+        self.schedule.after_step()
+
+    def finish_epoch(self, validation_dice: float) -> None:
+        """Tell the schedule what the epoch reached; `plateau` alone listens."""
+        self.schedule.after_epoch(validation_dice)
 
     def descend(self, loss: Tensor) -> None:
         """Go down the gradient of a scalar loss, once, at the rate that the optimiser has."""
@@ -81,16 +83,6 @@ class Descent:
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
         self._precision.load_state_dict(state.get("precision", {}))
-
-
-def _one_cycle(
-    optimiser: torch.optim.Optimizer, training: TrainingRecipe, steps: int
-) -> torch.optim.lr_scheduler.LRScheduler:
-    """Rise and fall of the learning rate over all steps (Smith and Topin, 2017, arXiv:1708.07120)."""
-    total = max(steps, 4)  # the schedule divides by the lengths of its two phases
-    return torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, training.learning_rate, total_steps=total, pct_start=max(training.warmup, 2 / total)
-    )
 
 
 def _check_processes(fabric: Any, training: TrainingRecipe) -> None:

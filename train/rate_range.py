@@ -34,7 +34,7 @@ from edgeseg.train.memory import available_bytes, choose_storage, sample_bytes
 from edgeseg.train.recipe import Recipe
 from edgeseg.train.reproducibility import deterministic_algorithms, step_seed
 from edgeseg.train.threads import usable_threads
-from edgeseg.train.training import batch_of_one_process, decode, find_data
+from edgeseg.train.training_data import batch_of_one_process, decode, find_data
 from edgeseg.values import Part, Value
 
 PICTURE, TABLE = "lr.png", "lr.csv"
@@ -196,7 +196,8 @@ def find_learning_rate(
     check_writable(out)
     run_folder.check_new(out)
     try_training(recipe, batch_of_one_process(data, negatives, recipe))
-    inputs = find_data(data, negatives, teachers)
+    inputs = find_data(data, negatives, teachers, classes=recipe.model.out_channels)
+    inputs = inputs.drawn(recipe.training.fraction, recipe.training.seed)
     recipe, arithmetic = settled(recipe)
     if arithmetic.worth_saying:
         say(str(arithmetic))

@@ -13,6 +13,8 @@ from edgeseg.errors import BadInputError, UsageError
 from edgeseg.files import read_text, sha256_bytes
 from edgeseg.specs import IMAGENET_MEAN, IMAGENET_STD, Fraction, ModelSpec, PreprocessSpec
 from edgeseg.train.architectures.catalogue import check_name, encoder_of, is_own, size_step
+from edgeseg.train.choices import ANY_CLASSES, SEVERAL_CLASSES, LossName, OptimiserName, ScheduleName
+from edgeseg.train.settings import parse_setting
 from edgeseg.values import Part, Value, describe_validation
 
 if sys.version_info >= (3, 11):
@@ -20,7 +22,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-LossName = Literal["bce", "dice", "bce+dice", "structure"]
 ConcretePrecision = Literal["32-true", "bf16-mixed", "16-mixed"]
 Precision = Literal["auto", ConcretePrecision]
 
@@ -33,10 +34,20 @@ class ModelRecipe(Part):
     height: int = pydantic.Field(default=256, gt=0, le=4096)
     width: int = pydantic.Field(default=256, gt=0, le=4096)
     class_name: str = "polyp"
+    """The one class that a network without `classes` looks for."""
+    classes: tuple[str, ...] = ()
+    """Names of several classes, the background first, in the order of the masks' labels from 0: a softmax network.
+    Empty: one class, `class_name`, and a sigmoid."""
     base_width: int = pydantic.Field(default=16, ge=1, le=256)
-    """`unet`: channels of the first level; each level doubles them."""
+    """`unet`, `segnet`: channels of the first level; `unet` doubles them at each level."""
     depth: int = pydantic.Field(default=4, ge=1, le=6)
     """`unet`: how often the picture is halved."""
+    batch_norm: bool = True
+    """`unet`: batch norm after each convolution; without it weights start as He et al. (2015) draw them."""
+    upsampling: Literal["nearest", "transposed"] = "nearest"
+    """`unet`: how the way up doubles the picture; 2x2 transposed convolutions are the paper's own."""
+    dropout: float = pydantic.Field(default=0.0, ge=0, lt=1)
+    """`unet`: share of the values that training drops between the two convolutions of each level."""
     decoder_widths: tuple[pydantic.PositiveInt, ...] = pydantic.Field(
         default=(96, 64, 48, 32, 16), min_length=2, max_length=5
     )
@@ -54,12 +65,19 @@ class ModelRecipe(Part):
     std: Fraction = IMAGENET_STD
 
     @property
+    def out_channels(self) -> int:
+        """Channels of the logits."""
+        return len(self.classes) or 1
+
+    @property
     def size_step(self) -> int:
         """Height and width are multiples of this, as the picture is halved so often."""
         return size_step(self)
 
     @pydantic.model_validator(mode="after")
     def _sizes_divide(self) -> ModelRecipe:
+        if len(self.classes) == 1 or len(set(self.classes)) < len(self.classes):
+            raise ValueError("classes are the background and at least one more, each named once; one class: class_name")
         step = self.size_step
         if self.height % step or self.width % step:
             raise ValueError(
@@ -76,11 +94,30 @@ class TrainingRecipe(Part):
     epochs: int = pydantic.Field(default=20, ge=1)
     batch_size: int = pydantic.Field(default=12, ge=1)
     loss: LossName = "bce+dice"
+    """`cross-entropy` and `cross-entropy+dice` are for several classes, `dice`, `weighted-dice` and `focal-tversky` for
+    any number, the others for one. Soft BCE is `bce` with `label_smoothing`."""
+    false_positive_weight: float = pydantic.Field(default=1.0, ge=0)
+    """`weighted-dice`: weight of what is marked and should not be."""
+    false_negative_weight: float = pydantic.Field(default=1.0, ge=0)
+    """`weighted-dice`: weight of what is missed."""
+    optimiser: OptimiserName = "adamw"
+    momentum: float = pydantic.Field(default=0.9, ge=0, lt=1)
+    """`sgd`: share of the former step in the next one."""
     learning_rate: float = pydantic.Field(default=1e-3, gt=0)
-    """Peak of the one-cycle schedule."""
+    """The schedule's largest rate."""
     weight_decay: float = pydantic.Field(default=1e-2, ge=0)
+    """`adamw` shrinks the weights by it; all others add it to the gradient, as L2 regularisation."""
+    schedule: ScheduleName = "one-cycle"
+    """`step`: times `decay_factor` every `decay_epochs`. `plateau`: times `decay_factor` after `decay_epochs` without a
+    better validation Dice. `cosine`: down to 0. `cyclic`: between a tenth of the rate and the rate, up in
+    `decay_epochs` and down in as many."""
+    decay_factor: float = pydantic.Field(default=0.1, gt=0, lt=1)
+    decay_epochs: int = pydantic.Field(default=10, ge=1)
     warmup: float = pydantic.Field(default=0.25, ge=0, lt=1)
-    """Share of all steps in which the learning rate rises."""
+    """`one-cycle`: share of all steps in which the learning rate rises."""
+    fraction: float = pydantic.Field(default=1.0, gt=0, le=1)
+    """Share of the training images that is trained on. Drawn by `seed` and content: a smaller share is part of every
+    larger one."""
     patience: int = pydantic.Field(default=0, ge=0)
     """Stop after so many epochs without a better validation Dice; 0 never stops early."""
     ema_decay: float = pydantic.Field(default=0.0, ge=0, lt=1)
@@ -114,6 +151,7 @@ class AugmentationRecipe(Part):
     """The changes to a training image, each with its own strength; 0 switches it off."""
 
     flip: bool = True
+    """Mirror it, from left to right and from top to bottom, each in half of the cases."""
     rotation_deg: float = pydantic.Field(default=30.0, ge=0, le=180)
     translation: float = pydantic.Field(default=0.1, ge=0, le=0.5)
     """Share of the picture's size."""
@@ -125,6 +163,8 @@ class AugmentationRecipe(Part):
     hue: float = pydantic.Field(default=0.03, ge=0, le=0.5)
     blur: float = pydantic.Field(default=0.2, ge=0, le=1)
     """Probability of a Gaussian blur."""
+    equalise: float = pydantic.Field(default=0.0, ge=0, le=1)
+    """Probability that the histogram of each colour is equalised; a network that runs sees pictures as they are."""
     illumination: float = pydantic.Field(default=0.0, ge=0, le=1)
     """Probability of an uneven light: a bright or dark patch, or a slope over the picture."""
     endoscopy: float = pydantic.Field(default=0.0, ge=0, le=1)
@@ -148,6 +188,19 @@ class Recipe(Value):
                 raise ValueError(f"training.sizes must be multiples of {step} for this network, not {size}")
         return self
 
+    @pydantic.model_validator(mode="after")
+    def _loss_fits_classes(self) -> Recipe:
+        loss = self.training.loss
+        if self.model.classes and loss not in SEVERAL_CLASSES | ANY_CLASSES:
+            fitting = ", ".join(sorted(SEVERAL_CLASSES | ANY_CLASSES))
+            raise ValueError(f"training.loss={loss} is for one class; with model.classes there are {fitting}")
+        if not self.model.classes and loss in SEVERAL_CLASSES:
+            raise ValueError(
+                f"training.loss={loss} of one class is zero whatever the network says; it needs model.classes, "
+                f'for example ["background", "{self.model.class_name}"]'
+            )
+        return self
+
     @property
     def sha256(self) -> str:
         """Hash of what differs from the defaults: comments, order and later additions to this class do not matter.
@@ -166,9 +219,10 @@ class Recipe(Value):
         return ModelSpec(
             architecture=model.architecture,
             encoder=encoder_of(model.architecture),
-            classes=(model.class_name,),
+            classes=model.classes or (model.class_name,),
             height=model.height,
             width=model.width,
+            output="softmax" if model.classes else "sigmoid",
         )
 
     def preprocess_spec(self) -> PreprocessSpec:
@@ -225,14 +279,6 @@ def _toml_value(value: Any) -> str:
 
 
 def _apply(document: dict[str, Any], setting: str) -> None:
-    key, separator, text = setting.partition("=")
-    section, dot, name = key.strip().partition(".")
-    if not separator or not dot or not name:
-        raise UsageError(
-            f"--set {setting} is not understood", expected="SECTION.KEY=VALUE", next_command="--set training.epochs=3"
-        )
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
+    key, value = parse_setting(setting)
+    section, _, name = key.partition(".")
     document.setdefault(section, {})[name] = value

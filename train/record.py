@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgeseg.files import write_bytes, write_text
+from edgeseg.files import read_text, write_bytes, write_text
 from edgeseg.optional import require
+from edgeseg.train.recipe import TrainingRecipe
 from edgeseg.values import Part, Value
 
 RUN_RECORD = "run.json"
@@ -50,6 +51,10 @@ class Progress:
     def best(self) -> Epoch:
         """The epoch of the highest validation Dice, the first of equals; there must be one."""
         return max(self.history, key=lambda row: row.validation_dice)
+
+    def is_over(self, training: TrainingRecipe) -> bool:
+        """Tell whether all epochs are done, or early stopping says that it is enough."""
+        return self.next_epoch > training.epochs or self.exhausted(training.patience)
 
     def exhausted(self, patience: int) -> bool:
         """Tell whether early stopping says that it is enough."""
@@ -96,6 +101,18 @@ def write_history(run: Path, history: Sequence[Epoch]) -> None:
     writer.writeheader()
     writer.writerows(row.model_dump() for row in history)
     write_text(run / HISTORY, stream.getvalue())
+
+
+def read_history(run: Path) -> list[Epoch]:
+    """Read back what `write_history` wrote; none where no epoch is done yet.
+
+    Raises:
+        BadInputError: The file cannot be read.
+    """
+    if not (run / HISTORY).is_file():
+        return []
+    rows = csv.DictReader(io.StringIO(read_text(run / HISTORY, "a history")))
+    return [Epoch.model_validate({name: value or None for name, value in row.items()}) for row in rows]
 
 
 def write_curves(run: Path, history: Sequence[Epoch]) -> None:

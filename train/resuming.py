@@ -35,8 +35,8 @@ class Keeper:
     world_size: int
     """Processes of the training."""
 
-    def keep(self, progress: Progress) -> None:
-        """Keep the end of an epoch: `best.pt` where it is the best so far, and `last.pt`.
+    def keep_best(self, progress: Progress) -> None:
+        """Keep the weights of the epoch that has ended, where it is the best so far.
 
         Raises:
             UnwritableError: The disk is full; what was kept before stays.
@@ -44,7 +44,6 @@ class Keeper:
         if progress.best is progress.history[-1]:
             best = {"network": self.judged_network.network.state_dict(), **self._origin(progress.history)}
             checkpoint.save(self.run / RUN_CHECKPOINT, best)
-        self.keep_last(progress)
 
     def keep_last(self, progress: Progress) -> None:
         """Keep all that going on from here needs; between two steps.

@@ -18,8 +18,7 @@ from edgeseg.progress import Track, silent
 from edgeseg.train.memory import Allocate, in_memory
 from edgeseg.train.recipe import Recipe
 
-FOREGROUND = 1
-IGNORED = 2
+IGNORED = 255
 """The value of masks, from here to the loss, where nobody may judge; pooling keeps the larger value."""
 
 
@@ -30,7 +29,7 @@ class Samples:
     images: Tensor
     """uint8 [N,3,H,W] RGB."""
     masks: Tensor
-    """uint8 [N,1,H,W] of 0, `FOREGROUND` and `IGNORED`."""
+    """uint8 [N,1,H,W] of class indices (0 and 1 for one class) and `IGNORED`."""
     has_ignored: bool = False
     """True if some pixels are kept out of the loss."""
 
@@ -39,9 +38,22 @@ class Samples:
 
 
 def load_samples(
-    pairs: Sequence[Pair], height: int, width: int, track: Track = silent, allocate: Allocate = in_memory
+    pairs: Sequence[Pair],
+    height: int,
+    width: int,
+    track: Track = silent,
+    allocate: Allocate = in_memory,
+    classes: int = 1,
 ) -> Samples:
     """Decode and resize pairs by the one resize; 4 bytes a pixel are kept, where `allocate` says.
+
+    Args:
+        pairs: Images and masks.
+        height: The network's.
+        width: Likewise.
+        track: Shows progress.
+        allocate: Gives the arrays.
+        classes: Number of classes with the background, or 1.
 
     Raises:
         BadInputError: A pair cannot be read, or its sizes differ.
@@ -50,9 +62,10 @@ def load_samples(
     masks = allocate((len(pairs), height, width))
     has_ignored = False
     for index, pair in enumerate(track(pairs, "reading images")):
-        labelled = pair.read_labelled()
+        labelled = pair.read_labelled(classes)
         images[index] = resize_to_network(labelled.frame, height, width)
-        masks[index] = resize_mask_to_network(labelled.mask, height, width) > 0
+        mask = resize_mask_to_network(labelled.mask, height, width)
+        masks[index] = mask > 0 if classes == 1 else mask
         if labelled.ignored is not None:
             ignored = resize_mask_to_network(labelled.ignored.astype(np.uint8), height, width) > 0
             masks[index][ignored] = IGNORED
@@ -98,7 +111,8 @@ def batches(samples: Samples, negatives: Samples | None, plan: BatchPlan, seed: 
     """One epoch in a random order that depends only on `seed`.
 
     Yields:
-        Images float32 [B,3,H,W] in 0..1 and masks float32 [B,1,H,W] of 0, 1 and, where there are such, `IGNORED`.
+        Images float32 [B,3,H,W] in 0..1, and masks float32 [B,1,H,W] of class indices and, where there are such,
+        `IGNORED`.
     """
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(samples), generator=generator)

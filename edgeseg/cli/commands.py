@@ -22,6 +22,7 @@ from edgeseg.cli.models import models
 from edgeseg.cli.package import package
 from edgeseg.cli.registry_options import RegistryCommand
 from edgeseg.cli.run import run
+from edgeseg.cli.study import study
 from edgeseg.cli.train import train
 from edgeseg.cli.verify import verify
 
@@ -54,6 +55,7 @@ app.command("demo")(demo)
 app.command("doctor")(doctor)
 app.add_typer(data_app, name="data")
 app.command("train")(train)
+app.command("study")(study)
 app.command("evaluate")(evaluate)
 app.command("export")(export)
 app.command("import-onnx")(import_onnx)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgeseg.cli.data_convert import convert
 from edgeseg.cli.output import JsonFlag, emit, say, table, track
 from edgeseg.errors import BadInputError, UsageError
-from edgeseg.shell import quoted
 
 if TYPE_CHECKING:
+    from edgeseg.dataset import Pair
     from edgeseg.inspection import DatasetReport, DicomReport, Spread
     from edgeseg.train.negatives import NegativesOfSource
 
@@ -77,15 +79,23 @@ def inspect(
             help="DIR/{train,validation,test}/{images,masks}, DIR/{images,masks}, or DICOM: a file or a folder.",
         ),
     ],
+    sheet: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Contact sheet to draw: pairs with their masks outlined.")
+    ] = None,
+    pictures: Annotated[int, typer.Option(min=1, help="How many pairs --sheet shows.")] = 24,
     as_json: JsonFlag = False,
 ) -> None:
     """Show what a data set holds and name everything that is wrong with it (exit code 5)."""
-    from edgeseg.inspection import inspect_dataset, inspect_dicom
+    from edgeseg.cli.sheet_argument import check_sheet
+    from edgeseg.inspection import inspect_dicom, report_and_pairs
 
+    check_sheet(sheet)
     report: DatasetReport | DicomReport
     dicom = inspect_dicom(root)
     if dicom is None:
-        report = inspect_dataset(root, track)
+        report, pairs = report_and_pairs(root, track)
+        if sheet is not None and pairs:
+            _write_sheet(sheet, pairs, pictures)
         emit(report, as_json, _report_text(report, root))
     else:
         report = dicom
@@ -125,56 +135,34 @@ def split(
     out: Out,
     validation: Annotated[float, typer.Option(help="Share of the pictures for validation.")] = 0.1,
     test: Annotated[float, typer.Option(help="Share of the pictures for the test.")] = 0.1,
+    sequences: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.csv",
+            help="Frames that stay together: columns sequence, first, last, the numbers in the images' names.",
+        ),
+    ] = None,
     seed: Seed = 0,
     as_json: JsonFlag = False,
 ) -> None:
-    """Split a data set by content: the same picture never lies in two splits."""
-    from edgeseg.splitting import split_dataset
+    """Split a data set by content: the same picture never lies in two splits, nor does a sequence of frames."""
+    from edgeseg.splitting import read_sequences, split_dataset
 
-    result = split_dataset(source, out, validation, test, seed, track)
+    together = None if sequences is None else read_sequences(sequences)
+    result = split_dataset(source, out, validation, test, seed, track, together)
     counts = ", ".join(f"{count} {name}" for name, count in result.pictures.items())
     emit(result, as_json, f"{counts} in {out}")
 
 
-@app.command("convert")
-def convert(
-    source: Annotated[
-        Path, typer.Argument(metavar="SOURCE", help="A data set in any layout, a COCO file, or a CSV of pairs.")
-    ],
-    out: Out,
-    foreground: Annotated[
-        str | None, typer.Option(metavar="LABEL[,LABEL]", help="Labels or COCO categories that are the polyp.")
-    ] = None,
-    exif: Annotated[
-        Literal["refuse", "upright", "stored"],
-        typer.Option(help="How masks were drawn where image and mask state different EXIF orientations."),
-    ] = "refuse",
-    classes: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Colours that are classes: a CSV of name,r,g,b, or CVAT's labelmap.txt."),
-    ] = None,
-    as_json: JsonFlag = False,
-) -> None:
-    """Write a data set in the standard layout: from COCO, masks of instances, colours, odd depths and orientations."""
-    from edgeseg.conversion import ConversionOptions, convert_dataset
+def _write_sheet(sheet: Path, pairs: Sequence[Pair], pictures: int) -> None:
+    from edgeseg.proof.evaluation.pictures import draw_truths
+    from edgeseg.proof.evaluation.sheet import write_sheet
 
-    result = convert_dataset(source, out, ConversionOptions(_labels(foreground), exif, classes), track)
-    counts = ", ".join(f"{count} {name}" for name, count in result.pictures.items())
-    left = (
-        f"left out, without a partner: {len(result.left_out)} files, such as {result.left_out[0]}\n"
-        if result.left_out
-        else ""
-    )
-    emit(result, as_json, f"{counts} in {out}, from {result.source}\n{left}next: edgeseg data inspect {quoted(out)}")
+    write_sheet(sheet, [draw_truths(pairs, pictures)], predictions=False)
+    say(f"wrote {sheet}")
 
 
-def _labels(text: str | None) -> tuple[int, ...] | None:
-    if text is None:
-        return None
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError as error:
-        raise UsageError(f"--foreground {text} is no list of labels", expected="numbers: 1 or 1,2") from error
+app.command("convert")(convert)
 
 
 @app.command("negatives")

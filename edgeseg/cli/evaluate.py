@@ -122,14 +122,10 @@ def _refuse_odd_words(choose_threshold: bool, words: dict[str, Any]) -> None:
 
 
 def _check_outputs(sheet: Path | None, report: Path | None) -> None:
-    from edgeseg.errors import UsageError
-    from edgeseg.files import check_writable
+    from edgeseg.cli.sheet_argument import check_sheet
     from edgeseg.proof.evaluation.page import check_report_folder
 
-    if sheet is not None:
-        if sheet.suffix.lower() != ".png":
-            raise UsageError("--sheet writes a PNG file", found=sheet, expected="FILE.png")
-        check_writable(sheet)
+    check_sheet(sheet)
     if report is not None:
         check_report_folder(report)
 
@@ -160,7 +156,7 @@ def _material(
     from edgeseg.proof.evaluation.polyp_clip import read_ranges
 
     return Material(
-        pairs=None if data is None else load_pairs(data, split),
+        pairs=None if data is None else load_pairs(data, split, classes=None),
         negatives=unlabelled["negatives"],
         positives=unlabelled["positives"],
         shown=None if polyp_frames is None else read_ranges(polyp_frames),

@@ -35,6 +35,18 @@ def text_of(results: EvaluationResults) -> str:
     return "\n".join(parts)
 
 
+def _classes(evaluation: Evaluation) -> str:
+    rows = [
+        [score.name, str(score.image_count), _figure(score.mean_dice), _figure(score.mean_iou)]
+        for score in evaluation.by_class
+    ]
+    return table("Classes, over the images that show or mark them", ["class", "images", "Dice", "IoU"], rows)
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
 def threshold_text(choice: ThresholdChoice) -> str:
     """The points and the choice."""
     rows = [
@@ -77,6 +89,7 @@ def _labelled(evaluation: Evaluation) -> str:
     return "\n".join(
         [
             table(title, columns, rows),
+            *([_classes(evaluation)] if evaluation.by_class else []),
             _sizes(evaluation.by_size),
             f"sensitivity {evaluation.mean_sensitivity:.4f}, precision {evaluation.mean_precision:.4f}, "
             f"HD95 mean {evaluation.mean_hd95_px:.1f}, median {evaluation.median_hd95_px:.1f} px, "

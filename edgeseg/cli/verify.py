@@ -86,6 +86,19 @@ def _polyps(polyps: FoundPolyps | None) -> list[str]:
     ]
 
 
+def _classes(verdict: Verdict) -> list[str]:
+    """One line for each class of several."""
+    return [
+        f"{score.name}: Dice {_figure(score.mean_dice)} (reference {_figure(reference.mean_dice)}), "
+        f"{score.image_count} images"
+        for score, reference in zip(verdict.by_class, verdict.reference_by_class, strict=True)
+    ]
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
 def _text(verdict: Verdict) -> str:
     from edgeseg.runtime.engine.backends import on_cpu
 
@@ -97,6 +110,7 @@ def _text(verdict: Verdict) -> str:
         *(f"  - {reason}" for reason in verdict.reasons),
         f"mean Dice {verdict.mean_dice:.4f} (reference {verdict.reference_mean_dice:.4f}), "
         f"mean IoU {verdict.mean_iou:.4f}, masks agree to {verdict.mean_agreement:.4f}",
+        *_classes(verdict),
         *_polyps(verdict.polyps),
         f"one image: p50 {times.p50_ms:.2f}, p90 {times.p90_ms:.2f}, p99 {times.p99_ms:.2f} ms "
         f"on {verdict.latency.machine}",

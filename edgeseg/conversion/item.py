@@ -34,6 +34,10 @@ class ConversionOptions:
     """The picture on which masks were drawn, where image and mask state different EXIF orientations."""
     classes: Path | None = None
     """The table of the colours that are classes; None takes the one that the data set brings, where it does."""
+    labels: tuple[int, ...] | None = None
+    """Labels that become the class indices 0, 1, 2 and on; None keeps them."""
+    ignore: int | None = None
+    """A label that becomes 255, beside `labels`: pixels that nobody judges."""
 
 
 @dataclass(frozen=True, eq=False)

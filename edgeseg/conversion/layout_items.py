@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from edgeseg.images import (
     read_oriented_rgb,
     read_rgb,
 )
+from edgeseg.images.mask_coding import IGNORED_LABEL
 
 
 def items_of_layout(layout: Layout, options: ConversionOptions) -> Iterator[Item]:
@@ -34,8 +36,11 @@ def items_of_layout(layout: Layout, options: ConversionOptions) -> Iterator[Item
         UsageError: A label that is not there.
     """
     pairs = [(split, pair) for split, part in layout.parts.items() for pair in part.pairing.pairs]
+    if options.labels is not None:
+        yield from _numbered_items(pairs, options.labels, options)
+        return
     if options.exif == "refuse" and options.foreground is None:
-        found = examine(pairs, several=True)
+        found = examine(pairs, classes=None)
         if found.problems:
             load_pairs(layout.root)  # says all of it
         coding = found.coding
@@ -48,6 +53,38 @@ def items_of_layout(layout: Layout, options: ConversionOptions) -> Iterator[Item
         labels, ignored = coding.apply(values)
         labels = _chosen(labels, options.foreground) if coding.rule == "labels" else (labels > 0).astype(np.uint8)
         yield Item(split, pair.name, pair.image if frame is None else None, frame, labels, ignored)
+
+
+def _numbered_items(
+    pairs: Sequence[tuple[str, Pair]], wanted: Sequence[int], options: ConversionOptions
+) -> Iterator[Item]:
+    for split, pair in pairs:
+        frame, values = _turned(pair, options.exif)
+        labels, ignored = _numbered(pair, values.values, wanted, options.ignore)
+        yield Item(split, pair.name, pair.image if frame is None else None, frame, labels, ignored)
+
+
+def _numbered(
+    pair: Pair, values: NDArray[Any], wanted: Sequence[int], ignore: int | None
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
+    """Class indices of chosen labels, uint8 [H,W], and where nobody judges, or None.
+
+    Raises:
+        UsageError: The mask holds another label.
+    """
+    unjudged = [label for label in (ignore, IGNORED_LABEL) if label is not None and label not in wanted]
+    others = sorted(set(map(int, np.unique(values))) - {*wanted, *unjudged})
+    if others:
+        raise UsageError(
+            f"{pair.mask.name} holds labels that are not named",
+            found=", ".join(map(str, others[:8])),
+            expected=f"--labels {','.join(map(str, wanted))} and perhaps --ignore",
+        )
+    labels = np.zeros(values.shape, np.uint8)
+    for index, label in enumerate(wanted):
+        labels[values == label] = index
+    ignored = np.isin(values, unjudged)
+    return labels, ignored if bool(ignored.any()) else None
 
 
 def _refuse_other_labels(foreground: Sequence[int] | None, labels: Sequence[int]) -> None:

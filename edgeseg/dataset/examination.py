@@ -73,7 +73,7 @@ def examine(
     pairs: Sequence[tuple[str, Pair]],
     track: Track = silent,
     other_masks: Sequence[Path] = (),
-    several: bool = False,
+    classes: int | None = 1,
 ) -> Examination:
     """Read every pair and collect all problems.
 
@@ -81,7 +81,7 @@ def examine(
         pairs: Split and pair.
         track: Shows progress.
         other_masks: Masks of the same data set that are not read for this work; they help to tell what values mean.
-        several: Whether several classes are welcome.
+        classes: Number of classes with the background, 1 for one class; None takes whatever labels there are.
     """
     problems: list[str] = []
     read = [
@@ -97,8 +97,10 @@ def examine(
         if index < len(read)
     ]
     problems += _of_whole_set(read, coding)
-    if coding.rule == "labels" and not several:
+    if coding.rule == "labels" and classes == 1:
         problems.append(f"several classes: the masks hold labels {', '.join(map(str, coding.labels))}, not one class")
+    if coding.rule == "labels" and classes is not None and classes > 1:
+        problems += [words for item in read if (words := _wrong_index(item, coding, classes))]
     seen = [_seen(item, coding) for item in read]
     leaks, copies = _repeated(seen)
     return Examination(tuple(seen), coding, (*problems, *leaks), tuple(copies))
@@ -190,6 +192,16 @@ def _evidence_of(masks: Sequence[Path]) -> list[MaskEvidence]:
         except BadInputError:  # it is refused where its split is read
             continue
     return found
+
+
+def _wrong_index(item: _Read, coding: MaskCoding, classes: int) -> str | None:
+    wrong = [value for value in item.evidence.distinct or () if value >= classes and value != coding.ignore]
+    if not wrong:
+        return None
+    labels = ", ".join(map(str, wrong))
+    return (
+        f"{item.split}: mask {item.pair.mask.name} holds label {labels}, and there are the classes 0 to {classes - 1}"
+    )
 
 
 def _of_whole_set(read: Sequence[_Read], coding: MaskCoding) -> list[str]:

@@ -19,22 +19,24 @@ from edgeseg.shell import quoted
 _SHOWN = 5
 
 
-def load_pairs(root: Path, split: str | None = None, track: Track = silent) -> list[Pair]:
+def load_pairs(root: Path, split: str | None = None, track: Track = silent, classes: int | None = 1) -> list[Pair]:
     """The pairs of one split in natural order; every one is read and checked first.
 
     Args:
         root: The data set, in a layout of `docs/inputs.md`.
         split: ``train``, ``validation`` or ``test``; None, or a data set without splits, takes every pair of `root`.
         track: Shows progress.
+        classes: Number of classes with the background, or 1; None where reading the pairs will tell.
 
     Raises:
-        BadInputError: Anything that `edgeseg data inspect` calls a problem in this split.
+        BadInputError: Anything that `edgeseg data inspect` calls a problem in this split, or labels that are no
+            classes.
     """
     layout = find_layout(root)
-    return [item.pair for item in _checked(layout, _chosen_parts(layout, split), track)]
+    return [item.pair for item in _checked(layout, _chosen_parts(layout, split), track, classes)]
 
 
-def load_splits(root: Path, splits: Sequence[str], track: Track = silent) -> dict[str, list[Pair]]:
+def load_splits(root: Path, splits: Sequence[str], track: Track = silent, classes: int = 1) -> dict[str, list[Pair]]:
     """The pairs of several splits, checked together, so that a picture that lies in two of them is refused too.
 
     Raises:
@@ -42,17 +44,17 @@ def load_splits(root: Path, splits: Sequence[str], track: Track = silent) -> dic
     """
     layout = find_layout(root)
     parts = {name: part for split in splits for name, part in _chosen_parts(layout, split).items()}
-    seen = _checked(layout, parts, track)
+    seen = _checked(layout, parts, track, classes)
     return {name: [item.pair for item in seen if item.split == name] for name in parts}
 
 
-def _checked(layout: Layout, parts: dict[str, SplitFiles], track: Track) -> tuple[SeenPair, ...]:
+def _checked(layout: Layout, parts: dict[str, SplitFiles], track: Track, classes: int | None) -> tuple[SeenPair, ...]:
     root = layout.root
     for part in parts.values():
         _refuse_unpaired(root, part)
     pairs = [(name, pair) for name, part in parts.items() for pair in part.pairing.pairs]
     others = [pair.mask for name, part in layout.parts.items() if name not in parts for pair in part.pairing.pairs]
-    found = examine(pairs, track, others)
+    found = examine(pairs, track, others, classes)
     if found.problems:
         first, *others_found = found.problems
         further = len(others_found) - _SHOWN
@@ -115,9 +117,14 @@ def hash_pairs(pairs: Sequence[Pair]) -> str:
 def _mend(root: Path, problem: str) -> str:
     """The command that mends a problem, or shows all of them."""
     if problem.startswith("several classes"):
-        return f"edgeseg data convert {quoted(root)} --out DIR --foreground LABEL[,LABEL]"
+        return (
+            f"edgeseg data convert {quoted(root)} --out DIR --foreground LABEL[,LABEL] makes labels the polyp; "
+            "edgeseg train --set 'model.classes=[...]' keeps several classes"
+        )
     if "several colours" in problem:
         return f"edgeseg data convert {quoted(root)} --out DIR --classes FILE, a CSV of name,r,g,b"
+    if "and there are the classes 0 to" in problem:
+        return f"edgeseg data convert {quoted(root)} --out DIR --labels LABEL,LABEL,..."
     if "different EXIF orientations" in problem:
         return f"edgeseg data convert {quoted(root)} --out DIR --exif stored (or upright)"
     return f"edgeseg data inspect {quoted(root)}"

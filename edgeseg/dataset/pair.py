@@ -30,7 +30,7 @@ class Labelled:
     frame: Frame
     """uint8 [H,W,3] RGB."""
     mask: Mask
-    """uint8 [H,W] of 0 and 255; ignored pixels are 0."""
+    """uint8 [H,W] of 0 and 255, or of class indices where several classes were asked for; ignored pixels are 0."""
     ignored: NDArray[np.bool_] | None = None
     """bool [H,W], true where nobody may judge; None where everything counts."""
 
@@ -54,20 +54,39 @@ class Pair:
         labelled = self.read_labelled()
         return labelled.frame, labelled.mask
 
-    def read_labelled(self) -> Labelled:
+    def read_labelled(self, classes: int = 1) -> Labelled:
         """The frame, its mask and the pixels to ignore.
 
+        Args:
+            classes: Number of classes with the background, or 1.
+
         Raises:
-            BadInputError: One of them cannot be read, their sizes differ, or the mask has no one meaning.
+            BadInputError: One of them cannot be read, their sizes differ, or the mask has no one meaning or a label
+                that is no class.
         """
         frame, values = self.read_values()
         coding, problems = (self.coding, []) if self.coding is not None else coding_of([MaskEvidence.of(values)])
         if problems:
             raise BadInputError(f"the mask {self.mask} {problems[0][1]}", expected="two values: 0 and 255, or 0 and 1")
         assert coding is not None
+        if classes > 1:
+            return Labelled(frame, *self._class_indices(coding, values, classes))
         if coding.rule == "labels":
             raise several_classes(self.mask, coding)
         return Labelled(frame, *coding.apply(values))
+
+    def _class_indices(
+        self, coding: MaskCoding, values: MaskValues, classes: int
+    ) -> tuple[Mask, NDArray[np.bool_] | None]:
+        try:
+            return coding.class_indices(values, classes)
+        except BadInputError as error:
+            raise BadInputError(
+                f"the mask {self.mask} holds a wrong class index",
+                found=error.what,
+                expected=error.expected,
+                next_command="edgeseg data convert DIR --out NEW --labels LABEL,LABEL,... numbers chosen labels anew",
+            ) from error
 
     def read_values(self) -> tuple[Frame, MaskValues]:
         """The frame and the mask's values, turned alike.
@@ -106,7 +125,7 @@ def several_classes(where: Path, coding: MaskCoding) -> BadInputError:
     return BadInputError(
         f"the masks of {where} hold several classes",
         found=f"labels {', '.join(map(str, coding.labels))}",
-        expected="one class: 0 and 255, or 0 and 1",
+        expected="one class: 0 and 255, or 0 and 1; or a network of several classes (model.classes)",
         next_command="edgeseg data convert DIR --out NEW --foreground LABEL[,LABEL] makes chosen labels the polyp",
     )
 

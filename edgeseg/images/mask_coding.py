@@ -76,6 +76,28 @@ class MaskCoding:
             return kept.astype(np.uint8), ignored
         return np.where(kept > 0, np.uint8(255), np.uint8(0)), ignored
 
+    def class_indices(self, values: MaskValues, classes: int) -> tuple[Mask, NDArray[np.bool_] | None]:
+        """The mask as class indices, uint8 [H,W] from 0, and where it must not be judged, or None.
+
+        Labels are class indices. A mask of two values whose mark is no class index, such as 255, marks class 1.
+
+        Args:
+            values: The mask's values.
+            classes: Number of classes, with the background.
+
+        Raises:
+            BadInputError: A label that is no class index.
+        """
+        mask, ignored = self.apply(values)
+        if self.rule == "labels":
+            wrong = int(mask.max(initial=0))
+            if wrong >= classes:
+                raise BadInputError(f"a mask holds label {wrong}", expected=f"labels 0 to {classes - 1}")
+            return mask, ignored
+        marks = values.values[mask > 0]
+        label = int(marks.flat[0]) if self.rule == "nonzero" and marks.size else 1
+        return np.where(mask > 0, np.uint8(label if label < classes else 1), np.uint8(0)), ignored
+
 
 def coding_of(evidence: Sequence[MaskEvidence]) -> tuple[MaskCoding, list[tuple[int, str]]]:
     """Find what the values of all masks mean.

@@ -69,7 +69,7 @@ def package_run(run: Path, out: Path, options: PackageOptions, track: Track = si
         The facts that the card tells.
     """
     session, record = open_run(run, options.trusted), RunRecord.read(run / RUN_RECORD)
-    test = load_pairs(options.data, "test")
+    test = load_pairs(options.data, "test", classes=session.info.model.channels)
     images = choose_images(load_images(options.data, "train"), options.images)
     with atomic_folder(out) as folder:
         path = folder / PACKAGE_ONNX

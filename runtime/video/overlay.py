@@ -27,7 +27,18 @@ OverlayMode = Literal["contour", "fill", "heat", "off"]
 colours, ``off`` draws nothing, not even the caption."""
 OVERLAY_MODES: tuple[OverlayMode, ...] = get_args(OverlayMode)
 SKY_BLUE: Colour = (86, 180, 233)
+CLASS_COLOURS: tuple[Colour, ...] = (
+    SKY_BLUE,
+    (230, 159, 0),
+    (0, 158, 115),
+    (240, 228, 66),
+    (204, 121, 167),
+    (213, 94, 0),
+)
+"""The colours of the classes from 1 on, all of the Okabe-Ito palette; with more classes they come again."""
 DARK: Colour = (8, 16, 24)
+MARKED = 255
+"""The value of marked pixels of a network of one class."""
 FILL_OPACITY = 0.35
 HEAT_OPACITY = 0.5
 HEAT_FROM = 0.02
@@ -82,7 +93,8 @@ def draw(
 
     Args:
         picture: The picture, which is left as it is.
-        mask: uint8 [H,W] at the picture's size; everything but 0 is marked. None draws the caption alone.
+        mask: uint8 [H,W] at the picture's size: 255 is marked, or class indices from 1 on are, each in a colour of its
+            own. None draws the caption alone.
         lines: The caption, at the lower left.
         mode: How to draw the mask.
         probability: The map of the whole picture for ``heat``, float32 [1,h,w] of any size; without it,
@@ -104,15 +116,28 @@ def draw(
 
 
 def _draw_mask(canvas: Canvas, mask: Mask, mode: OverlayMode, probability: Probability | None) -> None:
-    outlines = outlines_of(mask)
     if mode == "heat" and probability is not None:
         canvas.blend(_uint8(cv2.convertScaleAbs(probability[0], alpha=255)), *_heat_colours())
-    elif mode != "contour" and outlines:
-        canvas.tint(mask, SKY_BLUE, FILL_OPACITY)
-    if outlines:
-        width_px = outline_width_px(*mask.shape)
+    width_px = outline_width_px(*mask.shape)
+    for region, colour in _regions(mask):
+        outlines = outlines_of(region)
+        if not outlines:
+            continue
+        if mode == "fill" or (mode == "heat" and probability is None):
+            canvas.tint(region, colour, FILL_OPACITY)
         canvas.darken(outlines, DARK, width_px + 2 * max(1, width_px // 3))
-        canvas.lines(outlines, SKY_BLUE, width_px)
+        canvas.lines(outlines, colour, width_px)
+
+
+def _regions(mask: Mask) -> list[tuple[Mask, Colour]]:
+    """The regions of each class with its colour: the mask itself where it holds 0 and 255."""
+    largest = int(mask.max(initial=0))
+    if largest == MARKED:
+        return [(mask, SKY_BLUE)]
+    return [
+        (_uint8(cv2.inRange(mask, index, index)), CLASS_COLOURS[(index - 1) % len(CLASS_COLOURS)])
+        for index in range(1, largest + 1)
+    ]
 
 
 def outline_width_px(height: int, width: int) -> int:

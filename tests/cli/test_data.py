@@ -10,7 +10,7 @@ import pytest
 
 from edgeseg.cli import run
 from edgeseg.dataset import hash_files, hash_pairs, load_images, load_pairs
-from edgeseg.images import write_png
+from edgeseg.images import read_rgb, write_png
 from edgeseg.inspection import DatasetReport
 
 SMALL = ["--train", "2", "--validation", "1", "--test", "1", "--height", "40", "--width", "48"]
@@ -209,3 +209,26 @@ def test_convert_makes_labels_the_polyp(tmp_path: Path, capsys: pytest.CaptureFi
     assert json.loads(capsys.readouterr().out)["pictures"] == {"all": 3}
     assert [int((pair.read()[1] > 0).sum()) for pair in load_pairs(tmp_path / "out")] == [4 * 32] * 3
     assert run([*command[:-1], str(tmp_path / "other"), "--foreground", "polyp"]) == 2
+
+
+def test_inspect_draws_a_contact_sheet(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sheet = tmp_path / "sheet.png"
+    assert run(["data", "inspect", str(data), "--sheet", str(sheet), "--pictures", "3", "--json"]) == 0
+    DatasetReport.model_validate(_json(capsys))
+    assert read_rgb(sheet).shape[1] == 3 * 240
+    assert run(["data", "inspect", str(data), "--sheet", "sheet.jpg"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--ignore", "3"], "--ignore works with --labels only"),
+        (["--labels", "1,2", "--foreground", "1"], "--labels excludes --foreground"),
+        (["--labels", "one"], "--labels one is no list of labels"),
+    ],
+)
+def test_convert_refuses_options_that_mean_nothing_together(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    assert run(["data", "convert", str(data), "--out", str(tmp_path / "out"), *words]) == 2
+    assert message in capsys.readouterr().err

@@ -162,3 +162,36 @@ def test_what_cannot_be_read_is_refused_before_anything_is_written(tmp_path: Pat
     with pytest.raises(BadInputError, match=r"a\.png"):
         convert_dataset(tmp_path / "in", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def _trimaps(root: Path) -> np.ndarray:
+    """One picture and its trimap: 1 the animal, 2 the ground, 3 the border."""
+    trimap = np.full((40, 60), 2, np.uint8)
+    trimap[10:30, 20:40], trimap[12:28, 22:38] = 3, 1
+    for number in range(2):
+        write_png(root / "images" / f"{number}.png", frame_of(number))
+        write_png(root / "masks" / f"{number}.png", trimap)
+    return trimap
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (ConversionOptions(labels=(2, 1), ignore=3), {2: 0, 1: 1, 3: 255}),
+        (ConversionOptions(labels=(2, 1, 3)), {2: 0, 1: 1, 3: 2}),
+        (ConversionOptions(labels=(1, 2, 3)), {1: 0, 2: 1, 3: 2}),
+    ],
+)
+def test_labels_are_numbered_anew(tmp_path: Path, options: ConversionOptions, expected: dict[int, int]) -> None:
+    trimap = _trimaps(tmp_path / "trimaps")
+    convert_dataset(tmp_path / "trimaps", tmp_path / "out", options)
+    wanted = np.vectorize(expected.get)(trimap)
+    for path in (tmp_path / "out" / "masks").iterdir():
+        assert np.array_equal(np.array(Image.open(path)), wanted)
+
+
+def test_a_label_that_is_not_named_is_refused(tmp_path: Path) -> None:
+    _trimaps(tmp_path / "trimaps")
+    with pytest.raises(UsageError, match="labels that are not named") as caught:
+        convert_dataset(tmp_path / "trimaps", tmp_path / "out", ConversionOptions(labels=(2, 1)))
+    assert caught.value.found == "3" and not (tmp_path / "out").exists()

@@ -11,7 +11,7 @@ from edgeseg.dataset import hash_pairs, load_pairs
 from edgeseg.errors import BadInputError, UsageError
 from edgeseg.images import write_png
 from edgeseg.inspection import inspect_dataset
-from edgeseg.splitting import split_dataset
+from edgeseg.splitting import read_sequences, split_dataset
 
 
 def _heap(folder: Path, contents: list[int]) -> Path:
@@ -110,3 +110,59 @@ def test_nothing_is_left_where_the_source_does_not_fit(tmp_path: Path) -> None:
         assert not (tmp_path / "out").exists()
     with pytest.raises(BadInputError, match="not empty"):
         split_dataset(tmp_path / "nine", done)
+
+
+def _table(path: Path, *rows: str) -> Path:
+    path.write_text("\n".join(["sequence,first,last", *rows]) + "\n")
+    return path
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(st.integers(1, 5), min_size=4, max_size=9), st.integers(0, 3))
+def test_a_sequence_never_lies_in_two_splits(
+    tmp_path_factory: pytest.TempPathFactory, lengths: list[int], seed: int
+) -> None:
+    folder = tmp_path_factory.mktemp("sequences")
+    source = _heap(folder / "heap", list(range(sum(lengths))))
+    ends = np.cumsum(lengths)
+    rows = [f"{name},{end - length},{end - 1}" for name, (end, length) in enumerate(zip(ends, lengths, strict=True))]
+    split_dataset(source, folder / "out", 0.2, 0.2, seed, sequences=read_sequences(_table(folder / "s.csv", *rows)))
+    of_frame = {f"p{frame}.png": int(np.searchsorted(ends, frame, side="right")) for frame in range(sum(lengths))}
+    names = _names(folder / "out")
+    assert sum(map(len, names.values())) == sum(lengths)
+    splits_of = Counter(sequence for found in names.values() for sequence in {of_frame[name] for name in found})
+    assert set(splits_of.values()) == {1}
+
+
+def test_copies_join_the_sequences_that_they_lie_in(tmp_path: Path) -> None:
+    source = _heap(tmp_path / "heap", [0, 1, 2, 0, 4, 5, 6, 7])  # frame 3 is a copy of frame 0
+    rows = ("a,0,1", "b,2,3", "c,4,5", "d,6,7")
+    for seed in range(4):
+        out = tmp_path / f"out{seed}"
+        split_dataset(source, out, 0.25, 0.25, seed, sequences=read_sequences(_table(tmp_path / "s.csv", *rows)))
+        assert any({f"p{frame}.png" for frame in range(4)} <= found for found in _names(out).values())
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("sequence,first\na,1\n", "no table of sequences"), ("sequence,first,last\na,one,2\n", "no table of sequences"),
+     ("sequence,first,last\n", "has no rows")],
+)  # fmt: skip
+def test_a_table_that_is_none_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "s.csv").write_text(text)
+    with pytest.raises(BadInputError, match=words):
+        read_sequences(tmp_path / "s.csv")
+
+
+def test_an_image_of_no_sequence_is_refused(tmp_path: Path) -> None:
+    source = _heap(tmp_path / "heap", list(range(6)))
+    sequences = read_sequences(_table(tmp_path / "s.csv", "a,0,2", "b,3,4"))
+    with pytest.raises(BadInputError, match=r"p5.png belongs to no one sequence"):
+        split_dataset(source, tmp_path / "out", sequences=sequences)
+
+
+def test_labels_are_split_as_well(tmp_path: Path) -> None:
+    source = _heap(tmp_path / "heap", list(range(10)))
+    for index in range(10):
+        write_png(source / "masks" / f"p{index}.png", np.resize(np.array([0, 1, 2], np.uint8), (8, 8)))
+    assert split_dataset(source, tmp_path / "out").pictures == {"train": 8, "validation": 1, "test": 1}

@@ -78,6 +78,17 @@ def write_foreign_network(path: Path) -> None:
     onnx.save(helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 20)]), path)
 
 
+def write_labels(folder: Path, border: int, *labels: int) -> None:
+    """Pictures of two squares on a ground, whose masks hold three labels and a border."""
+    generator = np.random.default_rng(1)
+    for index in range(15):
+        mask = np.full((40, 48), labels[0], np.uint8)
+        mask[10:30, 4:20], mask[12:32, 28:44] = labels[1], labels[2 - index % 2]
+        mask[9] = border
+        write_png(folder / "images" / f"{index}.png", generator.integers(0, 255, (40, 48, 3), np.uint8))
+        write_png(folder / "masks" / f"{index}.png", mask)
+
+
 def write_certificate(folder: Path) -> None:
     words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
     files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "certificate.pem")]
@@ -98,6 +109,8 @@ def lay_out(desk: Path) -> None:
             path = desk / folder / f"{index}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             write_png(path, generator.integers(0, 255, (48, 64, 3), np.uint8))
+    write_labels(desk / "PETS", 255, 0, 1, 2)
+    write_labels(desk / "TRIMAPS", 3, 2, 1, 1)
     (desk / "package").mkdir()
     (desk / "package" / "module.py").write_text(OWN_NETWORK)
     write_foreign_network(desk / "net.onnx")
@@ -116,7 +129,7 @@ def typed(command: Command) -> list[str]:
     words = [NAMES.get(word, word) for word in command.words[1:]]
     for part, here in PARTS.items():
         words = [word.replace(part, here) for word in words]
-    if words[0] == "train" and "--resume" not in words:
+    if words[0] == "study" or (words[0] == "train" and "--resume" not in words):
         words += TINY
     if words[0] == "live":
         words = ["model.onnx" if word == "models/kvasir-small" else word for word in words]

@@ -2,9 +2,11 @@
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 
@@ -20,6 +22,7 @@ from edgeseg.images import write_png
 from edgeseg.runtime.onnxruntime.onnxruntime_session import OnnxRuntimeSession
 from edgeseg.train.architectures.catalogue import ARCHITECTURES
 from edgeseg.train.architectures.registry import network_from_recipe
+from edgeseg.train.architectures.segnet import first_maxima, max_unpool
 from edgeseg.train.network import NormalisedNetwork
 from edgeseg.train.predictor import TorchSession, session_from_network
 from edgeseg.train.recipe import read_recipe
@@ -27,6 +30,7 @@ from edgeseg.train.record import RunRecord
 
 pytestmark = pytest.mark.slow
 SIZE, STEPS = 64, 15
+CLASSES = 'model.classes=["background", "disc"]'
 VARIANTS = {
     **{name: [f"model.architecture={name}"] for name in ARCHITECTURES},
     "lite0-unet separable, half size, context": [
@@ -35,6 +39,8 @@ VARIANTS = {
         "model.decoder_widths=[32, 24, 16, 8]",
         "model.context_width=32",
     ],
+    "the paper's unet, quarter width": ["model.batch_norm=false", "model.upsampling=transposed"],
+    "softmax": [CLASSES, "training.loss=cross-entropy"],
 }
 RECORD = RunRecord(
     finished=True,
@@ -71,7 +77,11 @@ def fitted(settings: list[str], frames: np.ndarray, discs: np.ndarray) -> TorchS
     images = torch.from_numpy(frames).permute(0, 3, 1, 2) / 255.0
     targets = torch.from_numpy(discs).unsqueeze(1).float()
     for _ in range(STEPS):
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(network(images), targets)
+        logits = network(images)
+        if recipe.model.classes:
+            loss = torch.nn.functional.cross_entropy(logits, targets[:, 0].long())
+        else:
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, targets)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -123,8 +133,8 @@ def test_int8_keeps_what_pytorch_computes(exported: Exported) -> None:
     built = OnnxRuntimeBuilder().build(BuildRequest(exported.artifact, "int8", exported.table))
     assert built.int8_convolutions == exported.convolutions - 2  # all but the first and the last
     expected = exported.session.infer(exported.frames)
-    assert expected.shape == (len(exported.frames), 1, SIZE, SIZE)
-    assert ((expected[:, 0] >= 0.5) == exported.discs).mean() > 0.9  # else masks that agree would say little
+    assert expected.shape == (len(exported.frames), exported.session.info.model.channels, SIZE, SIZE)
+    assert ((expected[:, -1] >= 0.5) == exported.discs).mean() > 0.9  # else masks that agree would say little
     got = OnnxRuntimeSession(built.data, exported.session.info).infer(exported.frames)
     assert ((got >= 0.5) != (expected >= 0.5)).mean() < 0.01
     assert np.abs(got - expected).mean() < 0.02
@@ -147,3 +157,21 @@ def _check_weights(network: torch.nn.Module, proto: onnx.ModelProto) -> None:
     sizes = {tensor.name: math.prod(tensor.dims) for tensor in proto.graph.initializer}
     used = {name for node in proto.graph.node if node.op_type == "Conv" for name in node.input[1:]}
     assert sum(sizes[name] for name in used) == expected
+
+
+class _Unpooling(torch.nn.Module):
+    """Pooling and unpooling by masks, as SegNet has them, of a picture's own planes."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        pooled = torch.nn.functional.max_pool2d(x, 2)
+        return max_unpool(pooled, first_maxima(x, pooled))
+
+
+def test_unpooling_in_onnx_runtime_is_torchs_max_unpool(tmp_path: Path) -> None:
+    """Four grey values, so that nearly every window has a tie."""
+    x = torch.from_numpy(np.random.default_rng(9).integers(0, 4, (2, 3, 16, 24)).astype(np.float32))
+    torch.onnx.export(_Unpooling(), (x,), str(tmp_path / "unpool.onnx"), dynamo=True, opset_version=20, verbose=False)
+    session = onnxruntime.InferenceSession(str(tmp_path / "unpool.onnx"), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    pooled, indices = torch.nn.functional.max_pool2d(x, 2, return_indices=True)
+    assert np.array_equal(found, torch.nn.functional.max_unpool2d(pooled, indices, 2).numpy())

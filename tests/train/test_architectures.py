@@ -1,15 +1,20 @@
 import hashlib
+import itertools
+import math
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from edgeseg.train.architectures.catalogue import ARCHITECTURES
 from edgeseg.train.architectures.lite0 import FEATURE_CHANNELS, Lite0Encoder, load_imagenet_weights
 from edgeseg.train.architectures.lite0_unet import Lite0UNet
+from edgeseg.train.architectures.nuclei_unet import NucleiUNet
 from edgeseg.train.architectures.registry import network_from_recipe, parameter_count
+from edgeseg.train.architectures.segnet import SegNet, first_maxima, max_unpool
 from edgeseg.train.architectures.unet import UNet
 from edgeseg.train.recipe import read_recipe
 
@@ -30,6 +35,91 @@ def test_unet_parameters_by_hand() -> None:
     encoder = block(3, 4) + block(4, 4) + block(4, 8) + block(8, 8)
     decoder = block(8 + 4, 4) + block(4, 4)
     assert parameter_count(UNet(4, 1)) == encoder + decoder + 4 + 1
+
+
+@pytest.mark.parametrize("base", [64, 16])
+def test_the_papers_unet_by_hand(base: int) -> None:
+    """Without batch norm, with transposed convolutions; counted level by level from the paper's figure 1."""
+
+    def conv(before: int, after: int, side: int = 3) -> int:
+        return before * after * side * side + after
+
+    widths = [base * 2**level for level in range(5)]
+    total = sum(conv(before, after) + conv(after, after) for before, after in itertools.pairwise([3, *widths]))
+    for deep, skip in itertools.pairwise(widths[::-1]):
+        total += conv(deep, skip, 2) + conv(2 * skip, skip) + conv(skip, skip)
+    settings = ["model.architecture=unet", f"model.base_width={base}", "model.batch_norm=false"]
+    recipe = read_recipe(None, [*settings, "model.upsampling=transposed"]).model
+    with torch.device("meta"):
+        assert parameter_count(network_from_recipe(recipe)) == total + conv(base, 1, 1)
+
+
+def test_nuclei_unet_by_hand() -> None:
+    """Keras counts 1 941 105 where the way up begins with 128 filters; here it begins with 32."""
+    fewer = 256 * (128 - 32) * 4 + (128 - 32) + (128 - 32) * 128 * 9
+    network = NucleiUNet()
+    assert parameter_count(network) == 1_941_105 - fewer
+    dropped = [module.p for module in network.modules() if isinstance(module, torch.nn.Dropout)]
+    assert dropped == [0.1, 0.1, 0.2, 0.2, 0.3, 0.2, 0.2, 0.1, 0.1]
+
+
+def test_segnet_by_hand() -> None:
+    """Thirteen convolutions down, thirteen up, each with batch norm and no bias, and a head."""
+    down = [(3, 64), (64, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 256)]
+    down += [(256, 512), (512, 512), (512, 512), (512, 512), (512, 512), (512, 512)]
+    up = [(512, 512)] * 3 + [(512, 512)] * 2 + [(512, 256)] + [(256, 256)] * 2 + [(256, 128), (128, 128), (128, 64)]
+    up += [(64, 64), (64, 64)]
+    expected = sum(before * after * 9 + 2 * after for before, after in [*down, *up]) + 64 + 1
+    with torch.device("meta"):
+        assert parameter_count(SegNet(64)) == expected
+
+
+@settings(max_examples=30)
+@given(
+    hnp.arrays(np.float32, st.tuples(*[st.integers(1, 2)] * 2, *[st.integers(1, 4).map(lambda n: 2 * n)] * 2),
+               elements=st.sampled_from([-1.0, 0.0, 0.5, 2.0]))
+)  # fmt: skip
+def test_unpooling_by_masks_is_torchs_max_unpool(values: np.ndarray) -> None:
+    """Few different values, so that most windows have ties."""
+    x = torch.from_numpy(values).requires_grad_()
+    pooled, indices = torch.nn.functional.max_pool2d(x, 2, return_indices=True)
+    expected = torch.nn.functional.max_unpool2d(pooled * 3, indices, 2, output_size=x.shape)
+    found = max_unpool(pooled * 3, first_maxima(x, pooled))
+    assert torch.equal(found, expected)
+    weights = torch.rand_like(found)
+    (wanted,) = torch.autograd.grad((expected * weights).sum(), x, retain_graph=True)
+    (got,) = torch.autograd.grad((found * weights).sum(), x)
+    torch.testing.assert_close(got, wanted)
+
+
+def test_he_normal_has_the_papers_spread() -> None:
+    network = UNet(32, 2, batch_norm=False, transposed=True)
+    for module in network.modules():
+        if isinstance(module, (torch.nn.Conv2d, torch.nn.ConvTranspose2d)) and module.weight.numel() > 5000:
+            fan_in = module.in_channels * (9 if isinstance(module, torch.nn.Conv2d) else 1)
+            assert float(module.weight.detach().std()) == pytest.approx(math.sqrt(2 / fan_in), rel=0.05)
+            assert not module.bias.any()
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_network_gives_logits_of_several_classes(name: str) -> None:
+    classes = 'model.classes=["background", "cat", "dog"]'
+    recipe = read_recipe(None, [f"model.architecture={name}", classes, "training.loss=cross-entropy"]).model
+    with torch.no_grad():
+        logits = network_from_recipe(recipe, pretrained=False).eval()(torch.rand(1, 3, 64, 64))
+    assert logits.shape == (1, 3, 64, 64)
+
+
+def test_dropout_is_of_training_alone() -> None:
+    network = UNet(4, 2, dropout=0.5)
+    images = torch.rand(1, 3, 16, 16)
+    with torch.no_grad():
+        assert torch.equal(network.eval()(images), network(images))
+        network.train()
+        for module in network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.eval()
+        assert not torch.equal(network(images), network(images))
 
 
 def test_lite0_features_have_the_stated_channels_and_strides() -> None:

@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -6,6 +6,7 @@ from torch import nn
 
 from edgeseg.errors import MissingComponentError
 from edgeseg.specs import PreprocessSpec
+from edgeseg.train.choices import OptimiserName
 from edgeseg.train.network import NormalisedNetwork
 from edgeseg.train.optimisation import Descent
 from edgeseg.train.processes import Launch, open_fabric
@@ -16,7 +17,7 @@ def descent_of(fabric: Any = None, **settings: object) -> Descent:
     training = TrainingRecipe.model_validate({"precision": "32-true", **settings})
     torch.manual_seed(0)
     network = NormalisedNetwork(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 1, 1)), PreprocessSpec())
-    return Descent(fabric or open_fabric(Launch(), training.precision), network, training, steps=40)
+    return Descent(fabric or open_fabric(Launch(), training.precision), network, training, epoch_steps=2)
 
 
 def loss_of(descent: Descent, factor: float = 1.0) -> torch.Tensor:
@@ -54,6 +55,27 @@ def test_a_step_is_adamw_as_pytorch_has_it() -> None:
         (wrapped(torch.rand(4, 3, 16, 16)) - 3).square().mean().backward()
         optimiser.step()
         schedule.step()
+    for ours, theirs in zip(descent.bare_network.network.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", get_args(OptimiserName))
+def test_every_optimiser_steps_as_pytorch_has_it(name: OptimiserName) -> None:
+    settings: dict[str, object] = {"gradient_clip": 0, "learning_rate": 1e-2, "weight_decay": 0.1, "schedule": "none"}
+    descent = descent_of(optimiser=name, **settings)
+    plain = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 1, 1))
+    plain.load_state_dict(descent.bare_network.network.state_dict())
+    wrapped = NormalisedNetwork(plain, PreprocessSpec())
+    kind = {one.__name__.lower(): one for one in vars(torch.optim).values() if isinstance(one, type)}[name]
+    options = {"momentum": 0.9} if name == "sgd" else {}
+    optimiser = kind(plain.parameters(), lr=1e-2, weight_decay=0.1, fused=None, **options) if name in (
+        "adam", "adamw", "sgd", "adagrad") else kind(plain.parameters(), lr=1e-2, weight_decay=0.1)  # fmt: skip
+    for _ in range(4):
+        descent.step(loss_of(descent))
+        torch.manual_seed(1)
+        optimiser.zero_grad()
+        (wrapped(torch.rand(4, 3, 16, 16)) - 3).square().mean().backward()
+        optimiser.step()
     for ours, theirs in zip(descent.bare_network.network.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 

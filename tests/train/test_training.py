@@ -10,7 +10,7 @@ from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.images import read_rgb
 from edgeseg.proof.verdict.evaluation import evaluate
 from edgeseg.runtime.engine.local_engine import engine_of
-from edgeseg.train import checkpoint, loop
+from edgeseg.train import checkpoint, loop, losses
 from edgeseg.train.predictor import open_run
 from edgeseg.train.recipe import Recipe, read_recipe
 from edgeseg.train.record import Epoch, RunRecord
@@ -150,7 +150,7 @@ def test_divergence_is_said_and_keeps_the_last_good_checkpoint(
     def loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return logits.mean() * (float("nan") if next(calls) >= 3 else 1.0)
 
-    monkeypatch.setitem(loop.LOSSES, "bce+dice", loss)
+    monkeypatch.setitem(losses.LOSSES, "bce+dice", loss)
     with pytest.raises(BadInputError, match="diverged") as caught:
         train(blobs, tmp_path / "run", tiny_recipe)
     assert "epoch 2" in (caught.value.found or "")

@@ -18,7 +18,7 @@ from edgeseg import cli
 from edgeseg.cli import train as train_command
 from edgeseg.errors import BadInputError
 from edgeseg.images import write_png
-from edgeseg.train import checkpoint, loop
+from edgeseg.train import checkpoint, losses
 from edgeseg.train.record import RunRecord
 
 SETTINGS = ["model.height=32", "model.width=32", "model.base_width=4", "model.depth=2"]
@@ -116,7 +116,7 @@ def test_a_loss_that_is_not_a_number(
     def loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return logits.mean() * (float("nan") if next(calls) >= 3 else 1.0)
 
-    monkeypatch.setitem(loop.LOSSES, "bce+dice", loss)
+    monkeypatch.setitem(losses.LOSSES, "bce+dice", loss)
     document = error_of(capsys, 5, *arguments(blobs, tmp_path / "run", "--checkpoint-minutes", "0"))
     assert document["found"] == "a loss of nan in epoch 2, step 2"
     assert "--set training.learning_rate=" in str(document["next"])

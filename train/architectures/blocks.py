@@ -12,13 +12,33 @@ from torch.nn import functional as F
 
 
 class ConvBlock(nn.Sequential):
-    """Convolution, batch norm, ReLU: [N,in,H,W] -> [N,out,H/stride,W/stride]."""
+    """Convolution, batch norm, ReLU, dropout where wanted: [N,in,H,W] -> [N,out,H/stride,W/stride].
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1) -> None:
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the result.
+        kernel_size: Side of the kernel; the picture is padded with zeros to keep its size.
+        stride: Step of the kernel.
+        batch_norm: Whether to normalise; without it the convolution has a bias.
+        dropout: Share of the values that training drops; 0 drops none.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 3,
+        stride: int = 1,
+        *,
+        batch_norm: bool = True,
+        dropout: float = 0.0,
+    ) -> None:
+        padding = kernel_size // 2
         super().__init__(
-            nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2, bias=False),
-            nn.BatchNorm2d(out_channels),
+            nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=not batch_norm),
+            *([nn.BatchNorm2d(out_channels)] if batch_norm else []),
             nn.ReLU(inplace=True),
+            *([nn.Dropout(dropout)] if dropout else []),
         )
 
 
@@ -57,16 +77,36 @@ class ResidualSeparableBlock(nn.Module):
 
 
 class DecoderStage(nn.Module):
-    """Double the picture, join the skip connection, convolve twice."""
+    """Double the picture, join the skip connection, convolve twice.
 
-    def __init__(self, in_channels: int, skip_channels: int, out_channels: int) -> None:
+    Args:
+        in_channels: Channels of the deeper map.
+        skip_channels: Channels of the skip connection.
+        out_channels: Channels of the result.
+        transposed: Channels of the 2x2 transposed convolution that doubles the picture; 0 doubles by nearest neighbour.
+        batch_norm: Whether to normalise.
+        dropout: Share of the values that training drops between the convolutions.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        skip_channels: int,
+        out_channels: int,
+        *,
+        transposed: int = 0,
+        batch_norm: bool = True,
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__()
-        self.first = ConvBlock(in_channels + skip_channels, out_channels)
-        self.second = ConvBlock(out_channels, out_channels)
+        self.enlarge = nn.ConvTranspose2d(in_channels, transposed, 2, stride=2) if transposed else None
+        joined = (transposed or in_channels) + skip_channels
+        self.first = ConvBlock(joined, out_channels, batch_norm=batch_norm, dropout=dropout)
+        self.second = ConvBlock(out_channels, out_channels, batch_norm=batch_norm)
 
     def forward(self, x: Tensor, skip: Tensor | None) -> Tensor:
         """Run the stage: x [N,in,H,W], skip [N,skip,2H,2W] -> [N,out,2H,2W]."""
-        x = double(x)
+        x = double(x) if self.enlarge is None else self.enlarge(x)
         if skip is not None:
             x = torch.cat([x, skip], dim=1)
         result: Tensor = self.second(self.first(x))
@@ -89,6 +129,20 @@ class SeparableDecoderStage(nn.Module):
             x = torch.cat([x, skip], dim=1)
         result: Tensor = self.second(self.first(x))
         return result
+
+
+def he_normal(network: nn.Module) -> None:
+    """Draw the convolutions' weights as He et al. (2015, arXiv:1502.01852) do for ReLU, by fan-in; biases become 0.
+
+    A transposed convolution of 2x2 with stride 2 sees each input channel once, so its fan-in is its input channels.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        elif isinstance(module, nn.ConvTranspose2d):
+            nn.init.normal_(module.weight, std=(2 / module.in_channels) ** 0.5)
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)) and module.bias is not None:
+            nn.init.zeros_(module.bias)
 
 
 def double(x: Tensor) -> Tensor:

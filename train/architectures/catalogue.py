@@ -34,6 +34,8 @@ class Architecture:
 _HERE = "edgeseg.train.architectures"
 ARCHITECTURES: dict[str, Architecture] = {
     "unet": Architecture(f"{_HERE}.unet", lambda recipe: int(2**recipe.depth)),
+    "nuclei-unet": Architecture(f"{_HERE}.nuclei_unet", lambda recipe: 16),
+    "segnet": Architecture(f"{_HERE}.segnet"),
     "lite0-unet": Architecture(f"{_HERE}.lite0_unet", encoder="efficientnet-lite0"),
     "ultra-unet": Architecture(f"{_HERE}.ultra_unet"),
     "ultra-lite0-unet": Architecture(f"{_HERE}.ultra_lite0_unet", encoder="efficientnet-lite0"),

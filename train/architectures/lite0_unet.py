@@ -53,4 +53,9 @@ class Lite0UNet(nn.Module):
 
 def from_recipe(recipe: ModelRecipe) -> Lite0UNet:
     """The network as a recipe describes it."""
-    return Lite0UNet(recipe.decoder_widths, separable=recipe.decoder == "separable", context_width=recipe.context_width)
+    return Lite0UNet(
+        recipe.decoder_widths,
+        separable=recipe.decoder == "separable",
+        context_width=recipe.context_width,
+        out_channels=recipe.out_channels,
+    )

@@ -16,7 +16,7 @@ import edgeseg
 from edgeseg.errors import BadInputError, EdgesegError
 from edgeseg.train.architectures.catalogue import OWN_PREFIX, is_own
 
-CONTRACT = "an nn.Module: normalised float32 [N,3,H,W] in, logits float32 [N,1,H,W] out"
+CONTRACT = "an nn.Module: normalised float32 [N,3,H,W] in, logits float32 [N,C,H,W] out; C is 1 for one class"
 _ROOMS = (".", "train", "export", "calibration", "runtime")
 _OURS_AND_TORCH = tuple(
     Path(folder).resolve()

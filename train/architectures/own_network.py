@@ -19,7 +19,7 @@ from edgeseg.errors import BadInputError
 from edgeseg.shell import quoted
 from edgeseg.train.architectures.catalogue import OWN_PREFIX, is_own
 from edgeseg.train.architectures.own_code import CONTRACT, own_code_error, own_code_named
-from edgeseg.train.losses import LOSSES
+from edgeseg.train.losses import loss_from_recipe
 from edgeseg.train.outputs import described, logits_of, supervised_loss
 from edgeseg.train.recipe import ModelRecipe, Recipe
 
@@ -69,10 +69,10 @@ def try_training(recipe: Recipe, batch_size: int) -> None:
             doing = f"fails in training, on a batch of {batch_size} at {height}x{images.shape[3]}"
             with own_code_named(model.architecture, doing):
                 output = network(images)
-            _check_logits(output, model.architecture, images)
+            _check_logits(output, model, images)
             with own_code_named(model.architecture, f"{doing}, in the backward pass"):
-                target = torch.zeros_like(images[:, :1])
-                loss = supervised_loss(LOSSES[training.loss], output, target, training.auxiliary_weights)
+                target = torch.zeros_like(images[:, :1]).expand(-1, model.out_channels, -1, -1)
+                loss = supervised_loss(loss_from_recipe(training), output, target, training.auxiliary_weights)
                 loss.backward()  # type: ignore[no-untyped-call]
 
 
@@ -130,16 +130,16 @@ def _dry_run(network: nn.Module, recipe: ModelRecipe) -> None:
     with own_code_named(recipe.architecture, f"fails on pictures of {recipe.height}x{recipe.width}"), torch.no_grad():
         output = network(images)
     network.train(training)
-    _check_logits(output, recipe.architecture, images)
+    _check_logits(output, recipe, images)
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise BadInputError(
             f"{recipe.architecture} has nothing to train", found="no parameter that requires a gradient"
         )
 
 
-def _check_logits(output: object, architecture: str, images: Tensor) -> None:
-    """Hold the logits to [N,1,H,W] of the pictures; auxiliary ones may have another height and width."""
-    expected = (len(images), 1, *images.shape[2:])
+def _check_logits(output: object, recipe: ModelRecipe, images: Tensor) -> None:
+    """Hold the logits to [N,C,H,W] of the pictures; auxiliary ones may have another height and width."""
+    architecture, expected = recipe.architecture, (len(images), recipe.out_channels, *images.shape[2:])
     try:
         logits, *others = logits_of(output)
     except BadInputError as error:
@@ -155,7 +155,7 @@ def _check_logits(output: object, architecture: str, images: Tensor) -> None:
         raise BadInputError(
             f"{architecture} gives auxiliary outputs that are no logits",
             found=described(output),
-            expected=f"float [{len(images)}, 1, height, width] after the logits; a loss is taken of each",
+            expected=f"float [{len(images)}, {expected[1]}, height, width] after the logits; a loss is taken of each",
             next_command="give the logits alone, or auxiliary logits after them",
         )
 

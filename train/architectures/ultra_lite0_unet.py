@@ -32,5 +32,5 @@ class UltraLite0UNet(nn.Module):
 
 
 def from_recipe(recipe: ModelRecipe) -> UltraLite0UNet:
-    """The network; a recipe has nothing to say about it but whether it starts pretrained."""
-    return UltraLite0UNet()
+    """The network; of a recipe, the number of classes and whether it starts pretrained matter to it."""
+    return UltraLite0UNet(recipe.out_channels)

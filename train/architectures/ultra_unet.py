@@ -49,5 +49,5 @@ def _residuals(channels: int, count: int) -> list[nn.Module]:
 
 
 def from_recipe(recipe: ModelRecipe) -> UltraUNet:
-    """The network; a recipe has nothing to say about it."""
-    return UltraUNet()
+    """The network; of a recipe, only the number of classes matters to it."""
+    return UltraUNet(recipe.out_channels)

@@ -93,7 +93,7 @@ def _backends(options: QualifyOptions, machine: DoctorReport) -> list[str]:
 
 def _pairs(options: QualifyOptions, track: Track) -> list[Pair]:
     if options.data is not None:
-        return load_pairs(options.data, options.split)
+        return load_pairs(options.data, options.split, classes=None)
     folder = options.out / f"synthetic-{options.synthetic_images}"
     if not folder.exists():
         write_dataset(folder, SYNTHETIC_SEED, {"test": options.synthetic_images}, *SYNTHETIC_SIZE, track=track)

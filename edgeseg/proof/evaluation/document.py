@@ -7,6 +7,7 @@ from typing import Any
 
 import pydantic
 
+from edgeseg.class_overlap import ClassScore
 from edgeseg.errors import BadInputError
 from edgeseg.proof.evaluation.false_alarms import FalseAlarms
 from edgeseg.proof.evaluation.polyp_clip import PolypClip
@@ -71,12 +72,18 @@ def _labelled(evaluation: Evaluation) -> dict[str, Any]:
         "HD95": f"mean {evaluation.mean_hd95_px:.1f}, median {evaluation.median_hd95_px:.1f} px",
         "surface Dice": f"{evaluation.mean_surface_dice:.4f} within {evaluation.tolerance_px:g} px",
         "polyps found": f"{found.found} of {found.images_with_polyp} at IoU 0.5, {found.touched} touched",
+        **{score.name: _class(score) for score in evaluation.by_class},
         **{f"{group.name} polyps": _size(group) for group in evaluation.by_size if group.image_count},
         "lowest Dice": ", ".join(
             f"{score.name} {score.dice:.4f}" for score in sorted(evaluation.per_image, key=lambda row: row.dice)[:3]
         ),
         "data": evaluation.data_sha256,
     }
+
+
+def _class(score: ClassScore) -> str:
+    shown = f"{score.image_count} images"
+    return shown if score.mean_dice is None else f"{shown}, Dice {score.mean_dice:.4f}, IoU {score.mean_iou:.4f}"
 
 
 def _size(group: SizeGroup) -> str:

@@ -82,9 +82,10 @@ def render_page(results: EvaluationResults) -> str:
 
 
 def csv_text(rows: Sequence[Part]) -> str:
-    """Rows of one kind as CSV with a header; at least one."""
+    """Rows of one kind as CSV with a header; at least one. A field that is empty in all of them has no column."""
+    columns = [name for name in type(rows[0]).model_fields if any(getattr(row, name) != () for row in rows)]
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(type(rows[0]).model_fields), lineterminator="\n")
+    writer = csv.DictWriter(stream, columns, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     writer.writerows(row.model_dump() for row in rows)
     return stream.getvalue()

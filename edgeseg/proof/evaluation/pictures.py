@@ -11,11 +11,13 @@ import numpy as np
 
 from edgeseg.dataset import Pair
 from edgeseg.frames import Frame, Mask
-from edgeseg.metrics import ImageScore
+from edgeseg.images import MaskEvidence, coding_of
+from edgeseg.metrics import ImageScore, overlap_per_image
 from edgeseg.proof.evaluation.frame_masks import KeptFrame
 from edgeseg.proof.verdict.evaluation import segment_named
 from edgeseg.proof.verdict.pictures import REFERENCE_COLOUR, TRUTH_COLOUR, contours, outline, shrink
 from edgeseg.runtime.engine.engine import Engine
+from edgeseg.runtime.video.overlay import CLASS_COLOURS
 
 PREDICTED_COLOUR = REFERENCE_COLOUR
 """Sky blue, as `edgeseg run` draws it; ground truth is white and dashed, which needs no colour vision at all."""
@@ -59,12 +61,37 @@ def draw_ranked(engine: Engine, scores: Sequence[ImageScore], pairs: Sequence[Pa
     return tuple(
         Section(
             f"{title} {len(rows)} of {len(scores)} images",
-            tuple(_scored(engine, row, pair_of) for row in rows),
+            tuple(draw_shown(engine, pair_of[row.name]) for row in rows),
             has_truth=True,
         )
         for title, rows in sections
         if rows
     )
+
+
+def draw_truths(pairs: Sequence[Pair], count: int) -> Section:
+    """Some pairs of a data set, evenly spread, with the outlines of what their masks mark.
+
+    Args:
+        pairs: At least one, as `edgeseg.dataset.examine` gives them, so that their coding is known.
+        count: How many to draw at most.
+    """
+    chosen = [pairs[index * len(pairs) // min(count, len(pairs))] for index in range(min(count, len(pairs)))]
+    return Section(f"{len(chosen)} of {len(pairs)} pairs", tuple(_drawn_truth(pair) for pair in chosen))
+
+
+def _drawn_truth(pair: Pair) -> Shown:
+    frame, values = pair.read_values()
+    coding = coding_of([MaskEvidence.of(values)])[0] if pair.coding is None else pair.coding
+    mask, ignored = coding.apply(values)
+    picture, labels = shrink(frame), [int(label) for label in np.unique(mask) if label]
+    for label in labels:
+        colour = CLASS_COLOURS[(label - 1) % len(CLASS_COLOURS) if coding.rule == "labels" else 0]
+        picture = outline(picture, np.where(mask == label, np.uint8(255), np.uint8(0)), colour)
+    share = f"{100 * np.count_nonzero(mask) / mask.size:.1f} % marked"
+    several = f", labels {', '.join(map(str, labels))}" if coding.rule == "labels" else ""
+    hidden = "" if ignored is None else f", {100 * float(ignored.mean()):.1f} % ignored"
+    return Shown(pair.name, share + several + hidden, picture)
 
 
 def draw_alarms(kept: Sequence[KeptFrame]) -> tuple[Section, ...]:
@@ -92,10 +119,13 @@ def draw(frame: Frame, predicted: Mask, truth: Mask | None = None) -> Frame:
     return canvas
 
 
-def _scored(engine: Engine, score: ImageScore, pair_of: dict[str, Pair]) -> Shown:
-    frame, truth = pair_of[score.name].read()
-    predicted = segment_named(engine, frame, score.name)
-    return Shown(score.name, f"Dice {score.dice:.3f}", draw(frame, predicted, truth))
+def draw_shown(engine: Engine, pair: Pair) -> Shown:
+    """Segment one labelled image and draw it, its Dice below it."""
+    classes = engine.info.model.channels
+    labelled = pair.read_labelled(classes)
+    predicted = labelled.judged(segment_named(engine, labelled.frame, pair.name))
+    dice, _ = overlap_per_image(predicted, labelled.mask, classes)
+    return Shown(pair.name, f"Dice {dice:.3f}", draw(labelled.frame, predicted, labelled.mask))
 
 
 def _dash(canvas: Frame, mask: Mask) -> None:

@@ -18,20 +18,22 @@ CAPTION_PX, TITLE_PX, MARGIN_PX = 40, 36, 10
 COLUMNS = 6
 PAPER, INK = (24, 24, 24), (235, 235, 235)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
+DATA_LEGEND = "outlines: masks of the data set"
 LEGEND, TRUTH_LEGEND = "solid blue: prediction", "    dashed white: ground truth"
 
 
-def write_sheet(path: Path, sections: Sequence[Section]) -> None:
+def write_sheet(path: Path, sections: Sequence[Section], *, predictions: bool = True) -> None:
     """Write a contact sheet, whole or not at all; see `contact_sheet`."""
-    write_png(path, contact_sheet(sections))
+    write_png(path, contact_sheet(sections, predictions=predictions))
 
 
-def contact_sheet(sections: Sequence[Section], columns: int = COLUMNS) -> Frame:
+def contact_sheet(sections: Sequence[Section], columns: int = COLUMNS, *, predictions: bool = True) -> Frame:
     """Every section under its title, at most `columns` pictures a row.
 
     Args:
         sections: What to show, in order; at least one picture.
         columns: The widest row.
+        predictions: Whether the outlines are a network's; else they are the masks of a data set.
 
     Returns:
         uint8 [H,W,3] RGB.
@@ -44,7 +46,7 @@ def contact_sheet(sections: Sequence[Section], columns: int = COLUMNS) -> Frame:
         raise ValueError("a contact sheet needs at least one picture")
     across = min(columns, max(counts))
     legend = LEGEND + (TRUTH_LEGEND if any(section.has_truth for section in sections) else "")
-    parts = [_band(legend, across, 0.45, PREDICTED_COLOUR)]
+    parts = [_band(legend if predictions else DATA_LEGEND, across, 0.45, PREDICTED_COLOUR)]
     for section in sections:
         parts.append(_band(section.title, across, 0.6, INK))
         rows = [section.pictures[start : start + across] for start in range(0, len(section.pictures), across)]

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.artifacts import ConfidenceInterval, VerdictRow
+from edgeseg.class_overlap import ClassScore, Overlap, class_overlaps, class_scores
 from edgeseg.dataset import Pair
 from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.frames import Frame, Mask
-from edgeseg.metrics import dice_per_image, iou_per_image, marked_share
+from edgeseg.metrics import marked_share, overlap_per_image
 from edgeseg.progress import Track, silent
 from edgeseg.proof.verdict.bootstrap import bootstrap_interval
 from edgeseg.proof.verdict.evaluation import NotFiniteError, segment_named
@@ -29,6 +30,9 @@ class Comparison:
     rows: tuple[VerdictRow, ...]
     thumbnails: tuple[Thumbnails, ...] = ()
     """Small copies of the masks of each row; without them nothing is said of masks that fit any image."""
+    by_class: tuple[ClassScore, ...] = ()
+    """The engine's figures of every class but the background; empty for one class."""
+    reference_by_class: tuple[ClassScore, ...] = ()
 
     @functools.cached_property
     def shuffled(self) -> Shuffled | None:
@@ -108,17 +112,28 @@ def compare(engine: Engine, reference: Engine, pairs: Sequence[Pair], track: Tra
             found="no labelled images",
             expected="at least one image with its mask",
         )
-    rows, thumbnails = [], []
+    names = engine.info.model.classes
+    classes = engine.info.model.channels
+    rows, thumbnails, overlaps, reference_overlaps = [], [], [], []
     for pair in track(pairs, "comparing", len(pairs)):
-        labelled = pair.read_labelled()
+        labelled = pair.read_labelled(classes)
         frame = labelled.frame
         reference_mask = labelled.judged(segment_named(reference, frame, pair.name))
         mask = mask_or_none(engine, frame, pair.name)
         mask = None if mask is None else labelled.judged(mask)
-        rows.append(_row(pair.name, labelled.mask, reference_mask, mask))
+        rows.append(_row(pair.name, labelled.mask, reference_mask, mask, classes))
+        if classes > 1:
+            overlaps.append(_overlaps(mask, labelled.mask, classes))
+            reference_overlaps.append(_overlaps(reference_mask, labelled.mask, classes))
         small = None if mask is None else thumbnail(mask)
         thumbnails.append(Thumbnails(thumbnail(labelled.mask), thumbnail(reference_mask), small))
-    return Comparison(tuple(rows), tuple(thumbnails))
+    by_class = (class_scores(names, overlaps), class_scores(names, reference_overlaps)) if classes > 1 else ((), ())
+    return Comparison(tuple(rows), tuple(thumbnails), *by_class)
+
+
+def _overlaps(mask: Mask | None, truth: Mask, classes: int) -> tuple[Overlap | None, ...]:
+    """The overlaps of every class; a network without a mask marks nothing, and so has 0 for what the image shows."""
+    return class_overlaps(np.zeros_like(truth) if mask is None else mask, truth, classes)
 
 
 def mask_or_none(engine: Engine, frame: Frame, name: str) -> Mask | None:
@@ -129,9 +144,8 @@ def mask_or_none(engine: Engine, frame: Frame, name: str) -> Mask | None:
         return None
 
 
-def _row(name: str, truth: Mask, reference_mask: Mask, mask: Mask | None) -> VerdictRow:
-    reference_dice = dice_per_image(reference_mask, truth)
-    reference_iou = iou_per_image(reference_mask, truth)
+def _row(name: str, truth: Mask, reference_mask: Mask, mask: Mask | None, classes: int) -> VerdictRow:
+    reference_dice, reference_iou = overlap_per_image(reference_mask, truth, classes)
     foreground = marked_share(truth)
     if mask is None:
         return VerdictRow(
@@ -146,14 +160,14 @@ def _row(name: str, truth: Mask, reference_mask: Mask, mask: Mask | None) -> Ver
             reference_marked=marked_share(reference_mask),
             finite=False,
         )
-    dice = dice_per_image(mask, truth)
+    dice, iou = overlap_per_image(mask, truth, classes)
     return VerdictRow(
         name=name,
         dice=dice,
         reference_dice=reference_dice,
         drop=reference_dice - dice,
-        agreement=dice_per_image(mask, reference_mask),
-        iou=iou_per_image(mask, truth),
+        agreement=overlap_per_image(mask, reference_mask, classes)[0],
+        iou=iou,
         reference_iou=reference_iou,
         foreground=foreground,
         marked=marked_share(mask),

@@ -61,7 +61,6 @@ def verify_engine(
     demands = demands or Demands()
     if report is not None:
         check_report_folder(report, demands.baseline)
-    pairs = load_pairs(data, split)
     baseline = None if demands.baseline is None else Verdict.read(demands.baseline)
     _, passport = read_checked(engine)
     with contextlib.closing(open_engine(engine)) as candidate, contextlib.closing(open_reference()) as standard:
@@ -73,6 +72,7 @@ def verify_engine(
             demands.min_reference_dice,
             demands.min_agreement,
         )
+        pairs = load_pairs(data, split, classes=candidate.info.model.channels)
         verdict = verify(candidate, standard, pairs, limits, passport=passport, baseline=baseline, track=track)
         if report is not None:
             write_report(report, verdict, candidate, standard, pairs)

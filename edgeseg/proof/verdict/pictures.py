@@ -59,7 +59,8 @@ def draw_worst(
 
 
 def _draw(row: VerdictRow, pair: Pair, reference: Engine, engine: Engine) -> WorstImage:
-    frame, truth = pair.read()
+    labelled = pair.read_labelled(engine.info.model.channels)
+    frame, truth = labelled.frame, labelled.mask
     reference_mask, engine_mask = (
         mask_or_none(reference, frame, row.name),
         mask_or_none(engine, frame, row.name),

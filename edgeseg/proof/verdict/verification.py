@@ -104,6 +104,8 @@ def _scores(comparison: Comparison) -> dict[str, Any]:
         "mean_agreement": comparison.mean_agreement,
         "reference_shuffled_dice": None if comparison.shuffled is None else comparison.shuffled.reference_dice,
         "confidence_interval": comparison.drop_interval(),
+        "by_class": comparison.by_class,
+        "reference_by_class": comparison.reference_by_class,
         "polyps": found_polyps(comparison.rows),
         "rows": comparison.rows,
     }

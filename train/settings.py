@@ -1,0 +1,32 @@
+"""Settings as they are typed: `SECTION.KEY=VALUE`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from edgeseg.errors import UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+def parse_setting(setting: str) -> tuple[str, Any]:
+    """Split ``SECTION.KEY=VALUE`` into key and value; the value is TOML, or else text.
+
+    Raises:
+        UsageError: A setting that names nothing or has no value.
+    """
+    key, separator, text = setting.partition("=")
+    section, dot, name = key.strip().partition(".")
+    if not separator or not dot or not name:
+        raise UsageError(
+            f"--set {setting} is not understood", expected="SECTION.KEY=VALUE", next_command="--set training.epochs=3"
+        )
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    return f"{section}.{name}", value
