@@ -128,6 +128,11 @@ class TrainingRecipe(Part):
     """The targets of the cross entropy are this far from 0 and 1."""
     teacher_share: float = pydantic.Field(default=0.5, ge=0, le=1)
     """Share of the teachers' answer in the targets, where there are any teachers."""
+    style_mixing: float = pydantic.Field(default=0.0, ge=0, le=1)
+    """`lite0-unet`, `ultra-lite0-unet`: probability with which a batch mixes the statistics of its first feature maps
+    (MixStyle)."""
+    hard_pixels: float = pydantic.Field(default=0.0, ge=0, le=1)
+    """Share of each picture's pixels, the hardest ones, whose mean cross entropy is added to the loss; 0 adds none."""
     auxiliary_weights: tuple[pydantic.NonNegativeFloat, ...] = (0.4,)
     """Weights of the losses of a network's auxiliary outputs (deep supervision), beside 1 for its logits: one for each,
     and the last for all further ones; empty leaves them out. 0.4 is that of PSPNet (Zhao et al., 2017, section 4.2)."""
@@ -157,6 +162,8 @@ class AugmentationRecipe(Part):
     """Share of the picture's size."""
     scale: float = pydantic.Field(default=0.25, ge=0, lt=1)
     """Zoom between 1 - scale and 1 + scale."""
+    zoom_out: float = pydantic.Field(default=0.0, ge=0, lt=1)
+    """Zoom out as far as 1 - zoom_out where that is further than `scale` goes; black surrounds the picture."""
     brightness: float = pydantic.Field(default=0.2, ge=0, le=1)
     contrast: float = pydantic.Field(default=0.2, ge=0, le=1)
     saturation: float = pydantic.Field(default=0.2, ge=0, le=1)
@@ -171,6 +178,12 @@ class AugmentationRecipe(Part):
     """Probability of each of interlace combing, highlights, glare, a dark border, motion blur and grain."""
     mosaic: float = pydantic.Field(default=0.0, ge=0, le=1)
     """Probability that a picture is four small ones."""
+    pasted_polyps: float = pydantic.Field(default=0.0, ge=0, le=1)
+    """Probability that a picture without a polyp gets a small one of another picture."""
+    covered_polyps: float = pydantic.Field(default=0.0, ge=0, le=1)
+    """Probability that a picture without a polyp gives way to one of the batch whose polyp is covered by mucosa."""
+    colour_exchange: float = pydantic.Field(default=0.0, ge=0, le=1)
+    """Probability that a picture takes over colour statistics of another one of the batch."""
 
 
 class Recipe(Value):
@@ -181,11 +194,13 @@ class Recipe(Value):
     augmentation: AugmentationRecipe = AugmentationRecipe()
 
     @pydantic.model_validator(mode="after")
-    def _training_sizes_divide(self) -> Recipe:
+    def _training_fits_the_network(self) -> Recipe:
         step = self.model.size_step
         for size in self.training.sizes:
             if size <= 0 or size % step or size * self.model.width % (self.model.height * step):
                 raise ValueError(f"training.sizes must be multiples of {step} for this network, not {size}")
+        if self.training.style_mixing and encoder_of(self.model.architecture) is None:
+            raise ValueError(f"training.style_mixing needs a network with an encoder, not {self.model.architecture}")
         return self
 
     @pydantic.model_validator(mode="after")
