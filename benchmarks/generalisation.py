@@ -1,0 +1,165 @@
+"""How well networks that were trained on one source do on another, and how often they mark what is no polyp.
+
+Run: python benchmarks/generalisation.py MODEL... --home DATA --foreign DATA [--sequences FILE.csv]
+                                        [--negatives SOURCE@FRAMES]... [--out FILE.json]
+
+DATA ending in /SPLIT is that split (home/validation); without one the data set is taken whole. Sequences are lines
+sequence,first,last of the foreign images in the order of their names; a mean over sequences weighs each the same, as
+neighbouring frames are nearly one picture. The figures at 0.5 are followed by those at the lowest threshold that keeps
+false alarms over all negatives to 5 %: two networks differ only where they differ there, too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from edgeseg.cli.output import table, track
+from edgeseg.dataset import SPLITS, Pair, load_pairs
+from edgeseg.frames import Frame, Mask
+from edgeseg.metrics import dice_per_image, marked_share
+from edgeseg.proof.evaluation.frame_masks import UnlabelledSource, rgb_frames
+from edgeseg.proof.verdict.evaluation import finite_probability_of
+from edgeseg.runtime.engine.engine import Engine
+from edgeseg.runtime.engine.inputs import PackedFrame
+from edgeseg.runtime.engine.session import mask_at_frame
+from edgeseg.runtime.file.frame_choice import split_choice
+from edgeseg.runtime.opener.engine_from_file import open_engine
+from edgeseg.threshold import THRESHOLDS, moved_probability
+
+ALARM_LIMIT = 0.05
+FOUND_DICE = 2 / 3
+"""IoU of 0.5."""
+Scores = NDArray[np.float64]
+"""Rows are images, columns are thresholds."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """The figures of one network at one threshold; shares from 0 to 1."""
+
+    model: str
+    threshold: float
+    home_dice: float
+    foreign_dice: float
+    foreign_sequences_dice: float
+    foreign_found: float
+    alarms: tuple[float, ...]
+    """One for each source of negatives."""
+
+
+def masks_at(engine: Engine, frame: Frame) -> list[Mask]:
+    """The mask of a frame at each of `THRESHOLDS`."""
+    probability = finite_probability_of(engine, PackedFrame(frame, "rgb"))
+    return [mask_at_frame(engine.info, moved_probability(probability, at), *frame.shape[:2]) for at in THRESHOLDS]
+
+
+def dice_table(engine: Engine, pairs: Sequence[Pair], words: str) -> Scores:
+    """The Dice of each image at each threshold."""
+    rows = []
+    for pair in track(pairs, words, len(pairs)):
+        labelled = pair.read_labelled()
+        rows.append([dice_per_image(labelled.judged(mask), labelled.mask) for mask in masks_at(engine, labelled.frame)])
+    return np.array(rows)
+
+
+def alarm_table(engine: Engine, source: UnlabelledSource) -> Scores:
+    """1 where a frame's mask counts as a false alarm."""
+    frames: Iterable[tuple[str, int, Frame]] = track(rgb_frames(source), source.path.name, None)
+    return np.array(
+        [[float(marked_share(mask) >= source.false_mask_share) for mask in masks_at(engine, f)] for _, _, f in frames]
+    )
+
+
+def rows_of(
+    name: str, home: Scores, foreign: Scores, sequences: Sequence[slice], alarms: Sequence[Scores]
+) -> list[Row]:
+    """The rows at 0.5 and, where there are negatives, at the lowest threshold that meets the limit."""
+
+    def at(column: int) -> Row:
+        values = foreign[:, column]
+        return Row(
+            name,
+            THRESHOLDS[column],
+            float(home[:, column].mean()),
+            float(values.mean()),
+            float(np.mean([values[part].mean() for part in sequences])),
+            float((values >= FOUND_DICE).mean()),
+            tuple(float(part[:, column].mean()) for part in alarms),
+        )
+
+    columns = [THRESHOLDS.index(0.5)]
+    if alarms:
+        together = np.concatenate(alarms).mean(axis=0)
+        columns += [int(np.argmax(together <= ALARM_LIMIT))] if (together <= ALARM_LIMIT).any() else []
+    return [at(column) for column in columns]
+
+
+def pairs_of(path: Path) -> list[Pair]:
+    """The pairs of DATA/SPLIT, or of a whole data set."""
+    return load_pairs(path.parent, path.name) if path.name in SPLITS else load_pairs(path)
+
+
+def sequences_of(file: Path | None, count: int) -> list[slice]:
+    """The stretches of a list of images; one of all of them without a file."""
+    if file is None:
+        return [slice(0, count)]
+    with file.open(newline="", encoding="utf-8") as lines:
+        return [slice(int(row["first"]) - 1, int(row["last"])) for row in csv.DictReader(lines)]
+
+
+def main(
+    models: list[Path],
+    home: Annotated[Path, typer.Option()],
+    foreign: Annotated[Path, typer.Option()],
+    sequences: Annotated[Path | None, typer.Option()] = None,
+    negatives: Annotated[list[str] | None, typer.Option()] = None,
+    out: Annotated[Path | None, typer.Option()] = None,
+) -> None:
+    """Measure each model and print the table."""
+    sources = [UnlabelledSource(*split_choice(text)) for text in negatives or ()]
+    near, far = pairs_of(home), pairs_of(foreign)
+    stretches = sequences_of(sequences, len(far))
+    found: list[Row] = []
+    for model in models:
+        with contextlib.closing(open_engine(model)) as engine:
+            tables = dice_table(engine, near, f"{model.name} home"), dice_table(engine, far, f"{model.name} foreign")
+            found += rows_of(model.name, *tables, stretches, [alarm_table(engine, source) for source in sources])
+    columns = [
+        "model",
+        "threshold",
+        "home",
+        "foreign",
+        "by sequence",
+        "found",
+        *(f"alarms {s.path.name}" for s in sources),
+    ]
+    cells = [
+        [
+            row.model,
+            f"{row.threshold:g}",
+            f"{row.home_dice:.4f}",
+            f"{row.foreign_dice:.4f}",
+            f"{row.foreign_sequences_dice:.4f}",
+            f"{row.foreign_found:.1%}",
+            *(f"{share:.1%}" for share in row.alarms),
+        ]
+        for row in found
+    ]
+    sys.stdout.write(table("generalisation", columns, cells) + "\n")
+    if out is not None:
+        out.write_text(json.dumps([asdict(row) for row in found], indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)
