@@ -12,13 +12,12 @@ false alarms over all negatives to 5 %: two networks differ only where they diff
 from __future__ import annotations
 
 import contextlib
-import csv
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -26,21 +25,17 @@ from numpy.typing import NDArray
 
 from edgeseg.cli.output import table, track
 from edgeseg.dataset import SPLITS, Pair, load_pairs
-from edgeseg.frames import Frame, Mask
-from edgeseg.metrics import dice_per_image, marked_share
-from edgeseg.proof.evaluation.frame_masks import UnlabelledSource, rgb_frames
-from edgeseg.proof.verdict.evaluation import finite_probability_of
-from edgeseg.runtime.engine.engine import Engine
-from edgeseg.runtime.engine.inputs import PackedFrame
-from edgeseg.runtime.engine.session import mask_at_frame
+from edgeseg.frame_ranges import read_ranges
+from edgeseg.proof.evaluation.frame_masks import UnlabelledSource
+from edgeseg.proof.evaluation.threshold_curves import counting_by_threshold, dice_by_threshold
 from edgeseg.runtime.file.frame_choice import split_choice
 from edgeseg.runtime.opener.engine_from_file import open_engine
-from edgeseg.threshold import THRESHOLDS, moved_probability
+from edgeseg.threshold import THRESHOLDS
 
 ALARM_LIMIT = 0.05
 FOUND_DICE = 2 / 3
 """IoU of 0.5."""
-Scores = NDArray[np.float64]
+Scores = NDArray[Any]
 """Rows are images, columns are thresholds."""
 
 
@@ -56,29 +51,6 @@ class Row:
     foreign_found: float
     alarms: tuple[float, ...]
     """One for each source of negatives."""
-
-
-def masks_at(engine: Engine, frame: Frame) -> list[Mask]:
-    """The mask of a frame at each of `THRESHOLDS`."""
-    probability = finite_probability_of(engine, PackedFrame(frame, "rgb"))
-    return [mask_at_frame(engine.info, moved_probability(probability, at), *frame.shape[:2]) for at in THRESHOLDS]
-
-
-def dice_table(engine: Engine, pairs: Sequence[Pair], words: str) -> Scores:
-    """The Dice of each image at each threshold."""
-    rows = []
-    for pair in track(pairs, words, len(pairs)):
-        labelled = pair.read_labelled()
-        rows.append([dice_per_image(labelled.judged(mask), labelled.mask) for mask in masks_at(engine, labelled.frame)])
-    return np.array(rows)
-
-
-def alarm_table(engine: Engine, source: UnlabelledSource) -> Scores:
-    """1 where a frame's mask counts as a false alarm."""
-    frames: Iterable[tuple[str, int, Frame]] = track(rgb_frames(source), source.path.name, None)
-    return np.array(
-        [[float(marked_share(mask) >= source.false_mask_share) for mask in masks_at(engine, f)] for _, _, f in frames]
-    )
 
 
 def rows_of(
@@ -114,8 +86,7 @@ def sequences_of(file: Path | None, count: int) -> list[slice]:
     """The stretches of a list of images; one of all of them without a file."""
     if file is None:
         return [slice(0, count)]
-    with file.open(newline="", encoding="utf-8") as lines:
-        return [slice(int(row["first"]) - 1, int(row["last"])) for row in csv.DictReader(lines)]
+    return [slice(first - 1, last) for first, last in read_ranges(file)]
 
 
 def main(
@@ -133,8 +104,9 @@ def main(
     found: list[Row] = []
     for model in models:
         with contextlib.closing(open_engine(model)) as engine:
-            tables = dice_table(engine, near, f"{model.name} home"), dice_table(engine, far, f"{model.name} foreign")
-            found += rows_of(model.name, *tables, stretches, [alarm_table(engine, source) for source in sources])
+            tables = [dice_by_threshold(engine, pairs, track=track) for pairs in (near, far)]
+            alarms = [counting_by_threshold(engine, source, track=track) for source in sources]
+        found += rows_of(model.name, *tables, stretches, alarms)
     columns = [
         "model",
         "threshold",
