@@ -12,7 +12,7 @@ from edgeseg.cli.output import JsonFlag, emit, table, track
 from edgeseg.shell import quoted
 
 if TYPE_CHECKING:
-    from edgeseg.export.package.card import Clip
+    from edgeseg.export.package.facts import Clip
 
 
 def package(
@@ -41,6 +41,18 @@ def package(
             help="Images or a clip that show a polyp, to put on the card how often it is found.",
         ),
     ] = None,
+    others: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DATA", help="Further data set, on whose test split the card tells figures. Repeatable."),
+    ] = None,
+    seeds: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="RUN", help="Training of the same recipe with another seed, for the card. Repeatable."),
+    ] = None,
+    never_shown: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="The kinds of pictures that training had none of, for the card."),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Make a model package: ONNX, calibration table and a card with measured figures."""
@@ -50,7 +62,17 @@ def package(
     from edgeseg.export.package.packaging import PackageOptions, package_run
 
     clips = [_clip(text, False) for text in negatives or ()] + [_clip(text, True) for text in positives or ()]
-    options = PackageOptions(data, terms, images, threshold, tuple(clips), tuple(trust or ()))
+    options = PackageOptions(
+        data,
+        terms,
+        images,
+        threshold,
+        tuple(clips),
+        tuple(others or ()),
+        tuple(seeds or ()),
+        never_shown,
+        tuple(trust or ()),
+    )
     facts = package_run(run, out, options, track)
     columns = ["precision", "mean Dice", "mean IoU", "INT8 convolutions"]
     rows = [
@@ -71,6 +93,11 @@ def package(
             marked.clip.name: {row.precision: row.clips[index].share for row in facts.rows}
             for index, marked in enumerate(facts.rows[0].clips)
         },
+        "others": {
+            name: {row.precision: row.others[index].to_dict() for row in facts.rows}
+            for index, name in enumerate(facts.others)
+        },
+        "seeds": {row.seed: row.mean_dice for row in facts.seeds},
     }
     emit(
         document,
@@ -80,7 +107,7 @@ def package(
 
 
 def _clip(text: str, shows_polyp: bool) -> Clip:
-    from edgeseg.export.package.card import Clip
+    from edgeseg.export.package.facts import Clip
     from edgeseg.proof.evaluation.frame_masks import UnlabelledSource
     from edgeseg.runtime.file.frame_choice import split_choice
 
