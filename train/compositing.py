@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from edgeseg.train.samples import FOREGROUND
+from edgeseg.train.samples import IGNORED
 
 POLYP_SIDES = (0.06, 0.35)
 """Shares of the picture's shorter side between which the longer side of a pasted polyp is drawn."""
@@ -31,7 +31,7 @@ def paste_polyps(images: Tensor, masks: Tensor, probability: float) -> tuple[Ten
 
     Args:
         images: float32 [N,3,H,W] in 0..1.
-        masks: float32 [N,1,H,W] of 0, 1 and, where nobody may judge, 2.
+        masks: float32 [N,1,H,W] of class indices and, where nobody may judge, `IGNORED`.
         probability: A probability in 0..1.
 
     Returns:
@@ -44,8 +44,7 @@ def paste_polyps(images: Tensor, masks: Tensor, probability: float) -> tuple[Ten
     images, masks = images.clone(), masks.clone()
     for index in chosen:
         donor = int(donors[int(torch.randint(len(donors), ()))])
-        patch, shape = _cut_out(images[donor], masks[donor] == FOREGROUND)
-        _paste(images[index], masks[index], *_shrunk(patch, shape, min(images.shape[-2:])))
+        _paste(images[index], masks[index], *_shrunk(*_cut_out(images[donor], masks[donor])))
     return images, masks
 
 
@@ -57,7 +56,7 @@ def cover_polyps(images: Tensor, masks: Tensor, probability: float) -> tuple[Ten
 
     Args:
         images: float32 [N,3,H,W] in 0..1.
-        masks: float32 [N,1,H,W] of 0, 1 and, where nobody may judge, 2.
+        masks: float32 [N,1,H,W] of class indices and, where nobody may judge, `IGNORED`.
         probability: A probability in 0..1.
 
     Returns:
@@ -82,7 +81,8 @@ def cover_polyps(images: Tensor, masks: Tensor, probability: float) -> tuple[Ten
 def _empty_and_donors(masks: Tensor) -> tuple[Tensor, Tensor]:
     """The rows whose mask is empty, and those that show a polyp."""
     empty = ~masks.flatten(1).any(dim=1)
-    return empty.nonzero().flatten(), (masks == FOREGROUND).flatten(1).any(dim=1).nonzero().flatten()
+    shown = ((masks > 0) & (masks < IGNORED)).flatten(1).any(dim=1)
+    return empty.nonzero().flatten(), shown.nonzero().flatten()
 
 
 def _chosen(rows: Tensor, probability: float) -> list[int]:
@@ -90,26 +90,27 @@ def _chosen(rows: Tensor, probability: float) -> list[int]:
     return [int(row) for row in rows if torch.rand(()) < probability] if probability else []
 
 
-def _cut_out(image: Tensor, polyp: Tensor) -> tuple[Tensor, Tensor]:
-    """The part of a picture around its polyp, and the polyp's mask there: [3,h,w] and float [1,h,w]."""
-    rows, columns = polyp[0].any(dim=1).nonzero().flatten(), polyp[0].any(dim=0).nonzero().flatten()
+def _cut_out(image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, int]:
+    """The part of a picture around its polyp, [3,h,w], the mask there, [1,h,w], and the picture's shorter side."""
+    marked = mask[0] > 0
+    rows, columns = marked.any(dim=1).nonzero().flatten(), marked.any(dim=0).nonzero().flatten()
     margin = max(int(_MARGIN * max(int(rows[-1] - rows[0]), int(columns[-1] - columns[0]))), 3)
     top, left = max(int(rows[0]) - margin, 0), max(int(columns[0]) - margin, 0)
     window = (slice(None), slice(top, int(rows[-1]) + margin + 1), slice(left, int(columns[-1]) + margin + 1))
-    return image[window], polyp[window].float()
+    return image[window], mask[window], min(image.shape[-2:])
 
 
-def _shrunk(patch: Tensor, shape: Tensor, picture_px: int) -> tuple[Tensor, Tensor]:
+def _shrunk(patch: Tensor, mask: Tensor, picture_px: int) -> tuple[Tensor, Tensor]:
     """Shrink a patch so that its polyp has a drawn size; never enlarge it."""
     smallest, largest = POLYP_SIDES
     wanted_px = picture_px * (smallest + (largest - smallest) * float(torch.rand(())))
     factor = min(wanted_px * (1 + 2 * _MARGIN) / max(patch.shape[-2:]), 1.0, picture_px / max(patch.shape[-2:]))
     size = [max(round(side * factor), 4) for side in patch.shape[-2:]]
-    both = F.interpolate(torch.cat([patch, shape])[None], size, mode="bilinear", antialias=True)[0]
-    return both[:3].clamp(0.0, 1.0), (both[3:] >= 0.5).float()
+    small = F.interpolate(patch[None], size, mode="bilinear", antialias=True)[0].clamp(0.0, 1.0)
+    return small, F.interpolate(mask[None], size, mode="nearest-exact")[0]
 
 
-def _paste(image: Tensor, mask: Tensor, patch: Tensor, shape: Tensor) -> None:
+def _paste(image: Tensor, mask: Tensor, patch: Tensor, patch_mask: Tensor) -> None:
     """Blend a polyp into a picture and its mask, in place, where it is lit; not at all where no such place is found."""
     height, width = patch.shape[-2:]
     for _ in range(_TRIES):
@@ -120,11 +121,11 @@ def _paste(image: Tensor, mask: Tensor, patch: Tensor, shape: Tensor) -> None:
             break
     else:
         return
-    edge = max(min(height, width) // 12, 1)
+    shape, edge = (patch_mask > 0).float(), max(min(height, width) // 12, 1)
     shift = _mean(image[place], torch.ones_like(shape)) - _mean(patch, 1 - shape)
     fitted = (patch + shift * (0.5 + 0.5 * float(torch.rand(())))).clamp(0.0, 1.0)
     image[place] = image[place].lerp(fitted, _softened(_grown(shape, edge), edge))
-    mask[place] = torch.maximum(mask[place], shape * FOREGROUND)
+    mask[place] = patch_mask
 
 
 def _grown(shape: Tensor, by_px: int) -> Tensor:

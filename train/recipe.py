@@ -51,14 +51,15 @@ class ModelRecipe(Part):
     decoder_widths: tuple[pydantic.PositiveInt, ...] = pydantic.Field(
         default=(96, 64, 48, 32, 16), min_length=2, max_length=5
     )
-    """`lite0-unet`: channels of the decoder stages, deepest first. Five end at the full size, four at half of it and so
-    on; the logits are upsampled."""
+    """`lite0-unet`, `lite2-unet`: channels of the decoder stages, deepest first. Five end at the full size, four at
+    half of it and so on; the logits are upsampled."""
     decoder: Literal["plain", "separable"] = "plain"
-    """`lite0-unet`: 3x3 convolutions, or depthwise and 1x1 ones."""
+    """`lite0-unet`, `lite2-unet`: 3x3 convolutions, or depthwise and 1x1 ones."""
     context_width: int = pydantic.Field(default=0, ge=0, le=1024)
-    """`lite0-unet`: channels of a block of dilated convolutions and a global mean at stride 32; 0 leaves it out."""
+    """`lite0-unet`, `lite2-unet`: channels of a block of dilated convolutions and a global mean at stride 32; 0 leaves
+    it out."""
     pretrained: bool = True
-    """`lite0-unet`, `ultra-lite0-unet`: start the encoder from ImageNet weights."""
+    """`lite0-unet`, `lite2-unet`, `ultra-lite0-unet`: start the encoder from ImageNet weights."""
     arguments: dict[str, bool | int | float | str | list[int]] = pydantic.Field(default_factory=dict)
     """`python:...`: what your function is called with."""
     mean: Fraction = IMAGENET_MEAN
@@ -129,7 +130,7 @@ class TrainingRecipe(Part):
     teacher_share: float = pydantic.Field(default=0.5, ge=0, le=1)
     """Share of the teachers' answer in the targets, where there are any teachers."""
     style_mixing: float = pydantic.Field(default=0.0, ge=0, le=1)
-    """`lite0-unet`, `ultra-lite0-unet`: probability with which a batch mixes the statistics of its first feature maps
+    """Networks with a pretrained encoder: probability with which a batch mixes the statistics of its first feature maps
     (MixStyle)."""
     hard_pixels: float = pydantic.Field(default=0.0, ge=0, le=1)
     """Share of each picture's pixels, the hardest ones, whose mean cross entropy is added to the loss; 0 adds none."""

@@ -1,14 +1,14 @@
-"""Marks that last: in video a mark is shown once it has been there for some frames, and lives through short gaps.
+"""Marks that last: in video a mark is shown once the network was sure of it for some frames, then while it is there.
 
-Most false marks of a network last for a frame or two, on a fold or a reflection that passes; a polyp stays. So a mark
-is withheld until its region has been marked in several frames, and hysteresis keeps it while the network is less sure:
-the two thresholds of Canny, 1986 (IEEE Trans. PAMI 8(6)), over time instead of along an edge.
+False marks mostly come and go with a fold or a reflection that passes, and the network is less sure of them; a polyp
+stays. So a mark is withheld until it was strong in several frames, and afterwards only needs the usual threshold: the
+two thresholds of Canny, 1986 (IEEE Trans. PAMI 8(6)), over time instead of along an edge. Nothing is ever added to what
+the network marks in a frame.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import cv2
 import numpy as np
@@ -26,11 +26,11 @@ class PersistenceSettings:
     """When a mark counts as real."""
 
     confirm_frames: int = 3
-    """A mark is shown from its so many-th frame on: the delay is one frame less."""
+    """A mark is shown from the so many-th frame on in which it is strong: the delay is at least one frame less."""
+    strong: float = 0.8
+    """The probability that a mark must reach somewhere to be strong; at least the threshold, 0.5."""
     forget_frames: int = 5
     """A mark that was away for more frames than this must be confirmed again."""
-    weak: float = 0.3
-    """A confirmed mark stays while its probability reaches this; a new one needs the threshold, 0.5."""
     reach: float = 0.05
     """Distance that a mark may move between two frames, as a share of the map's longer side."""
 
@@ -42,14 +42,14 @@ class _Mark:
     near: Mask
     """uint8 [h,w], not 0 where the next mark belongs to it."""
     frames: int
-    """Frames in which it was marked."""
+    """Frames in which it was strong."""
     away: int = 0
-    """Frames since then."""
+    """Frames since it was marked last."""
 
 
 @dataclass
 class MarkPersistence:
-    """Withholds new marks and keeps confirmed ones; for the maps of one video in their order."""
+    """Withholds marks until they have lasted; for the maps of one video in their order."""
 
     settings: PersistenceSettings = field(default_factory=PersistenceSettings)
 
@@ -67,34 +67,26 @@ class MarkPersistence:
             probability: float32 [1,h,w]; left as it is.
 
         Returns:
-            float32 [1,h,w]: withheld marks are lowered to `WITHHELD`, weak parts of confirmed ones raised to the
-            threshold; all else is unchanged.
+            float32 [1,h,w]: marks that are withheld are lowered to `WITHHELD`, all else is unchanged.
 
         Raises:
             UsageError: A network of several classes, where the largest probability decides.
         """
         refuse_several_classes(len(probability))
         plane = probability[0]
-        regions: Any = cv2.connectedComponents((plane >= self.settings.weak).astype(np.uint8), connectivity=8)[1]
-        strong = set(np.unique(regions[plane >= THRESHOLD]).tolist())
-        marks, followed = [], set()
-        steadied = probability.copy()
-        for label in sorted(strong | self._labels_near(regions)):
-            region = regions == label
-            former = [index for index, mark in enumerate(self._marks) if mark.near[region].any()]
-            frames = max((self._marks[index].frames for index in former), default=0) + (label in strong)
-            confirmed = frames >= self.settings.confirm_frames
-            if label in strong or confirmed:
-                followed |= set(former)
+        count, regions = cv2.connectedComponents((plane >= THRESHOLD).astype(np.uint8), connectivity=8)
+        shown, marks, followed = probability.copy(), [], set()
+        for region in (regions == label for label in range(1, count)):
+            former = {index for index, mark in enumerate(self._marks) if mark.near[region].any()}
+            is_strong = bool(plane[region].max() >= self.settings.strong)
+            frames = max((self._marks[index].frames for index in former), default=0) + is_strong
+            if frames:
                 marks.append(_Mark(self._near(region), frames))
-            _settle(steadied[0], region, confirmed, label in strong)
+            if frames < self.settings.confirm_frames:
+                shown[0][region] = WITHHELD
+            followed |= former
         self._marks = marks + self._missing(followed)
-        return steadied
-
-    def _labels_near(self, regions: Any) -> set[int]:
-        """The regions that may continue a mark; 0 is the background."""
-        found = {label for mark in self._marks for label in np.unique(regions[mark.near > 0]).tolist()}
-        return found - {0}
+        return shown
 
     def _near(self, region: NDArray[np.bool_]) -> Mask:
         radius = max(round(self.settings.reach * max(region.shape)), 1)
@@ -108,14 +100,6 @@ class MarkPersistence:
             for index, mark in enumerate(self._marks)
             if index not in followed and mark.away < self.settings.forget_frames
         ]
-
-
-def _settle(plane: Any, region: NDArray[np.bool_], confirmed: bool, strong: bool) -> None:
-    """Lower a region that is withheld; raise one that is confirmed and too weak to be seen; in place."""
-    if not confirmed:
-        plane[region] = np.minimum(plane[region], WITHHELD)
-    elif not strong:
-        plane[region] = np.maximum(plane[region], THRESHOLD)
 
 
 def refuse_several_classes(count: int) -> None:

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeseg.train.compositing import LARGEST_COVERED, POLYP_SIDES, cover_polyps, paste_polyps
+from edgeseg.train.samples import IGNORED
 
 GREEN, GREY = torch.tensor([0.2, 0.8, 0.2]), torch.tensor([0.5, 0.5, 0.5])
 
@@ -75,12 +76,14 @@ def test_large_polyps_are_not_covered() -> None:
     assert torch.equal(cover_polyps(images, masks, 1.0)[0], images)
 
 
-def test_pixels_that_nobody_may_judge_are_neither_pasted_nor_left_uncovered() -> None:
-    images, masks = batch()
-    masks[:3, :, 25:35, 35:45] = 2
+def test_pixels_that_nobody_may_judge_go_along_and_are_covered_too() -> None:
+    images, masks = batch(1, 3)
+    masks[:1, :, 20:40] = torch.where(masks[:1, :, 20:40] > 0, float(IGNORED), 0.0)
     torch.manual_seed(0)
-    assert set(paste_polyps(images, masks, 1.0)[1][3:].unique().tolist()) == {0.0, 1.0}
-    masks[:3] = torch.where(masks[:3] > 0, 2.0, 0.0)
+    assert set(paste_polyps(images, masks, 1.0)[1][1:].unique().tolist()) == {0.0, 1.0, float(IGNORED)}
+    covered = cover_polyps(images, masks, 1.0)[0][1:]
+    assert float((covered[:, 1] - covered[:, 0]).max()) < 0.05
+    masks[:1] = torch.where(masks[:1] > 0, float(IGNORED), 0.0)
     assert torch.equal(paste_polyps(images, masks, 1.0)[0], images), "nothing is known to be a polyp"
 
 
