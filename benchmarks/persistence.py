@@ -1,4 +1,4 @@
-"""What withholding marks until they have lasted costs and gains: false alarms, finds, delay.
+"""Costs and gains of withholding marks until they have lasted: false alarms, finds, delay.
 
 Run: python benchmarks/persistence.py MODEL --normal CLIP@FRAMES --polyp CLIP --shown FIRST:STOP,...
                                       --labelled DATA --sequences FILE.csv [--threshold T]

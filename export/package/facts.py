@@ -1,4 +1,4 @@
-"""What a card tells, as values."""
+"""The values that a card tells."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def counting_by_threshold(
     description: str = "frames",
     track: Track = silent,
 ) -> NDArray[np.bool_]:
-    """Whether the mask of every frame counts at every threshold: [frames, thresholds].
+    """Tell whether the mask of every frame counts at every threshold: [frames, thresholds].
 
     Raises:
         UsageError: No frame in the range.
