@@ -85,11 +85,11 @@ class Clips:
     normal: list[Any]
     polyp: list[Any]
     inside: list[bool]
-    """For each frame of `polyp`, whether it shows the polyp."""
+    """True for each frame of `polyp` that shows it."""
     sequences: list[list[Any]]
     truths: list[list[Mask]]
     alone: list[int | None]
-    """For each sequence, the first frame that is marked without persistence."""
+    """The first frame of each sequence that is marked without persistence; None where none is."""
 
 
 def row_of(clips: Clips, settings: PersistenceSettings) -> list[str]:
