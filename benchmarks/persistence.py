@@ -40,7 +40,7 @@ from edgeseg.runtime.opener.engine_from_file import open_engine
 from edgeseg.runtime.video.persistence import MarkPersistence, PersistenceSettings
 
 FOUND_DICE = 2 / 3
-CONFIRM, STRONG, FORGET = (1, 2, 3, 5, 8), (0.5, 0.7, 0.8, 0.9, 0.95), (0, 5, 15)
+CONFIRM, STRONG, FORGET = (1, 2, 3, 5), (0.5, 0.7, 0.9), (0, 5)
 
 
 def maps_of(engine: Engine, frames: Iterable[Frame]) -> list[Any]:

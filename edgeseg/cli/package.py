@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,7 +12,7 @@ from edgeseg.cli.output import JsonFlag, emit, table, track
 from edgeseg.shell import quoted
 
 if TYPE_CHECKING:
-    from edgeseg.export.package.facts import Clip
+    from edgeseg.export.package.facts import CardFacts, Clip
 
 
 def package(
@@ -62,18 +62,14 @@ def package(
     from edgeseg.export.package.packaging import PackageOptions, package_run
 
     clips = [_clip(text, False) for text in negatives or ()] + [_clip(text, True) for text in positives or ()]
-    options = PackageOptions(
-        data,
-        terms,
-        images,
-        threshold,
-        tuple(clips),
-        tuple(others or ()),
-        tuple(seeds or ()),
-        never_shown,
-        tuple(trust or ()),
-    )
+    further = tuple(others or ()), tuple(seeds or ()), never_shown, tuple(trust or ())
+    options = PackageOptions(data, terms, images, threshold, tuple(clips), *further)
     facts = package_run(run, out, options, track)
+    words = f"{_figures(facts, out)}\nnext: edgeseg build-engine {quoted(out)} --precision int8"
+    emit(_document(facts, out), as_json, words)
+
+
+def _figures(facts: CardFacts, out: Path) -> str:
     columns = ["precision", "mean Dice", "mean IoU", "INT8 convolutions"]
     rows = [
         [
@@ -84,7 +80,11 @@ def package(
         ]
         for row in facts.rows
     ]
-    document = {
+    return table(str(out), columns, rows)
+
+
+def _document(facts: CardFacts, out: Path) -> dict[str, Any]:
+    return {
         "package": str(out),
         "parameters": facts.parameters,
         "multiply_adds": facts.multiply_adds,
@@ -99,11 +99,6 @@ def package(
         },
         "seeds": {row.seed: row.mean_dice for row in facts.seeds},
     }
-    emit(
-        document,
-        as_json,
-        f"{table(str(out), columns, rows)}\nnext: edgeseg build-engine {quoted(out)} --precision int8",
-    )
 
 
 def _clip(text: str, shows_polyp: bool) -> Clip:

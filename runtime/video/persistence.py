@@ -27,7 +27,7 @@ class PersistenceSettings:
 
     confirm_frames: int = 3
     """A mark is shown from the so many-th frame on in which it is strong: the delay is at least one frame less."""
-    strong: float = 0.8
+    strong: float = 0.7
     """The probability that a mark must reach somewhere to be strong; at least the threshold, 0.5."""
     forget_frames: int = 5
     """A mark that was away for more frames than this must be confirmed again."""
