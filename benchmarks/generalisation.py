@@ -78,7 +78,7 @@ def rows_of(
 
 
 def place_of_limit(shares: NDArray[np.float64]) -> list[float]:
-    """Find where falling shares of false alarms reach the limit, between two thresholds; nothing where they never do."""
+    """Find where falling shares of false alarms reach the limit, between two thresholds; empty where they never do."""
     below = np.flatnonzero(shares <= ALARM_LIMIT)
     if not len(below):
         return []
