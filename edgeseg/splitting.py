@@ -86,7 +86,7 @@ def split_dataset(
     split_of = _divide(groups, len(pairs), validation, test)
     with atomic_folder(target) as folder:
         for split, members in split_of.items():
-            _place(folder / split, members)
+            place_pairs(folder / split, members)
     return DatasetSplit(
         seed=seed,
         pictures={split: len(members) for split, members in split_of.items()},
@@ -199,7 +199,8 @@ def _filled(waiting: list[list[Pair]], wanted: int) -> list[Pair]:
     return members
 
 
-def _place(folder: Path, pairs: Sequence[Pair]) -> None:
+def place_pairs(folder: Path, pairs: Sequence[Pair]) -> None:
+    """Put pairs into `folder/{images,masks}`, as hard links or else as copies."""
     for part in ("images", "masks"):
         (folder / part).mkdir(parents=True)
     for pair in pairs:

@@ -8,6 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from edgeseg.optional import require
+from edgeseg.train.colour_exchange import exchange_colours
+from edgeseg.train.compositing import cover_polyps, paste_polyps
 from edgeseg.train.endoscopy import DEGRADATIONS, sometimes
 from edgeseg.train.mixing import mosaic
 from edgeseg.train.recipe import AugmentationRecipe
@@ -26,6 +28,9 @@ def augmentation_from_recipe(recipe: AugmentationRecipe) -> Augment:
     library = _kornia(steps) if steps else _unchanged
 
     def augment(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+        images = exchange_colours(images, recipe.colour_exchange)
+        images, masks = cover_polyps(images, masks, recipe.covered_polyps)
+        images, masks = paste_polyps(images, masks, recipe.pasted_polyps)
         images, masks = library(*mosaic(images, masks, recipe.mosaic))
         if recipe.endoscopy:
             for degradation in DEGRADATIONS:
@@ -59,12 +64,12 @@ def _kornia(steps: list[Any]) -> Augment:
 def _geometry(recipe: AugmentationRecipe) -> list[Any]:
     K = require("kornia.augmentation")  # noqa: N806  kornia's own documentation names it so
     steps = [K.RandomHorizontalFlip(p=0.5), K.RandomVerticalFlip(p=0.5)] if recipe.flip else []
-    if recipe.rotation_deg or recipe.translation or recipe.scale:
+    if recipe.rotation_deg or recipe.translation or recipe.scale or recipe.zoom_out:
         steps.append(
             K.RandomAffine(
                 degrees=recipe.rotation_deg,
                 translate=(recipe.translation, recipe.translation),
-                scale=(1 - recipe.scale, 1 + recipe.scale),
+                scale=(1 - max(recipe.scale, recipe.zoom_out), 1 + recipe.scale),
                 p=0.8,
             )
         )

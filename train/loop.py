@@ -28,6 +28,7 @@ from edgeseg.train.augmentation import augmentation_from_recipe
 from edgeseg.train.averaging import averaged
 from edgeseg.train.distillation import Teacher
 from edgeseg.train.feeding import WaitClock, ahead, share_of
+from edgeseg.train.hard_pixels import with_hard_pixels
 from edgeseg.train.loss_watch import LOOK_EVERY, LossWatch, NotFiniteLossError, diverged
 from edgeseg.train.losses import loss_from_recipe
 from edgeseg.train.network import NormalisedNetwork
@@ -40,6 +41,7 @@ from edgeseg.train.record import Epoch, Progress
 from edgeseg.train.reproducibility import epoch_seed, step_seed
 from edgeseg.train.resuming import Keeper
 from edgeseg.train.samples import IGNORED, Samples, batches, plan_batches, resized, sizes_px
+from edgeseg.train.style_mixing import mix_styles
 from edgeseg.train.targets import targets_of
 
 Report = Callable[[Epoch], None]
@@ -82,8 +84,9 @@ class Trainer:
         network = NormalisedNetwork(network_from_recipe(recipe.model), recipe.preprocess_spec())
         self.descent = Descent(self.fabric, network, training, self.plan.count)
         self.average = averaged(self.bare_network, training.ema_decay)
+        mix_styles(self.bare_network.network, training.style_mixing)
         self.augment = augmentation_from_recipe(recipe.augmentation)
-        self.loss = loss_from_recipe(training)
+        self.loss = with_hard_pixels(loss_from_recipe(training), training.hard_pixels)
         self.keeper = Keeper(run, recipe, self.descent, self.average, self.judged_network, self.fabric.world_size)
 
     @property

@@ -51,14 +51,15 @@ class ModelRecipe(Part):
     decoder_widths: tuple[pydantic.PositiveInt, ...] = pydantic.Field(
         default=(96, 64, 48, 32, 16), min_length=2, max_length=5
     )
-    """`lite0-unet`: channels of the decoder stages, deepest first. Five end at the full size, four at half of it and so
-    on; the logits are upsampled."""
+    """`lite0-unet`, `lite2-unet`: channels of the decoder stages, deepest first. Five end at the full size, four at
+    half of it and so on; the logits are upsampled."""
     decoder: Literal["plain", "separable"] = "plain"
-    """`lite0-unet`: 3x3 convolutions, or depthwise and 1x1 ones."""
+    """`lite0-unet`, `lite2-unet`: 3x3 convolutions, or depthwise and 1x1 ones."""
     context_width: int = pydantic.Field(default=0, ge=0, le=1024)
-    """`lite0-unet`: channels of a block of dilated convolutions and a global mean at stride 32; 0 leaves it out."""
+    """`lite0-unet`, `lite2-unet`: channels of a block of dilated convolutions and a global mean at stride 32; 0 leaves
+    it out."""
     pretrained: bool = True
-    """`lite0-unet`, `ultra-lite0-unet`: start the encoder from ImageNet weights."""
+    """`lite0-unet`, `lite2-unet`, `ultra-lite0-unet`: start the encoder from ImageNet weights."""
     arguments: dict[str, bool | int | float | str | list[int]] = pydantic.Field(default_factory=dict)
     """`python:...`: what your function is called with."""
     mean: Fraction = IMAGENET_MEAN
@@ -128,6 +129,11 @@ class TrainingRecipe(Part):
     """The targets of the cross entropy are this far from 0 and 1."""
     teacher_share: float = pydantic.Field(default=0.5, ge=0, le=1)
     """Share of the teachers' answer in the targets, where there are any teachers."""
+    style_mixing: float = pydantic.Field(default=0.0, ge=0, le=1)
+    """Networks with a pretrained encoder: probability with which a batch mixes the statistics of its first feature maps
+    (MixStyle)."""
+    hard_pixels: float = pydantic.Field(default=0.0, ge=0, le=1)
+    """Share of each picture's pixels, the hardest ones, whose mean cross entropy is added to the loss; 0 adds none."""
     auxiliary_weights: tuple[pydantic.NonNegativeFloat, ...] = (0.4,)
     """Weights of the losses of a network's auxiliary outputs (deep supervision), beside 1 for its logits: one for each,
     and the last for all further ones; empty leaves them out. 0.4 is that of PSPNet (Zhao et al., 2017, section 4.2)."""
@@ -157,6 +163,8 @@ class AugmentationRecipe(Part):
     """Share of the picture's size."""
     scale: float = pydantic.Field(default=0.25, ge=0, lt=1)
     """Zoom between 1 - scale and 1 + scale."""
+    zoom_out: float = pydantic.Field(default=0.0, ge=0, lt=1)
+    """Zoom out as far as 1 - zoom_out where that is further than `scale` goes; black surrounds the picture."""
     brightness: float = pydantic.Field(default=0.2, ge=0, le=1)
     contrast: float = pydantic.Field(default=0.2, ge=0, le=1)
     saturation: float = pydantic.Field(default=0.2, ge=0, le=1)
@@ -171,6 +179,12 @@ class AugmentationRecipe(Part):
     """Probability of each of interlace combing, highlights, glare, a dark border, motion blur and grain."""
     mosaic: float = pydantic.Field(default=0.0, ge=0, le=1)
     """Probability that a picture is four small ones."""
+    pasted_polyps: float = pydantic.Field(default=0.0, ge=0, le=1)
+    """Probability that a picture without a polyp gets a small one of another picture."""
+    covered_polyps: float = pydantic.Field(default=0.0, ge=0, le=1)
+    """Probability that a picture without a polyp gives way to one of the batch whose polyp is covered by mucosa."""
+    colour_exchange: float = pydantic.Field(default=0.0, ge=0, le=1)
+    """Probability that a picture takes over colour statistics of another one of the batch."""
 
 
 class Recipe(Value):
@@ -181,11 +195,13 @@ class Recipe(Value):
     augmentation: AugmentationRecipe = AugmentationRecipe()
 
     @pydantic.model_validator(mode="after")
-    def _training_sizes_divide(self) -> Recipe:
+    def _training_fits_the_network(self) -> Recipe:
         step = self.model.size_step
         for size in self.training.sizes:
             if size <= 0 or size % step or size * self.model.width % (self.model.height * step):
                 raise ValueError(f"training.sizes must be multiples of {step} for this network, not {size}")
+        if self.training.style_mixing and encoder_of(self.model.architecture) is None:
+            raise ValueError(f"training.style_mixing needs a network with an encoder, not {self.model.architecture}")
         return self
 
     @pydantic.model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""`edgeseg data`: make a synthetic data set, inspect, convert or split one, gather pictures without a polyp."""
+"""`edgeseg data`: make a synthetic data set, inspect, convert, split or join, gather pictures without a polyp."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from edgeseg.train.negatives import NegativesOfSource
 
 app = typer.Typer(
-    help="Make, inspect, convert or split a data set; gather pictures without a polyp.", no_args_is_help=True
+    help="Make, inspect, convert, split or join data sets; gather pictures without a polyp.", no_args_is_help=True
 )
 
 Out = Annotated[Path, typer.Option("--out", help="New folder for the data set.")]
@@ -152,6 +152,23 @@ def split(
     result = split_dataset(source, out, validation, test, seed, track, together)
     counts = ", ".join(f"{count} {name}" for name, count in result.pictures.items())
     emit(result, as_json, f"{counts} in {out}")
+
+
+@app.command("join")
+def join(
+    sources: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Data sets with splits.")],
+    out: Out,
+    as_json: JsonFlag = False,
+) -> None:
+    """Write several data sets as one, each split under the names of their folders, to train on all of them."""
+    from edgeseg.joining import join_datasets
+
+    result = join_datasets(sources, out, track)
+    lines = [
+        f"{split}: {', '.join(f'{count} {name}' for name, count in parts.items())}"
+        for split, parts in result.pictures.items()
+    ]
+    emit(result, as_json, "\n".join([*lines, f"in {out}, content {result.data_sha256}"]))
 
 
 def _write_sheet(sheet: Path, pairs: Sequence[Pair], pictures: int) -> None:

@@ -68,6 +68,7 @@ def live(
         gate=flags.gate,
         record_gated=flags.record_gated,
         stabilise=flags.stabilise,
+        steady=flags.steady,
         max_frames=flags.max_frames,
         seconds=flags.seconds,
     )

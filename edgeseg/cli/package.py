@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,7 +12,7 @@ from edgeseg.cli.output import JsonFlag, emit, table, track
 from edgeseg.shell import quoted
 
 if TYPE_CHECKING:
-    from edgeseg.export.package.card import Clip
+    from edgeseg.export.package.facts import CardFacts, Clip
 
 
 def package(
@@ -41,6 +41,18 @@ def package(
             help="Images or a clip that show a polyp, to put on the card how often it is found.",
         ),
     ] = None,
+    others: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DATA", help="Further data set, on whose test split the card tells figures. Repeatable."),
+    ] = None,
+    seeds: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="RUN", help="Training of the same recipe with another seed, for the card. Repeatable."),
+    ] = None,
+    never_shown: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="The kinds of pictures that training had none of, for the card."),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Make a model package: ONNX, calibration table and a card with measured figures."""
@@ -50,8 +62,14 @@ def package(
     from edgeseg.export.package.packaging import PackageOptions, package_run
 
     clips = [_clip(text, False) for text in negatives or ()] + [_clip(text, True) for text in positives or ()]
-    options = PackageOptions(data, terms, images, threshold, tuple(clips), tuple(trust or ()))
+    further = tuple(others or ()), tuple(seeds or ()), never_shown, tuple(trust or ())
+    options = PackageOptions(data, terms, images, threshold, tuple(clips), *further)
     facts = package_run(run, out, options, track)
+    words = f"{_figures(facts, out)}\nnext: edgeseg build-engine {quoted(out)} --precision int8"
+    emit(_document(facts, out), as_json, words)
+
+
+def _figures(facts: CardFacts, out: Path) -> str:
     columns = ["precision", "mean Dice", "mean IoU", "INT8 convolutions"]
     rows = [
         [
@@ -62,7 +80,11 @@ def package(
         ]
         for row in facts.rows
     ]
-    document = {
+    return table(str(out), columns, rows)
+
+
+def _document(facts: CardFacts, out: Path) -> dict[str, Any]:
+    return {
         "package": str(out),
         "parameters": facts.parameters,
         "multiply_adds": facts.multiply_adds,
@@ -71,16 +93,16 @@ def package(
             marked.clip.name: {row.precision: row.clips[index].share for row in facts.rows}
             for index, marked in enumerate(facts.rows[0].clips)
         },
+        "others": {
+            name: {row.precision: row.others[index].to_dict() for row in facts.rows}
+            for index, name in enumerate(facts.others)
+        },
+        "seeds": {row.seed: row.mean_dice for row in facts.seeds},
     }
-    emit(
-        document,
-        as_json,
-        f"{table(str(out), columns, rows)}\nnext: edgeseg build-engine {quoted(out)} --precision int8",
-    )
 
 
 def _clip(text: str, shows_polyp: bool) -> Clip:
-    from edgeseg.export.package.card import Clip
+    from edgeseg.export.package.facts import Clip
     from edgeseg.proof.evaluation.frame_masks import UnlabelledSource
     from edgeseg.runtime.file.frame_choice import split_choice
 

@@ -39,4 +39,4 @@ def run(
             next_command=f"edgeseg live {quoted(engine)} {quoted(source)}",
         )
     outputs = Outputs(flags.out, flags.masks, flags.latency, flags.record)
-    run_file(engine, Path(source), outputs, flags.max_frames, flags.overlay, flags.deinterlace, as_json)
+    run_file(engine, Path(source), outputs, flags.max_frames, flags.overlay, flags.deinterlace, as_json, flags.steady)

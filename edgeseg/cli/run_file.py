@@ -30,6 +30,7 @@ def run_file(
     overlay: OverlayMode,
     deinterlace: Deinterlace,
     as_json: bool,
+    steady: bool = False,
 ) -> None:
     """Segment a file or a folder of images and say what came of it."""
     from edgeseg.runtime.file.pipeline import run_stream
@@ -37,15 +38,19 @@ def run_file(
     from edgeseg.runtime.opener.use import FILE
     from edgeseg.runtime.passport.passports import passport_path
     from edgeseg.runtime.video.files import left_out_of, open_source
+    from edgeseg.runtime.video.persistence import MarkPersistence, refuse_several_classes
 
     outputs.check([engine, passport_path(engine), source])
-    with (
-        contextlib.closing(open_engine(engine, FILE)) as opened,
-        open_source(source, deinterlace, keep_going=True) as frames,
-        outputs.open(frames.timing, frames.sound) as sinks,
-    ):
-        result = run_stream(opened, frames, sinks, max_frames, track, overlay)
-        sound = _sound(frames, outputs)
+    with contextlib.closing(open_engine(engine, FILE)) as opened:
+        if steady:
+            refuse_several_classes(len(opened.info.model.classes))
+        persistence = MarkPersistence() if steady else None
+        with (
+            open_source(source, deinterlace, keep_going=True) as frames,
+            outputs.open(frames.timing, frames.sound) as sinks,
+        ):
+            result = run_stream(opened, frames, sinks, max_frames, track, overlay, persistence)
+            sound = _sound(frames, outputs)
     if outputs.latency is not None:
         result.latency.write(outputs.latency)
     unreadable: list[EdgesegError] = getattr(frames, "unreadable", [])

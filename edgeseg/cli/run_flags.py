@@ -56,6 +56,9 @@ class CommonFlags:
         Literal["contour", "fill", "heat", "off"],
         typer.Option(help="How to draw the mask: as border, tint, probabilities or not at all."),
     ] = LiveSettings.show
+    steady: Annotated[
+        bool, typer.Option("--steady", help="Show a mark once it has lasted for some frames; keep it through gaps.")
+    ] = LiveSettings.steady
     max_frames: Annotated[int | None, typer.Option(metavar="N", min=1, help="Stop after N frames.")] = None
     deinterlace: Annotated[
         Literal["auto", "on", "off"],

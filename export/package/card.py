@@ -2,63 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import statistics
 
-from edgeseg.artifacts import RESEARCH_NOTICE, Precision
-from edgeseg.proof.evaluation.frame_masks import UnlabelledSource
-from edgeseg.proof.verdict.evaluation import Evaluation
-from edgeseg.runtime.file.frame_choice import ALL_FRAMES
-from edgeseg.specs import ModelMetadata
-
-
-@dataclass(frozen=True)
-class Clip:
-    """Frames without ground truth of which one thing is known: all of them show a polyp, or none does."""
-
-    source: UnlabelledSource
-    shows_polyp: bool
-
-    @property
-    def name(self) -> str:
-        """The last part of its path, and the frames where they were chosen."""
-        frames = "" if self.source.frames == ALL_FRAMES else f"@{self.source.frames}"
-        return f"{self.source.path.name}{frames}"
-
-
-@dataclass(frozen=True)
-class MarkedFrames:
-    """How many frames of a clip have something marked."""
-
-    clip: Clip
-    frames: int
-    share: float
-    """0 to 1, of the frames: with a mask of at least `UnlabelledSource.false_mask_share` of the picture."""
-
-
-@dataclass(frozen=True)
-class PrecisionRow:
-    """One onnxruntime engine of the packaged weights on the test split."""
-
-    precision: Precision
-    engine_bytes: int
-    int8_convolutions: int
-    convolutions: int
-    evaluation: Evaluation
-    clips: tuple[MarkedFrames, ...] = ()
-
-
-@dataclass(frozen=True)
-class CardFacts:
-    """Everything that a card tells."""
-
-    name: str
-    metadata: ModelMetadata
-    parameters: int
-    multiply_adds: int
-    """Multiply-adds of all convolutions for one frame."""
-    calibration_images: int
-    rows: tuple[PrecisionRow, ...]
-    terms: str
+from edgeseg.artifacts import RESEARCH_NOTICE
+from edgeseg.export.package.facts import CardFacts
+from edgeseg.packages import PACKAGE_CURVES
+from edgeseg.proof.verdict.detection import LARGE_ABOVE, SMALL_BELOW, SizeGroup
 
 
 def render_card(facts: CardFacts) -> str:
@@ -97,7 +46,10 @@ def render_card(facts: CardFacts) -> str:
             f"`edgeseg evaluate models/{facts.name} DATA --split test` gives the fp32 row, "
             f"`edgeseg build-engine models/{facts.name} --precision int8` and `edgeseg verify` the others.",
             "",
+            *_size_lines(facts),
             *_clip_lines(facts),
+            *_curve_lines(facts),
+            *_seed_lines(facts),
             "## Where it comes from",
             "",
             f"- Training data: sha256 `{provenance.data_sha256}` (train and validation pairs)",
@@ -108,12 +60,76 @@ def render_card(facts: CardFacts) -> str:
             "",
             "## Limits",
             "",
+            *([f"Never shown in training: {facts.never_shown}", ""] if facts.never_shown else []),
             f"The figures above hold for pictures like those they were measured on. On other endoscopes, {unmeasured}"
             "on blurred and washed-out frames the network was not measured here; measure it on yours with "
             "`edgeseg verify` and `edgeseg evaluate --negatives` before you rely on it.",
             "",
         ]
     )
+
+
+def _size_lines(facts: CardFacts) -> list[str]:
+    """Dice by source and by the polyp's size; nothing where the evaluation has no sizes."""
+    first = facts.rows[0]
+    if not first.evaluation.by_size:
+        return []
+    names = ("test split", *facts.others)
+    sizes = (f"small, below {SMALL_BELOW:.0%}", "medium", f"large, above {LARGE_ABOVE:.0%}")
+    lines = [
+        "## Measured by source and by size of the polyp",
+        "",
+        "Mean Dice on each test split; by size in fp32, with the share of the picture that the polyp takes "
+        "and the share of the polyps found (IoU of 0.5 or more).",
+        "",
+        f"| data | images | {' | '.join(row.precision for row in facts.rows)} | {' | '.join(sizes)} |",
+        f"| --- | --- |{' --- |' * (len(facts.rows) + len(sizes))}",
+    ]
+    for index, name in enumerate(names):
+        measured = [(row.evaluation, *row.others)[index] for row in facts.rows]
+        dice = " | ".join(f"{evaluation.mean_dice:.4f}" for evaluation in measured)
+        groups = " | ".join(_size_text(group) for group in measured[0].by_size)
+        lines.append(f"| {name} | {measured[0].image_count} | {dice} | {groups} |")
+    return [*lines, ""]
+
+
+def _size_text(group: SizeGroup) -> str:
+    if group.mean_dice is None or group.found_share is None:
+        return "none"
+    return f"{group.mean_dice:.4f}, {group.found_share:.0%} of {group.image_count} found"
+
+
+def _curve_lines(facts: CardFacts) -> list[str]:
+    if not facts.has_curves:
+        return []
+    trained = 1 - facts.metadata.provenance.threshold
+    moved = "" if trained == 0.5 else f", and dotted where the network as trained has it ({trained:.2f})"
+    return [
+        "## Against the threshold",
+        "",
+        f"![Dice, false alarms and finds against the threshold]({PACKAGE_CURVES})",
+        "",
+        f"In fp32; the dashed line is the package's own threshold, 0.5{moved}.",
+        "",
+    ]
+
+
+def _seed_lines(facts: CardFacts) -> list[str]:
+    if not facts.seeds:
+        return []
+    names = ("test split", *facts.others)
+    lines = [
+        "## Other seeds",
+        "",
+        "Mean Dice of further trainings of the recipe, in PyTorch, at this package's threshold.",
+        "",
+        f"| seed | {' | '.join(names)} |",
+        f"| --- |{' --- |' * len(names)}",
+        *(f"| {row.seed} | {' | '.join(f'{dice:.4f}' for dice in row.mean_dice)} |" for row in facts.seeds),
+    ]
+    columns = list(zip(*(row.mean_dice for row in facts.seeds), strict=True))
+    spread = " | ".join(f"{statistics.mean(values):.4f}, sd {statistics.stdev(values):.4f}" for values in columns)
+    return [*lines, f"| mean | {spread} |", ""]
 
 
 def _clip_lines(facts: CardFacts) -> list[str]:

@@ -8,28 +8,23 @@ from pathlib import Path
 
 import onnx
 
-from edgeseg.artifacts import PRECISIONS, CalibrationTable, Precision
+from edgeseg.artifacts import PRECISIONS, CalibrationTable
 from edgeseg.calibration.ranges import calibrate
 from edgeseg.calibration.selection import choose_images
-from edgeseg.dataset import Pair, load_images, load_pairs
-from edgeseg.export.builders.builder import BuildRequest
-from edgeseg.export.builders.onnxruntime_builder import OnnxRuntimeBuilder
-from edgeseg.export.package.card import CardFacts, Clip, MarkedFrames, PrecisionRow, render_card
+from edgeseg.dataset import load_images
+from edgeseg.export.package.card import render_card
+from edgeseg.export.package.facts import CardFacts, Clip, PrecisionRow, SeedRow
+from edgeseg.export.package.measuring import draw_curves, load_material, measure_precision, measure_seeds, seeds_of
 from edgeseg.export.torch.onnx_from_run import onnx_from_session
 from edgeseg.export.torch.parity_inputs import parity_inputs
 from edgeseg.files import atomic_folder, write_bytes, write_text
 from edgeseg.graph.cost import multiply_adds, parameter_count
-from edgeseg.graph.files import OnnxArtifact, load_onnx, serialize, with_metadata
+from edgeseg.graph.files import load_onnx, serialize, with_metadata
 from edgeseg.graph.weights import with_fp16_stored_weights
-from edgeseg.packages import PACKAGE_CALIBRATION, PACKAGE_CARD, PACKAGE_ONNX, PACKAGE_STATISTICS
+from edgeseg.packages import PACKAGE_CALIBRATION, PACKAGE_CARD, PACKAGE_CURVES, PACKAGE_ONNX, PACKAGE_STATISTICS
 from edgeseg.progress import Track, silent
-from edgeseg.proof.evaluation.frame_masks import measure_frames
-from edgeseg.proof.verdict.evaluation import Evaluation, evaluate
-from edgeseg.runtime.engine.engine import Engine
-from edgeseg.runtime.engine.local_engine import engine_of
-from edgeseg.runtime.engine.session import SessionInfo
+from edgeseg.proof.verdict.evaluation import Evaluation
 from edgeseg.runtime.live.scene.statistics import MIN_IMAGES, statistics_of_folder
-from edgeseg.runtime.onnxruntime.onnxruntime_session import OnnxRuntimeSession
 from edgeseg.specs import ModelMetadata
 from edgeseg.train.predictor import open_run
 from edgeseg.train.record import RUN_RECORD, RunRecord
@@ -49,6 +44,12 @@ class PackageOptions:
     """Moves the graph's 0.5 to this threshold: a number, or the file of a choice for this RUN; None leaves it."""
     clips: tuple[Clip, ...] = ()
     """Frames without ground truth that the card tells of."""
+    others: tuple[Path, ...] = ()
+    """Further data sets, on whose test splits the card tells figures, too; without splits they are taken whole."""
+    seeds: tuple[Path, ...] = ()
+    """RUNs of the same recipe with other seeds."""
+    never_shown: str | None = None
+    """The kinds of pictures that training had none of, in words for the card."""
     trusted: tuple[str, ...] = ()
     """Code that the RUN's network may be; see `edgeseg.train.predictor.open_run`."""
 
@@ -67,9 +68,14 @@ def package_run(run: Path, out: Path, options: PackageOptions, track: Track = si
 
     Returns:
         The facts that the card tells.
+
+    Raises:
+        MismatchError: Two RUNs of one seed, or a threshold that was chosen for another RUN.
+        BadInputError: A RUN or a data set that cannot be read.
     """
     session, record = open_run(run, options.trusted), RunRecord.read(run / RUN_RECORD)
-    test = load_pairs(options.data, "test", classes=session.info.model.channels)
+    runs = seeds_of((run, *options.seeds))
+    material = load_material(options.data, options.others, options.clips, session.info.model.channels)
     images = choose_images(load_images(options.data, "train"), options.images)
     with atomic_folder(out) as folder:
         path = folder / PACKAGE_ONNX
@@ -79,7 +85,11 @@ def package_run(run: Path, out: Path, options: PackageOptions, track: Track = si
         write_bytes(path, serialize(small))
         artifact = load_onnx(path)
         table = calibrate(artifact, images, track)
-        rows = [_measured(artifact, table, precision, test, options.clips, track) for precision in PRECISIONS]
+        rows = [measure_precision(artifact, table, precision, material, track) for precision in PRECISIONS]
+        threshold = metadata.provenance.threshold
+        seeds = measure_seeds(runs, threshold, material, options.trusted, track)
+        if metadata.model.output == "sigmoid":
+            write_bytes(folder / PACKAGE_CURVES, draw_curves(artifact, material, track))
         metadata = _with_test_figures(metadata, rows[0].evaluation)
         write_bytes(path, serialize(with_metadata(small, metadata)))
         table.write(folder / PACKAGE_CALIBRATION)
@@ -87,31 +97,9 @@ def package_run(run: Path, out: Path, options: PackageOptions, track: Track = si
             model, crop = metadata.model, metadata.preprocess.crop
             seen = statistics_of_folder(options.data, model.height, model.width, "train", track, crop)
             seen.write(folder / PACKAGE_STATISTICS)
-        facts = _facts(out.name, metadata, artifact.proto, table, rows, options)
+        facts = _facts(out.name, metadata, artifact.proto, table, rows, seeds, options)
         write_text(folder / PACKAGE_CARD, render_card(facts))
     return facts
-
-
-def _measured(
-    artifact: OnnxArtifact,
-    table: CalibrationTable,
-    precision: Precision,
-    pairs: Sequence[Pair],
-    clips: Sequence[Clip],
-    track: Track,
-) -> PrecisionRow:
-    built = OnnxRuntimeBuilder().build(BuildRequest(artifact, precision, table if precision == "int8" else None))
-    metadata = artifact.metadata
-    info = SessionInfo(metadata.model, metadata.preprocess, "onnxruntime", precision, artifact.sha256)
-    engine = engine_of(OnnxRuntimeSession(built.data, info))
-    evaluation: Evaluation = evaluate(engine, pairs, track)
-    shares = tuple(_marked(engine, clip, f"{precision} {clip.name}", track) for clip in clips)
-    return PrecisionRow(precision, len(built.data), built.int8_convolutions, built.convolutions, evaluation, shares)
-
-
-def _marked(engine: Engine, clip: Clip, description: str, track: Track) -> MarkedFrames:
-    masks = measure_frames(engine, clip.source, track=track, description=description)
-    return MarkedFrames(clip, len(masks.rows), masks.share(row.counts for row in masks.rows))
 
 
 def _with_test_figures(metadata: ModelMetadata, evaluation: Evaluation) -> ModelMetadata:
@@ -130,6 +118,7 @@ def _facts(
     proto: onnx.ModelProto,
     table: CalibrationTable,
     rows: Sequence[PrecisionRow],
+    seeds: tuple[SeedRow, ...],
     options: PackageOptions,
 ) -> CardFacts:
     return CardFacts(
@@ -140,4 +129,8 @@ def _facts(
         calibration_images=table.image_count,
         rows=tuple(rows),
         terms=options.terms,
+        others=tuple(root.name for root in options.others),
+        seeds=seeds,
+        has_curves=metadata.model.output == "sigmoid",
+        never_shown=options.never_shown,
     )

@@ -30,6 +30,7 @@ from edgeseg.runtime.video.channel import Channel
 from edgeseg.runtime.video.engine_input import network_input_of, planes_for
 from edgeseg.runtime.video.one_thread import opencv_on_one_thread
 from edgeseg.runtime.video.overlay import OverlayMode, caption, draw
+from edgeseg.runtime.video.persistence import MarkPersistence
 from edgeseg.runtime.video.picture import Picture
 from edgeseg.runtime.video.sinks import Sinks
 from edgeseg.runtime.video.source import Source, SourceFrame
@@ -82,6 +83,7 @@ def run_stream(
     max_frames: int | None = None,
     track: Track = silent,
     overlay: OverlayMode = "contour",
+    persistence: MarkPersistence | None = None,
 ) -> StreamResult:
     """Infer every frame of a source and write what comes of it.
 
@@ -95,11 +97,12 @@ def run_stream(
         max_frames: Stop after so many frames.
         track: Shows progress.
         overlay: The way that masks are drawn on the pictures for `sinks.pictures`.
+        persistence: Withholds marks that do not last; None leaves every frame to itself.
 
     Raises:
         EdgesegError: The source, the engine or a sink failed.
     """
-    stages = _Stages(engine, sinks, LatencyRecorder(), overlay)
+    stages = _Stages(engine, sinks, LatencyRecorder(), overlay, persistence)
     decoded: Channel[ArrivedFrame] = Channel(QUEUED_FRAMES)
     segmented: Channel[SegmentedFrame] = Channel(QUEUED_FRAMES)
     total = _expected_frames(source, max_frames)
@@ -125,12 +128,19 @@ def run_stream(
 class _Stages:
     """The work of the three threads; each stage is timed by the thread that does it."""
 
-    def __init__(self, engine: Engine, sinks: Sinks, recorder: LatencyRecorder, overlay: OverlayMode) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        sinks: Sinks,
+        recorder: LatencyRecorder,
+        overlay: OverlayMode,
+        persistence: MarkPersistence | None,
+    ) -> None:
         self._engine, self._info = engine, engine.info
         self._under_way: LosslessFrames[ArrivedFrame] = LosslessFrames(engine)
         self._overlay: OverlayMode = overlay
         self._sinks = sinks
-        self._recorder = recorder
+        self._recorder, self._persistence = recorder, persistence
         self._frames = self._with_mask = self._damaged = 0
 
     def read(self, frames: Iterable[SourceFrame], decoded: Channel[ArrivedFrame]) -> None:
@@ -163,14 +173,15 @@ class _Stages:
         height, width = frame.source.picture.height, frame.source.picture.width
         self._recorder.add_ms("infer", segmented.infer_ms)
         with self._recorder.measure("post"):
-            mask = mask_at_frame(self._info, segmented.probability, height, width)
+            probability = segmented.probability
+            if self._persistence is not None:
+                probability = self._persistence.update(probability)
+            mask = mask_at_frame(self._info, probability, height, width)
             area_fraction = cv2.countNonZero(mask) / mask.size
         self._frames += 1
         self._with_mask += area_fraction > 0
         self._damaged += frame.source.damaged
-        return SegmentedFrame(
-            frame.source, frame.arrived_ns, mask, area_fraction, segmented.probability, segmented.infer_ms
-        )
+        return SegmentedFrame(frame.source, frame.arrived_ns, mask, area_fraction, probability, segmented.infer_ms)
 
     def write(self, segmented: Channel[SegmentedFrame]) -> None:
         try:

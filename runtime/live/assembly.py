@@ -37,6 +37,7 @@ from edgeseg.runtime.opener.engine_from_file import start_workers
 from edgeseg.runtime.opener.use import live_use
 from edgeseg.runtime.passport.passports import passport_path
 from edgeseg.runtime.video.overlay import OverlayMode
+from edgeseg.runtime.video.persistence import MarkPersistence, refuse_several_classes
 from edgeseg.runtime.worker.worker_engine import WorkerEngine
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,8 @@ def live_stream(settings: LiveSettings, say: Say) -> Iterator[LiveStream]:
         use = live_use(processes.active, processes.spares, processes.threads)
         engine = start_workers(settings.engine, use)
         stack.callback(engine.close)
+        if settings.steady:
+            refuse_several_classes(len(engine.info.model.classes))
         source = open_live_source(settings.source, settings.source_options)
         slowest_ms = warm_up(engine, say)
         gate = LiveGate() if settings.gate else None
@@ -77,7 +80,8 @@ def live_stream(settings: LiveSettings, say: Say) -> Iterator[LiveStream]:
             max_frames=settings.max_frames,
             seconds=settings.seconds,
         )
-        refine = SceneRefiner(gate, ProbabilityStabiliser() if settings.stabilise else None)
+        stabiliser = ProbabilityStabiliser() if settings.stabilise else None
+        refine = SceneRefiner(gate, stabiliser, MarkPersistence() if settings.steady else None)
         stream = LiveStream(source, engine, sinks, draw_live, options, gate, refine, tell, alive, drift)
         if page is not None:
             page.start(StreamView(stream, events, settings, drift))

@@ -99,5 +99,7 @@ class LiveSettings:
     record_gated: bool = True
     """True if frames that show no tissue may be recorded."""
     stabilise: bool = False
+    steady: bool = False
+    """Withhold marks until they have lasted for some frames."""
     max_frames: int | None = None
     seconds: float | None = None

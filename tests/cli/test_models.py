@@ -8,7 +8,8 @@ import onnx
 import pytest
 
 from edgeseg.cli import run
-from edgeseg.export.package.card import CardFacts, PrecisionRow, render_card
+from edgeseg.export.package.card import render_card
+from edgeseg.export.package.facts import CardFacts, PrecisionRow
 from edgeseg.graph.files import load_onnx
 from edgeseg.proof.verdict.evaluation import Evaluation
 from edgeseg.specs import Provenance
@@ -27,7 +28,11 @@ def folder(tiny_onnx: Path, tmp_path: Path) -> Path:
     metadata = load_onnx(tiny_onnx).metadata.model_copy(update={"provenance": Provenance(metrics=metrics)})
     rows = tuple(
         PrecisionRow(
-            precision, 2_000_000, 0, 1, Evaluation.model_construct(mean_dice=dice, mean_iou=0.5, image_count=7)
+            precision,
+            2_000_000,
+            0,
+            1,
+            Evaluation.model_construct(mean_dice=dice, mean_iou=0.5, image_count=7, by_size=()),
         )
         for precision, dice in (("fp32", 0.75), ("int8", 0.7432))
     )

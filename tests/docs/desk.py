@@ -43,7 +43,12 @@ NAMES = {
     "kvasir-small.int8.engine": "model.int8.engine",
 }
 """Placeholders of the documents, and the files here that stand for them."""
-PARTS = {"NORMAL_CLIP": "clip.mp4", "POLYP_CLIP": "polyp.mp4", "SOURCE@FRAMES": "clip.mp4@:4"}
+PARTS = {
+    "NORMAL_CLIP": "clip.mp4",
+    "POLYP_CLIP": "polyp.mp4",
+    "SOURCE@FRAMES": "clip.mp4@:4",
+    "images@800:1000": "images@:2",
+}
 """The same, where it is a part of a word."""
 OWN_NETWORK = """
 import torch
@@ -95,6 +100,15 @@ def write_certificate(folder: Path) -> None:
     subprocess.run([*words, *files], check=True, capture_output=True)
 
 
+def lay_out_sequences(folder: Path, pairs: Path) -> None:
+    """Frames with numbers for names, from 1 on, without splits, and the list of their sequences of two."""
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True)
+        for number, path in enumerate(sorted((pairs / part).iterdir()), 1):
+            shutil.copy(path, folder / part / f"{number}{path.suffix}")
+    (folder / "sequences.csv").write_text("sequence,first,last\n1,1,2\n2,3,4\n3,5,6\n4,7,8\n")
+
+
 def lay_out(desk: Path) -> None:
     """Write everything that a command of the documents may start from."""
     (desk / "recipes").symlink_to(ROOT / "recipes")
@@ -103,6 +117,8 @@ def lay_out(desk: Path) -> None:
         write_clip(desk / name, frames)
     pictures = ["--train", "8", "--validation", "4", "--test", "8", "--height", "64", "--width", "64"]
     assert run(["data", "synth", "--out", str(desk / "DATA"), *pictures]) == 0
+    shutil.copytree(desk / "DATA", desk / "kvasir-seg")
+    lay_out_sequences(desk / "cvc-clinicdb", desk / "DATA" / "test")
     generator = np.random.default_rng(0)
     for folder in ("healthy", "normal-mucosa/images"):
         for index in range(4):
@@ -124,11 +140,16 @@ def lay_out(desk: Path) -> None:
     assert run(["build-engine", model, "--precision", "int8", "--out", engine]) == 0
 
 
+def here(word: str) -> str:
+    """The word with names that are here in place of those that a document leaves open."""
+    for part, name in PARTS.items():
+        word = word.replace(part, name)
+    return word
+
+
 def typed(command: Command) -> list[str]:
     """The words after `edgeseg`, with names that are here, and with an end where there would be none."""
-    words = [NAMES.get(word, word) for word in command.words[1:]]
-    for part, here in PARTS.items():
-        words = [word.replace(part, here) for word in words]
+    words = [here(NAMES.get(word, word)) for word in command.words[1:]]
     if words[0] == "study" or (words[0] == "train" and "--resume" not in words):
         words += TINY
     if words[0] == "live":
@@ -148,7 +169,7 @@ PACKAGES = {"models/kvasir-best", "models/kvasir-small"}
 def shortened(line: list[str]) -> list[str]:
     """The words of a line that runs a benchmark, with the smallest of the networks and few frames or steps."""
     first = next(index for index, word in enumerate(line) if word.startswith("benchmarks/"))
-    words = [NAMES.get(word, word) for word in line[first + 1 :] if word != "..." and "=" not in word]
+    words = [here(NAMES.get(word, word)) for word in line[first + 1 :] if word != "..." and "=" not in word]
     if "models/kvasir-ultra" in words:
         words = [word for word in words if word not in PACKAGES]
     script = ROOT / line[first]

@@ -1,19 +1,31 @@
+import contextlib
+import shutil
 from pathlib import Path
+from xml.etree import ElementTree
 
+import numpy as np
 import onnx
 import pytest
 
 from edgeseg.dataset import load_pairs
+from edgeseg.errors import MismatchError
 from edgeseg.export.build import BuildOptions, build_engine
-from edgeseg.export.package.card import Clip
+from edgeseg.export.package.curves import curves_of, curves_to_svg
+from edgeseg.export.package.facts import Clip
 from edgeseg.export.package.packaging import PackageOptions, package_run
 from edgeseg.files import UnwritableError
-from edgeseg.packages import PACKAGE_STATISTICS, find_model
+from edgeseg.packages import PACKAGE_CURVES, PACKAGE_STATISTICS, find_model
 from edgeseg.proof.evaluation.frame_masks import UnlabelledSource, measure_frames
+from edgeseg.proof.evaluation.shifted_engine import ShiftedEngine
 from edgeseg.proof.verdict.evaluation import evaluate
+from edgeseg.runtime.engine.local_engine import engine_of
 from edgeseg.runtime.file.frame_choice import FrameChoice
 from edgeseg.runtime.live.scene.statistics import TrainingStatistics, statistics_of_folder
 from edgeseg.runtime.opener.engine_from_file import open_engine
+from edgeseg.threshold import THRESHOLDS
+from edgeseg.train.predictor import open_run
+from edgeseg.train.recipe import read_recipe
+from edgeseg.train.training import train
 
 MODELS = Path(__file__).parents[2] / "models"
 
@@ -91,3 +103,56 @@ def test_the_card_tells_how_often_something_is_marked_where_there_is_no_truth(
         assert facts.rows[0].clips[index].share == share
         assert f"| `{clip.name}` | {frames} | {kind} | {100 * share:.1f} % |" in card
     assert "`images@:2`" in card
+
+
+def test_the_card_tells_sizes_other_sources_other_seeds_and_thresholds(
+    tiny_run: Path, squares: Path, tmp_path: Path
+) -> None:
+    second = tmp_path / "second"
+    train(squares, second, read_recipe(tiny_run / "recipe.toml", ["training.seed=1"]))
+    whole = tmp_path / "whole"
+    shutil.copytree(squares / "validation", whole)
+    clips = (Clip(UnlabelledSource(squares / "test" / "images"), False),)
+    options = PackageOptions(
+        squares, "terms", 4, "0.4", clips, others=(whole,), seeds=(second,), never_shown="circles, and squares at night"
+    )
+    facts = package_run(tiny_run, tmp_path / "p", options)
+    card = (tmp_path / "p" / "card.md").read_text()
+    assert "Never shown in training: circles, and squares at night" in card
+    with contextlib.closing(open_engine(tmp_path / "p")) as engine:
+        found = evaluate(engine, load_pairs(whole))
+    sizes = {group.name: group for group in found.by_size}
+    assert sizes["large"].image_count == 4, "16 of 40 pixels to either side are 16 % of the picture"
+    line = next(line for line in card.splitlines() if line.startswith("| whole |"))
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells[1:3] == ["4", f"{found.mean_dice:.4f}"]
+    assert cells[5:7] == ["none", "none"]
+    assert cells[7] == f"{sizes['large'].mean_dice:.4f}, {sizes['large'].found_share:.0%} of 4 found"
+    for seed, run in ((0, tiny_run), (1, second)):
+        engine = ShiftedEngine(engine_of(open_run(run)), 0.4)
+        dice = [evaluate(engine, pairs).mean_dice for pairs in (load_pairs(squares, "test"), load_pairs(whole))]
+        assert f"| {seed} | {dice[0]:.4f} | {dice[1]:.4f} |" in card
+    values = [row.mean_dice[0] for row in facts.seeds]
+    assert f"| mean | {np.mean(values):.4f}, sd {np.std(values, ddof=1):.4f} |" in card
+    assert PACKAGE_CURVES in card and "(0.60)" in card
+    drawn = ElementTree.parse(tmp_path / "p" / PACKAGE_CURVES).getroot()
+    words = " ".join(element.text or "" for element in drawn.iter() if element.tag.endswith("text"))
+    assert "Dice, test split" in words and "false alarms, images" in words
+
+
+def test_the_same_seed_twice_is_no_spread(tiny_run: Path, squares: Path, tmp_path: Path) -> None:
+    with pytest.raises(MismatchError, match="no further seed"):
+        package_run(tiny_run, tmp_path / "p", PackageOptions(squares, "terms", images=4, seeds=(tiny_run,)))
+    assert not (tmp_path / "p").exists()
+
+
+def test_curves_are_the_figures_at_each_threshold(tiny_run: Path, squares: Path) -> None:
+    pairs, clip = load_pairs(squares, "test"), Clip(UnlabelledSource(squares / "test" / "images"), True)
+    dice, finds = curves_of(engine_of(open_run(tiny_run)), pairs, [clip])
+    assert (dice.kind, finds.kind) == ("dice", "find")
+    for index in (3, 5, 12):
+        engine = ShiftedEngine(engine_of(open_run(tiny_run)), THRESHOLDS[index])
+        assert dice.values[index] == pytest.approx(evaluate(engine, pairs).mean_dice)
+        masks = measure_frames(engine, clip.source)
+        assert finds.values[index] == masks.share(row.counts for row in masks.rows)
+    assert curves_to_svg([dice, finds], 0.7) == curves_to_svg([dice, finds], 0.7)

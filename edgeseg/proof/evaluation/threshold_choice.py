@@ -4,27 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from edgeseg.dataset import Pair, hash_pairs
 from edgeseg.errors import BadInputError
-from edgeseg.frames import Frame, Mask
-from edgeseg.metrics import dice_per_image, marked_share
 from edgeseg.progress import Track, silent
-from edgeseg.proof.evaluation.frame_masks import UnlabelledSource, describe_source, rgb_frames
+from edgeseg.proof.evaluation.frame_masks import UnlabelledSource, describe_source
 from edgeseg.proof.evaluation.shifted_engine import refuse_several_classes
-from edgeseg.proof.verdict.evaluation import finite_probability_of, named
+from edgeseg.proof.evaluation.threshold_curves import counting_by_threshold, dice_by_threshold
 from edgeseg.runtime.engine.engine import Engine
-from edgeseg.runtime.engine.inputs import PackedFrame
-from edgeseg.runtime.engine.session import mask_at_frame
 from edgeseg.threshold import (
     THRESHOLDS,
     ThresholdChoice,
     ThresholdPoint,
     choose_point,
     missing_negatives,
-    moved_probability,
 )
 
 
@@ -58,8 +50,10 @@ def choose_threshold(
         raise BadInputError("there is nothing to choose a threshold on", found="no labelled images")
     if max_false_alarms is not None and negatives is None:
         raise missing_negatives()
-    dice = _mean_dice(engine, pairs, thresholds, track)
-    alarms = None if negatives is None else _alarm_shares(engine, negatives, thresholds, track)
+    dice = dice_by_threshold(engine, pairs, thresholds, track).mean(axis=0)
+    alarms = None
+    if negatives is not None:
+        alarms = counting_by_threshold(engine, negatives, thresholds, "frames without a polyp", track).mean(axis=0)
     points = tuple(
         ThresholdPoint(
             threshold=threshold,
@@ -79,37 +73,3 @@ def choose_threshold(
         data_sha256=hash_pairs(pairs),
         negatives_sha256=None if negatives is None else describe_source(negatives)[0],
     )
-
-
-def _mean_dice(engine: Engine, pairs: Sequence[Pair], thresholds: Sequence[float], track: Track) -> NDArray[np.float64]:
-    rows = []
-    for pair in track(pairs, "labelled images", len(pairs)):
-        labelled = pair.read_labelled()
-        masks = _masks(engine, labelled.frame, pair.name, thresholds)
-        rows.append([dice_per_image(labelled.judged(mask), labelled.mask) for mask in masks])
-    return _column_means(rows)
-
-
-def _alarm_shares(
-    engine: Engine, negatives: UnlabelledSource, thresholds: Sequence[float], track: Track
-) -> NDArray[np.float64]:
-    rows = [
-        [marked_share(mask) >= negatives.false_mask_share for mask in _masks(engine, frame, name, thresholds)]
-        for name, _, frame in track(rgb_frames(negatives), "frames without a polyp", None)
-    ]
-    return _column_means(rows)
-
-
-def _column_means(rows: Sequence[Sequence[float]]) -> NDArray[np.float64]:
-    means: NDArray[np.float64] = np.array(rows, np.float64).mean(axis=0)
-    return means
-
-
-def _masks(engine: Engine, frame: Frame, name: str, thresholds: Sequence[float]) -> list[Mask]:
-    """The frame's mask at each threshold; a refusal names the image."""
-    with named(name):
-        probability = finite_probability_of(engine, PackedFrame(frame, "rgb"))
-    height, width = frame.shape[:2]
-    return [
-        mask_at_frame(engine.info, moved_probability(probability, threshold), height, width) for threshold in thresholds
-    ]
