@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from types import TracebackType
 from typing import Literal
 
 import numpy as np
@@ -19,7 +17,7 @@ from edgeseg.runtime.cuda.batch_lane import BatchLane
 from edgeseg.runtime.cuda.buffers import PinnedFrames, register
 from edgeseg.runtime.cuda.device_frames import DeviceFrame
 from edgeseg.runtime.cuda.driver import CudaDevice, DeviceTraits
-from edgeseg.runtime.cuda.errors import CudaError, DeviceMemoryError, StickyCudaError
+from edgeseg.runtime.cuda.errors import CudaError, DeviceMemoryError, StickyCudaError, forget_locals
 from edgeseg.runtime.cuda.execution import Deserialised, ExecutionContext
 from edgeseg.runtime.cuda.host_frames import host_image
 from edgeseg.runtime.cuda.kernels.compile import compiled_kernels
@@ -79,7 +77,7 @@ class CudaEngine:
         self._sequence = 0
         with contextlib.ExitStack() as stack:
             self._device = stack.enter_context(CudaDevice(self._options.ordinal))
-            stack.push(_forget_locals)
+            stack.push(forget_locals)
             image = compiled_kernels((self._device.traits.architecture,))
             kernels = Kernels(image, info.model.width, info.model.height)
             stack.callback(kernels.close)
@@ -296,10 +294,3 @@ def _context_of(engine: Deserialised) -> ExecutionContext:
             "the GPU has no memory left for the engine's activations", expected="fewer lanes or a smaller network"
         )
     return context
-
-
-def _forget_locals(kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-    """An error's traceback would keep streams and modules alive past the context that they belong to."""
-    while error is not None:
-        traceback.clear_frames(error.__traceback__)
-        error = error.__cause__ or error.__context__

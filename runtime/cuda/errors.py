@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import re
+import traceback
 from collections.abc import Iterator
+from types import TracebackType
 from typing import Any
 
 from edgeseg.errors import EdgesegError, MissingComponentError
@@ -153,3 +155,10 @@ def _text_of(code: int) -> str:
     driver = require("cuda.bindings.driver")
     status, text = driver.cuGetErrorString(driver.CUresult(code))
     return text.decode() if int(status) == 0 and text else "unknown"
+
+
+def forget_locals(kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    """Empty the frames of a traceback, which would keep streams and modules alive past their context."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
