@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edgeseg.train.studies.points import words_of
 from edgeseg.train.studies.results import CellResult
 
 MATTERS, MAY_MATTER = 2.0, 1.0
@@ -59,7 +60,7 @@ def verdict_of(axes: Sequence[str], results: Sequence[CellResult]) -> list[str]:
     """The verdict in sentences: which choice mattered, which did not, which cell is best."""
     sd = seed_sd(results)
     ordered = sorted(results, key=lambda result: -result.mean)
-    return [*(_judged(effect, sd) for effect in effects_of(axes, results)), _best(ordered, sd)]
+    return [*(_judged(effect, sd) for effect in effects_of(axes, results)), _best(axes, ordered, sd)]
 
 
 def _judged(effect: Effect, sd: float | None) -> str:
@@ -76,9 +77,9 @@ def _judged(effect: Effect, sd: float | None) -> str:
     return f"{effect.axis} did not matter: {against}."
 
 
-def _best(ordered: Sequence[CellResult], sd: float | None) -> str:
+def _best(axes: Sequence[str], ordered: Sequence[CellResult], sd: float | None) -> str:
     first = ordered[0]
-    words = f"Best: {', '.join(first.cell)} with {first.words} over {len(first.dice)} seeds"
+    words = f"Best: {words_of(axes, first.cell)} with {first.words} over {len(first.dice)} seeds"
     if len(ordered) == 1 or sd is None:
         return f"{words}."
     alike = [result for result in ordered[1:] if first.mean - result.mean < MATTERS * sd]
