@@ -45,8 +45,8 @@ def draw(title: str, axes: Sequence[str], results: Sequence[CellResult], trials:
 def _draw_figures(axis: Any, axes: Sequence[str], ordered: Sequence[CellResult]) -> None:
     rows = range(len(ordered))
     for row, result in zip(rows, ordered, strict=True):
-        axis.plot([result.best.outcome.dice if not result.dice else value for value in result.dice or (0,)],
-                  [row] * max(len(result.dice), 1), ".", color="#999999", markersize=5)  # fmt: skip
+        seeds = result.dice or (result.best.outcome.dice,)
+        axis.plot(seeds, [row] * len(seeds), ".", color="#999999", markersize=5)
     axis.errorbar(
         [result.mean for result in ordered],
         list(rows),
