@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from edgeseg.train.studies.points import words_of
 from edgeseg.train.studies.results import CellResult
 
 MATTERS, MAY_MATTER = 2.0, 1.0
@@ -20,6 +21,8 @@ class Effect:
     axis: str
     means: tuple[tuple[str, float], ...]
     """Choice and mean validation Dice, the best first."""
+    widest: tuple[str, tuple[tuple[str, float], ...]]
+    """The choices of the other axes among which this one's lie farthest apart, in words, and the means there."""
 
     @property
     def size(self) -> float:
@@ -50,8 +53,13 @@ def effects_of(axes: Sequence[str], results: Sequence[CellResult]) -> list[Effec
             groups.setdefault(rest, {})[result.cell[index]] = result.mean
         whole = [group for group in groups.values() if len(group) == len(names)]
         if whole:
-            means = [(name, statistics.fmean(group[name] for group in whole)) for name in names]
-            effects.append(Effect(axis, tuple(sorted(means, key=lambda mean: -mean[1]))))
+            means = {name: statistics.fmean(group[name] for group in whole) for name in names}
+            others = [*axes[:index], *axes[index + 1 :]]
+            rest, group = max(
+                ((rest, group) for rest, group in groups.items() if len(group) == len(names)),
+                key=lambda row: max(row[1].values()) - min(row[1].values()),
+            )
+            effects.append(Effect(axis, _best_first(means), (words_of(others, rest), _best_first(group))))
     return effects
 
 
@@ -59,7 +67,7 @@ def verdict_of(axes: Sequence[str], results: Sequence[CellResult]) -> list[str]:
     """The verdict in sentences: which choice mattered, which did not, which cell is best."""
     sd = seed_sd(results)
     ordered = sorted(results, key=lambda result: -result.mean)
-    return [*(_judged(effect, sd) for effect in effects_of(axes, results)), _best(ordered, sd)]
+    return [*(_judged(effect, sd) for effect in effects_of(axes, results)), _best(axes, ordered, sd)]
 
 
 def _judged(effect: Effect, sd: float | None) -> str:
@@ -72,13 +80,26 @@ def _judged(effect: Effect, sd: float | None) -> str:
     if ratio >= MATTERS:
         return f"{effect.axis} mattered: {against}."
     if ratio >= MAY_MATTER:
-        return f"{effect.axis} may matter: {against}; more seeds would tell."
-    return f"{effect.axis} did not matter: {against}."
+        return f"{effect.axis} may matter: {against}; more seeds would tell.{_where_it_did(effect, sd)}"
+    return f"{effect.axis} did not matter on the whole: {against}.{_where_it_did(effect, sd)}"
 
 
-def _best(ordered: Sequence[CellResult], sd: float | None) -> str:
+def _where_it_did(effect: Effect, sd: float) -> str:
+    """A further sentence where an axis matters beside some choice of the others, which a mean over them hides."""
+    rest, means = effect.widest
+    (best, high), (worst, low) = means[0], means[-1]
+    if not rest or high - low < MATTERS * sd:
+        return ""
+    return f" With {rest} it did: {best} {high:.4f}, {worst} {low:.4f}."
+
+
+def _best_first(means: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
+    return tuple(sorted(means.items(), key=lambda mean: -mean[1]))
+
+
+def _best(axes: Sequence[str], ordered: Sequence[CellResult], sd: float | None) -> str:
     first = ordered[0]
-    words = f"Best: {', '.join(first.cell)} with {first.words} over {len(first.dice)} seeds"
+    words = f"Best: {words_of(axes, first.cell)} with {first.words} over {len(first.dice)} seeds"
     if len(ordered) == 1 or sd is None:
         return f"{words}."
     alike = [result for result in ordered[1:] if first.mean - result.mean < MATTERS * sd]

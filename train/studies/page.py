@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import jinja2
+import numpy as np
 import pydantic
 
 from edgeseg.errors import BadInputError
 from edgeseg.files import write_bytes, write_text
+from edgeseg.metrics import overlap_per_image
 from edgeseg.packages import RUN_CHECKPOINT
 from edgeseg.proof.evaluation.pictures import Shown, draw_shown
 from edgeseg.proof.verdict.pictures import as_base64
@@ -21,6 +23,7 @@ from edgeseg.runtime.engine.local_engine import engine_of
 from edgeseg.train.predictor import open_run
 from edgeseg.train.studies import plots
 from edgeseg.train.studies.effects import verdict_of
+from edgeseg.train.studies.points import words_of
 from edgeseg.train.studies.results import (
     CellResult,
     as_csv,
@@ -72,12 +75,12 @@ def write_results(run: StudyRun) -> StudyResult:
     Args:
         run: A study whose trials are over.
     """
-    axes = [axis.name for axis in run.study.axes]
+    axes = run.axes
     trials = trials_of(run.ledger.wanted(), run.ledger.outcomes(), run.out / TRIALS)
     results = cell_results(trials)
     columns, rows = columns_and_rows(axes, results)
-    verdict = verdict_of(axes, results)
-    picture = plots.draw(run.study.title, results, trials)
+    verdict = [*verdict_of(axes, results), *_baseline(run)]
+    picture = plots.draw(run.study.title, axes, results, trials)
     inputs = next(iter(run.shared.values())).inputs
     best = max(results, key=lambda result: result.mean)
     result = StudyResult(
@@ -109,6 +112,15 @@ def write_results(run: StudyRun) -> StudyResult:
     return result
 
 
+def _baseline(run: StudyRun) -> list[str]:
+    """The Dice of marking every pixel of every picture, in a sentence; for one class."""
+    if 1 not in run.shared:
+        return []
+    masks = [pair.read_labelled() for pair in run.shared[1].inputs.validation]
+    dice = [overlap_per_image(one.judged(np.full_like(one.mask, 255)), one.mask)[0] for one in masks]
+    return [f"For comparison: marking every pixel reaches {float(np.mean(dice)):.4f}."]
+
+
 def _samples(run: StudyRun, results: Sequence[CellResult]) -> list[_Samples]:
     """The masks of the best and the worst cell on the same validation images."""
     ordered = sorted(results, key=lambda result: -result.mean)
@@ -123,7 +135,7 @@ def _samples(run: StudyRun, results: Sequence[CellResult]) -> list[_Samples]:
             pairs = run.shared[engine.info.model.channels].inputs.validation
             step = max(len(pairs) // SAMPLES, 1)
             shown = [draw_shown(engine, pair) for pair in pairs[::step][:SAMPLES]]
-            sections.append(_Samples(f"{words}: {', '.join(result.cell)}", tuple(map(_encoded, shown))))
+            sections.append(_Samples(f"{words}: {words_of(run.axes, result.cell)}", tuple(map(_encoded, shown))))
     return sections
 
 

@@ -14,6 +14,14 @@ Cell = tuple[str, ...]
 """The names of the choices, one for each axis."""
 
 
+def words_of(axes: Sequence[str], cell: Cell) -> str:
+    """A cell in words; a choice that is a number, or on or off, is named with its axis."""
+    named = zip(axes, cell, strict=True)
+    return ", ".join(
+        f"{axis} {choice}" if choice in ("on", "off") or not choice[0].isalpha() else choice for axis, choice in named
+    )
+
+
 @dataclass(frozen=True)
 class Point:
     """One trial: a cell of the grid, a seed, and in a search the number that is tried."""
@@ -32,11 +40,10 @@ class Point:
         readable = "_".join(re.sub(r"[^A-Za-z0-9.+-]+", "-", word).strip("-") for word in words)
         return f"{readable[:80]}_{sha256_bytes(repr((self.cell, self.seed, self.tried)).encode())[:6]}"
 
-    @property
-    def title(self) -> str:
+    def title(self, axes: Sequence[str]) -> str:
         """The point in words."""
         tried = "" if self.tried is None else f" at {self.tried:.3g}"
-        return f"{', '.join(self.cell)}{tried}, seed {self.seed}"
+        return f"{words_of(axes, self.cell)}{tried}, seed {self.seed}"
 
 
 def grid_of(study: StudyFile, full: bool) -> list[Point]:

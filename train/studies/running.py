@@ -55,6 +55,11 @@ class StudyRun:
     """Number of classes -> the decoded pictures."""
     ledger: Ledger
 
+    @property
+    def axes(self) -> list[str]:
+        """Names of the axes."""
+        return [axis.name for axis in self.study.axes]
+
     def recipe_of(self, settings: Settings) -> Recipe:
         """The recipe of a point's settings."""
         return recipe_of(self.study, {**settings, **self.settings}, self.precision)
@@ -236,7 +241,8 @@ def _told(run: StudyRun, claim: Claim, outcome: Outcome) -> str:
     best = max(one.dice for one in outcomes.values())
     ending = "" if outcome.ending == "finished" else f", {outcome.ending} after {outcome.epochs} epochs"
     return (
-        f"trial {len(outcomes)}: {claim.point.title}: Dice {outcome.dice:.4f} (best so far {best:.4f}){ending}, "
+        f"trial {len(outcomes)}: {claim.point.title(run.axes)}: Dice {outcome.dice:.4f} "
+        f"(best so far {best:.4f}){ending}, "
         f"{outcome.seconds:.0f} s{eta}"
     )
 

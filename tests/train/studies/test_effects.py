@@ -39,7 +39,7 @@ def test_effects_are_differences_of_marginal_means() -> None:
 def test_the_verdict_tells_what_mattered_and_what_did_not() -> None:
     loss, rate, best = verdict_of(AXES, cell_results(trials()))
     assert loss.startswith("loss mattered: bce 0.8150, dice 0.6150: 0.2000 apart, 14.1 times the sd")
-    assert rate.startswith("rate did not matter")
+    assert rate.startswith("rate did not matter on the whole") and "it did" not in rate
     assert best == "Best: bce, high with 0.8200 ± 0.0141 over 2 seeds; 1 of the 3 others lie within 2 sd of it."
 
 
@@ -70,3 +70,12 @@ def test_given_up_and_diverged_trials_are_told_and_a_search_keeps_each_seeds_bes
     assert rows[0][:5] == ["a", "0.3500", "0.4950", "2", "0.01"] and rows[1][-1] == "2 given up"
     assert as_csv(columns, rows).splitlines()[1] == "a,0.3500,0.4950,2,0.01,2,1 diverged"
     assert as_markdown(columns, rows).splitlines()[1] == "| --- | --- | --- | --- | --- | --- | --- |"
+
+
+def test_an_effect_that_shows_beside_one_choice_alone_is_told() -> None:
+    crossed = {("bce", "low"): 0.5, ("bce", "high"): 0.7, ("dice", "low"): 0.7, ("dice", "high"): 0.52}
+    rows = [trial(cell, seed, dice + 0.02 * seed) for cell, dice in crossed.items() for seed in (0, 1)]
+    loss, rate, _ = verdict_of(AXES, cell_results(rows))
+    assert loss.startswith("loss did not matter on the whole")
+    assert loss.endswith("With low it did: dice 0.7100, bce 0.5100.")
+    assert rate.endswith("With bce it did: high 0.7100, low 0.5100.")

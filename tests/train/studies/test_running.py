@@ -91,7 +91,7 @@ def undisturbed(blobs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_study_ends_with_tables_curves_masks_and_a_verdict(undisturbed: Path) -> None:
     result = StudyResult.read(undisturbed / "result.json")
-    assert result.trials == 8 and len(result.verdict) == 3 and not result.full
+    assert result.trials == 8 and len(result.verdict) == 4 and not result.full
     with (undisturbed / "table.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 4 and float(rows[0]["validation Dice"]) == pytest.approx(result.best_dice, abs=1e-4)

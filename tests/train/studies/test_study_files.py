@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from edgeseg.errors import BadInputError, UsageError
-from edgeseg.train.studies.points import grid_of, points_of, within_decade
+from edgeseg.train.studies.points import Point, grid_of, points_of, within_decade, words_of
 from edgeseg.train.studies.study_file import read_study, recipe_of, study_names
 
 TEXT = """
@@ -134,3 +134,8 @@ def test_an_unknown_study_gets_the_nearest() -> None:
     assert "study optimisers " in (caught.value.next_command or "")
     with pytest.raises(BadInputError, match="cannot read"):
         read_study("nowhere.toml")
+
+
+def test_numbers_and_switches_are_named_with_their_axis() -> None:
+    assert words_of(["optimiser", "dropout", "flips"], ("adam", "0.5", "on")) == "adam, dropout 0.5, flips on"
+    assert Point(("adam", "0.5"), 3, {}, 0.001).title(["optimiser", "dropout"]) == "adam, dropout 0.5 at 0.001, seed 3"
