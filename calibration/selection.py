@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 THUMBNAIL = 8
-"""Pixels along a side of what pictures are compared by: light, colour and where they lie, no detail."""
+"""Pixels along a side of what pictures are compared by: light and colour and where they lie, no detail."""
 DEFAULT_SELECTION = "even"
 
 Chooser = Callable[[Sequence[Path], int, int, Track], list[int]]
@@ -82,7 +82,7 @@ SELECTIONS: dict[str, Chooser] = {"even": _even, "random": _random, "stratified"
 
 
 def _thumbnails(images: Sequence[Path], track: Track) -> NDArray[np.float32]:
-    """What the pictures are compared by: float32 [N,192], lightness, a and b of CIE Lab, interleaved."""
+    """Thumbnails that pictures are compared by: float32 [N,192], lightness, a and b of CIE Lab, interleaved."""
     import cv2
     import numpy as np
 
