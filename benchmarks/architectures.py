@@ -25,7 +25,7 @@ from edgeseg.export.torch.naming import with_readable_names
 from edgeseg.export.torch.onnx_from_run import contract_graph
 from edgeseg.frames import resize_to_network
 from edgeseg.graph.cost import multiply_adds, parameter_count
-from edgeseg.graph.files import OnnxArtifact, load_onnx
+from edgeseg.graph.onnx_files import OnnxArtifact, load_onnx
 from edgeseg.images import read_rgb
 from edgeseg.packages import find_model, onnx_of
 from edgeseg.runtime.engine.session import SessionInfo

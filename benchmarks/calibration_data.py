@@ -22,7 +22,7 @@ from edgeseg.calibration.ranges import calibrate
 from edgeseg.calibration.selection import choose_images
 from edgeseg.dataset import Pair, load_images, load_pairs
 from edgeseg.frames import Mask
-from edgeseg.graph.files import OnnxArtifact, load_onnx, serialize
+from edgeseg.graph.onnx_files import OnnxArtifact, load_onnx, serialize
 from edgeseg.metrics import dice_per_image
 from edgeseg.packages import find_model, onnx_of
 from edgeseg.runtime.engine.local_engine import engine_of

@@ -16,7 +16,7 @@ from edgeseg.dataset import Pair, load_pairs
 from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.proof.verdict.rules import limits_for
 from edgeseg.proof.verdict.verification import verify
-from edgeseg.runtime.engine.layout import SessionLayout
+from edgeseg.runtime.engine.engine_layout import SessionLayout
 from edgeseg.runtime.engine.machine import describe_machine
 from edgeseg.runtime.engine.time_ratio import time_ratio
 from edgeseg.runtime.opener.engine_from_file import open_engine, open_here

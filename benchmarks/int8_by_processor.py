@@ -19,7 +19,7 @@ from edgeseg.artifacts import CalibrationTable
 from edgeseg.calibration.quantise import cpu_style, quantise
 from edgeseg.dataset import Pair, load_pairs
 from edgeseg.export.build import BuildOptions, build_engine
-from edgeseg.graph.files import load_onnx, serialize
+from edgeseg.graph.onnx_files import load_onnx, serialize
 from edgeseg.images import read_rgb
 from edgeseg.packages import find_model, onnx_of
 from edgeseg.proof.verdict.rules import limits_for

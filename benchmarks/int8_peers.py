@@ -22,7 +22,7 @@ from edgeseg.calibration.selection import choose_images
 from edgeseg.dataset import load_images, load_pairs
 from edgeseg.export.builders.onnxruntime_builder import int8_convolutions
 from edgeseg.frames import resize_to_network
-from edgeseg.graph.files import OnnxArtifact, load_onnx, serialize
+from edgeseg.graph.onnx_files import OnnxArtifact, load_onnx, serialize
 from edgeseg.images import read_rgb
 from edgeseg.optional import require
 from edgeseg.packages import find_model, onnx_of

@@ -29,7 +29,7 @@ from edgeseg.runtime.live.scene.stabilise import ProbabilityStabiliser
 from edgeseg.runtime.live.scene.watch import SceneWatch
 from edgeseg.runtime.opener.engine_from_file import open_engine
 from edgeseg.runtime.video.picture import Picture
-from edgeseg.synthetic.clip import render_clip
+from edgeseg.synthetic.synthetic_clip import render_clip
 
 STILLS, STILL_FRAMES = 10, 15
 CLIP_SEEDS, CLIP_FRAMES = (1, 2), 60

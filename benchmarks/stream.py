@@ -161,7 +161,7 @@ def ours(engine: Path, clip: Path, out: Path, frames: int) -> Work:
     from edgeseg.runtime.onnxruntime.onnxruntime_session import OnnxRuntimeSession
     from edgeseg.runtime.opener.engine_from_file import open_engine
     from edgeseg.runtime.opener.use import FILE
-    from edgeseg.runtime.video.files import open_source
+    from edgeseg.runtime.video.video_files import open_source
 
     infer, took_s = OnnxRuntimeSession.infer, []
 

@@ -20,7 +20,7 @@ from edgeseg.calibration.cpu_session import cpu_session
 from edgeseg.calibration.placement import assign, conv_outputs, default_plan
 from edgeseg.calibration.quantise import ONNXRUNTIME_STYLE, is_lopsided, quantise
 from edgeseg.frames import Mask, mask_from_probability, resize_to_network
-from edgeseg.graph.files import OnnxArtifact
+from edgeseg.graph.onnx_files import OnnxArtifact
 from edgeseg.images import read_rgb
 from edgeseg.progress import Track, silent
 from edgeseg.specs import INPUT_NAME

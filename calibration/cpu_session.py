@@ -7,7 +7,7 @@ from typing import Any
 
 import onnx
 
-from edgeseg.graph.files import serialize
+from edgeseg.graph.onnx_files import serialize
 from edgeseg.optional import require
 
 ERRORS_ONLY = 3

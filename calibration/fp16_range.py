@@ -15,7 +15,7 @@ from edgeseg.calibration.fp16_types import LARGEST_FP16, SMALLEST_NORMAL_FP16
 from edgeseg.calibration.ranges import extremes
 from edgeseg.frames import Frame, resize_to_network
 from edgeseg.graph.cleanup import element_types
-from edgeseg.graph.files import OnnxArtifact
+from edgeseg.graph.onnx_files import OnnxArtifact
 from edgeseg.graph.operators import CONVOLUTIONS
 from edgeseg.specs import ModelSpec
 from edgeseg.synthetic.stills import render_scene

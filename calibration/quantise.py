@@ -16,7 +16,7 @@ from edgeseg.calibration.placement import activations, assign, conv_outputs, def
 from edgeseg.calibration.weight_levels import PAIR_LIMIT, multiplies_pairs, weight_levels
 from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.graph.cleanup import attribute
-from edgeseg.graph.files import OnnxArtifact
+from edgeseg.graph.onnx_files import OnnxArtifact
 from edgeseg.graph.operators import CONVOLUTIONS
 from edgeseg.graph.weights import copy_of
 from edgeseg.shell import quoted

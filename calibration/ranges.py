@@ -23,7 +23,7 @@ from edgeseg.calibration.selection import choose_images
 from edgeseg.dataset import hash_files
 from edgeseg.errors import BadInputError
 from edgeseg.frames import resize_to_network
-from edgeseg.graph.files import OnnxArtifact
+from edgeseg.graph.onnx_files import OnnxArtifact
 from edgeseg.graph.weights import copy_of
 from edgeseg.images import read_rgb
 from edgeseg.progress import Say, Track, quiet, silent

@@ -17,7 +17,7 @@ from edgeseg.calibration.fp16_range import with_float32_layers
 from edgeseg.calibration.placement import assign, float32_names, lowest
 from edgeseg.calibration.quantise import TENSORRT_STYLE, quantise
 from edgeseg.errors import BadInputError
-from edgeseg.graph.files import OnnxArtifact
+from edgeseg.graph.onnx_files import OnnxArtifact
 
 
 @dataclass(frozen=True)

@@ -16,19 +16,19 @@ from edgeseg.dataset import load_images, load_pairs
 from edgeseg.export.build import BuildOptions, BuildResult, build_engine
 from edgeseg.export.torch.onnx_from_run import export_run
 from edgeseg.export.torch.parity_inputs import parity_inputs
-from edgeseg.graph.files import load_onnx
+from edgeseg.graph.onnx_files import load_onnx
 from edgeseg.optional import is_installed
 from edgeseg.packages import RUN_RECIPE
 from edgeseg.progress import Track, silent
-from edgeseg.proof.verdict.page import HTML_NAME, write_report
 from edgeseg.proof.verdict.rules import limits_for
+from edgeseg.proof.verdict.verdict_page import HTML_NAME, write_report
 from edgeseg.proof.verdict.verification import verify
 from edgeseg.runtime.file.outputs import Outputs
 from edgeseg.runtime.file.pipeline import run_stream
 from edgeseg.runtime.opener.engine_from_file import open_engine
-from edgeseg.runtime.video.files import open_source
-from edgeseg.synthetic.clip import write_clip
+from edgeseg.runtime.video.video_files import open_source
 from edgeseg.synthetic.folders import write_dataset
+from edgeseg.synthetic.synthetic_clip import write_clip
 from edgeseg.train.recipe import read_recipe
 from edgeseg.train.record import RUN_RECORD, Epoch, RunRecord
 from edgeseg.train.training import train

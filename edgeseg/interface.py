@@ -19,10 +19,10 @@ from edgeseg.packages import find_model
 from edgeseg.proof.verdict.engine_verdict import Demands, verify_engine
 from edgeseg.runtime.cuda.cuda_engine import CudaEngine
 from edgeseg.runtime.cuda.device_frames import DevicePixels
-from edgeseg.runtime.cuda.results import DeviceResult
+from edgeseg.runtime.cuda.lane_results import DeviceResult
 from edgeseg.runtime.engine.engine import Engine
+from edgeseg.runtime.engine.engine_layout import SessionLayout
 from edgeseg.runtime.engine.inputs import PackedFrame
-from edgeseg.runtime.engine.layout import SessionLayout
 from edgeseg.runtime.engine.local_engine import engine_of
 from edgeseg.runtime.engine.one_frame import probability_of
 from edgeseg.runtime.engine.session import SessionInfo, mask_at_frame

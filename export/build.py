@@ -16,7 +16,7 @@ from edgeseg.calibration.ranges import calibrate
 from edgeseg.calibration.selection import choose_images
 from edgeseg.dataset import load_images
 from edgeseg.errors import BadInputError, MismatchError, UsageError
-from edgeseg.export.backends import builder_for
+from edgeseg.export.builder_choice import builder_for
 from edgeseg.export.builders.builder import (
     BuilderOptions,
     BuildRequest,
@@ -27,7 +27,7 @@ from edgeseg.export.builders.builder import (
 )
 from edgeseg.files import check_writable, sha256_bytes, write_bytes
 from edgeseg.frames import resize_to_network
-from edgeseg.graph.files import OnnxArtifact, load_onnx
+from edgeseg.graph.onnx_files import OnnxArtifact, load_onnx
 from edgeseg.images import read_rgb
 from edgeseg.packages import ModelFiles, find_model, onnx_of
 from edgeseg.progress import Say, Track, quiet, silent

@@ -7,9 +7,9 @@ from pathlib import Path
 from edgeseg.artifacts import Precision, PrecisionPlan
 from edgeseg.calibration.placement import assign, default_plan
 from edgeseg.calibration.plan_files import plan_to_toml
-from edgeseg.export.backends import beside_int8
+from edgeseg.export.builder_choice import beside_int8
 from edgeseg.files import check_writable, write_text
-from edgeseg.graph.files import load_onnx
+from edgeseg.graph.onnx_files import load_onnx
 from edgeseg.packages import find_model, onnx_of
 
 

@@ -16,7 +16,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from edgeseg.artifacts import EngineArtifact, TensorSpec
 from edgeseg.files import sha256_bytes
-from edgeseg.graph.files import OnnxArtifact, load_onnx, serialize, with_metadata
+from edgeseg.graph.onnx_files import OnnxArtifact, load_onnx, serialize, with_metadata
 from edgeseg.images import write_png
 from edgeseg.optional import is_installed
 from edgeseg.specs import ModelMetadata, ModelSpec, PreprocessSpec

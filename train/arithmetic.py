@@ -16,7 +16,7 @@ import torch
 
 from edgeseg.errors import MissingComponentError
 from edgeseg.train.architectures.registry import network_from_recipe
-from edgeseg.train.outputs import main_logits
+from edgeseg.train.network_outputs import main_logits
 from edgeseg.train.recipe import ConcretePrecision, Precision, Recipe
 
 TimeSteps = Callable[[ConcretePrecision], float]

@@ -32,8 +32,8 @@ from edgeseg.train.hard_pixels import with_hard_pixels
 from edgeseg.train.loss_watch import LOOK_EVERY, LossWatch, NotFiniteLossError, diverged
 from edgeseg.train.losses import loss_from_recipe
 from edgeseg.train.network import NormalisedNetwork
+from edgeseg.train.network_outputs import supervised_loss
 from edgeseg.train.optimisation import Descent
-from edgeseg.train.outputs import supervised_loss
 from edgeseg.train.predictor import session_from_network
 from edgeseg.train.processes import Launch, lost_process_named, open_fabric
 from edgeseg.train.recipe import Recipe

@@ -19,8 +19,8 @@ from edgeseg.frames import Frame, resize_to_network
 from edgeseg.images import list_images, write_png
 from edgeseg.progress import Track, silent
 from edgeseg.runtime.file.frame_choice import FrameChoice
-from edgeseg.runtime.video.files import open_source
 from edgeseg.runtime.video.source import SourceFrame
+from edgeseg.runtime.video.video_files import open_source
 from edgeseg.shell import quoted
 from edgeseg.values import Part, Value
 from edgeseg.windows import Window, WindowRule, polyp_free_window

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.specs import Fraction, PreprocessSpec
-from edgeseg.train.outputs import logits_of
+from edgeseg.train.network_outputs import logits_of
 
 
 class NormalisedNetwork(nn.Module):
@@ -14,7 +14,7 @@ class NormalisedNetwork(nn.Module):
 
     Args:
         network: Takes normalised float [N,3,H,W], gives logits [N,C,H,W], or auxiliary ones besides
-            (`edgeseg.train.outputs`).
+            (`edgeseg.train.network_outputs`).
         preprocess: Mean and std of RGB in 0..1.
     """
 

@@ -30,9 +30,9 @@ from edgeseg.train.arithmetic import settled
 from edgeseg.train.checkpoint import load_best
 from edgeseg.train.distillation import teacher_from_runs
 from edgeseg.train.loop import Batch, Trainer
-from edgeseg.train.memory import available_bytes, choose_storage, sample_bytes
 from edgeseg.train.recipe import Recipe
 from edgeseg.train.reproducibility import deterministic_algorithms, step_seed
+from edgeseg.train.sample_memory import available_bytes, choose_storage, sample_bytes
 from edgeseg.train.threads import usable_threads
 from edgeseg.train.training_data import batch_of_one_process, decode, find_data
 from edgeseg.values import Part, Value

@@ -14,7 +14,7 @@ from edgeseg.files import read_text, sha256_bytes
 from edgeseg.specs import IMAGENET_MEAN, IMAGENET_STD, Fraction, ModelSpec, PreprocessSpec
 from edgeseg.train.architectures.catalogue import check_name, encoder_of, is_own, size_step
 from edgeseg.train.choices import ANY_CLASSES, SEVERAL_CLASSES, LossName, OptimiserName, ScheduleName
-from edgeseg.train.settings import parse_setting
+from edgeseg.train.recipe_settings import parse_setting
 from edgeseg.values import Part, Value, describe_validation
 
 if sys.version_info >= (3, 11):

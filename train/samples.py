@@ -15,8 +15,8 @@ from edgeseg.dataset import Pair
 from edgeseg.frames import resize_mask_to_network, resize_to_network
 from edgeseg.images import read_rgb
 from edgeseg.progress import Track, silent
-from edgeseg.train.memory import Allocate, in_memory
 from edgeseg.train.recipe import Recipe
+from edgeseg.train.sample_memory import Allocate, in_memory
 
 IGNORED = 255
 """The value of masks, from here to the loss, where nobody may judge; pooling keeps the larger value."""

@@ -19,12 +19,12 @@ from edgeseg.train.arithmetic import settled
 from edgeseg.train.checkpoint import load_best
 from edgeseg.train.distillation import teacher_from_runs
 from edgeseg.train.loop import Trainer
-from edgeseg.train.memory import Storage, available_bytes, choose_storage, sample_bytes
 from edgeseg.train.processes import Launch, is_first_process, open_fabric, process_count
 from edgeseg.train.recipe import Recipe
 from edgeseg.train.record import RUN_RECORD, Epoch, Origin, Progress, RunRecord, write_curves, write_history
 from edgeseg.train.reproducibility import deterministic_algorithms
 from edgeseg.train.resuming import remove_leftovers
+from edgeseg.train.sample_memory import Storage, available_bytes, choose_storage, sample_bytes
 from edgeseg.train.samples import Samples
 from edgeseg.train.shared_pictures import SharedPictures
 from edgeseg.train.threads import usable_threads

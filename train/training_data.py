@@ -12,8 +12,8 @@ from edgeseg.files import sha256_bytes, sha256_file, sha256_of_hashes
 from edgeseg.packages import RUN_CHECKPOINT
 from edgeseg.progress import Track, silent
 from edgeseg.shell import quoted
-from edgeseg.train.memory import Storage
 from edgeseg.train.recipe import Recipe
+from edgeseg.train.sample_memory import Storage
 from edgeseg.train.samples import IGNORED, Samples, load_negatives, load_samples
 
 

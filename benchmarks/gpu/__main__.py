@@ -13,7 +13,7 @@ from benchmarks.gpu.real_driver import real_gpu
 from benchmarks.gpu.results import document_of, write_results
 from benchmarks.gpu.sections import LIMITS_S, PROBES, ROOT, run_section, section_apart
 from edgeseg.errors import EdgesegError
-from edgeseg.graph.files import load_onnx
+from edgeseg.graph.onnx_files import load_onnx
 from edgeseg.packages import find_model, onnx_of
 
 LIMIT_S = 420.0

@@ -7,13 +7,13 @@ from typing import Any
 
 from benchmarks.gpu.opening import Opening
 from edgeseg.graph.cost import convolution_costs
-from edgeseg.machine.bench.bench import bench
-from edgeseg.machine.bench.frames import synthetic_frames
+from edgeseg.machine.bench.bench_frames import synthetic_frames
+from edgeseg.machine.bench.bench_run import bench
 from edgeseg.machine.bench.plan import BenchPlan, rule_within
 from edgeseg.machine.bench.roofline import at_precision
 from edgeseg.machine.bench.subject import Subject
 from edgeseg.runtime.engine.engine import Engine
-from edgeseg.runtime.engine.layout import SessionLayout
+from edgeseg.runtime.engine.engine_layout import SessionLayout
 from edgeseg.runtime.engine.session import Session
 from edgeseg.runtime.opener.use import Use
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.frames import Frame
-from edgeseg.machine.bench.frames import synthetic_frames
+from edgeseg.machine.bench.bench_frames import synthetic_frames
 from edgeseg.optional import require
 from edgeseg.runtime.cuda.buffers import device_buffer
 from edgeseg.runtime.cuda.cuda_engine import CudaEngine

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from edgeseg.optional import require
-from edgeseg.runtime.cuda.errors import checked
+from edgeseg.runtime.cuda.cuda_errors import checked
 
 
 class GpuClock:

@@ -16,7 +16,7 @@ from torch import Tensor, fx
 from torch.nn import functional as F
 
 from edgeseg.errors import BadInputError
-from edgeseg.graph.files import OnnxArtifact
+from edgeseg.graph.onnx_files import OnnxArtifact
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME
 
 Attributes = dict[str, Any]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from edgeseg.graph.files import OnnxArtifact, load_onnx
+from edgeseg.graph.onnx_files import OnnxArtifact, load_onnx
 from edgeseg.packages import find_model, onnx_of
 from edgeseg.runtime.cuda.cuda_engine import CudaEngine, CudaOptions
 from edgeseg.runtime.cuda.execution import Deserialised

@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.gpu.opening import EngineName, Opening
 from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.export.builders.tensorrt_options import TensorRtOptions
-from edgeseg.graph.files import load_onnx
+from edgeseg.graph.onnx_files import load_onnx
 from edgeseg.packages import find_model, onnx_of
 from edgeseg.runtime.cuda.tensorrt_engine import TensorRtEngine
 from edgeseg.runtime.passport.gpu import find_gpu

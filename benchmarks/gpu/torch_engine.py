@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.gpu.frames import ArrayOnDevice
 from benchmarks.gpu.network_from_onnx import network_from_onnx, probability_by
-from edgeseg.graph.files import OnnxArtifact
+from edgeseg.graph.onnx_files import OnnxArtifact
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME
 
 NAME = "torch FP16 channels-last in a CUDA graph (a stand-in: no TensorRT)"

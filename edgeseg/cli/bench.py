@@ -13,8 +13,8 @@ from edgeseg.errors import ToleranceError
 if TYPE_CHECKING:
     from fractions import Fraction
 
-    from edgeseg.machine.bench.frames import BenchFrames
-    from edgeseg.machine.bench.report import BenchReport
+    from edgeseg.machine.bench.bench_frames import BenchFrames
+    from edgeseg.machine.bench.bench_report import BenchReport
 
 
 def bench(
@@ -61,9 +61,9 @@ def bench(
 
     Each measurement runs in windows until the medians of the last three agree within 1 %, or until --seconds are over.
     """
-    from edgeseg.machine.bench.bench import bench as measure
+    from edgeseg.machine.bench.bench_report import BenchReport
+    from edgeseg.machine.bench.bench_run import bench as measure
     from edgeseg.machine.bench.plan import BenchPlan, parse_counts, rule_within
-    from edgeseg.machine.bench.report import BenchReport
     from edgeseg.machine.bench.subject import subject_of
 
     _check_outputs(out, plot, (engine, source, baseline))
@@ -100,7 +100,7 @@ def _check_outputs(out: Path | None, plot: Path | None, inputs: tuple[Path | Non
 
 def _frames(source: Path | None, size: str) -> BenchFrames:
     from edgeseg.cli.size_argument import parse_size
-    from edgeseg.machine.bench.frames import frames_of, synthetic_frames
+    from edgeseg.machine.bench.bench_frames import frames_of, synthetic_frames
 
     if source is not None:
         return frames_of(source)
@@ -117,14 +117,14 @@ def _rates(rate: str | None, frames: BenchFrames) -> tuple[Fraction, ...]:
 
 
 def _refuse_early(before: BenchReport, frames: BenchFrames) -> None:
-    from edgeseg.machine.bench.comparison import refuse_other_machine
+    from edgeseg.machine.bench.report_comparison import refuse_other_machine
     from edgeseg.runtime.engine.machine import describe_machine
 
     refuse_other_machine(before, describe_machine(), frames.height, frames.width)
 
 
 def _compared(report: BenchReport, before: BenchReport, max_growth: float, out: Path | None) -> BenchReport:
-    from edgeseg.machine.bench.comparison import compare
+    from edgeseg.machine.bench.report_comparison import compare
 
     report = report.model_copy(update={"comparison": compare(report, before, max_growth)})
     if out is not None:

@@ -29,7 +29,7 @@ def calibrate(
     from edgeseg.calibration.selection import choose_images
     from edgeseg.dataset import load_images
     from edgeseg.files import check_writable
-    from edgeseg.graph.files import load_onnx
+    from edgeseg.graph.onnx_files import load_onnx
     from edgeseg.packages import find_model, onnx_of
 
     source = onnx_of(find_model(model))

@@ -54,8 +54,8 @@ def synth(
     as_json: JsonFlag = False,
 ) -> None:
     """Make a synthetic endoscopy data set with exact masks, and a video if wanted."""
-    from edgeseg.synthetic.clip import check_clip, write_clip
     from edgeseg.synthetic.folders import write_dataset
+    from edgeseg.synthetic.synthetic_clip import check_clip, write_clip
 
     _check_clip_folder(out, clip, clip_masks)
     counts = {"train": train, "validation": validation, "test": test}
@@ -172,7 +172,7 @@ def join(
 
 
 def _write_sheet(sheet: Path, pairs: Sequence[Pair], pictures: int) -> None:
-    from edgeseg.proof.evaluation.pictures import draw_truths
+    from edgeseg.proof.evaluation.evaluation_pictures import draw_truths
     from edgeseg.proof.evaluation.sheet import write_sheet
 
     write_sheet(sheet, [draw_truths(pairs, pictures)], predictions=False)

@@ -11,8 +11,8 @@ from edgeseg.cli.output import JsonFlag, emit, grid, say, table, track
 
 if TYPE_CHECKING:
     from edgeseg.machine.doctor.checks import DoctorReport
-    from edgeseg.machine.doctor.view import MachineView
-    from edgeseg.machine.qualify.values import EngineQualification, Qualification, QualifyOptions
+    from edgeseg.machine.doctor.machine_view import MachineView
+    from edgeseg.machine.qualify.qualification_values import EngineQualification, Qualification, QualifyOptions
 
 T = TypeVar("T")
 LONGEST_SOAK_S = 7 * 86400.0
@@ -57,8 +57,8 @@ def doctor(
     """Say what this machine has and lacks for each part of the path; --qualify proves its engines."""
     from edgeseg.artifacts import PRECISIONS
     from edgeseg.machine.doctor.auto_choice import ask_builders
-    from edgeseg.machine.doctor.examination import examine
-    from edgeseg.machine.doctor.view import this_machine
+    from edgeseg.machine.doctor.machine_examination import examine
+    from edgeseg.machine.doctor.machine_view import this_machine
     from edgeseg.runtime.engine.backends import backend_names
 
     _check_usage(context, model, qualify)
@@ -69,7 +69,7 @@ def doctor(
     view = this_machine()
     report = examine(view, ask_builders)
     if qualify:
-        from edgeseg.machine.qualify.values import QualifyOptions
+        from edgeseg.machine.qualify.qualification_values import QualifyOptions
         from edgeseg.proof.verdict.soak import SoakLimits
 
         options = QualifyOptions(data, split, out, backends, precisions or PRECISIONS, SoakLimits(soak_seconds))
@@ -130,8 +130,8 @@ def _qualify(
 ) -> None:
     from edgeseg.errors import MissingComponentError, ToleranceError
     from edgeseg.machine.doctor.gpu_checks import gpu_memory_bytes
-    from edgeseg.machine.qualify.page import HTML_NAME, JSON_NAME
     from edgeseg.machine.qualify.qualification import qualify
+    from edgeseg.machine.qualify.qualification_page import HTML_NAME, JSON_NAME
 
     lacking = report.lacking("base")
     if lacking:

@@ -13,9 +13,9 @@ from edgeseg.cli.model_argument import TrustOption
 from edgeseg.cli.output import JsonFlag, emit, say, track
 
 if TYPE_CHECKING:
+    from edgeseg.proof.evaluation.evaluation_results import EvaluationResults
     from edgeseg.proof.evaluation.frame_masks import UnlabelledSource
     from edgeseg.proof.evaluation.measurement import Material
-    from edgeseg.proof.evaluation.results import EvaluationResults
     from edgeseg.runtime.engine.engine import Engine
 
 _Negatives = typer.Option(
@@ -79,7 +79,7 @@ def evaluate(
     Dice and IoU are per image, then averaged. Without DATA one of --negatives and --positives is needed.
     """
     from edgeseg.cli.evaluation_text import text_of
-    from edgeseg.proof.evaluation.results import EvaluationRequest, evaluate_models
+    from edgeseg.proof.evaluation.evaluation_results import EvaluationRequest, evaluate_models
     from edgeseg.runtime.opener.engine_from_file import open_engine
 
     _refuse_odd_words(choose_threshold, locals())
@@ -123,7 +123,7 @@ def _refuse_odd_words(choose_threshold: bool, words: dict[str, Any]) -> None:
 
 def _check_outputs(sheet: Path | None, report: Path | None) -> None:
     from edgeseg.cli.sheet_argument import check_sheet
-    from edgeseg.proof.evaluation.page import check_report_folder
+    from edgeseg.proof.evaluation.evaluation_page import check_report_folder
 
     check_sheet(sheet)
     if report is not None:
@@ -174,7 +174,7 @@ def _choose_threshold(
 ) -> None:
     from edgeseg.cli.evaluation_text import threshold_text
     from edgeseg.errors import ToleranceError
-    from edgeseg.proof.evaluation.page import THRESHOLD_JSON_NAME, write_threshold_report
+    from edgeseg.proof.evaluation.evaluation_page import THRESHOLD_JSON_NAME, write_threshold_report
     from edgeseg.proof.evaluation.threshold_choice import choose_threshold
 
     choice = choose_threshold(engine, material.pairs or (), material.negatives, max_false_alarms, track=track)
@@ -187,7 +187,7 @@ def _choose_threshold(
 
 
 def _write(results: EvaluationResults, sheet: Path | None, report: Path | None) -> None:
-    from edgeseg.proof.evaluation.page import HTML_NAME, write_report
+    from edgeseg.proof.evaluation.evaluation_page import HTML_NAME, write_report
     from edgeseg.proof.evaluation.sheet import write_sheet
 
     if sheet is not None and results.sections:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from edgeseg.cli.output import table
 
 if TYPE_CHECKING:
+    from edgeseg.proof.evaluation.evaluation_results import EvaluationResults
     from edgeseg.proof.evaluation.false_alarms import FalseAlarms
     from edgeseg.proof.evaluation.polyp_clip import PolypClip
-    from edgeseg.proof.evaluation.results import EvaluationResults
     from edgeseg.proof.evaluation.several import PairedDifference, SeedSpread
     from edgeseg.proof.verdict.detection import SizeGroup
     from edgeseg.proof.verdict.evaluation import Evaluation

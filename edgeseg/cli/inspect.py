@@ -10,7 +10,7 @@ import typer
 from edgeseg.cli.output import JsonFlag, emit, table
 
 if TYPE_CHECKING:
-    from edgeseg.export.layers.report import Layer, LayerReport, LayerTensor
+    from edgeseg.export.layers.layer_report import Layer, LayerReport, LayerTensor
 
 COLUMNS = ["layer", "type", "precision", "input", "output", "memory", "ms", "share"]
 LONGEST_NAME = 46
@@ -32,7 +32,7 @@ def inspect(
         report = layer_report(file)
         emit(report, as_json, _layers_as_text(file, report))
         return
-    from edgeseg.inspect import describe
+    from edgeseg.artifact_text import describe
 
     description = describe(file)
     width = max(map(len, description.facts))

@@ -30,7 +30,7 @@ def run(
     """
     from edgeseg.cli.run_file import run_file
     from edgeseg.runtime.file.outputs import Outputs
-    from edgeseg.runtime.live.sources.opening import is_live_name
+    from edgeseg.runtime.live.sources.source_opening import is_live_name
 
     if is_live_name(source):
         raise UsageError(

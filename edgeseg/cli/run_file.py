@@ -37,8 +37,8 @@ def run_file(
     from edgeseg.runtime.opener.engine_from_file import open_engine
     from edgeseg.runtime.opener.use import FILE
     from edgeseg.runtime.passport.passports import passport_path
-    from edgeseg.runtime.video.files import left_out_of, open_source
     from edgeseg.runtime.video.persistence import MarkPersistence, refuse_several_classes
+    from edgeseg.runtime.video.video_files import left_out_of, open_source
 
     outputs.check([engine, passport_path(engine), source])
     with contextlib.closing(open_engine(engine, FILE)) as opened:

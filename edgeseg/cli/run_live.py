@@ -15,9 +15,9 @@ from edgeseg.cli.output import emit, say
 from edgeseg.runtime.live.credentials import without_credentials
 
 if TYPE_CHECKING:
+    from edgeseg.runtime.live.live_stream import LiveStream
     from edgeseg.runtime.live.settings import LiveSettings
     from edgeseg.runtime.live.status import LiveStatus
-    from edgeseg.runtime.live.stream import LiveStream
 
 
 def run_live(settings: LiveSettings, as_json: bool, log_json: bool) -> None:

@@ -11,8 +11,8 @@ from edgeseg.cli.output import JsonFlag, emit, say, table, track
 from edgeseg.shell import quoted
 
 if TYPE_CHECKING:
-    from edgeseg.train.studies.page import StudyResult
     from edgeseg.train.studies.running import StudyRun
+    from edgeseg.train.studies.study_page import StudyResult
 
 
 def study(
@@ -37,10 +37,10 @@ def study(
 
     require("torch")
     require("optuna")
-    from edgeseg.train.settings import parse_setting
-    from edgeseg.train.studies.page import write_results
+    from edgeseg.train.recipe_settings import parse_setting
     from edgeseg.train.studies.running import open_study, run_trials
     from edgeseg.train.studies.study_file import read_study
+    from edgeseg.train.studies.study_page import write_results
 
     settings = dict(parse_setting(text) for text in set_ or ())
     run = open_study(read_study(name), data, out, full=full, prune=prune, settings=settings, say=say, track=track)
@@ -57,7 +57,7 @@ def study(
 def _text(run: StudyRun, result: StudyResult) -> str:
     import csv
 
-    from edgeseg.train.studies.page import PAGE, TABLE
+    from edgeseg.train.studies.study_page import PAGE, TABLE
 
     with (run.out / TABLE).open(encoding="utf-8", newline="") as file:
         columns, *rows = csv.reader(file)

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import onnx
 
 from edgeseg.errors import BadInputError
-from edgeseg.graph.files import external_tensors
+from edgeseg.graph.onnx_files import external_tensors
 from edgeseg.graph.weights import copy_of
 
 LARGEST_BYTES = 2**31 - 2**20

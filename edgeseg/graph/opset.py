@@ -8,8 +8,8 @@ import onnx
 import onnx.version_converter
 
 from edgeseg.errors import BadInputError
-from edgeseg.graph.files import IR_VERSION, OPSETS
 from edgeseg.graph.newer_operators import without_newer_operators
+from edgeseg.graph.onnx_files import IR_VERSION, OPSETS
 from edgeseg.graph.weights import copy_of
 
 READABLE_OPSETS = (11, 24)

@@ -13,6 +13,7 @@ from edgeseg.images.class_colours import (
 from edgeseg.images.decoding import MAX_PIXELS
 from edgeseg.images.dicom_pixels import DicomFacts, dicom_facts, dicom_frames, is_dicom, unreadable_dicom
 from edgeseg.images.encoding import encode_jpeg, encode_png, hash_pixels, refuse_too_large_for_jpeg, write_png
+from edgeseg.images.exif_orientation import as_stored
 from edgeseg.images.listing import (
     IMAGE_SUFFIXES,
     MOVING_SUFFIXES,
@@ -26,7 +27,6 @@ from edgeseg.images.listing import (
 )
 from edgeseg.images.mask_coding import MaskCoding, MaskEvidence, coding_of
 from edgeseg.images.mask_values import MASK_THRESHOLD, MaskValues, mask_problem
-from edgeseg.images.orientation import as_stored
 from edgeseg.images.reading import picture_count, pictures_in, read_mask, read_mask_values, read_oriented_rgb, read_rgb
 
 __all__ = [

@@ -19,7 +19,7 @@ from edgeseg.errors import BadInputError, EdgesegError
 from edgeseg.images.damage import damage_of
 from edgeseg.images.deep_colour import Kind, Planes, deep_colour
 from edgeseg.images.dicom_pixels import dicom_facts, dicom_frames, is_dicom_data, unreadable_dicom
-from edgeseg.images.orientation import ORIENTATION_TAG, upright
+from edgeseg.images.exif_orientation import ORIENTATION_TAG, upright
 from edgeseg.shell import quoted
 
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "PPM")

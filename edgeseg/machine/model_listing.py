@@ -12,7 +12,7 @@ from edgeseg.artifacts import PRECISIONS
 from edgeseg.errors import EdgesegError
 from edgeseg.files import read_text
 from edgeseg.graph.cost import multiply_adds, parameter_count
-from edgeseg.graph.files import load_onnx
+from edgeseg.graph.onnx_files import load_onnx
 from edgeseg.packages import PACKAGE_CARD, PACKAGE_ONNX, package_folders
 from edgeseg.specs import ModelMetadata
 from edgeseg.values import Part

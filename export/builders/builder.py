@@ -18,7 +18,7 @@ from edgeseg.artifacts import (
 from edgeseg.calibration.fp16_types import LARGEST_FP16
 from edgeseg.calibration.placement import default_plan
 from edgeseg.errors import UsageError
-from edgeseg.graph.files import OnnxArtifact
+from edgeseg.graph.onnx_files import OnnxArtifact
 from edgeseg.progress import Say, quiet
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME, ModelSpec
 from edgeseg.values import Part
@@ -109,7 +109,7 @@ class BuilderFactory(Protocol):
         ...
 
     def __call__(self, options: BuilderOptions | None = None) -> EngineBuilder:
-        """Make a builder; see `edgeseg.export.backends.builder_for` for what it raises."""
+        """Make a builder; see `edgeseg.export.builder_choice.builder_for` for what it raises."""
         ...
 
 

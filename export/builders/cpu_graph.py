@@ -11,7 +11,7 @@ from edgeseg.calibration.placement import assign, float32_names
 from edgeseg.calibration.quantise import cpu_style, quantise
 from edgeseg.errors import UsageError
 from edgeseg.export.builders.builder import BuildRequest, tell_vanishing
-from edgeseg.graph.files import OnnxArtifact
+from edgeseg.graph.onnx_files import OnnxArtifact
 from edgeseg.progress import Say, quiet
 from edgeseg.runtime.engine.backends import EVERYWHERE
 from edgeseg.shell import quoted

@@ -13,7 +13,7 @@ from edgeseg.export.builders.builder import BuilderOptions, BuildRequest, BuiltE
 from edgeseg.export.builders.cpu_graph import BESIDE_INT8, graph_in_precision
 from edgeseg.export.builders.int8_gain import why_not_int8
 from edgeseg.export.builders.trial_opening import why_not_opened
-from edgeseg.graph.files import serialize
+from edgeseg.graph.onnx_files import serialize
 from edgeseg.graph.operators import CONVOLUTIONS
 from edgeseg.optional import require
 from edgeseg.progress import Say, quiet

@@ -16,7 +16,7 @@ from edgeseg.export.builders import timing_cache
 from edgeseg.export.builders.build_progress import BuildProgress, monitor
 from edgeseg.export.builders.tensorrt_messages import parse_error
 from edgeseg.export.builders.tensorrt_options import Flavour, TensorRtOptions
-from edgeseg.graph.files import serialize
+from edgeseg.graph.onnx_files import serialize
 from edgeseg.progress import Say, quiet
 from edgeseg.runtime.cuda.tensorrt_module import ErrorLog, TensorRtModule, error_log
 from edgeseg.specs import INPUT_NAME

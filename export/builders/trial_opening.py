@@ -11,7 +11,7 @@ import onnx
 
 from edgeseg.child import ChildDiedError, ChildFailedError, answer_parent, ask_child
 from edgeseg.errors import EdgesegError
-from edgeseg.graph.files import parsed_unchecked, read_metadata, serialize
+from edgeseg.graph.onnx_files import parsed_unchecked, read_metadata, serialize
 from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.runtime.onnxruntime.onnxruntime_session import SILENT, opened, session_options
 from edgeseg.runtime.openvino.openvino_session import compiled

@@ -22,8 +22,8 @@ from edgeseg.export.parity import MAX_PROBABILITY_DIFFERENCE, check_parity
 from edgeseg.export.torch.parity_inputs import parity_inputs
 from edgeseg.files import check_writable, sha256_bytes, write_bytes
 from edgeseg.graph.external_data import with_data_inside
-from edgeseg.graph.files import parse_onnx, parsed_unchecked, read_onnx_bytes, serialize, with_metadata
 from edgeseg.graph.float32 import DOUBLE, with_float32_data
+from edgeseg.graph.onnx_files import parse_onnx, parsed_unchecked, read_onnx_bytes, serialize, with_metadata
 from edgeseg.runtime.engine.session import FrameBatch, SessionInfo
 from edgeseg.runtime.onnxruntime.onnxruntime_session import OnnxRuntimeSession
 from edgeseg.specs import ModelMetadata, ModelSpec, Provenance

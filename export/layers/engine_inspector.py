@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-from edgeseg.export.layers.report import Layer, LayerTensor, dtype_of, precision_of
+from edgeseg.export.layers.layer_report import Layer, LayerTensor, dtype_of, precision_of
 from edgeseg.runtime.cuda.tensorrt_module import TensorRtModule
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ import numpy as np
 from edgeseg.artifacts import EngineArtifact
 from edgeseg.errors import MismatchError, MissingComponentError
 from edgeseg.export.layers.engine_inspector import engine_information, inspected_layers
+from edgeseg.export.layers.layer_report import INFERENCES, LayerReport, LayersOf, report_of
 from edgeseg.export.layers.layer_times import measured_ms
 from edgeseg.export.layers.plan_text import plan_layers
-from edgeseg.export.layers.report import INFERENCES, LayerReport, LayersOf, report_of
 from edgeseg.optional import require
 from edgeseg.runtime.cuda.tensorrt_module import TensorRtModule, open_plan
 from edgeseg.runtime.engine.backends import backend_named

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 
 from edgeseg.artifacts import EngineArtifact
-from edgeseg.export.layers.report import (
+from edgeseg.export.layers.layer_report import (
     INFERENCES,
     Layer,
     LayerReport,

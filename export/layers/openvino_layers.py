@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgeseg.artifacts import EngineArtifact
-from edgeseg.export.layers.report import INFERENCES, Layer, LayerReport, LayerTensor, report_of
+from edgeseg.export.layers.layer_report import INFERENCES, Layer, LayerReport, LayerTensor, report_of
 from edgeseg.runtime.engine.machine import describe_machine
 from edgeseg.runtime.openvino.openvino_session import compiled
 from edgeseg.runtime.passport.passports import session_info

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 
-from edgeseg.export.layers.report import Layer, LayerTensor, dtype_of, precision_of
+from edgeseg.export.layers.layer_report import Layer, LayerTensor, dtype_of, precision_of
 
 _TEXT = re.compile(rb"[\x20-\x7e\t]{5,}")
 _TENSOR = re.compile(r"tensor=\{([^\n]*)")

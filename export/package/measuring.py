@@ -14,7 +14,7 @@ from edgeseg.export.builders.builder import BuildRequest
 from edgeseg.export.builders.onnxruntime_builder import OnnxRuntimeBuilder
 from edgeseg.export.package.curves import curves_of, curves_to_svg
 from edgeseg.export.package.facts import Clip, MarkedFrames, PrecisionRow, SeedRow
-from edgeseg.graph.files import OnnxArtifact
+from edgeseg.graph.onnx_files import OnnxArtifact
 from edgeseg.progress import Track, silent
 from edgeseg.proof.evaluation.frame_masks import measure_frames
 from edgeseg.proof.evaluation.shifted_engine import ShiftedEngine

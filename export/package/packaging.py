@@ -19,7 +19,7 @@ from edgeseg.export.torch.onnx_from_run import onnx_from_session
 from edgeseg.export.torch.parity_inputs import parity_inputs
 from edgeseg.files import atomic_folder, write_bytes, write_text
 from edgeseg.graph.cost import multiply_adds, parameter_count
-from edgeseg.graph.files import load_onnx, serialize, with_metadata
+from edgeseg.graph.onnx_files import load_onnx, serialize, with_metadata
 from edgeseg.graph.weights import with_fp16_stored_weights
 from edgeseg.packages import PACKAGE_CALIBRATION, PACKAGE_CARD, PACKAGE_CURVES, PACKAGE_ONNX, PACKAGE_STATISTICS
 from edgeseg.progress import Track, silent

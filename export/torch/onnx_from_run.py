@@ -20,8 +20,8 @@ import edgeseg
 from edgeseg.export.parity import check_parity
 from edgeseg.export.torch.naming import with_readable_names
 from edgeseg.files import check_writable, write_bytes
-from edgeseg.graph.files import parse_onnx, serialize, with_metadata
-from edgeseg.graph.threshold import with_threshold
+from edgeseg.graph.onnx_files import parse_onnx, serialize, with_metadata
+from edgeseg.graph.threshold_shift import with_threshold
 from edgeseg.optional import require
 from edgeseg.proof.evaluation.shifted_engine import refuse_several_classes
 from edgeseg.runtime.engine.session import FrameBatch, ProbabilityBatch, SessionInfo
@@ -29,7 +29,7 @@ from edgeseg.runtime.onnxruntime.onnxruntime_session import OnnxRuntimeSession
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME, ModelMetadata, ModelSpec, PreprocessSpec, Provenance
 from edgeseg.threshold import moved_probability, read_threshold
 from edgeseg.train.architectures.own_code import own_code_named
-from edgeseg.train.outputs import main_logits
+from edgeseg.train.network_outputs import main_logits
 from edgeseg.train.predictor import TorchSession, open_run
 from edgeseg.train.record import RUN_RECORD, RunRecord
 

@@ -13,7 +13,7 @@ from typing import Any
 from edgeseg.errors import EdgesegError
 from edgeseg.optional import require
 from edgeseg.runtime.cuda.buffers import device_buffer, pinned_array
-from edgeseg.runtime.cuda.errors import translated
+from edgeseg.runtime.cuda.cuda_errors import translated
 from edgeseg.runtime.cuda.execution import ExecutionContext, execute
 from edgeseg.runtime.engine.session import FrameBatch, ProbabilityBatch
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME, ModelSpec

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from edgeseg.optional import require
-from edgeseg.runtime.cuda.errors import checked, translated
+from edgeseg.runtime.cuda.cuda_errors import checked, translated
 
 
 def device_buffer(stack: contextlib.ExitStack, size_bytes: int, purpose: str) -> int:

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from edgeseg.errors import BadInputError, EdgesegError
 from edgeseg.runtime.cuda.batch_lane import BatchLane
 from edgeseg.runtime.cuda.buffers import PinnedFrames, register
+from edgeseg.runtime.cuda.cuda_errors import CudaError, DeviceMemoryError, StickyCudaError, forget_locals
 from edgeseg.runtime.cuda.device_frames import DeviceFrame
 from edgeseg.runtime.cuda.driver import CudaDevice, DeviceTraits
-from edgeseg.runtime.cuda.errors import CudaError, DeviceMemoryError, StickyCudaError, forget_locals
 from edgeseg.runtime.cuda.execution import Deserialised, ExecutionContext
 from edgeseg.runtime.cuda.host_frames import host_image
 from edgeseg.runtime.cuda.kernels.compile import compiled_kernels
 from edgeseg.runtime.cuda.lane import Lane, LaneSpec
+from edgeseg.runtime.cuda.lane_results import DeviceResult, LaneResult
 from edgeseg.runtime.cuda.launches import Kernels
-from edgeseg.runtime.cuda.results import DeviceResult, LaneResult
 from edgeseg.runtime.cuda.timed_lane import TimedLane
 from edgeseg.runtime.engine.inputs import EngineInput
 from edgeseg.runtime.engine.outcomes import Outcome, Segmented, refused

@@ -10,7 +10,7 @@ from typing import Any
 
 from edgeseg.errors import EdgesegError
 from edgeseg.optional import require
-from edgeseg.runtime.cuda.errors import CudaError, checked, translated
+from edgeseg.runtime.cuda.cuda_errors import CudaError, checked, translated
 
 
 @dataclass(frozen=True)

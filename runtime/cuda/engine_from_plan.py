@@ -6,12 +6,12 @@ from edgeseg.artifacts import EngineArtifact
 from edgeseg.errors import BadInputError
 from edgeseg.runtime.cuda.cuda_engine import CudaEngine, CudaOptions
 from edgeseg.runtime.cuda.tensorrt_engine import TensorRtEngine
-from edgeseg.runtime.engine.layout import SessionLayout
+from edgeseg.runtime.engine.engine_layout import SessionLayout
 from edgeseg.runtime.passport.passports import session_info
 
 
 def engine_from_plan(plan: bytes, passport: EngineArtifact, layout: SessionLayout) -> CudaEngine:
-    """Open an engine of the backends `tensorrt` and `tensorrt-rtx`; see `edgeseg.runtime.engine.layout.Opener`.
+    """Open an engine of the backends `tensorrt` and `tensorrt-rtx`; see `edgeseg.runtime.engine.engine_layout.Opener`.
 
     This initialises CUDA in the process.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from edgeseg.runtime.cuda.errors import LaunchRefusedError, StickyCudaError, sticky_code
+from edgeseg.runtime.cuda.cuda_errors import LaunchRefusedError, StickyCudaError, sticky_code
 
 
 class ExecutionContext(Protocol):

@@ -8,7 +8,7 @@ from typing import Any
 
 from edgeseg.errors import EdgesegError
 from edgeseg.optional import require
-from edgeseg.runtime.cuda.errors import checked
+from edgeseg.runtime.cuda.cuda_errors import checked
 
 
 class CapturedGraph:

@@ -18,8 +18,8 @@ from edgeseg.errors import EdgesegError
 from edgeseg.frames import THRESHOLD, Frame, Probability
 from edgeseg.optional import require
 from edgeseg.runtime.cuda.buffers import PinnedFrames
+from edgeseg.runtime.cuda.cuda_errors import translated
 from edgeseg.runtime.cuda.device_frames import DeviceFrame, device_image
-from edgeseg.runtime.cuda.errors import translated
 from edgeseg.runtime.cuda.execution import ExecutionContext, execute
 from edgeseg.runtime.cuda.graph import CapturedGraph
 from edgeseg.runtime.cuda.host_frames import HostImage
@@ -31,8 +31,8 @@ from edgeseg.runtime.cuda.kernels.parameters import (
     preprocess_params,
 )
 from edgeseg.runtime.cuda.lane_buffers import allocate
+from edgeseg.runtime.cuda.lane_results import DeviceOutput, DeviceResult, LaneResult
 from edgeseg.runtime.cuda.launches import Kernels
-from edgeseg.runtime.cuda.results import DeviceOutput, DeviceResult, LaneResult
 from edgeseg.runtime.cuda.streams import StreamOrder
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME, Crop, ModelSpec
 

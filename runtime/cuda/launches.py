@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgeseg.optional import require
-from edgeseg.runtime.cuda.errors import translated
+from edgeseg.runtime.cuda.cuda_errors import translated
 from edgeseg.runtime.cuda.kernels.parameters import (
     MASK_KERNEL,
     PREPROCESS_KERNELS,

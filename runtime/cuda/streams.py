@@ -7,8 +7,8 @@ from typing import Any
 
 from edgeseg.errors import BadInputError
 from edgeseg.optional import require
+from edgeseg.runtime.cuda.cuda_errors import checked
 from edgeseg.runtime.cuda.device_arrays import DeviceArray
-from edgeseg.runtime.cuda.errors import checked
 
 
 class StreamOrder:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from edgeseg.artifacts import EngineArtifact
 from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.optional import require
-from edgeseg.runtime.cuda.errors import DeviceMemoryError
+from edgeseg.runtime.cuda.cuda_errors import DeviceMemoryError
 from edgeseg.runtime.cuda.execution import ExecutionContext
 from edgeseg.runtime.cuda.tensorrt_module import TensorRtModule, error_log, open_plan
 from edgeseg.runtime.engine.backends import backend_named

@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Protocol
 
 from edgeseg.errors import BadInputError, MissingComponentError
-from edgeseg.runtime.cuda.errors import DeviceMemoryError
+from edgeseg.runtime.cuda.cuda_errors import DeviceMemoryError
 
 if TYPE_CHECKING:
     import tensorrt

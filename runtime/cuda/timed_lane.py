@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from edgeseg.optional import require
 from edgeseg.runtime.cuda.buffers import PinnedFrames
+from edgeseg.runtime.cuda.cuda_errors import checked, translated
 from edgeseg.runtime.cuda.device_frames import DeviceFrame
-from edgeseg.runtime.cuda.errors import checked, translated
 from edgeseg.runtime.cuda.execution import ExecutionContext
 from edgeseg.runtime.cuda.lane import Lane, LaneSpec
 from edgeseg.runtime.cuda.launches import Kernels

@@ -29,13 +29,13 @@ class Backend:
     """``network``: frames come at the network's size; ``planes``: a decoder's planes come whole, and the
     device resizes them."""
     opener: str
-    """The function that loads an engine in this process, an `edgeseg.runtime.engine.layout.Opener`."""
+    """The function that loads an engine in this process, an `edgeseg.runtime.engine.engine_layout.Opener`."""
     builder: str
     """The function that makes the builder, an `edgeseg.export.builders.builder.BuilderFactory`."""
     binding: str
     """The rule of where an engine may be opened, an `edgeseg.runtime.passport.bindings.EngineBinding`."""
     layers: str
-    """The function that reads an engine's layers, an `edgeseg.export.layers.report.LayersOf`."""
+    """The function that reads an engine's layers, an `edgeseg.export.layers.layer_report.LayersOf`."""
     requirements: str
     """The checks of `edgeseg doctor`, an `edgeseg.machine.doctor.requirements.Requirements`."""
 
@@ -69,7 +69,7 @@ BUILT_IN = (
         builder="edgeseg.export.builders.onnxruntime_builder:OnnxRuntimeBuilder",
         binding="edgeseg.runtime.passport.bindings:ONNX_ON_CPU",
         layers="edgeseg.export.layers.onnxruntime_profile:layers_of_engine",
-        requirements="edgeseg.machine.doctor.backends:ONNXRUNTIME",
+        requirements="edgeseg.machine.doctor.backend_conclusions:ONNXRUNTIME",
     ),
     Backend(
         name="openvino",
@@ -80,7 +80,7 @@ BUILT_IN = (
         builder="edgeseg.export.builders.openvino_builder:OpenVinoBuilder",
         binding="edgeseg.runtime.passport.bindings:ONNX_ON_CPU",
         layers="edgeseg.export.layers.openvino_layers:layers_of_engine",
-        requirements="edgeseg.machine.doctor.backends:OPENVINO",
+        requirements="edgeseg.machine.doctor.backend_conclusions:OPENVINO",
     ),
     Backend(
         name="tensorrt",
@@ -91,7 +91,7 @@ BUILT_IN = (
         builder="edgeseg.export.builders.tensorrt_builder:tensorrt",
         binding="edgeseg.runtime.passport.bindings:TENSORRT",
         layers="edgeseg.export.layers.engine_layers:tensorrt_layers",
-        requirements="edgeseg.machine.doctor.backends:TENSORRT",
+        requirements="edgeseg.machine.doctor.backend_conclusions:TENSORRT",
     ),
     Backend(
         name="tensorrt-rtx",
@@ -102,11 +102,11 @@ BUILT_IN = (
         builder="edgeseg.export.builders.tensorrt_builder:tensorrt_rtx",
         binding="edgeseg.runtime.passport.bindings:TENSORRT_RTX",
         layers="edgeseg.export.layers.engine_layers:tensorrt_rtx_layers",
-        requirements="edgeseg.machine.doctor.backends:TENSORRT_RTX",
+        requirements="edgeseg.machine.doctor.backend_conclusions:TENSORRT_RTX",
     ),
 )
 AUTO = "auto"
-"""The name that leaves the choice to `edgeseg.export.backends`."""
+"""The name that leaves the choice to `edgeseg.export.builder_choice`."""
 PREFERRED = "tensorrt"
 """The backend that `--backend auto` takes where it can build."""
 EVERYWHERE = "onnxruntime"

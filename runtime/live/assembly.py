@@ -14,7 +14,8 @@ from edgeseg.progress import Say
 from edgeseg.runtime.live.drawing import draw_live
 from edgeseg.runtime.live.drift.drift_monitor import DriftMonitor
 from edgeseg.runtime.live.drift.drift_opening import open_drift_monitor
-from edgeseg.runtime.live.frames import Presented
+from edgeseg.runtime.live.live_stream import LiveOptions, LiveStream
+from edgeseg.runtime.live.live_values import Presented
 from edgeseg.runtime.live.preflight import SYNC_MARGIN, check_outputs, warm_up
 from edgeseg.runtime.live.presenter import PERIODS, PresenterOptions
 from edgeseg.runtime.live.scene.refine import SceneRefiner
@@ -27,10 +28,9 @@ from edgeseg.runtime.live.sinks.lines import utc_of_day
 from edgeseg.runtime.live.sinks.sink import LiveSink
 from edgeseg.runtime.live.sinks.sink_choice import event_sink, mask_sink, publishing_sink, recording_sink
 from edgeseg.runtime.live.sources.contract import LiveSource
-from edgeseg.runtime.live.sources.opening import open_live_source
+from edgeseg.runtime.live.sources.source_opening import open_live_source
 from edgeseg.runtime.live.states import StateChange
 from edgeseg.runtime.live.status import LiveStatus
-from edgeseg.runtime.live.stream import LiveOptions, LiveStream
 from edgeseg.runtime.live.web.access import find_tls, find_token, parse_address
 from edgeseg.runtime.live.web.server import PageServer
 from edgeseg.runtime.opener.engine_from_file import start_workers

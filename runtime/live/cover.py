@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from edgeseg.runtime.live.drawing import shortened
-from edgeseg.runtime.live.frames import Presented
+from edgeseg.runtime.live.live_values import Presented
 from edgeseg.runtime.live.states import StateChange
 from edgeseg.runtime.video.canvas import FONT, Canvas
 from edgeseg.runtime.video.picture import Picture

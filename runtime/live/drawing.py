@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 
-from edgeseg.runtime.live.frames import LiveMask
+from edgeseg.runtime.live.live_values import LiveMask
 from edgeseg.runtime.live.states import StateChange
 from edgeseg.runtime.video.canvas import FONT
 from edgeseg.runtime.video.overlay import OverlayMode, caption, draw

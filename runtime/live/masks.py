@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 
-from edgeseg.runtime.live.frames import LiveMask
+from edgeseg.runtime.live.live_values import LiveMask
 
 
 class MaskBoard:

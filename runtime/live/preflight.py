@@ -19,7 +19,7 @@ from edgeseg.runtime.engine.planes import PlanarForm, PlanarFrame
 from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.runtime.live.drawing import draw_live
 from edgeseg.runtime.live.settings import LiveSettings, OutputSettings
-from edgeseg.runtime.live.sources.opening import is_live_name
+from edgeseg.runtime.live.sources.source_opening import is_live_name
 from edgeseg.runtime.video.picture import Picture
 from edgeseg.runtime.worker.worker_engine import WorkerEngine
 

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from edgeseg.runtime.live.drawing import caption_lines
 from edgeseg.runtime.live.ends import Sink
-from edgeseg.runtime.live.frames import LiveMask, Presented
+from edgeseg.runtime.live.live_values import LiveMask, Presented
 from edgeseg.runtime.live.masks import MaskBoard
 from edgeseg.runtime.live.meters import Rate, RecentShare, RollingPercentiles
 from edgeseg.runtime.live.slot import NewestSlot

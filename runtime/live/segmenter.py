@@ -16,7 +16,7 @@ import numpy as np
 from edgeseg.frames import Mask, Probability, confidence_of
 from edgeseg.runtime.engine.outcomes import Outcome, Segmented
 from edgeseg.runtime.engine.session import marked_at_frame, mask_at_frame
-from edgeseg.runtime.live.frames import LiveMask
+from edgeseg.runtime.live.live_values import LiveMask
 from edgeseg.runtime.live.masks import MaskBoard
 from edgeseg.runtime.live.meters import RollingPercentiles
 from edgeseg.runtime.live.scene.sampling import Sample

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from edgeseg.runtime.live.frames import State
+from edgeseg.runtime.live.live_values import State
 
 EngineState = Literal["starting", "ready", "restarting", "down"]
 

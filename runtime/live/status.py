@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edgeseg.runtime.live.frames import State
+from edgeseg.runtime.live.live_values import State
 
 Spread = dict[str, float | None]
 """``p50`` and ``p99``."""

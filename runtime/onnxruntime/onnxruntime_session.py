@@ -10,7 +10,7 @@ import numpy as np
 from edgeseg.artifacts import EngineArtifact
 from edgeseg.errors import BadInputError
 from edgeseg.optional import require
-from edgeseg.runtime.engine.layout import SessionLayout
+from edgeseg.runtime.engine.engine_layout import SessionLayout
 from edgeseg.runtime.engine.machine import usable_cores
 from edgeseg.runtime.engine.session import FrameBatch, ProbabilityBatch, SessionInfo
 from edgeseg.runtime.onnxruntime.int8_kernels import check_int8_kernels, examine_int8_kernels
@@ -95,7 +95,7 @@ class OnnxRuntimeSession:
 
 
 def session_from_engine(data: bytes, passport: EngineArtifact, layout: SessionLayout) -> OnnxRuntimeSession:
-    """Open an engine of the backend `onnxruntime`; see `edgeseg.runtime.engine.layout.Opener`."""
+    """Open an engine of the backend `onnxruntime`; see `edgeseg.runtime.engine.engine_layout.Opener`."""
     return OnnxRuntimeSession(data, session_info(passport), layout.threads, _precise(passport))
 
 

@@ -16,8 +16,8 @@ from edgeseg.packages import ModelFiles, find_model, onnx_of
 from edgeseg.runtime.engine.backends import EVERYWHERE, backend_named
 from edgeseg.runtime.engine.cpu_layout import fastest_engine
 from edgeseg.runtime.engine.engine import Engine
+from edgeseg.runtime.engine.engine_layout import Opener, SessionLayout
 from edgeseg.runtime.engine.failures import ProcessLostError, TransientError
-from edgeseg.runtime.engine.layout import Opener, SessionLayout
 from edgeseg.runtime.engine.local_engine import LocalEngine, engine_of
 from edgeseg.runtime.engine.machine import usable_cores
 from edgeseg.runtime.engine.planes import ROOM_BYTES
@@ -141,7 +141,7 @@ def _model_of(path: Path, files: ModelFiles) -> _Model:
         data, passport = read_checked(path)
         on_gpu = backend_named(passport.backend).device == "gpu"
         return _Model(session_info(passport), on_gpu, functools.partial(_checked_opener, path, data, passport))
-    from edgeseg.graph.files import load_onnx, serialize  # the workers of a GPU never need onnx
+    from edgeseg.graph.onnx_files import load_onnx, serialize  # the workers of a GPU never need onnx
 
     artifact = load_onnx(onnx_of(files))
     metadata = artifact.metadata
@@ -166,7 +166,7 @@ def _on_cpu(open_session: Callable[[SessionLayout], Session | Engine], use: Use)
             raise EdgesegError(
                 "a backend of the CPU has opened an engine",
                 found=type(session).__name__,
-                expected="a session: see edgeseg.runtime.engine.layout.Opener",
+                expected="a session: see edgeseg.runtime.engine.engine_layout.Opener",
             )
         return session
 

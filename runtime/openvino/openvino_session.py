@@ -9,7 +9,7 @@ import numpy as np
 from edgeseg.artifacts import EngineArtifact
 from edgeseg.errors import BadInputError
 from edgeseg.optional import require
-from edgeseg.runtime.engine.layout import SessionLayout
+from edgeseg.runtime.engine.engine_layout import SessionLayout
 from edgeseg.runtime.engine.machine import usable_cores
 from edgeseg.runtime.engine.session import FrameBatch, ProbabilityBatch, SessionInfo
 from edgeseg.runtime.passport.passports import session_info
@@ -97,5 +97,5 @@ class OpenVinoSession:
 
 
 def session_from_engine(data: bytes, passport: EngineArtifact, layout: SessionLayout) -> OpenVinoSession:
-    """Open an engine of the backend `openvino`; see `edgeseg.runtime.engine.layout.Opener`."""
+    """Open an engine of the backend `openvino`; see `edgeseg.runtime.engine.engine_layout.Opener`."""
     return OpenVinoSession(data, session_info(passport), layout.threads)

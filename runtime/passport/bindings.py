@@ -113,7 +113,7 @@ def check_tensorrt_rtx(passport: EngineArtifact, machine: MachineFacts) -> list[
 
 def refuse_other_files(data: bytes, origin: str) -> None:
     """Check an engine that is an ONNX file: the library would open whatever files it refers to."""
-    from edgeseg.graph.files import refuse_external_data
+    from edgeseg.graph.onnx_files import refuse_external_data
 
     refuse_external_data(data, origin)
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from edgeseg.runtime.engine.planes import Matrix, Plane
-from edgeseg.runtime.video.orientation import Orientation, orientation_of
+from edgeseg.runtime.video.display_matrix import Orientation, orientation_of
 from edgeseg.runtime.video.picture import FULL, Picture
 
 if TYPE_CHECKING:

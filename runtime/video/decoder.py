@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from edgeseg.optional import require
 from edgeseg.runtime.video.decoded import picture_of
 from edgeseg.runtime.video.deinterlace import Deinterlace, Deinterlacer
+from edgeseg.runtime.video.display_matrix import UPRIGHT, orientation_of
 from edgeseg.runtime.video.loss import PacketLedger
-from edgeseg.runtime.video.orientation import UPRIGHT, orientation_of
 from edgeseg.runtime.video.picture import Picture
 from edgeseg.runtime.video.source import UNSPECIFIED, ClipTiming
 from edgeseg.runtime.video.timestamps import StampChoice

@@ -8,9 +8,9 @@ import os
 from multiprocessing import connection
 from typing import Any
 
-from edgeseg.runtime.worker.loop import EngineFactory, run_worker
 from edgeseg.runtime.worker.messages import Stop
 from edgeseg.runtime.worker.ring import FrameRing
+from edgeseg.runtime.worker.worker_loop import EngineFactory, run_worker
 
 _MESSAGES_AT_ONCE = 64
 _STOP_PATIENCE_S = 3.0

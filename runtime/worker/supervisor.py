@@ -19,11 +19,11 @@ from edgeseg.runtime.engine.outcomes import Loss, Outcome
 from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.runtime.worker.counts import SupervisorCounts, WorkerState
 from edgeseg.runtime.worker.flights import Flights
-from edgeseg.runtime.worker.loop import EngineFactory
 from edgeseg.runtime.worker.messages import Answered, Failed, Ready, Refused, Submitted
 from edgeseg.runtime.worker.process import WorkerProcess
 from edgeseg.runtime.worker.restarts import RestartBudget, RestartLimit
 from edgeseg.runtime.worker.ring import FrameRing, RingLayout
+from edgeseg.runtime.worker.worker_loop import EngineFactory
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.gpu import __main__ as command
 from benchmarks.gpu.real_driver import RealGpu
 from edgeseg.errors import MissingComponentError
-from edgeseg.machine.bench.report import Conditions
+from edgeseg.machine.bench.bench_report import Conditions
 
 PACKAGE = Path(__file__).parents[2] / "models" / "kvasir-small"
 

@@ -7,7 +7,7 @@ import pytest
 from onnx import helper
 
 from edgeseg.errors import BadInputError
-from edgeseg.graph.files import OnnxArtifact, load_onnx
+from edgeseg.graph.onnx_files import OnnxArtifact, load_onnx
 from edgeseg.runtime.opener.engine_from_file import open_engine
 from edgeseg.runtime.opener.use import Use
 

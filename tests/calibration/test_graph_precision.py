@@ -5,7 +5,7 @@ from onnx.reference import ReferenceEvaluator
 
 from edgeseg.calibration.fp16 import with_fp16_convolutions
 from edgeseg.calibration.placement import activations
-from edgeseg.graph.files import OnnxArtifact
+from edgeseg.graph.onnx_files import OnnxArtifact
 
 FRAMES = np.random.default_rng(3).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from edgeseg.calibration.ranges import calibrate
 from edgeseg.dataset import load_images
-from edgeseg.graph.files import OnnxArtifact
+from edgeseg.graph.onnx_files import OnnxArtifact
 from edgeseg.images import write_png
 
 

@@ -30,7 +30,7 @@ from edgeseg.export.builders.builder import BuildRequest
 from edgeseg.export.builders.onnxruntime_builder import optimised_graph
 from edgeseg.export.builders.tensorrt_builder import graph_in_precision
 from edgeseg.files import sha256_bytes
-from edgeseg.graph.files import OnnxArtifact, serialize, with_metadata
+from edgeseg.graph.onnx_files import OnnxArtifact, serialize, with_metadata
 from edgeseg.images import write_png
 from edgeseg.runtime.passport.passports import passport_path
 from edgeseg.specs import ModelMetadata, ModelSpec, PreprocessSpec

@@ -20,7 +20,7 @@ from edgeseg.cli import run
 from edgeseg.errors import BadInputError, MismatchError, UsageError
 from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.export.rebuild import rebuild_engine
-from edgeseg.graph.files import OnnxArtifact
+from edgeseg.graph.onnx_files import OnnxArtifact
 from edgeseg.images import list_images
 from edgeseg.runtime.passport.passports import passport_path
 

@@ -4,7 +4,7 @@ import pytest
 from edgeseg.artifacts import PrecisionPlan
 from edgeseg.calibration.placement import assign, default_plan, lowest
 from edgeseg.errors import BadInputError
-from edgeseg.graph.files import OnnxArtifact
+from edgeseg.graph.onnx_files import OnnxArtifact
 
 NAMES = ["stem", "down", "residual", "up", "head"]
 

@@ -22,7 +22,7 @@ from edgeseg.calibration.quantise import (
 from edgeseg.calibration.ranges import calibrate
 from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.export.builders.onnxruntime_builder import int8_convolutions, optimised_graph
-from edgeseg.graph.files import OnnxArtifact, load_onnx, serialize
+from edgeseg.graph.onnx_files import OnnxArtifact, load_onnx, serialize
 from edgeseg.images import list_images
 from tests.conftest import SmallGraph, contract_bytes
 

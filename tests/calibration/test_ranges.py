@@ -11,7 +11,7 @@ from edgeseg.calibration.placement import activations
 from edgeseg.calibration.ranges import calibrate
 from edgeseg.errors import BadInputError
 from edgeseg.frames import resize_to_network
-from edgeseg.graph.files import OnnxArtifact
+from edgeseg.graph.onnx_files import OnnxArtifact
 from edgeseg.images import list_images, read_rgb
 
 

@@ -9,7 +9,7 @@ import pytest
 from edgeseg.artifacts import CalibrationTable
 from edgeseg.calibration.quantise import ONNXRUNTIME_STYLE, quantise
 from edgeseg.calibration.ranges import calibrate
-from edgeseg.graph.files import OnnxArtifact, load_onnx
+from edgeseg.graph.onnx_files import OnnxArtifact, load_onnx
 from edgeseg.images import list_images
 from edgeseg.packages import find_model, onnx_of
 from tests.calibration.saturating_products import (

@@ -14,7 +14,7 @@ import pytest
 from edgeseg.artifacts import Precision, Verdict
 from edgeseg.dataset import load_pairs
 from edgeseg.images import read_mask
-from edgeseg.proof.verdict.comparison import Comparison
+from edgeseg.proof.verdict.engine_comparison import Comparison
 from edgeseg.proof.verdict.rules import conclude, limits_for
 from edgeseg.proof.verdict.verification import judge
 

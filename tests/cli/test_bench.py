@@ -11,7 +11,7 @@ import pytest
 
 from edgeseg import cli
 from edgeseg.artifacts import EngineArtifact
-from edgeseg.machine.bench.report import BenchReport
+from edgeseg.machine.bench.bench_report import BenchReport
 from edgeseg.runtime.passport.passports import passport_path
 
 Call = Callable[..., int]

@@ -96,7 +96,7 @@ def test_a_defect_of_ours_is_one_line_unless_debug(
     def broken(path: Path) -> None:
         raise ZeroDivisionError("inside")
 
-    monkeypatch.setattr("edgeseg.inspect.describe", broken)
+    monkeypatch.setattr("edgeseg.artifact_text.describe", broken)
     assert run(["inspect", "x"]) == 1
     assert "Traceback" not in (quiet := capsys.readouterr().err)
     assert "ZeroDivisionError: inside" in quiet
@@ -121,7 +121,7 @@ def test_ctrl_c_is_130(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.M
     def interrupted(path: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("edgeseg.inspect.describe", interrupted)
+    monkeypatch.setattr("edgeseg.artifact_text.describe", interrupted)
     assert run(["inspect", "x"]) == 130
     assert capsys.readouterr().err.strip() == "stopped"
 

@@ -18,14 +18,15 @@ import pytest
 from edgeseg.artifacts import EngineArtifact
 from edgeseg.cli import run
 from edgeseg.images import write_png
+from edgeseg.machine.bench.bench_report import BenchReport
 from edgeseg.machine.bench.plan import BenchPlan
-from edgeseg.machine.bench.report import BenchReport
 from edgeseg.machine.bench.stability import StabilityRule
 from edgeseg.machine.doctor.checks import DoctorReport
-from edgeseg.machine.qualify import bench_process, engine
+from edgeseg.machine.qualify import bench_process
+from edgeseg.machine.qualify import engine_qualification as engine
 from edgeseg.machine.qualify.bench_process import bench_apart
 from edgeseg.machine.qualify.qualification import conclude
-from edgeseg.machine.qualify.values import EngineQualification, Qualification
+from edgeseg.machine.qualify.qualification_values import EngineQualification, Qualification
 from edgeseg.runtime.passport.passports import passport_path
 
 Qualify = Callable[..., tuple[int, Qualification]]
@@ -111,7 +112,7 @@ def _plain(capsys) -> str:
 
 
 def test_a_base_that_does_not_work_is_4(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edgeseg.machine.doctor import view
+    from edgeseg.machine.doctor import machine_view as view
 
     installed = view.installed_version
     monkeypatch.setattr(view, "installed_version", lambda name: None if name == "onnx" else installed(name))

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from edgeseg.cli import run
-from edgeseg.graph.files import load_onnx, serialize
-from edgeseg.graph.threshold import with_threshold
+from edgeseg.graph.onnx_files import load_onnx, serialize
+from edgeseg.graph.threshold_shift import with_threshold
 from edgeseg.images import read_rgb, write_png
 
 

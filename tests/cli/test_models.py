@@ -10,7 +10,7 @@ import pytest
 from edgeseg.cli import run
 from edgeseg.export.package.card import render_card
 from edgeseg.export.package.facts import CardFacts, PrecisionRow
-from edgeseg.graph.files import load_onnx
+from edgeseg.graph.onnx_files import load_onnx
 from edgeseg.proof.verdict.evaluation import Evaluation
 from edgeseg.specs import Provenance
 

@@ -11,7 +11,7 @@ import pytest
 from edgeseg.artifacts import EngineArtifact, Verdict
 from edgeseg.cli import run
 from edgeseg.files import sha256_bytes
-from edgeseg.graph.files import serialize
+from edgeseg.graph.onnx_files import serialize
 from edgeseg.images import write_png
 from edgeseg.runtime.passport.passports import passport_path
 

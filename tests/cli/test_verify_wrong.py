@@ -14,7 +14,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from PIL import Image
 
 from edgeseg.cli import run
-from edgeseg.graph.files import serialize, with_metadata
+from edgeseg.graph.onnx_files import serialize, with_metadata
 from edgeseg.images import write_png
 from edgeseg.specs import ModelMetadata, ModelSpec, PreprocessSpec
 

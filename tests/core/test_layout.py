@@ -1,6 +1,7 @@
 """The list of packages in pyproject.toml, the folders and the committed links agree."""
 
 import sys
+from collections import Counter
 from pathlib import Path
 
 if sys.version_info >= (3, 11):
@@ -34,3 +35,12 @@ def test_every_package_says_what_lives_there() -> None:
             first = path.read_text().splitlines()[:1]
             assert first, path
             assert first[0].startswith('"""'), path
+
+
+def test_a_modules_name_occurs_once() -> None:
+    """A command's file may be called like the plain function's: the command says, the function does."""
+    paths = [path for stage in STAGES for path in (ROOT / stage).glob("**/*.py")]
+    paths += [path for path in (ROOT / "edgeseg").glob("**/*.py") if not any(map(Path.is_symlink, path.parents))]
+    modules = [path for path in paths if path.parent.name != "cli" and not path.name.startswith("__")]
+    counted = Counter(path.name for path in modules)
+    assert not [name for name, count in counted.items() if count > 1]

@@ -10,7 +10,7 @@ import onnx
 from onnx import numpy_helper
 
 from edgeseg.frames import Frame
-from edgeseg.graph.files import load_onnx, serialize, with_metadata
+from edgeseg.graph.onnx_files import load_onnx, serialize, with_metadata
 from edgeseg.runtime.engine.inputs import PackedFrame
 from edgeseg.runtime.engine.one_frame import probability_of
 from edgeseg.runtime.opener.engine_from_file import open_engine

@@ -12,7 +12,7 @@ import pytest
 from edgeseg.errors import BadInputError, EdgesegError
 from edgeseg.frames import THRESHOLD
 from edgeseg.runtime.cuda.cuda_engine import CudaEngine, CudaOptions
-from edgeseg.runtime.cuda.errors import DeviceMemoryError, LaunchRefusedError
+from edgeseg.runtime.cuda.cuda_errors import DeviceMemoryError, LaunchRefusedError
 from edgeseg.runtime.engine.inputs import NetworkInput
 from edgeseg.runtime.opener.engine_from_file import open_engine
 from edgeseg.runtime.opener.use import Use

@@ -14,17 +14,17 @@ import pytest
 
 from edgeseg.cli import run as edgeseg
 from edgeseg.graph.cost import convolution_costs
-from edgeseg.graph.files import load_onnx
-from edgeseg.machine.bench.bench import bench
-from edgeseg.machine.bench.frames import synthetic_frames
+from edgeseg.graph.onnx_files import load_onnx
+from edgeseg.machine.bench.bench_frames import synthetic_frames
+from edgeseg.machine.bench.bench_report import BenchReport
+from edgeseg.machine.bench.bench_run import bench
 from edgeseg.machine.bench.gpu_device import copy_bytes_per_second, gpu_bus_id, read_attributes
 from edgeseg.machine.bench.plan import BenchPlan, rule_within
-from edgeseg.machine.bench.report import BenchReport
 from edgeseg.machine.bench.subject import Subject
 from edgeseg.runtime.cuda.cuda_engine import CudaOptions
 from edgeseg.runtime.cuda.device_frames import DevicePixels
+from edgeseg.runtime.engine.engine_layout import SessionLayout
 from edgeseg.runtime.engine.inputs import EngineInput, PackedFrame
-from edgeseg.runtime.engine.layout import SessionLayout
 from edgeseg.runtime.engine.one_frame import probability_of
 from edgeseg.runtime.opener.use import Use
 from edgeseg.runtime.worker.worker_engine import WorkerEngine

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import BadInputError, EdgesegError, MissingComponentError
-from edgeseg.runtime.cuda.errors import CudaError, DeviceMemoryError, LaunchRefusedError, StickyCudaError
+from edgeseg.runtime.cuda.cuda_errors import CudaError, DeviceMemoryError, LaunchRefusedError, StickyCudaError
 from edgeseg.runtime.engine.inputs import PackedFrame
 
 OUT_OF_MEMORY, LAUNCH_OUT_OF_RESOURCES, LAUNCH_FAILED, ILLEGAL_ADDRESS = 2, 701, 719, 700

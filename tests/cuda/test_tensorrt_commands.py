@@ -30,9 +30,9 @@ from edgeseg.runtime.file.pipeline import run_stream
 from edgeseg.runtime.opener.engine_from_file import open_engine
 from edgeseg.runtime.opener.use import Use
 from edgeseg.runtime.video.engine_input import engine_input
-from edgeseg.runtime.video.files import open_source
 from edgeseg.runtime.video.picture import Picture
 from edgeseg.runtime.video.sinks import Sinks
+from edgeseg.runtime.video.video_files import open_source
 from edgeseg.runtime.worker.worker_engine import WorkerEngine
 from edgeseg.threshold import moved_probability
 

@@ -12,9 +12,9 @@ import pytest
 
 from edgeseg.cli import run as edgeseg
 from edgeseg.runtime.cuda.cuda_engine import CudaOptions
-from edgeseg.runtime.cuda.errors import DeviceMemoryError
+from edgeseg.runtime.cuda.cuda_errors import DeviceMemoryError
+from edgeseg.runtime.engine.engine_layout import SessionLayout
 from edgeseg.runtime.engine.inputs import PackedFrame
-from edgeseg.runtime.engine.layout import SessionLayout
 from edgeseg.runtime.engine.one_frame import probability_of
 from edgeseg.runtime.opener.engine_from_file import open_engine, open_here, open_in_worker
 from edgeseg.runtime.opener.use import Use

@@ -12,8 +12,8 @@ import pytest
 
 from edgeseg.cli import run as edgeseg
 from edgeseg.errors import BadInputError, MismatchError, MissingComponentError
-from edgeseg.runtime.cuda.errors import DeviceMemoryError
-from edgeseg.runtime.engine.layout import SessionLayout
+from edgeseg.runtime.cuda.cuda_errors import DeviceMemoryError
+from edgeseg.runtime.engine.engine_layout import SessionLayout
 from edgeseg.runtime.opener.engine_from_file import open_engine
 
 DEVICE = "CUDA test double (host CPU)"

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from edgeseg.runtime.cuda.cuda_engine import CudaOptions
-from edgeseg.runtime.cuda.errors import DeviceMemoryError
+from edgeseg.runtime.cuda.cuda_errors import DeviceMemoryError
 from edgeseg.runtime.engine.inputs import PackedFrame
 from edgeseg.runtime.engine.one_frame import probability_of
 from edgeseg.runtime.engine.outcomes import Lost, Segmented

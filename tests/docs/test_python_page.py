@@ -13,7 +13,7 @@ import pytest
 import edgeseg
 from edgeseg.calibration.ranges import calibrate
 from edgeseg.errors import BadInputError, MismatchError
-from edgeseg.graph.files import load_onnx
+from edgeseg.graph.onnx_files import load_onnx
 from edgeseg.images import list_images, write_png
 from edgeseg.packages import PACKAGE_CALIBRATION, PACKAGE_ONNX
 from edgeseg.runtime.engine.one_frame import segment

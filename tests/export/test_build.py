@@ -13,7 +13,7 @@ from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.export.builders import int8_gain
 from edgeseg.export.rebuild import rebuild_engine
 from edgeseg.files import UnwritableError, sha256_file
-from edgeseg.graph.files import load_onnx
+from edgeseg.graph.onnx_files import load_onnx
 from edgeseg.images import list_images
 from edgeseg.runtime.engine.time_ratio import TimeRatio
 from edgeseg.runtime.onnxruntime import int8_kernels, onnxruntime_session

@@ -17,7 +17,7 @@ from edgeseg.errors import BadInputError, UsageError
 from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.export.foreign.importing import ImportResult
 from edgeseg.files import sha256_file
-from edgeseg.graph.files import load_onnx
+from edgeseg.graph.onnx_files import load_onnx
 from edgeseg.images import list_images
 from edgeseg.runtime.opener.engine_from_file import open_engine
 

@@ -16,7 +16,7 @@ from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.export.foreign.foreign_options import ImportOptions
 from edgeseg.export.foreign.importing import ImportResult, import_onnx
 from edgeseg.files import sha256_file
-from edgeseg.graph.files import load_onnx
+from edgeseg.graph.onnx_files import load_onnx
 from edgeseg.images import list_images
 from edgeseg.optional import is_installed
 from edgeseg.runtime.opener.engine_from_file import open_engine

@@ -11,12 +11,12 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from scipy.special import expit, softmax
 
+from edgeseg.artifact_text import describe
 from edgeseg.errors import BadInputError, UsageError
 from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.export.foreign import foreign_fp16
 from edgeseg.export.foreign.importing import ImportResult
-from edgeseg.graph.files import load_onnx
-from edgeseg.inspect import describe
+from edgeseg.graph.onnx_files import load_onnx
 from edgeseg.optional import is_installed
 from edgeseg.runtime.opener.engine_from_file import open_engine
 

@@ -13,12 +13,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from edgeseg.artifact_text import describe
 from edgeseg.calibration.fp16 import layer_name, with_fp16_convolutions
 from edgeseg.calibration.fp16_range import beyond_fp16, typical_frames
 from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.export.foreign.importing import ImportResult
-from edgeseg.graph.files import load_onnx
-from edgeseg.inspect import describe
+from edgeseg.graph.onnx_files import load_onnx
 
 Import = Callable[..., tuple[Path, ImportResult]]
 SIDE = 32

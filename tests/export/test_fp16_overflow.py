@@ -10,6 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from edgeseg.artifact_text import describe
 from edgeseg.artifacts import EngineArtifact, PrecisionPlan
 from edgeseg.calibration.fp16_range import kept_in_float32
 from edgeseg.calibration.ranges import calibrate
@@ -18,9 +19,8 @@ from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.export.builders import tensorrt_builder
 from edgeseg.export.builders.builder import BuildRequest
 from edgeseg.export.foreign.importing import ImportResult
-from edgeseg.graph.files import load_onnx
+from edgeseg.graph.onnx_files import load_onnx
 from edgeseg.images import list_images
-from edgeseg.inspect import describe
 from edgeseg.optional import is_installed
 from edgeseg.runtime.passport.passports import passport_path
 

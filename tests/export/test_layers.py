@@ -18,8 +18,8 @@ from edgeseg.errors import MissingComponentError
 from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.export.layers.engine_inspector import inspected_layers
 from edgeseg.export.layers.engine_layers import layer_report
-from edgeseg.export.layers.report import Layer, LayerReport, LayerTensor, dtype_of, precision_of, report_of
-from edgeseg.graph.files import load_onnx
+from edgeseg.export.layers.layer_report import Layer, LayerReport, LayerTensor, dtype_of, precision_of, report_of
+from edgeseg.graph.onnx_files import load_onnx
 from edgeseg.images import list_images
 from edgeseg.runtime.passport.passports import passport_path
 

@@ -9,7 +9,7 @@ from edgeseg.errors import BadInputError, ToleranceError
 from edgeseg.export.parity import MAX_PROBABILITY_DIFFERENCE
 from edgeseg.export.torch.onnx_from_run import export_run
 from edgeseg.export.torch.parity_inputs import parity_inputs
-from edgeseg.graph.files import load_onnx
+from edgeseg.graph.onnx_files import load_onnx
 from edgeseg.images import read_rgb
 from edgeseg.proof.verdict.evaluation import evaluate
 from edgeseg.runtime.engine.local_engine import engine_of

@@ -21,7 +21,7 @@ from edgeseg.errors import UsageError
 from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.export.builders import cpu_graph, tensorrt_builder
 from edgeseg.export.builders.builder import BuildRequest
-from edgeseg.graph.files import OnnxArtifact, load_onnx
+from edgeseg.graph.onnx_files import OnnxArtifact, load_onnx
 from edgeseg.images import list_images
 from edgeseg.runtime.opener.engine_from_file import open_engine
 from edgeseg.runtime.passport.passports import passport_path

@@ -12,7 +12,7 @@ from edgeseg.errors import BadInputError
 from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.export.builders.tensorrt_options import TensorRtOptions
 from edgeseg.export.rebuild import rebuild_engine
-from edgeseg.graph.files import load_onnx
+from edgeseg.graph.onnx_files import load_onnx
 from edgeseg.images import list_images
 from edgeseg.runtime.passport.passports import passport_path
 

@@ -19,15 +19,15 @@ from edgeseg.artifacts import EngineArtifact
 from edgeseg.calibration.ranges import calibrate
 from edgeseg.cli import run
 from edgeseg.errors import BadInputError, MissingComponentError, UsageError
-from edgeseg.export.backends import builder_for
 from edgeseg.export.build import BuildOptions, build_engine
+from edgeseg.export.builder_choice import builder_for
 from edgeseg.export.builders import tensorrt_builder
 from edgeseg.export.builders.builder import BuilderOptions, BuildRequest, BuiltEngine
 from edgeseg.export.builders.tensorrt_builder import TensorRtBuilder
 from edgeseg.export.builders.tensorrt_options import TENSORRT, TENSORRT_RTX, TensorRtOptions
 from edgeseg.export.layers.engine_layers import layer_report
 from edgeseg.export.layers.layer_times import measured_ms
-from edgeseg.graph.files import OnnxArtifact
+from edgeseg.graph.onnx_files import OnnxArtifact
 from edgeseg.images import list_images
 from edgeseg.runtime.cuda.tensorrt_module import open_plan
 from edgeseg.runtime.passport import bindings

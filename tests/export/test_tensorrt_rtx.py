@@ -15,7 +15,7 @@ from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.export.builders.tensorrt_options import TensorRtOptions
 from edgeseg.export.layers.plan_text import CONVOLUTIONS, convolution_types, plan_layers
 from edgeseg.export.rebuild import rebuild_engine
-from edgeseg.graph.files import load_onnx, serialize, with_metadata
+from edgeseg.graph.onnx_files import load_onnx, serialize, with_metadata
 from edgeseg.images import list_images
 from edgeseg.runtime.cuda.tensorrt_module import error_log
 from edgeseg.runtime.opener.engine_from_file import open_engine

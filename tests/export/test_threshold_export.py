@@ -11,7 +11,7 @@ from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.export.package.packaging import PackageOptions, package_run
 from edgeseg.export.torch.onnx_from_run import export_run
 from edgeseg.export.torch.parity_inputs import parity_inputs
-from edgeseg.graph.files import load_onnx
+from edgeseg.graph.onnx_files import load_onnx
 from edgeseg.proof.evaluation.shifted_engine import ShiftedEngine
 from edgeseg.proof.evaluation.threshold_choice import choose_threshold
 from edgeseg.proof.verdict.evaluation import evaluate

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.optional import require
-from edgeseg.runtime.cuda.errors import translated
+from edgeseg.runtime.cuda.cuda_errors import translated
 from edgeseg.runtime.cuda.kernels.compile import compiled_kernels
 from edgeseg.runtime.cuda.kernels.parameters import Launch
 

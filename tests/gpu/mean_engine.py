@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from edgeseg.frames import Frame, resize_to_network
 from edgeseg.optional import require
 from edgeseg.runtime.cuda.cuda_engine import CudaEngine, CudaOptions
-from edgeseg.runtime.cuda.errors import checked
+from edgeseg.runtime.cuda.cuda_errors import checked
 from edgeseg.runtime.cuda.kernels.compile import FLAGS, code_arguments, find_nvcc
 from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.specs import Crop, ModelSpec, PreprocessSpec

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgeseg.frames import THRESHOLD, Frame
 from edgeseg.runtime.cuda.cuda_engine import CudaOptions
-from edgeseg.runtime.cuda.errors import CudaError, DeviceMemoryError
+from edgeseg.runtime.cuda.cuda_errors import CudaError, DeviceMemoryError
 from edgeseg.runtime.engine.inputs import PackedFrame
 from edgeseg.specs import Crop
 

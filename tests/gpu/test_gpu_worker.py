@@ -15,7 +15,7 @@ from device_memory import memory_filled
 from mean_engine import HANG, ILLEGAL_ADDRESS, MeanNetwork, failing_frame
 
 from edgeseg.runtime.cuda.cuda_engine import CudaOptions
-from edgeseg.runtime.cuda.errors import CudaError
+from edgeseg.runtime.cuda.cuda_errors import CudaError
 from edgeseg.runtime.engine.inputs import PackedFrame
 from edgeseg.runtime.engine.outcomes import Segmented
 from edgeseg.runtime.worker.restarts import RestartLimit

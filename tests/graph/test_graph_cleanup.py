@@ -10,7 +10,7 @@ from onnx.reference import ReferenceEvaluator
 
 from edgeseg.errors import BadInputError
 from edgeseg.graph.cleanup import with_constants_as_initialisers, without_pass_through, without_unused
-from edgeseg.graph.files import parse_onnx
+from edgeseg.graph.onnx_files import parse_onnx
 from edgeseg.graph.opset import with_contract_opset
 from edgeseg.graph.padding import with_folded_padding
 from edgeseg.graph.shapes import with_constant_shapes, with_free_batch

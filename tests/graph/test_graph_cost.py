@@ -1,5 +1,5 @@
 from edgeseg.graph.cost import multiply_adds, parameter_count
-from edgeseg.graph.files import OnnxArtifact
+from edgeseg.graph.onnx_files import OnnxArtifact
 
 
 def test_multiply_adds_by_hand(small_artifact: OnnxArtifact) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from edgeseg.errors import BadInputError, MismatchError
-from edgeseg.graph.files import load_onnx, parse_onnx, serialize, with_metadata
+from edgeseg.graph.onnx_files import load_onnx, parse_onnx, serialize, with_metadata
 
 
 def test_reads_back_what_metadata_says(small_onnx: Path) -> None:

@@ -5,8 +5,8 @@ import pytest
 from onnx import helper, numpy_helper
 
 from edgeseg.errors import BadInputError, UsageError
-from edgeseg.graph.files import OnnxArtifact, load_onnx, serialize
-from edgeseg.graph.threshold import SHIFT_NAME, with_threshold
+from edgeseg.graph.onnx_files import OnnxArtifact, load_onnx, serialize
+from edgeseg.graph.threshold_shift import SHIFT_NAME, with_threshold
 from edgeseg.graph.weights import copy_of
 
 

@@ -7,7 +7,7 @@ from hypothesis.extra import numpy as hnp
 from onnx import numpy_helper
 
 from edgeseg.errors import BadInputError
-from edgeseg.graph.files import OnnxArtifact, serialize
+from edgeseg.graph.onnx_files import OnnxArtifact, serialize
 from edgeseg.graph.weights import (
     to_fp16,
     weights_sha256,

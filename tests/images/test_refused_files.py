@@ -20,7 +20,7 @@ from edgeseg.images import (
     write_png,
 )
 from edgeseg.runtime.video.clip import clip
-from edgeseg.runtime.video.files import open_source
+from edgeseg.runtime.video.video_files import open_source
 
 
 def _picture(height: int = 60, width: int = 80) -> np.ndarray:

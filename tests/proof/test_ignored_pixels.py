@@ -6,7 +6,7 @@ import numpy as np
 
 from edgeseg.dataset import load_pairs
 from edgeseg.images import write_png
-from edgeseg.proof.verdict.comparison import compare
+from edgeseg.proof.verdict.engine_comparison import compare
 from edgeseg.proof.verdict.evaluation import evaluate
 from edgeseg.runtime.engine.one_frame import segment
 from edgeseg.runtime.opener.engine_from_file import open_engine

@@ -12,12 +12,12 @@ import torch
 
 from edgeseg.artifacts import CalibrationTable
 from edgeseg.calibration.ranges import calibrate
-from edgeseg.export.backends import builder_for
+from edgeseg.export.builder_choice import builder_for
 from edgeseg.export.builders.builder import BuildRequest
 from edgeseg.export.builders.onnxruntime_builder import OnnxRuntimeBuilder
 from edgeseg.export.parity import MAX_PROBABILITY_DIFFERENCE
 from edgeseg.export.torch.onnx_from_run import onnx_from_session
-from edgeseg.graph.files import OnnxArtifact
+from edgeseg.graph.onnx_files import OnnxArtifact
 from edgeseg.images import write_png
 from edgeseg.runtime.onnxruntime.onnxruntime_session import OnnxRuntimeSession
 from edgeseg.train.architectures.catalogue import ARCHITECTURES

@@ -17,7 +17,7 @@ from edgeseg.errors import BadInputError
 from edgeseg.train.architectures.own_code import OwnCodeError
 from edgeseg.train.architectures.own_network import try_training
 from edgeseg.train.losses import bce_loss
-from edgeseg.train.outputs import logits_of, main_logits, supervised_loss
+from edgeseg.train.network_outputs import logits_of, main_logits, supervised_loss
 from edgeseg.train.recipe import read_recipe
 
 SOURCE = """

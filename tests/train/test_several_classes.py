@@ -17,12 +17,12 @@ from edgeseg.export.builders.builder import BuildRequest
 from edgeseg.export.builders.onnxruntime_builder import OnnxRuntimeBuilder
 from edgeseg.export.torch.onnx_from_run import export_run
 from edgeseg.frames import resize_to_network
-from edgeseg.graph.files import load_onnx
+from edgeseg.graph.onnx_files import load_onnx
 from edgeseg.images import write_png
 from edgeseg.metrics import score_image
+from edgeseg.proof.evaluation.evaluation_page import render_page
+from edgeseg.proof.evaluation.evaluation_results import EvaluationRequest, evaluate_models
 from edgeseg.proof.evaluation.measurement import Material
-from edgeseg.proof.evaluation.page import render_page
-from edgeseg.proof.evaluation.results import EvaluationRequest, evaluate_models
 from edgeseg.proof.verdict.evaluation import evaluate, mean_overlap_of
 from edgeseg.proof.verdict.rules import limits_for
 from edgeseg.proof.verdict.verification import verify

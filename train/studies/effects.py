@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edgeseg.train.studies.points import words_of
-from edgeseg.train.studies.results import CellResult
+from edgeseg.train.studies.study_results import CellResult
 
 MATTERS, MAY_MATTER = 2.0, 1.0
 """How many standard deviations over seeds an effect must reach."""

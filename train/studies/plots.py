@@ -8,7 +8,7 @@ from typing import Any
 
 from edgeseg.optional import require
 from edgeseg.train.studies.points import words_of
-from edgeseg.train.studies.results import CellResult, Trial
+from edgeseg.train.studies.study_results import CellResult, Trial
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999933")
 """Okabe and Ito's, told apart without colour vision, and an olive."""

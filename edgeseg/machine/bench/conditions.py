@@ -10,10 +10,10 @@ from pathlib import Path
 from types import TracebackType
 
 from edgeseg.errors import MissingComponentError
+from edgeseg.machine.bench.bench_report import Conditions, Spread
 from edgeseg.machine.bench.company import ProcessorTimes, cores_busy, read_times
 from edgeseg.machine.bench.nvml_probe import NvmlProbe
 from edgeseg.machine.bench.probes import Probe, Reading, joined
-from edgeseg.machine.bench.report import Conditions, Spread
 from edgeseg.machine.bench.sysfs_probe import BoardProbe, CpuProbe
 
 INTERVAL_S = 0.25

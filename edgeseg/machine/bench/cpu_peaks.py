@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from edgeseg.artifacts import Precision
-from edgeseg.machine.bench.report import Peaks
+from edgeseg.machine.bench.bench_report import Peaks
 from edgeseg.optional import require
 from edgeseg.runtime.engine.machine import usable_cores
 

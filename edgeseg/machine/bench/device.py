@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgeseg.errors import EdgesegError
+from edgeseg.machine.bench.bench_report import Peaks
 from edgeseg.machine.bench.conditions import find_probes
 from edgeseg.machine.bench.gpu_device import copy_bytes_per_second, gpu_bus_id, read_attributes
 from edgeseg.machine.bench.gpu_peaks import GpuAttributes, gpu_peaks, memory_peak
 from edgeseg.machine.bench.probes import Probe
-from edgeseg.machine.bench.report import Peaks
 from edgeseg.runtime.cuda.driver import CudaDevice
 
 

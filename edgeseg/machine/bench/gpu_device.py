@@ -6,7 +6,7 @@ from typing import Any
 
 from edgeseg.machine.bench.gpu_peaks import GpuAttributes
 from edgeseg.optional import require
-from edgeseg.runtime.cuda.errors import checked, translated
+from edgeseg.runtime.cuda.cuda_errors import checked, translated
 
 COPY_BYTES = 64 * 2**20
 COPIES = 8

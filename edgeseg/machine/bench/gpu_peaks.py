@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from edgeseg.artifacts import Precision
-from edgeseg.machine.bench.report import Peaks
+from edgeseg.machine.bench.bench_report import Peaks
 
 PER_KHZ, BITS_PER_BYTE, TRANSFERS_PER_CLOCK = 1e3, 8, 2
 

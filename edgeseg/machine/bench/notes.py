@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edgeseg.machine.bench.report import BenchReport, Conditions, Series
+from edgeseg.machine.bench.bench_report import BenchReport, Conditions, Series
 from edgeseg.machine.bench.summary import layout_name
 
 BUSY_CORES = 0.2

@@ -9,7 +9,7 @@ import numpy as np
 
 from edgeseg.errors import UsageError
 from edgeseg.files import atomic_file
-from edgeseg.machine.bench.report import BenchReport, Roofline, Series
+from edgeseg.machine.bench.bench_report import BenchReport, Roofline, Series
 from edgeseg.optional import require
 
 SUFFIXES = (".png", ".svg", ".pdf")

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from edgeseg.artifacts import Precision
 from edgeseg.graph.cost import ConvolutionCost
-from edgeseg.machine.bench.report import LayerBound, Limit, Peaks, Roofline
+from edgeseg.machine.bench.bench_report import LayerBound, Limit, Peaks, Roofline
 
 MS_PER_S = 1e3
 ELEMENT_BYTES: dict[Precision, int] = {"fp32": 4, "fp16": 2, "int8": 1}

@@ -13,13 +13,13 @@ import onnx
 from edgeseg.artifacts import EngineArtifact
 from edgeseg.errors import BadInputError, EdgesegError
 from edgeseg.graph.cost import ConvolutionCost, convolution_costs
-from edgeseg.graph.files import load_onnx, parse_onnx
+from edgeseg.graph.onnx_files import load_onnx, parse_onnx
 from edgeseg.machine.bench.roofline import at_precision
 from edgeseg.optional import is_installed, require
 from edgeseg.packages import find_model, onnx_of
 from edgeseg.runtime.engine.backends import EVERYWHERE, backend_named, on_cpu
 from edgeseg.runtime.engine.engine import Engine
-from edgeseg.runtime.engine.layout import SessionLayout
+from edgeseg.runtime.engine.engine_layout import SessionLayout
 from edgeseg.runtime.engine.session import Session
 from edgeseg.runtime.opener.engine_from_file import open_engine, open_here
 from edgeseg.runtime.opener.use import Use

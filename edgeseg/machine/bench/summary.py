@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from edgeseg.artifacts import Percentiles
-from edgeseg.machine.bench.report import BenchReport, Conditions, PacedSeries, Roofline, Series, Spread, Throughput
+from edgeseg.machine.bench.bench_report import (
+    BenchReport,
+    Conditions,
+    PacedSeries,
+    Roofline,
+    Series,
+    Spread,
+    Throughput,
+)
 
 Table = tuple[str, list[str], list[list[str]]]
 UNKNOWN = "-"

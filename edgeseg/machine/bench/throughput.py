@@ -9,10 +9,10 @@ from contextlib import AbstractContextManager
 import numpy as np
 
 from edgeseg.errors import EdgesegError
+from edgeseg.machine.bench.bench_report import Throughput
 from edgeseg.machine.bench.conditions import Watch
-from edgeseg.machine.bench.latency import series_of
+from edgeseg.machine.bench.frame_latency import series_of
 from edgeseg.machine.bench.probes import Probe
-from edgeseg.machine.bench.report import Throughput
 from edgeseg.machine.bench.stability import Measured, StabilityRule, measure_until_stable
 from edgeseg.proof.timing.clock import Clock
 from edgeseg.runtime.engine.engine import Engine

@@ -23,7 +23,7 @@ def ask_builders() -> AutomaticChoice:
 
 def choose() -> AutomaticChoice:
     """Let the builders choose, in this process."""
-    from edgeseg.export.backends import builder_for
+    from edgeseg.export.builder_choice import builder_for
 
     builder, reason = builder_for("auto")
     return AutomaticChoice(backend=builder.name, reason=reason)

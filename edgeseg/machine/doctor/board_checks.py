@@ -15,7 +15,7 @@ from edgeseg.machine.bench.sysfs_probe import (
 from edgeseg.machine.doctor.checks import Check
 from edgeseg.machine.doctor.gpu_checks import numbers_of
 from edgeseg.machine.doctor.hardware import Hardware
-from edgeseg.machine.doctor.view import MachineView
+from edgeseg.machine.doctor.machine_view import MachineView
 
 LOWEST_JETSON_LINUX = (36, 4)
 """JetPack 6.1, the first with TensorRT 10.3; 6.0 has 8.6."""

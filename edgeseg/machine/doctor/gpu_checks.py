@@ -7,8 +7,8 @@ from typing import Any
 
 from edgeseg.machine.doctor.checks import Check, PartName, Status
 from edgeseg.machine.doctor.hardware import GpuFacts, Hardware
+from edgeseg.machine.doctor.machine_view import MachineView
 from edgeseg.machine.doctor.requirements import check_package, parse_version, wanted_packages
-from edgeseg.machine.doctor.view import MachineView
 from edgeseg.runtime.cuda.kernels.compile import CUDA_12_ARCHITECTURES
 
 LOWEST_CUDA = (12, 0)

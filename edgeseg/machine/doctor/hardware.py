@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from edgeseg.machine.doctor.view import MachineView
+from edgeseg.machine.doctor.machine_view import MachineView
 from edgeseg.runtime.engine.machine import BOARD
 from edgeseg.runtime.passport.gpu import TEGRA_RELEASE
 from edgeseg.values import Part

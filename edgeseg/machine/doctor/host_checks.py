@@ -8,7 +8,7 @@ from typing import Any
 
 from edgeseg.machine.doctor.checks import Check, PartName
 from edgeseg.machine.doctor.hardware import Hardware
-from edgeseg.machine.doctor.view import MachineView
+from edgeseg.machine.doctor.machine_view import MachineView
 
 MEBIBYTE = 1 << 20
 DISK_BYTES = 2 << 30

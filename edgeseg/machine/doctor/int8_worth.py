@@ -12,7 +12,7 @@ import onnx
 from edgeseg.artifacts import CalibrationTable, Range
 from edgeseg.calibration.placement import activations
 from edgeseg.calibration.quantise import ONNXRUNTIME_STYLE, quantise
-from edgeseg.graph.files import OnnxArtifact, serialize
+from edgeseg.graph.onnx_files import OnnxArtifact, serialize
 from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.runtime.engine.time_ratio import TimeRatio, time_ratio
 from edgeseg.runtime.onnxruntime.onnxruntime_session import OnnxRuntimeSession

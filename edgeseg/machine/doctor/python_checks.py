@@ -9,8 +9,8 @@ from packaging.version import Version
 
 from edgeseg.machine.doctor.checks import Check
 from edgeseg.machine.doctor.hardware import Hardware
+from edgeseg.machine.doctor.machine_view import MachineView
 from edgeseg.machine.doctor.requirements import check_package, parse_version, wanted_packages
-from edgeseg.machine.doctor.view import MachineView
 
 INSTALL_BASE = "pip install ."
 INSTALL_TRAINING = "pip install '.[train]'"

@@ -12,7 +12,7 @@ from packaging.version import InvalidVersion, Version
 
 from edgeseg.machine.doctor.checks import Check, PartName, Status
 from edgeseg.machine.doctor.hardware import Hardware
-from edgeseg.machine.doctor.view import MachineView
+from edgeseg.machine.doctor.machine_view import MachineView
 
 # Distributions that bring the same module; any of them will do.
 _SAME_MODULE = {

@@ -8,8 +8,8 @@ from typing import Any
 from edgeseg.machine.doctor.checks import Check
 from edgeseg.machine.doctor.gpu_checks import cuda_extra
 from edgeseg.machine.doctor.hardware import Hardware
+from edgeseg.machine.doctor.machine_view import MachineView
 from edgeseg.machine.doctor.requirements import fits, wanted_packages
-from edgeseg.machine.doctor.view import MachineView
 
 _PURPOSE = "builds and runs engines of the backend tensorrt"
 _RTX_PURPOSE = "builds engines of the backend tensorrt-rtx, without a GPU too"

@@ -8,10 +8,10 @@ from fractions import Fraction
 from pathlib import Path
 
 from edgeseg.child import answer_parent, ask_child
-from edgeseg.machine.bench.bench import bench
-from edgeseg.machine.bench.frames import synthetic_frames
+from edgeseg.machine.bench.bench_frames import synthetic_frames
+from edgeseg.machine.bench.bench_report import BenchReport
+from edgeseg.machine.bench.bench_run import bench
 from edgeseg.machine.bench.plan import BenchPlan
-from edgeseg.machine.bench.report import BenchReport
 from edgeseg.machine.bench.subject import subject_of
 
 FRAME_SIZE = (1080, 1920)

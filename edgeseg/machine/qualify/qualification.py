@@ -13,11 +13,11 @@ from edgeseg.artifacts import Precision
 from edgeseg.dataset import SPLITS, Pair, hash_pairs, load_pairs
 from edgeseg.errors import BadInputError, MissingComponentError
 from edgeseg.files import check_writable, sha256_bytes, sha256_file, write_text
-from edgeseg.graph.files import OnnxArtifact, load_onnx
+from edgeseg.graph.onnx_files import OnnxArtifact, load_onnx
 from edgeseg.machine.doctor.checks import DoctorReport
-from edgeseg.machine.qualify.engine import Job, qualify_engine
-from edgeseg.machine.qualify.page import HTML_NAME, JSON_NAME, render_page
-from edgeseg.machine.qualify.values import EngineQualification, Outcome, Qualification, QualifyOptions
+from edgeseg.machine.qualify.engine_qualification import Job, qualify_engine
+from edgeseg.machine.qualify.qualification_page import HTML_NAME, JSON_NAME, render_page
+from edgeseg.machine.qualify.qualification_values import EngineQualification, Outcome, Qualification, QualifyOptions
 from edgeseg.packages import ModelFiles, find_model, onnx_of
 from edgeseg.progress import Say, Track, quiet, silent
 from edgeseg.runtime.opener.engine_from_file import open_engine

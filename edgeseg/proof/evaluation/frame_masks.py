@@ -21,8 +21,8 @@ from edgeseg.progress import Track, silent
 from edgeseg.proof.verdict.evaluation import segment_named
 from edgeseg.runtime.engine.engine import Engine
 from edgeseg.runtime.file.frame_choice import ALL_FRAMES, FrameChoice
-from edgeseg.runtime.video.files import ImageFolder, open_source
 from edgeseg.runtime.video.source import SourceFrame
+from edgeseg.runtime.video.video_files import ImageFolder, open_source
 from edgeseg.values import Part
 
 FALSE_MASK_SHARE = 0.01

@@ -11,7 +11,7 @@ import numpy as np
 
 from edgeseg.frames import Frame
 from edgeseg.images import write_png
-from edgeseg.proof.evaluation.pictures import PREDICTED_COLOUR, Section, Shown
+from edgeseg.proof.evaluation.evaluation_pictures import PREDICTED_COLOUR, Section, Shown
 
 CELL_WIDTH_PX, PICTURE_HEIGHT_PX = 240, 220
 CAPTION_PX, TITLE_PX, MARGIN_PX = 40, 36, 10

@@ -10,8 +10,8 @@ from pathlib import Path
 from edgeseg.artifacts import Verdict
 from edgeseg.dataset import load_pairs
 from edgeseg.progress import Say, Track, quiet, silent
-from edgeseg.proof.verdict.page import HTML_NAME, check_report_folder, write_report
 from edgeseg.proof.verdict.rules import limits_for
+from edgeseg.proof.verdict.verdict_page import HTML_NAME, check_report_folder, write_report
 from edgeseg.proof.verdict.verification import verify
 from edgeseg.runtime.engine.engine import Engine
 from edgeseg.runtime.opener.engine_from_file import open_engine

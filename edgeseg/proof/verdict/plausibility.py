@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgeseg.artifacts import Precision, VerdictLimits, VerdictRow
-from edgeseg.proof.verdict.comparison import Comparison
+from edgeseg.proof.verdict.engine_comparison import Comparison
 from edgeseg.proof.verdict.lost_polyps import found_polyps
 from edgeseg.proof.verdict.rules import MAX_DICE_DROP, Finding
 from edgeseg.proof.verdict.thumbnails import Bits, Constant, better_turned, constant

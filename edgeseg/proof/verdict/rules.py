@@ -12,7 +12,7 @@ from typing import Literal
 
 from edgeseg.artifacts import ConfidenceInterval, FoundPolyps, LatencyReport, Precision, Verdict, VerdictLimits
 from edgeseg.errors import MismatchError, UsageError
-from edgeseg.proof.verdict.comparison import Comparison
+from edgeseg.proof.verdict.engine_comparison import Comparison
 from edgeseg.proof.verdict.lost_polyps import found_polyps
 from edgeseg.runtime.engine.backends import on_cpu
 

@@ -12,7 +12,7 @@ from edgeseg.dataset import Pair, hash_pairs
 from edgeseg.progress import Track, silent
 from edgeseg.proof.timing.image_times import measure_latency
 from edgeseg.proof.verdict import plausibility, rules
-from edgeseg.proof.verdict.comparison import Comparison, compare
+from edgeseg.proof.verdict.engine_comparison import Comparison, compare
 from edgeseg.proof.verdict.lost_polyps import found_polyps
 from edgeseg.runtime.engine.engine import Engine
 from edgeseg.runtime.engine.session import SessionInfo

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from edgeseg.errors import UsageError
 from edgeseg.optional import require
 from edgeseg.runtime.live.credentials import without_credentials
-from edgeseg.runtime.live.frames import Presented
+from edgeseg.runtime.live.live_values import Presented
 from edgeseg.runtime.live.protocols import refuse_missing_srt
 from edgeseg.runtime.video.encoder import ENCODER_OPTIONS, PictureEncoder
 from edgeseg.runtime.video.picture import Picture

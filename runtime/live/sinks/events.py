@@ -10,7 +10,7 @@ from typing import Literal
 
 import cv2
 
-from edgeseg.runtime.live.frames import Presented
+from edgeseg.runtime.live.live_values import Presented
 from edgeseg.runtime.live.sinks.folder import HeldFolder
 from edgeseg.runtime.live.sinks.lines import JsonLines, utc_text
 from edgeseg.runtime.live.sinks.sink import QueuedSink, SinkCounts

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from edgeseg.runtime.live.cover import cover_of
-from edgeseg.runtime.live.frames import Presented
+from edgeseg.runtime.live.live_values import Presented
 from edgeseg.runtime.live.sinks.sink import QueuedSink, SinkCounts, Writer
 from edgeseg.runtime.live.states import StateChange
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Generic, Literal, Protocol, TypeVar
 
 from edgeseg.runtime.live.credentials import without_credentials
-from edgeseg.runtime.live.frames import Presented
+from edgeseg.runtime.live.live_values import Presented
 
 SinkState = Literal["ok", "slow", "failed", "closed"]
 """All is written; frames were dropped of late; nothing is written at the moment; it has ended."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgeseg.runtime.live.credentials import without_credentials
-from edgeseg.runtime.live.frames import Presented
+from edgeseg.runtime.live.live_values import Presented
 from edgeseg.runtime.live.sinks.encoded import EncodedWriter, Publication, Recording, Timing, View
 from edgeseg.runtime.live.sinks.events import AlarmEvent, Event, EventLines, EventSink
-from edgeseg.runtime.live.sinks.masks import MaskLines, MaskPictures
 from edgeseg.runtime.live.sinks.publishing import PublishingSink
+from edgeseg.runtime.live.sinks.shown_masks import MaskLines, MaskPictures
 from edgeseg.runtime.live.sinks.sink import QueuedSink
 
 EVENTS_THAT_WAIT = 64

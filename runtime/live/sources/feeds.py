@@ -17,10 +17,10 @@ from edgeseg.runtime.live.sources.contract import SourceOptions
 from edgeseg.runtime.live.sources.paced import FeedFrame
 from edgeseg.runtime.video.container import not_a_video
 from edgeseg.runtime.video.dicom import DicomFrames
-from edgeseg.runtime.video.files import IMAGES_FPS
 from edgeseg.runtime.video.picture import Picture
 from edgeseg.runtime.video.reader import FileReader
 from edgeseg.runtime.video.source import ClipTiming
+from edgeseg.runtime.video.video_files import IMAGES_FPS
 
 logger = logging.getLogger(__name__)
 

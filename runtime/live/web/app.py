@@ -21,9 +21,9 @@ from edgeseg.runtime.live.web.access import (
     is_own_origin,
     is_token,
 )
-from edgeseg.runtime.live.web.metrics import exposition
-from edgeseg.runtime.live.web.pictures import PictureFeed, encode_png, header_of
-from edgeseg.runtime.live.web.view import View
+from edgeseg.runtime.live.web.newest_picture import PictureFeed, encode_png, header_of
+from edgeseg.runtime.live.web.prometheus_metrics import exposition
+from edgeseg.runtime.live.web.stream_view import View
 from edgeseg.runtime.video.overlay import OverlayMode
 
 STATIC = {

@@ -10,9 +10,9 @@ from typing import Any
 
 from edgeseg.errors import EdgesegError, UsageError
 from edgeseg.optional import require
-from edgeseg.runtime.live.frames import Presented
+from edgeseg.runtime.live.live_values import Presented
 from edgeseg.runtime.live.web.access import Address, Tls
-from edgeseg.runtime.live.web.view import View
+from edgeseg.runtime.live.web.stream_view import View
 
 _START_S = 10.0
 _END_S = 3.0
@@ -107,7 +107,7 @@ class PageServer:
 
     async def _run(self, view: View) -> None:
         from edgeseg.runtime.live.web.app import PageOptions, make_app
-        from edgeseg.runtime.live.web.pictures import PictureFeed
+        from edgeseg.runtime.live.web.newest_picture import PictureFeed
 
         uvicorn = require("uvicorn")
         self._feed = PictureFeed(asyncio.get_running_loop())

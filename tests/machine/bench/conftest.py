@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edgeseg.artifacts import Percentiles
-from edgeseg.machine.bench.report import BenchReport, Conditions, PacedSeries, Series, Settings, Throughput
+from edgeseg.machine.bench.bench_report import BenchReport, Conditions, PacedSeries, Series, Settings, Throughput
 from edgeseg.specs import ModelSpec
 
 sys.path.insert(0, str(Path(__file__).parent))  # fake_clock

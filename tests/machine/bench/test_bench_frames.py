@@ -11,7 +11,7 @@ import pytest
 from edgeseg.dataset import Pair
 from edgeseg.errors import BadInputError
 from edgeseg.images import write_png
-from edgeseg.machine.bench.frames import PAGE_BYTES, frames_of, synthetic_frames
+from edgeseg.machine.bench.bench_frames import PAGE_BYTES, frames_of, synthetic_frames
 from edgeseg.proof.timing.clock import MonotonicClock
 from edgeseg.proof.timing.frame_times import time_frame
 from edgeseg.proof.timing.image_times import measure_latency

@@ -8,13 +8,13 @@ from pathlib import Path
 import cv2
 import pytest
 
+from edgeseg.artifact_text import describe
 from edgeseg.errors import BadInputError, MismatchError, UsageError
 from edgeseg.graph.cost import ConvolutionCost
-from edgeseg.inspect import describe
-from edgeseg.machine.bench.comparison import compare, refuse_other_machine
+from edgeseg.machine.bench.bench_report import BenchReport, PacedSeries, Peaks, Series
 from edgeseg.machine.bench.notes import notes_on
 from edgeseg.machine.bench.plot import check_plot, write_plot
-from edgeseg.machine.bench.report import BenchReport, PacedSeries, Peaks, Series
+from edgeseg.machine.bench.report_comparison import compare, refuse_other_machine
 from edgeseg.machine.bench.roofline import roofline_of
 from edgeseg.machine.bench.summary import footing, heading, tables
 

@@ -12,10 +12,10 @@ from edgeseg.calibration.fp16 import with_fp16_convolutions
 from edgeseg.calibration.quantise import ONNXRUNTIME_STYLE, quantise
 from edgeseg.calibration.ranges import calibrate
 from edgeseg.graph.cost import ConvolutionCost, convolution_costs
-from edgeseg.graph.files import OnnxArtifact
+from edgeseg.graph.onnx_files import OnnxArtifact
+from edgeseg.machine.bench.bench_report import Peaks
 from edgeseg.machine.bench.cpu_peaks import best_seconds, cpu_peaks
 from edgeseg.machine.bench.gpu_peaks import GpuAttributes, compute_peaks, gpu_peaks, memory_peak
-from edgeseg.machine.bench.report import Peaks
 from edgeseg.machine.bench.roofline import at_precision, layer_bound, roofline_of
 
 

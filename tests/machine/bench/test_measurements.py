@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeseg.errors import UsageError
-from edgeseg.machine.bench.latency import measure_back_to_back, measure_paced, over_budget_share
+from edgeseg.machine.bench.frame_latency import measure_back_to_back, measure_paced, over_budget_share
 from edgeseg.machine.bench.plan import parse_counts, parse_rates, rule_within
 from edgeseg.machine.bench.stability import StabilityRule
 from edgeseg.machine.bench.throughput import cpu_layouts, frames_per_second, measure_batch, measure_lanes
-from edgeseg.runtime.cuda.errors import DeviceMemoryError, StickyCudaError
+from edgeseg.runtime.cuda.cuda_errors import DeviceMemoryError, StickyCudaError
 from edgeseg.runtime.engine.inputs import EngineInput
 from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.runtime.video.engine_input import network_input_of

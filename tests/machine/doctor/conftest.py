@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from edgeseg.machine.doctor.hardware import Hardware, read_hardware
-from edgeseg.machine.doctor.view import MachineView, PythonFacts
+from edgeseg.machine.doctor.machine_view import MachineView, PythonFacts
 
 NO_DRIVER = {"missing": "no NVIDIA driver (libcuda.so.1: cannot open shared object file)"}
 CODECS = {"ffmpeg": "8.1", "encoders": ["libx264"], "decoders": ["h264", "hevc"]}

@@ -6,7 +6,7 @@ from typing import Any
 import onnx
 import pytest
 
-from edgeseg.graph.files import serialize
+from edgeseg.graph.onnx_files import serialize
 from edgeseg.machine.doctor.cpu_checks import check_int8
 from edgeseg.machine.doctor.int8_worth import typical_network
 
@@ -35,7 +35,10 @@ def test_what_the_doctor_says_of_int8(answer: dict[str, Any], status: str, words
 
 def test_the_probe_answers_on_this_machine() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "edgeseg.machine.doctor.probes", "int8"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "edgeseg.machine.doctor.loading_probes", "int8"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     answer = json.loads(done.stdout)
     assert answer["wrong"] == []

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from edgeseg.proof.evaluation.charts import mask_share_chart, size_chart, sorted_dice_chart, threshold_chart
+from edgeseg.proof.evaluation.evaluation_charts import mask_share_chart, size_chart, sorted_dice_chart, threshold_chart
+from edgeseg.proof.evaluation.evaluation_page import write_report, write_threshold_report
+from edgeseg.proof.evaluation.evaluation_results import EvaluationRequest, EvaluationResults, evaluate_models
 from edgeseg.proof.evaluation.frame_masks import FrameMask, UnlabelledSource
 from edgeseg.proof.evaluation.measurement import Material
-from edgeseg.proof.evaluation.page import write_report, write_threshold_report
-from edgeseg.proof.evaluation.results import EvaluationRequest, EvaluationResults, evaluate_models
 from edgeseg.proof.evaluation.threshold_choice import choose_threshold
-from edgeseg.proof.verdict.charts import BOTTOM, LEFT, RIGHT, TOP
+from edgeseg.proof.verdict.verdict_charts import BOTTOM, LEFT, RIGHT, TOP
 from edgeseg.runtime.opener.engine_from_file import open_engine
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}

@@ -5,8 +5,8 @@ import pytest
 
 from edgeseg.dataset import load_pairs
 from edgeseg.errors import BadInputError, UsageError
-from edgeseg.graph.files import load_onnx, serialize
-from edgeseg.graph.threshold import with_threshold
+from edgeseg.graph.onnx_files import load_onnx, serialize
+from edgeseg.graph.threshold_shift import with_threshold
 from edgeseg.images import write_png
 from edgeseg.proof.evaluation.false_alarms import false_alarms
 from edgeseg.proof.evaluation.frame_masks import UnlabelledSource, measure_frames

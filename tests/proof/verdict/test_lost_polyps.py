@@ -11,10 +11,10 @@ import scipy.stats
 
 from edgeseg.artifacts import Verdict, VerdictLimits, VerdictRow
 from edgeseg.errors import UsageError
-from edgeseg.proof.verdict.comparison import Comparison
+from edgeseg.proof.verdict.engine_comparison import Comparison
 from edgeseg.proof.verdict.lost_polyps import found_polyps
-from edgeseg.proof.verdict.page import write_report
 from edgeseg.proof.verdict.rules import MOST_NAMES, judge_lost_polyps, limits_for
+from edgeseg.proof.verdict.verdict_page import write_report
 
 
 def row(name: str, iou: float, reference_iou: float, foreground: float = 0.2) -> VerdictRow:

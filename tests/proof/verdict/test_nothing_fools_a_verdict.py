@@ -10,10 +10,10 @@ from edgeseg.artifacts import Verdict, VerdictLimits
 from edgeseg.dataset import Pair, load_pairs
 from edgeseg.images import write_png
 from edgeseg.proof.verdict.engine_verdict import Demands
-from edgeseg.proof.verdict.page import render_page
 from edgeseg.proof.verdict.plausibility import MIN_REFERENCE_DICE
 from edgeseg.proof.verdict.rules import limits_for
 from edgeseg.proof.verdict.thumbnails import Thumbnails, constant, shuffled, thumbnail
+from edgeseg.proof.verdict.verdict_page import render_page
 from edgeseg.proof.verdict.verification import verify
 from edgeseg.runtime.engine.engine import Engine
 from edgeseg.runtime.engine.local_engine import engine_of

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edgeseg.images import read_rgb
-from edgeseg.proof.verdict.page import write_report
+from edgeseg.proof.verdict.verdict_page import write_report
 
 CHROMIUM = (
     "--headless",

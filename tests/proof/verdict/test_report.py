@@ -9,9 +9,9 @@ import pytest
 from edgeseg.artifacts import Verdict
 from edgeseg.errors import BadInputError
 from edgeseg.images import write_png
-from edgeseg.proof.verdict.charts import Scale, drop_chart, latency_chart, scatter_chart
-from edgeseg.proof.verdict.page import check_report_folder, write_report
-from edgeseg.proof.verdict.pictures import PICTURE_WIDTH_PX, worst_rows
+from edgeseg.proof.verdict.verdict_charts import Scale, drop_chart, latency_chart, scatter_chart
+from edgeseg.proof.verdict.verdict_page import check_report_folder, write_report
+from edgeseg.proof.verdict.verdict_pictures import PICTURE_WIDTH_PX, worst_rows
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 HOSTILE = '<img src=x onerror="alert(1)">'

@@ -11,9 +11,9 @@ import pytest
 
 from edgeseg.errors import EdgesegError
 from edgeseg.runtime.engine.engine import Engine
+from edgeseg.runtime.engine.engine_layout import SessionLayout
 from edgeseg.runtime.engine.failures import ProcessLostError, TransientError
 from edgeseg.runtime.engine.inputs import PackedFrame
-from edgeseg.runtime.engine.layout import SessionLayout
 from edgeseg.runtime.engine.local_engine import LocalEngine, engine_of
 from edgeseg.runtime.engine.lossless import LosslessFrames
 from edgeseg.runtime.engine.outcomes import Lost, Segmented

@@ -24,10 +24,10 @@ from edgeseg.runtime.engine.session import FrameBatch, ProbabilityBatch, Session
 from edgeseg.runtime.file.outputs import Outputs
 from edgeseg.runtime.file.pipeline import QUEUED_FRAMES, StreamResult, run_stream
 from edgeseg.runtime.video.channel import Channel
-from edgeseg.runtime.video.files import open_source
 from edgeseg.runtime.video.picture import Picture
 from edgeseg.runtime.video.sinks import Sinks
 from edgeseg.runtime.video.source import ClipTiming, SourceFrame
+from edgeseg.runtime.video.video_files import open_source
 from edgeseg.specs import Crop, ModelSpec, PreprocessSpec
 
 MILLISECOND = Fraction(1, 1000)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from edgeseg.runtime.live.frames import LiveMask, Presented
+from edgeseg.runtime.live.live_values import LiveMask, Presented
 from edgeseg.runtime.video.overlay import OverlayMode
 from edgeseg.runtime.video.picture import Picture
 from edgeseg.runtime.video.source import SourceFrame

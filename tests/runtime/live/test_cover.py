@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeseg.runtime.live.cover import cover_of, cover_picture, cover_words
-from edgeseg.runtime.live.frames import LiveMask, Presented
+from edgeseg.runtime.live.live_values import LiveMask, Presented
 from edgeseg.runtime.live.states import StateChange
 from edgeseg.runtime.video.picture import Picture
 from edgeseg.runtime.video.source import SourceFrame

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeseg.runtime.live.drawing import caption_lines, draw_live
-from edgeseg.runtime.live.frames import LiveMask
+from edgeseg.runtime.live.live_values import LiveMask
 from edgeseg.runtime.live.presenter import PresenterOptions
 from edgeseg.runtime.live.states import StateChange
 from edgeseg.runtime.video.overlay import _letter_size

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 
 from edgeseg.runtime.live.drift.drift_monitor import FALL_BACK_TRIES, DriftMonitor, MonitorOptions
-from edgeseg.runtime.live.frames import Presented
+from edgeseg.runtime.live.live_stream import LiveOptions, LiveStream
+from edgeseg.runtime.live.live_values import Presented
 from edgeseg.runtime.live.presenter import PresenterOptions
 from edgeseg.runtime.live.scene.drift import DriftSettings, DriftWatch
 from edgeseg.runtime.live.scene.sampling import Sample, Sampler
 from edgeseg.runtime.live.states import StateChange
 from edgeseg.runtime.live.status import LiveStatus
-from edgeseg.runtime.live.stream import LiveOptions, LiveStream
 from edgeseg.runtime.worker.restarts import RestartLimit
 from edgeseg.runtime.worker.supervisor import SupervisorOptions
 from edgeseg.runtime.worker.worker_engine import WorkerEngine, WorkerOptions

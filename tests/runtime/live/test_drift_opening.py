@@ -15,12 +15,12 @@ from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.runtime.live.drawing import draw_live
 from edgeseg.runtime.live.drift.drift_opening import check_reference, find_statistics, open_drift_monitor
+from edgeseg.runtime.live.live_stream import LiveOptions, LiveStream
 from edgeseg.runtime.live.scene.sampling import Sample
 from edgeseg.runtime.live.scene.statistics import Spread, TrainingStatistics
 from edgeseg.runtime.live.settings import EngineSettings, LiveSettings, WatchSettings
 from edgeseg.runtime.live.sources.contract import SourceOptions
-from edgeseg.runtime.live.sources.opening import open_live_source
-from edgeseg.runtime.live.stream import LiveOptions, LiveStream
+from edgeseg.runtime.live.sources.source_opening import open_live_source
 from edgeseg.runtime.opener.engine_from_file import open_engine, start_workers
 from edgeseg.runtime.opener.use import Use, live_use
 from edgeseg.specs import Crop, ModelSpec, PreprocessSpec

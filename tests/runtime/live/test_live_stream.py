@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import BadInputError, MissingComponentError
-from edgeseg.runtime.live.frames import Presented
+from edgeseg.runtime.live.live_stream import LiveOptions, LiveStream
+from edgeseg.runtime.live.live_values import Presented
 from edgeseg.runtime.live.presenter import PresenterOptions
 from edgeseg.runtime.live.states import StateChange
 from edgeseg.runtime.live.status import LiveStatus
-from edgeseg.runtime.live.stream import LiveOptions, LiveStream
 from edgeseg.runtime.video.source import SourceFrame
 from edgeseg.runtime.worker.worker_engine import WorkerEngine
 from tests.runtime.live.conftest import RememberingSink, ScriptedSource, draw_nothing

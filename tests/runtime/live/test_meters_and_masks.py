@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeseg.runtime.live.frames import LiveMask
+from edgeseg.runtime.live.live_values import LiveMask
 from edgeseg.runtime.live.masks import MaskBoard
 from edgeseg.runtime.live.meters import Rate, RecentShare, RollingPercentiles
 

@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from edgeseg.runtime.live.frames import LiveMask
+from edgeseg.runtime.live.live_values import LiveMask
 from edgeseg.runtime.live.masks import MaskBoard
 from edgeseg.runtime.live.meters import RollingPercentiles
 from edgeseg.runtime.live.presenter import Presenter, PresenterOptions

@@ -15,7 +15,7 @@ import pytest
 from edgeseg.frames import Mask, Probability
 from edgeseg.runtime.engine.outcomes import Outcome, Segmented
 from edgeseg.runtime.engine.session import SessionInfo
-from edgeseg.runtime.live.frames import LiveMask
+from edgeseg.runtime.live.live_values import LiveMask
 from edgeseg.runtime.live.masks import MaskBoard
 from edgeseg.runtime.live.segmenter import Segmenter
 from edgeseg.runtime.live.slot import NewestSlot

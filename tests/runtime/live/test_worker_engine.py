@@ -23,8 +23,8 @@ from edgeseg.runtime.engine.one_frame import probability_of, segment
 from edgeseg.runtime.file.pipeline import run_stream
 from edgeseg.runtime.opener.engine_from_file import open_engine
 from edgeseg.runtime.opener.use import Use
-from edgeseg.runtime.video.files import open_source
 from edgeseg.runtime.video.sinks import Sinks
+from edgeseg.runtime.video.video_files import open_source
 from edgeseg.runtime.worker.restarts import RestartLimit
 from edgeseg.runtime.worker.supervisor import SupervisorOptions
 from edgeseg.runtime.worker.worker_engine import WorkerEngine, WorkerOptions

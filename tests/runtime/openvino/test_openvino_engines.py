@@ -22,7 +22,7 @@ from edgeseg.export.builders.tensorrt_options import TensorRtOptions
 from edgeseg.export.layers.engine_layers import layer_report
 from edgeseg.export.rebuild import rebuild_engine
 from edgeseg.files import sha256_bytes
-from edgeseg.graph.files import load_onnx
+from edgeseg.graph.onnx_files import load_onnx
 from edgeseg.images import list_images
 from edgeseg.machine.bench.subject import subject_of
 from edgeseg.optional import is_installed

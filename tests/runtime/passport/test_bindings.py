@@ -8,7 +8,7 @@ from edgeseg.artifacts import Binding, EngineArtifact
 from edgeseg.errors import MismatchError, MissingComponentError
 from edgeseg.runtime.cuda import engine_from_plan
 from edgeseg.runtime.engine import machine
-from edgeseg.runtime.engine.layout import SessionLayout
+from edgeseg.runtime.engine.engine_layout import SessionLayout
 from edgeseg.runtime.engine.machine import instruction_sets
 from edgeseg.runtime.opener import engine_from_file
 from edgeseg.runtime.opener.engine_from_file import open_engine, open_here

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edgeseg.runtime.video.decoded import picture_of
-from edgeseg.runtime.video.orientation import Orientation
+from edgeseg.runtime.video.display_matrix import Orientation
 
 Samples = NDArray[np.uint16]
 

@@ -19,9 +19,9 @@ from edgeseg.cli import run
 from edgeseg.dataset import load_pairs
 from edgeseg.errors import BadInputError, MissingComponentError
 from edgeseg.images import is_dicom, read_rgb, write_png
-from edgeseg.runtime.live.sources.opening import open_live_source
+from edgeseg.runtime.live.sources.source_opening import open_live_source
 from edgeseg.runtime.video.dicom import EncapsulatedStream
-from edgeseg.runtime.video.files import open_source
+from edgeseg.runtime.video.video_files import open_source
 
 pydicom = pytest.importorskip("pydicom", reason="pip install 'edgeseg[dicom]'")
 pytest.importorskip("PIL", reason="pip install 'edgeseg[dicom]'")

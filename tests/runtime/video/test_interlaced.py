@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from edgeseg.images import read_rgb
-from edgeseg.machine.bench.frames import frames_of
+from edgeseg.machine.bench.bench_frames import frames_of
 from edgeseg.proof.evaluation.frame_masks import UnlabelledSource, rgb_frames
 from edgeseg.runtime.file.frame_choice import ALL_FRAMES
 from edgeseg.runtime.live.sources.contract import SourceOptions
 from edgeseg.runtime.live.sources.feeds import FileFeed
 from edgeseg.runtime.video.deinterlace import Deinterlace
-from edgeseg.runtime.video.files import open_source
+from edgeseg.runtime.video.video_files import open_source
 from edgeseg.train.negatives import NegativeSource, write_negatives
 
 FRAMES = 12

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edgeseg.frames import resize_to_network
 from edgeseg.runtime.engine.planes import Matrix
 from edgeseg.runtime.video.decoded import picture_of
-from edgeseg.runtime.video.orientation import Orientation
+from edgeseg.runtime.video.display_matrix import Orientation
 from edgeseg.runtime.video.picture import Picture
 from edgeseg.specs import Crop
 

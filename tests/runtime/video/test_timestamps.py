@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from edgeseg.runtime.live.sources.opening import open_live_source
+from edgeseg.runtime.live.sources.source_opening import open_live_source
 from edgeseg.runtime.video.video import VideoFile
 
 CLOCK = Fraction(1, 90_000)

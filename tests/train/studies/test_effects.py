@@ -5,7 +5,7 @@ import pytest
 from edgeseg.train.studies.effects import effects_of, seed_sd, verdict_of
 from edgeseg.train.studies.ledger import Ending, Outcome
 from edgeseg.train.studies.points import Point
-from edgeseg.train.studies.results import Trial, as_csv, as_markdown, cell_results, columns_and_rows
+from edgeseg.train.studies.study_results import Trial, as_csv, as_markdown, cell_results, columns_and_rows
 
 AXES = ["loss", "rate"]
 DICE = {("bce", "low"): (0.80, 0.82), ("bce", "high"): (0.81, 0.83), ("dice", "low"): (0.60, 0.62),

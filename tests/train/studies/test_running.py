@@ -18,9 +18,9 @@ from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.images import write_png
 from edgeseg.train.samples import load_samples
 from edgeseg.train.shared_pictures import share_pictures
-from edgeseg.train.studies.page import StudyResult
 from edgeseg.train.studies.running import open_study
 from edgeseg.train.studies.study_file import read_study, recipe_of
+from edgeseg.train.studies.study_page import StudyResult
 from edgeseg.train.training import train
 from edgeseg.train.training_data import TrainingData, find_data
 

@@ -13,10 +13,10 @@ import onnx
 from edgeseg.artifacts import EngineArtifact
 from edgeseg.errors import BadInputError
 from edgeseg.export.builders.builder import BuildRequest, BuiltEngine, refuse_options
-from edgeseg.export.layers.report import Layer, LayerReport, report_of
+from edgeseg.export.layers.layer_report import Layer, LayerReport, report_of
 from edgeseg.machine.doctor.requirements import OptionalPackage, Requirements
 from edgeseg.runtime.engine.backends import Backend
-from edgeseg.runtime.engine.layout import SessionLayout
+from edgeseg.runtime.engine.engine_layout import SessionLayout
 from edgeseg.runtime.passport.bindings import EngineBinding, check_instruction_set
 from edgeseg.runtime.passport.passports import session_info
 

@@ -19,13 +19,13 @@ from typing import Any
 import pytest
 
 from edgeseg.runtime.live.drawing import draw_live
-from edgeseg.runtime.live.frames import Presented, State
+from edgeseg.runtime.live.live_stream import LiveOptions, LiveStream
+from edgeseg.runtime.live.live_values import Presented, State
 from edgeseg.runtime.live.presenter import PresenterOptions
 from edgeseg.runtime.live.sources.contract import SourceOptions
-from edgeseg.runtime.live.sources.opening import open_live_source
+from edgeseg.runtime.live.sources.source_opening import open_live_source
 from edgeseg.runtime.live.states import StateChange
 from edgeseg.runtime.live.status import LiveStatus
-from edgeseg.runtime.live.stream import LiveOptions, LiveStream
 from edgeseg.runtime.opener.engine_from_file import start_workers
 from edgeseg.runtime.opener.use import live_use
 from edgeseg.runtime.worker.worker_engine import WorkerEngine

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from edgeseg.runtime.engine.engine import Engine
-from edgeseg.runtime.engine.layout import SessionLayout
+from edgeseg.runtime.engine.engine_layout import SessionLayout
 from edgeseg.runtime.engine.local_engine import engine_of
 from edgeseg.runtime.engine.session import FrameBatch, ProbabilityBatch, Session
 from edgeseg.runtime.opener.engine_from_file import open_here

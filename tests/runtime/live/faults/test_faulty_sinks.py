@@ -17,11 +17,11 @@ from typing import Any
 import av
 import pytest
 
+from edgeseg.runtime.live.live_stream import LiveOptions
 from edgeseg.runtime.live.presenter import PresenterOptions
 from edgeseg.runtime.live.sinks import sink as sink_module
 from edgeseg.runtime.live.sinks.sink_choice import event_sink, mask_sink, publishing_sink, recording_sink
-from edgeseg.runtime.live.sources.opening import open_live_source
-from edgeseg.runtime.live.stream import LiveOptions
+from edgeseg.runtime.live.sources.source_opening import open_live_source
 from tests.runtime.live.faults.conftest import Command, Running, command_line, until
 
 Play = Callable[..., Running]

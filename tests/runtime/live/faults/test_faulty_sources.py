@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import BadInputError
+from edgeseg.runtime.live.live_stream import LiveOptions
 from edgeseg.runtime.live.presenter import PresenterOptions
 from edgeseg.runtime.live.sinks.sink_choice import mask_sink, recording_sink
 from edgeseg.runtime.live.sources.contract import SourceOptions
 from edgeseg.runtime.live.sources.faults import SourceLostError
-from edgeseg.runtime.live.sources.opening import open_live_source
+from edgeseg.runtime.live.sources.source_opening import open_live_source
 from edgeseg.runtime.live.states import StateLimits
-from edgeseg.runtime.live.stream import LiveOptions
 from edgeseg.runtime.video.source import SourceFrame
 from tests.runtime.live.faults.conftest import Running
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgeseg.runtime.live.frames import Presented
+from edgeseg.runtime.live.live_values import Presented
 from tests.runtime.live.faults.conftest import Running, descriptors, resident_kib
 
 Play = Callable[..., Running]

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
+from edgeseg.runtime.live.live_stream import LiveOptions
 from edgeseg.runtime.live.presenter import PresenterOptions
-from edgeseg.runtime.live.stream import LiveOptions
 from edgeseg.runtime.opener.engine_from_file import start_workers
 from edgeseg.runtime.opener.use import live_use
-from edgeseg.runtime.worker.loop import DIE_FIRST
 from edgeseg.runtime.worker.worker_engine import WorkerEngine
+from edgeseg.runtime.worker.worker_loop import DIE_FIRST
 from tests.runtime.live.faults.conftest import Running, Shown, longest_run, until
 
 Play = Callable[..., Running]

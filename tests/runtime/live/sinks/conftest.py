@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from edgeseg.runtime.live.frames import LiveMask, Presented
+from edgeseg.runtime.live.live_values import LiveMask, Presented
 from edgeseg.runtime.video.overlay import draw
 from edgeseg.runtime.video.picture import Picture
 from edgeseg.runtime.video.source import ClipTiming, SourceFrame

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import MissingComponentError, UsageError
-from edgeseg.runtime.live.frames import Presented
+from edgeseg.runtime.live.live_values import Presented
 from edgeseg.runtime.live.sinks import sink as sink_module
 from edgeseg.runtime.live.sinks.encoded import EncodedWriter, Publication, Recording
 from edgeseg.runtime.live.sinks.sink import QueuedSink, Retry

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edgeseg.runtime.live.sinks.lines import JsonLines
-from edgeseg.runtime.live.sinks.masks import MaskLines, MaskPictures
 from edgeseg.runtime.live.sinks.rle import coco_rle
+from edgeseg.runtime.live.sinks.shown_masks import MaskLines, MaskPictures
 from edgeseg.runtime.live.sinks.sink_choice import event_sink, mask_sink
 
 coco = pytest.importorskip("pycocotools.mask", reason="pip install pycocotools")

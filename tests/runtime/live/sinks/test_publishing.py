@@ -16,7 +16,7 @@ import av
 import numpy as np
 import pytest
 
-from edgeseg.runtime.live.frames import Presented
+from edgeseg.runtime.live.live_values import Presented
 from edgeseg.runtime.live.sinks.publishing import PublishingSink
 from edgeseg.runtime.live.sinks.sink import Retry
 from edgeseg.runtime.live.sinks.sink_choice import mask_sink, publishing_sink, recording_sink

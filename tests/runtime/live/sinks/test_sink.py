@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from edgeseg.runtime.live.frames import Presented
+from edgeseg.runtime.live.live_values import Presented
 from edgeseg.runtime.live.sinks import sink as sink_module
 from edgeseg.runtime.live.sinks.sink import QueuedSink, Retry
 

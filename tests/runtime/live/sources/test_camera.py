@@ -20,8 +20,8 @@ from edgeseg.runtime.live.sources import av_connection
 from edgeseg.runtime.live.sources.av_connection import AvConnection, open_camera
 from edgeseg.runtime.live.sources.contract import SourceOptions
 from edgeseg.runtime.live.sources.faults import SourceLostError
-from edgeseg.runtime.live.sources.opening import open_live_source
 from edgeseg.runtime.live.sources.reconnecting import ReconnectingSource
+from edgeseg.runtime.live.sources.source_opening import open_live_source
 
 QUICK = SourceOptions(open_timeout_s=0.3, stall_s=0.3, first_pause_s=0.01, longest_pause_s=0.05, attempts=5)
 

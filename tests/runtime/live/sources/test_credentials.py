@@ -13,7 +13,7 @@ from edgeseg.cli.run_live import JsonLines, PlainLines
 from edgeseg.runtime.live.credentials import without_credentials, without_secrets_of
 from edgeseg.runtime.live.sources.contract import SourceOptions
 from edgeseg.runtime.live.sources.faults import SourceFault, SourceLostError
-from edgeseg.runtime.live.sources.opening import open_live_source
+from edgeseg.runtime.live.sources.source_opening import open_live_source
 
 SECRETS = st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S"]), min_size=8)
 WORDS = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=12)

@@ -18,7 +18,7 @@ from edgeseg.runtime.live.sources import gstreamer as gstreamer_module
 from edgeseg.runtime.live.sources.contract import SourceOptions
 from edgeseg.runtime.live.sources.faults import SourceFault, SourceLostError
 from edgeseg.runtime.live.sources.gstreamer import GstConnection, _i420, colour_of, gst_python, jetson_pipeline
-from edgeseg.runtime.live.sources.opening import open_live_source
+from edgeseg.runtime.live.sources.source_opening import open_live_source
 from tests.cli.traced_box import Box
 from tests.conftest import bright_pixel_network
 

@@ -18,7 +18,7 @@ import pytest
 
 from edgeseg.runtime.live.sources.contract import SourceOptions
 from edgeseg.runtime.live.sources.faults import SourceLostError
-from edgeseg.runtime.live.sources.opening import open_live_source
+from edgeseg.runtime.live.sources.source_opening import open_live_source
 
 QUICK = SourceOptions(first_pause_s=0.05, longest_pause_s=0.2, buffer_s=60)
 

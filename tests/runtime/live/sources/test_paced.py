@@ -14,7 +14,7 @@ import pytest
 from edgeseg.errors import BadInputError, EdgesegError, UsageError
 from edgeseg.images import write_png
 from edgeseg.runtime.live.sources.contract import SourceOptions
-from edgeseg.runtime.live.sources.opening import open_live_source
+from edgeseg.runtime.live.sources.source_opening import open_live_source
 from edgeseg.runtime.live.sources.synthetic import SyntheticFeed
 
 

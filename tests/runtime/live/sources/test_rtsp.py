@@ -11,7 +11,7 @@ import pytest
 
 from edgeseg.runtime.live.sources.contract import LIVE_TIME_BASE, SourceOptions
 from edgeseg.runtime.live.sources.faults import SourceLostError
-from edgeseg.runtime.live.sources.opening import open_live_source
+from edgeseg.runtime.live.sources.source_opening import open_live_source
 
 QUICK = SourceOptions(open_timeout_s=5.0, stall_s=1.0, first_pause_s=0.05, longest_pause_s=0.2, attempts=1000)
 PASSWORD = "h8s/p@ss"

@@ -22,7 +22,7 @@ import pytest
 from edgeseg.cli import run
 from edgeseg.errors import BadInputError, MissingComponentError
 from edgeseg.runtime.live.sources.contract import SourceOptions
-from edgeseg.runtime.live.sources.opening import is_live_name, open_live_source
+from edgeseg.runtime.live.sources.source_opening import is_live_name, open_live_source
 
 SIZE = (96, 128)
 OPTIONS = SourceOptions(first_attempts=20, first_pause_s=0.1, longest_pause_s=0.2)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeseg.runtime.live.frames import Presented
+from edgeseg.runtime.live.live_values import Presented
 from edgeseg.runtime.live.status import LiveStatus
 from edgeseg.runtime.video.overlay import OverlayMode
 from edgeseg.runtime.video.picture import Picture

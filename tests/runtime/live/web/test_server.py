@@ -22,7 +22,7 @@ from edgeseg.errors import UsageError
 from edgeseg.runtime.live.assembly import PageSink
 from edgeseg.runtime.live.web import app as app_module
 from edgeseg.runtime.live.web.access import RateLimit
-from edgeseg.runtime.live.web.pictures import HEADER
+from edgeseg.runtime.live.web.newest_picture import HEADER
 from tests.runtime.live.web.conftest import STATUS, ScriptedView, presented
 
 httpx = pytest.importorskip("httpx")

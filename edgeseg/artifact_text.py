@@ -21,10 +21,10 @@ from edgeseg.calibration.asymmetry import asymmetry_in_words
 from edgeseg.calibration.fp16_types import LARGEST_FP16
 from edgeseg.calibration.plan_files import read_plan
 from edgeseg.errors import BadInputError
-from edgeseg.export.layers.report import LayerReport
+from edgeseg.export.layers.layer_report import LayerReport
 from edgeseg.files import read_text, sha256_file
-from edgeseg.graph.files import load_onnx
-from edgeseg.machine.bench.report import BenchReport
+from edgeseg.graph.onnx_files import load_onnx
+from edgeseg.machine.bench.bench_report import BenchReport
 from edgeseg.packages import PACKAGE_CARD, find_model
 from edgeseg.proof.evaluation.document import EvaluationDocument
 from edgeseg.runtime.live.scene.statistics import TrainingStatistics

@@ -6,7 +6,7 @@ import importlib.resources
 
 import jinja2
 
-from edgeseg.machine.qualify.values import Qualification
+from edgeseg.machine.qualify.qualification_values import Qualification
 
 JSON_NAME = "qualify.json"
 HTML_NAME = "qualify.html"

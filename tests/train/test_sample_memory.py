@@ -8,8 +8,8 @@ import pytest
 
 from edgeseg.dataset import load_pairs
 from edgeseg.errors import BadInputError
-from edgeseg.train.memory import Storage, available_bytes, choose_storage, sample_bytes
 from edgeseg.train.recipe import Recipe
+from edgeseg.train.sample_memory import Storage, available_bytes, choose_storage, sample_bytes
 from edgeseg.train.samples import load_samples
 from edgeseg.train.training import train
 

@@ -15,7 +15,7 @@ from edgeseg.images import MaskEvidence, coding_of
 from edgeseg.metrics import ImageScore, overlap_per_image
 from edgeseg.proof.evaluation.frame_masks import KeptFrame
 from edgeseg.proof.verdict.evaluation import segment_named
-from edgeseg.proof.verdict.pictures import REFERENCE_COLOUR, TRUTH_COLOUR, contours, outline, shrink
+from edgeseg.proof.verdict.verdict_pictures import REFERENCE_COLOUR, TRUTH_COLOUR, contours, outline, shrink
 from edgeseg.runtime.engine.engine import Engine
 from edgeseg.runtime.video.overlay import CLASS_COLOURS
 

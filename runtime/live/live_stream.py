@@ -18,7 +18,7 @@ from typing import Any
 from edgeseg.errors import EdgesegError
 from edgeseg.runtime.live.drift.drift_monitor import DriftMonitor
 from edgeseg.runtime.live.ends import Frames, Sink
-from edgeseg.runtime.live.frames import Presented
+from edgeseg.runtime.live.live_values import Presented
 from edgeseg.runtime.live.masks import MaskBoard
 from edgeseg.runtime.live.presenter import Draw, Gate, Presenter, PresenterOptions
 from edgeseg.runtime.live.segmenter import Refine, Segmenter

@@ -7,7 +7,7 @@ import struct
 
 import cv2
 
-from edgeseg.runtime.live.frames import Presented
+from edgeseg.runtime.live.live_values import Presented
 from edgeseg.runtime.video.picture import Picture
 
 JPEG_QUALITY = 80

@@ -8,9 +8,9 @@ from pathlib import Path
 from edgeseg.artifacts import Verdict
 from edgeseg.dataset import Pair
 from edgeseg.files import check_writable, write_text
-from edgeseg.proof.verdict import charts
-from edgeseg.proof.verdict.pictures import WorstImage, draw_worst
+from edgeseg.proof.verdict import verdict_charts as charts
 from edgeseg.proof.verdict.templates import render
+from edgeseg.proof.verdict.verdict_pictures import WorstImage, draw_worst
 from edgeseg.runtime.engine.backends import on_cpu
 from edgeseg.runtime.engine.engine import Engine
 

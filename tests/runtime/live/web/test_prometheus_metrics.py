@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edgeseg.runtime.live.web.metrics import exposition
+from edgeseg.runtime.live.web.prometheus_metrics import exposition
 from tests.runtime.live.web.conftest import STATUS
 
 DRIFT = {

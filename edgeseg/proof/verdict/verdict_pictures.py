@@ -14,7 +14,7 @@ from edgeseg.artifacts import VerdictRow
 from edgeseg.dataset import Pair
 from edgeseg.frames import Frame, Mask
 from edgeseg.images import encode_jpeg
-from edgeseg.proof.verdict.comparison import mask_or_none
+from edgeseg.proof.verdict.engine_comparison import mask_or_none
 from edgeseg.runtime.engine.engine import Engine
 
 WORST_COUNT = 10

@@ -16,8 +16,8 @@ from edgeseg.runtime.engine.inputs import EngineInput
 from edgeseg.runtime.engine.planes import PlanarFrame
 from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.runtime.video.engine_input import engine_input
-from edgeseg.runtime.video.files import open_source
 from edgeseg.runtime.video.picture import Picture
+from edgeseg.runtime.video.video_files import open_source
 
 MOST_FRAMES = 64
 MOST_BYTES = 256 * 2**20

@@ -7,7 +7,7 @@ import pytest
 
 from edgeseg.errors import BadInputError
 from edgeseg.images import read_mask
-from edgeseg.synthetic.clip import render_clip, write_clip
+from edgeseg.synthetic.synthetic_clip import render_clip, write_clip
 
 
 def test_the_file_holds_the_rendered_frames_with_exact_times(tmp_path: Path) -> None:

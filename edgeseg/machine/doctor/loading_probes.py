@@ -1,4 +1,4 @@
-"""Asks for what must be loaded to be known, each in its own process: `python -m edgeseg.machine.doctor.probes NAME`.
+"""Asks for what must be loaded to be known, each in its own process; `python -m` takes the name of the probe.
 
 A probe initialises CUDA or loads foreign libraries, so it never runs in the process of a command. It prints one JSON
 object: facts, or ``{"missing": why}``.

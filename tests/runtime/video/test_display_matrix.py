@@ -13,7 +13,7 @@ import pytest
 
 from edgeseg.runtime.live.sources.contract import SourceOptions
 from edgeseg.runtime.live.sources.feeds import FileFeed
-from edgeseg.runtime.video.orientation import UPRIGHT, Orientation
+from edgeseg.runtime.video.display_matrix import UPRIGHT, Orientation
 from edgeseg.runtime.video.video import VideoFile
 
 ONE, W = 1 << 16, 1 << 30

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, get_args
 
 from edgeseg.optional import require
-from edgeseg.runtime.live.frames import State
+from edgeseg.runtime.live.live_values import State
 from edgeseg.runtime.live.status import LiveStatus
 
 COUNTERS = {

@@ -8,10 +8,10 @@ from fractions import Fraction
 import numpy as np
 
 from edgeseg.artifacts import Percentiles
+from edgeseg.machine.bench.bench_report import Conditions, PacedSeries, Series
 from edgeseg.machine.bench.conditions import Watch
 from edgeseg.machine.bench.pacing import Pacer
 from edgeseg.machine.bench.probes import Probe
-from edgeseg.machine.bench.report import Conditions, PacedSeries, Series
 from edgeseg.machine.bench.stability import Measured, StabilityRule, measure_until_stable
 from edgeseg.proof.timing.clock import Clock
 from edgeseg.proof.timing.frame_times import time_frame

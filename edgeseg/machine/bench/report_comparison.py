@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from edgeseg.artifacts import Percentiles
 from edgeseg.errors import MismatchError
-from edgeseg.machine.bench.report import BaselineComparison, BenchReport, Series
+from edgeseg.machine.bench.bench_report import BaselineComparison, BenchReport, Series
 from edgeseg.proof.verdict.rules import LATENCY_NOISE_MS, MAX_LATENCY_GROWTH, Finding, conclude
 
 MAX_P50_GROWTH = 0.05

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from edgeseg.artifacts import PRECISIONS, RESEARCH_NOTICE, Precision
-from edgeseg.machine.bench.report import BenchReport
+from edgeseg.machine.bench.bench_report import BenchReport
 from edgeseg.machine.doctor.checks import DoctorReport
 from edgeseg.proof.verdict.agreement import Agreement
 from edgeseg.proof.verdict.soak import SoakLimits, SoakReport

@@ -9,8 +9,8 @@ import numpy as np
 
 from edgeseg.metrics import ImageScore
 from edgeseg.proof.evaluation.frame_masks import FrameMask
-from edgeseg.proof.verdict.charts import BOTTOM, LEFT, RIGHT, TOP, Bar, BarChart, Dot, Line, Scale, ScatterChart
 from edgeseg.proof.verdict.detection import LARGE_ABOVE, SMALL_BELOW, detection
+from edgeseg.proof.verdict.verdict_charts import BOTTOM, LEFT, RIGHT, TOP, Bar, BarChart, Dot, Line, Scale, ScatterChart
 from edgeseg.threshold import ThresholdChoice
 
 HISTOGRAM_BINS = 20

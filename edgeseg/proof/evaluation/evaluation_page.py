@@ -12,13 +12,13 @@ from pathlib import Path
 import edgeseg
 from edgeseg.artifacts import RESEARCH_NOTICE
 from edgeseg.files import check_writable, write_text
-from edgeseg.proof.evaluation import charts
+from edgeseg.proof.evaluation import evaluation_charts as charts
+from edgeseg.proof.evaluation.evaluation_pictures import Section
+from edgeseg.proof.evaluation.evaluation_results import EvaluationResults
 from edgeseg.proof.evaluation.measurement import Measurement
-from edgeseg.proof.evaluation.pictures import Section
-from edgeseg.proof.evaluation.results import EvaluationResults
-from edgeseg.proof.verdict import charts as frame
-from edgeseg.proof.verdict.pictures import as_base64
+from edgeseg.proof.verdict import verdict_charts as frame
 from edgeseg.proof.verdict.templates import render
+from edgeseg.proof.verdict.verdict_pictures import as_base64
 from edgeseg.threshold import ThresholdChoice
 from edgeseg.values import Part
 

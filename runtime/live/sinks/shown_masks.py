@@ -7,7 +7,7 @@ from typing import Any
 
 import cv2
 
-from edgeseg.runtime.live.frames import LiveMask, Presented
+from edgeseg.runtime.live.live_values import LiveMask, Presented
 from edgeseg.runtime.live.sinks.folder import HeldFolder
 from edgeseg.runtime.live.sinks.lines import JsonLines, utc_text
 from edgeseg.runtime.live.sinks.rle import coco_rle

@@ -14,12 +14,18 @@ from edgeseg.errors import EdgesegError, MissingComponentError
 from edgeseg.images import read_rgb
 from edgeseg.machine.qualify.bench_process import bench_apart
 from edgeseg.machine.qualify.build_process import build_apart
-from edgeseg.machine.qualify.values import BuiltFacts, EngineQualification, Outcome, QualifyOptions, VerdictSummary
+from edgeseg.machine.qualify.qualification_values import (
+    BuiltFacts,
+    EngineQualification,
+    Outcome,
+    QualifyOptions,
+    VerdictSummary,
+)
 from edgeseg.progress import Track
 from edgeseg.proof.verdict.agreement import agree
-from edgeseg.proof.verdict.page import write_report
 from edgeseg.proof.verdict.rules import limits_for
 from edgeseg.proof.verdict.soak import soak
+from edgeseg.proof.verdict.verdict_page import write_report
 from edgeseg.proof.verdict.verification import verify
 from edgeseg.runtime.engine.engine import Engine
 from edgeseg.runtime.opener.engine_from_file import open_engine

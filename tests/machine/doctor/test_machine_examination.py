@@ -11,10 +11,10 @@ from typing import Any, get_args
 
 import pytest
 
-from edgeseg.machine.doctor import probes
+from edgeseg.machine.doctor import loading_probes as probes
 from edgeseg.machine.doctor.checks import AutomaticChoice, DoctorReport, PartName
-from edgeseg.machine.doctor.examination import examine
-from edgeseg.machine.doctor.view import ask_child, run_command, space_bytes, this_machine
+from edgeseg.machine.doctor.machine_examination import examine
+from edgeseg.machine.doctor.machine_view import ask_child, run_command, space_bytes, this_machine
 
 Look = Callable[..., Any]
 TENSORRTS = ("tensorrt", "tensorrt-rtx")
@@ -115,8 +115,8 @@ def test_a_report_is_a_value(look: Look, workstation) -> None:
 def test_the_real_machine_loads_nothing_heavy() -> None:
     heavy = {"torch", "onnx", "onnxruntime", "cv2", "av", "tensorrt", "tensorrt_rtx", "pycuda", "cuda"}
     code = (
-        "import sys; from edgeseg.machine.doctor.examination import examine; "
-        "from edgeseg.machine.doctor.view import this_machine; report = examine(this_machine()); "
+        "import sys; from edgeseg.machine.doctor.machine_examination import examine; "
+        "from edgeseg.machine.doctor.machine_view import this_machine; report = examine(this_machine()); "
         f"print(report.base_works, sorted({heavy!r} & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -10,8 +10,8 @@ from typing import Any
 
 from edgeseg.errors import UsageError
 from edgeseg.progress import Track, silent
+from edgeseg.proof.evaluation.evaluation_pictures import Section, draw_alarms, draw_ranked
 from edgeseg.proof.evaluation.measurement import Material, Measurement, measure
-from edgeseg.proof.evaluation.pictures import Section, draw_alarms, draw_ranked
 from edgeseg.proof.evaluation.several import PairedDifference, SeedSpread, paired_difference, seed_spread
 from edgeseg.proof.evaluation.shifted_engine import ShiftedEngine
 from edgeseg.runtime.engine.engine import Engine

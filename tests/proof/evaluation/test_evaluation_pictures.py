@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from edgeseg.metrics import score_image
-from edgeseg.proof.evaluation.frame_masks import UnlabelledSource, measure_frames
-from edgeseg.proof.evaluation.pictures import (
+from edgeseg.proof.evaluation.evaluation_pictures import (
     PREDICTED_COLOUR,
     Section,
     Shown,
@@ -12,6 +11,7 @@ from edgeseg.proof.evaluation.pictures import (
     draw_ranked,
     ranked,
 )
+from edgeseg.proof.evaluation.frame_masks import UnlabelledSource, measure_frames
 from edgeseg.proof.evaluation.sheet import CELL_WIDTH_PX, contact_sheet
 from edgeseg.proof.verdict.evaluation import evaluate
 

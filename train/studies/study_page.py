@@ -17,14 +17,15 @@ from edgeseg.errors import BadInputError
 from edgeseg.files import write_bytes, write_text
 from edgeseg.metrics import overlap_per_image
 from edgeseg.packages import RUN_CHECKPOINT
-from edgeseg.proof.evaluation.pictures import Shown, draw_shown
-from edgeseg.proof.verdict.pictures import as_base64
+from edgeseg.proof.evaluation.evaluation_pictures import Shown, draw_shown
+from edgeseg.proof.verdict.verdict_pictures import as_base64
 from edgeseg.runtime.engine.local_engine import engine_of
 from edgeseg.train.predictor import open_run
 from edgeseg.train.studies import plots
 from edgeseg.train.studies.effects import verdict_of
 from edgeseg.train.studies.points import words_of
-from edgeseg.train.studies.results import (
+from edgeseg.train.studies.running import TRIALS, StudyRun
+from edgeseg.train.studies.study_results import (
     CellResult,
     as_csv,
     as_markdown,
@@ -33,7 +34,6 @@ from edgeseg.train.studies.results import (
     trials_as_csv,
     trials_of,
 )
-from edgeseg.train.studies.running import TRIALS, StudyRun
 from edgeseg.values import Value
 
 PAGE, PLOT, TABLE, MARKDOWN, TRIAL_TABLE, RESULT = (

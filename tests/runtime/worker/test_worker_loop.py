@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from edgeseg.runtime.worker.loop import run_worker
 from edgeseg.runtime.worker.ring import FrameRing, RingLayout
+from edgeseg.runtime.worker.worker_loop import run_worker
 
 
 def test_a_worker_whose_parent_ended_while_it_started_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:

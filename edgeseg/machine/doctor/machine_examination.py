@@ -7,13 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import edgeseg
-from edgeseg.machine.doctor.backends import Candidate, automatic_choice, backend_state, candidates
+from edgeseg.machine.doctor.backend_conclusions import Candidate, automatic_choice, backend_state, candidates
 from edgeseg.machine.doctor.board_checks import check_board
 from edgeseg.machine.doctor.checks import AutomaticChoice, Check, DoctorReport
 from edgeseg.machine.doctor.cpu_checks import check_int8
 from edgeseg.machine.doctor.gpu_checks import check_cuda_packages, check_gpu, check_persistence, check_toolkit
 from edgeseg.machine.doctor.hardware import Hardware, read_hardware
 from edgeseg.machine.doctor.host_checks import check_host
+from edgeseg.machine.doctor.machine_view import MachineView
 from edgeseg.machine.doctor.python_checks import (
     check_base_packages,
     check_bench,
@@ -22,7 +23,6 @@ from edgeseg.machine.doctor.python_checks import (
     check_python,
     check_training,
 )
-from edgeseg.machine.doctor.view import MachineView
 from edgeseg.runtime.engine.machine import describe_machine
 
 # Probe -> the module without which there is nothing to ask.

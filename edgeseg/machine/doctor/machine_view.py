@@ -67,7 +67,7 @@ class MachineView:
     installed_version: Callable[[str], str | None] = lambda distribution: None
     has_module: Callable[[str], bool] = lambda module: False
     probe: Callable[[str], dict[str, Any]] = lambda name: {"missing": "not asked"}
-    """The answer of a child process; see probes.py."""
+    """The answer of a child process; see loading_probes.py."""
     space_bytes: Callable[[Path], tuple[int, int] | None] = lambda path: None
     """Size and free space of the file system that a path lies on."""
     access: Callable[[Path, int], bool] = os.access
@@ -142,7 +142,7 @@ def ask_child(name: str) -> dict[str, Any]:
     Returns:
         The probe's answer; ``{"missing": why}`` where there is none.
     """
-    command = [sys.executable, "-m", "edgeseg.machine.doctor.probes", name]
+    command = [sys.executable, "-m", "edgeseg.machine.doctor.loading_probes", name]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PROBE_SECONDS)
     except subprocess.TimeoutExpired:

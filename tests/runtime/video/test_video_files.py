@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeseg.errors import BadInputError
-from edgeseg.runtime.video.files import ImageFolder, open_source
 from edgeseg.runtime.video.source import SourceFrame
 from edgeseg.runtime.video.timestamps import Timeline
 from edgeseg.runtime.video.video import VideoFile
+from edgeseg.runtime.video.video_files import ImageFolder, open_source
 
 MILLISECOND = Fraction(1, 1000)
 

@@ -9,24 +9,24 @@ from dataclasses import dataclass
 
 import edgeseg
 from edgeseg.artifacts import Percentiles
+from edgeseg.machine.bench.bench_frames import BenchFrames
+from edgeseg.machine.bench.bench_report import BenchReport, PacedSeries, Roofline, Series, Settings, Throughput
 from edgeseg.machine.bench.company import load_average
 from edgeseg.machine.bench.conditions import power_mode
 from edgeseg.machine.bench.cpu_peaks import cpu_peaks
 from edgeseg.machine.bench.device import Device, find_device
-from edgeseg.machine.bench.frames import BenchFrames
-from edgeseg.machine.bench.latency import measure_back_to_back, measure_paced
+from edgeseg.machine.bench.frame_latency import measure_back_to_back, measure_paced
 from edgeseg.machine.bench.notes import notes_on
 from edgeseg.machine.bench.plan import BenchPlan
 from edgeseg.machine.bench.probes import Probe
-from edgeseg.machine.bench.report import BenchReport, PacedSeries, Roofline, Series, Settings, Throughput
 from edgeseg.machine.bench.roofline import roofline_of
 from edgeseg.machine.bench.subject import Subject
 from edgeseg.machine.bench.throughput import cpu_layouts, measure_batch, measure_lanes
 from edgeseg.progress import Say, quiet
 from edgeseg.proof.timing.clock import Clock, MonotonicClock
 from edgeseg.runtime.engine.engine import Engine
+from edgeseg.runtime.engine.engine_layout import SessionLayout
 from edgeseg.runtime.engine.failures import ProcessLostError, TransientError
-from edgeseg.runtime.engine.layout import SessionLayout
 from edgeseg.runtime.engine.machine import describe_machine, usable_cores
 from edgeseg.runtime.opener.use import Use, bench_use
 from edgeseg.specs import ModelSpec
