@@ -1,0 +1,53 @@
+"""The values that describe files: calibration table, engine passport, latency report, verdict."""
+
+from edgeseg.artifacts.passport_values import (
+    PRECISIONS,
+    AsymmetryTrial,
+    Binding,
+    BuildRecord,
+    CalibrationTable,
+    EngineArtifact,
+    KeptFloat32,
+    Precision,
+    PrecisionPlan,
+    Quantity,
+    Range,
+    TensorSpec,
+    matches,
+)
+from edgeseg.artifacts.verdict_values import (
+    RESEARCH_NOTICE,
+    ConfidenceInterval,
+    FoundPolyps,
+    LatencyReport,
+    Percentiles,
+    PolypChange,
+    Verdict,
+    VerdictLimits,
+    VerdictRow,
+)
+
+__all__ = [
+    "PRECISIONS",
+    "RESEARCH_NOTICE",
+    "AsymmetryTrial",
+    "Binding",
+    "BuildRecord",
+    "CalibrationTable",
+    "ConfidenceInterval",
+    "EngineArtifact",
+    "FoundPolyps",
+    "KeptFloat32",
+    "LatencyReport",
+    "Percentiles",
+    "PolypChange",
+    "Precision",
+    "PrecisionPlan",
+    "Quantity",
+    "Range",
+    "TensorSpec",
+    "Verdict",
+    "VerdictLimits",
+    "VerdictRow",
+    "matches",
+]

@@ -1,0 +1,183 @@
+"""The values of a proof: latencies, limits, and the verdict with its rows."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pydantic
+
+from edgeseg.artifacts.passport_values import Precision
+from edgeseg.class_overlap import ClassScore
+from edgeseg.specs import ModelSpec
+from edgeseg.values import Part, Value
+
+RESEARCH_NOTICE = "Research use only; not a medical device"
+
+
+class Percentiles(Part):
+    """The distribution of one duration over the frames, in milliseconds."""
+
+    p50_ms: float
+    p90_ms: float
+    p99_ms: float
+    max_ms: float
+    mean_ms: float
+
+
+class LatencyReport(Value):
+    """How long frames took, stage by stage."""
+
+    frames: int
+    """Frames decoded."""
+    inferences: int
+    drops: int
+    """Frames that were never inferred, because a newer one had come."""
+    deadline_misses: int
+    """Frames whose end-to-end time passed the source's frame period; only counted where a deadline applies."""
+    decode: Percentiles | None = None
+    pre: Percentiles | None = None
+    infer: Percentiles | None = None
+    post: Percentiles | None = None
+    draw: Percentiles | None = None
+    encode: Percentiles | None = None
+    end_to_end: Percentiles
+    fps: float
+    cpu_ms_per_frame: float
+    """Processor time of the whole process divided by frames; an engine's own process is not in it."""
+    backend: str
+    precision: Precision
+    machine: str
+    """Processor and cores, the GPU before them where one inferred: a latency means nothing without it."""
+    retries: int = 0
+    """Frames that were handed to the engine again, because its process died or refused them; none is left out."""
+    restarts: int = 0
+    """How often the engine's process died and was started again."""
+
+
+class VerdictLimits(Part):
+    """The limits that were demanded."""
+
+    max_dice_drop: float
+    """Limit of the mean drop over the images; a negative limit demands a gain."""
+    max_p99_ms: float | None = None
+    """End to end for one image; None demands nothing."""
+    max_lost_polyps: int | None = pydantic.Field(default=None, ge=0)
+    """Images whose polyp the reference finds and the engine does not; None demands nothing."""
+    min_reference_dice: float | None = pydantic.Field(default=None, ge=0, le=1)
+    """Floor of the reference's mean Dice over the images that show a polyp; None takes the default, as below."""
+    min_agreement: float | None = pydantic.Field(default=None, ge=0, le=1)
+    """Floor of the mean Dice of the engine's masks against the reference's, over the images that either marks."""
+
+
+class ConfidenceInterval(Part):
+    """A confidence interval: of a mean over images by the bootstrap, of a share of them after Clopper and Pearson."""
+
+    low: float
+    high: float
+    level: float = 0.95
+
+
+class VerdictRow(Part):
+    """One image under both engines."""
+
+    name: str
+    dice: float
+    """The engine's Dice against ground truth; 0 where its probabilities are not finite."""
+    reference_dice: float
+    drop: float
+    """reference_dice - dice; positive is worse."""
+    agreement: float
+    """Dice of the engine's mask against the reference's mask."""
+    iou: float
+    """The engine's IoU against ground truth."""
+    reference_iou: float | None = None
+    """The reference's IoU against ground truth; None in a verdict from before it was kept."""
+    foreground: float = pydantic.Field(ge=0, le=1)
+    """Share of the image that ground truth marks; 0 where there is nothing to find."""
+    marked: float | None = pydantic.Field(default=None, ge=0, le=1)
+    """Share of the image that the engine marks; None where it gave no mask, and in a verdict from before this field."""
+    reference_marked: float | None = pydantic.Field(default=None, ge=0, le=1)
+    """Share of the image that the reference marks; None in a verdict from before this field."""
+    finite: bool = True
+    """True if every probability of the engine was a number; one image without fails the engine."""
+
+
+class PolypChange(Part):
+    """The images whose polyp one of the two networks finds and the other does not."""
+
+    count: int
+    of: int
+    """Images on which it could have happened."""
+    names: tuple[str, ...]
+    """The largest change of the IoU first."""
+    interval: ConfidenceInterval | None
+    """Interval of the share `count / of`; None where `of` is 0."""
+
+
+class FoundPolyps(Part):
+    """The images on which each network finds the polyp, which a mean hides.
+
+    The mask of an image counts as one thing, so that what it marks elsewhere counts against it, too.
+    """
+
+    found_iou: float
+    """The overlap with ground truth from which a polyp counts as found."""
+    images_with_polyp: int
+    reference_found: int
+    engine_found: int
+    lost: PolypChange
+    """Found by the reference, not by the engine."""
+    gained: PolypChange
+    """Found by the engine, not by the reference."""
+
+
+class Verdict(Value):
+    """Says whether an engine may be shipped, and why.
+
+    False where a limit is broken; "undecided" where none is broken but the evidence is too thin; else true.
+    """
+
+    passed: bool | Literal["undecided"]
+    reasons: tuple[str, ...]
+    """One sentence with its figures for each thing that was judged, passed or not."""
+    engine_sha256: str
+    reference_sha256: str
+    data_sha256: str
+    backend: str
+    precision: Precision
+    image_count: int
+    mean_dice: float
+    mean_iou: float
+    reference_mean_dice: float
+    reference_mean_iou: float | None = None
+    """None in a verdict from before it was kept."""
+    mean_dice_drop: float
+    """Mean over the images of reference minus engine; positive is worse."""
+    mean_agreement: float
+    """Mean Dice of the engine's masks against the reference's masks."""
+    reference_shuffled_dice: float | None = None
+    """Mean Dice of the reference's masks against other images' ground truth, as chance has it; None where not known."""
+    confidence_interval: ConfidenceInterval
+    """Interval of the mean Dice drop."""
+    by_class: tuple[ClassScore, ...] = ()
+    """The engine's figures of every class but the background; empty for one class, likewise the next."""
+    reference_by_class: tuple[ClassScore, ...] = ()
+    polyps: FoundPolyps | None = None
+    """None in a verdict from before they were counted."""
+    limits: VerdictLimits
+    latency: LatencyReport
+    latency_samples_ms: tuple[float, ...]
+    """End-to-end time of each timed image, in the order of measurement."""
+    model: ModelSpec
+    """The engine's network."""
+    reference_model: ModelSpec
+    reference_backend: str
+    reference_precision: Precision
+    convolutions: int | None = None
+    """Number of convolutions in the passport, where the engine has one; likewise the next."""
+    int8_convolutions: int | None = None
+    edgeseg_version: str
+    created: str
+    """UTC, ISO 8601."""
+    notice: str = RESEARCH_NOTICE
+    rows: tuple[VerdictRow, ...]
