@@ -56,7 +56,7 @@ class ModelRecipe(Part):
     decoder: Literal["plain", "separable"] = "plain"
     """`lite0-unet`, `lite2-unet`: 3x3 convolutions, or depthwise and 1x1 ones."""
     context_width: int = pydantic.Field(default=0, ge=0, le=1024)
-    """`lite0-unet`, `lite2-unet`: channels of dilated convolutions and a global mean at stride 32; 0 leaves them out."""
+    """`lite0-unet`, `lite2-unet`: channels of dilated convolutions and a global mean, stride 32; 0 leaves them out."""
     pretrained: bool = True
     """`lite0-unet`, `lite2-unet`, `ultra-lite0-unet`: start the encoder from ImageNet weights."""
     arguments: dict[str, bool | int | float | str | list[int]] = pydantic.Field(default_factory=dict)
