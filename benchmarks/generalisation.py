@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 
 from edgeseg.cli.output import table, track
 from edgeseg.dataset import SPLITS, Pair, load_pairs
-from edgeseg.frame_ranges import read_ranges
 from edgeseg.proof.evaluation.frame_masks import UnlabelledSource
 from edgeseg.proof.evaluation.threshold_curves import counting_by_threshold, dice_by_threshold
 from edgeseg.runtime.file.frame_choice import split_choice
 from edgeseg.runtime.opener.engine_from_file import open_engine
+from edgeseg.splitting import read_sequences
 from edgeseg.threshold import THRESHOLDS
 
 ALARM_LIMIT = 0.05
@@ -97,7 +97,7 @@ def sequences_of(file: Path | None, count: int) -> list[slice]:
     """The stretches of a list of images; one of all of them without a file."""
     if file is None:
         return [slice(0, count)]
-    return [slice(first - 1, last) for first, last in read_ranges(file)]
+    return [slice(sequence.first - 1, sequence.last) for sequence in read_sequences(file)]
 
 
 def main(

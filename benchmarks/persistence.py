@@ -27,7 +27,6 @@ import typer
 
 from edgeseg.cli.output import table, track
 from edgeseg.dataset import load_pairs
-from edgeseg.frame_ranges import read_ranges
 from edgeseg.frames import THRESHOLD, Frame, Mask
 from edgeseg.metrics import dice_per_image
 from edgeseg.proof.evaluation.frame_masks import FALSE_MASK_SHARE, UnlabelledSource, rgb_frames
@@ -38,6 +37,7 @@ from edgeseg.runtime.engine.inputs import PackedFrame
 from edgeseg.runtime.file.frame_choice import FrameChoice, split_choice
 from edgeseg.runtime.opener.engine_from_file import open_engine
 from edgeseg.runtime.video.persistence import MarkPersistence, PersistenceSettings
+from edgeseg.splitting import read_sequences
 
 FOUND_DICE = 2 / 3
 CONFIRM, STRONG, FORGET = (1, 2, 3, 5), (0.5, 0.7, 0.9), (0, 5)
@@ -133,7 +133,7 @@ def main(
 ) -> None:
     """Try all settings and print the table."""
     pairs = load_pairs(labelled)
-    parts = [slice(start - 1, stop) for start, stop in read_ranges(sequences)]
+    parts = [slice(each.first - 1, each.last) for each in read_sequences(sequences)]
     with contextlib.closing(ShiftedEngine(open_engine(model), threshold)) as engine:
         size = engine.info.model.width, engine.info.model.height
         healthy, _ = clip_of(engine, normal)

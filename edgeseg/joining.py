@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgeseg.dataset import SPLITS, find_layout, hash_pairs, load_splits
+from edgeseg.dataset import SPLITS, find_layout, hash_pairs, load_pairs
 from edgeseg.errors import BadInputError, UsageError
 from edgeseg.files import atomic_folder, check_writable
 from edgeseg.progress import Track, silent
@@ -54,7 +54,8 @@ def join_datasets(sources: Sequence[Path], target: Path, track: Track = silent) 
                 expected="DIR/{train,validation,test}/{images,masks}",
                 next_command=f"edgeseg data split {quoted(source)} --out DIR",
             )
-        found[name] = load_splits(source, [split for split in SPLITS if split in layout.parts], track)
+        parts = [split for split in SPLITS if split in layout.parts]
+        found[name] = {split: load_pairs(source, split, track, classes=None) for split in parts}
     with atomic_folder(target) as folder:
         for name, splits in found.items():
             for split, pairs in splits.items():

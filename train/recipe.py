@@ -56,8 +56,7 @@ class ModelRecipe(Part):
     decoder: Literal["plain", "separable"] = "plain"
     """`lite0-unet`, `lite2-unet`: 3x3 convolutions, or depthwise and 1x1 ones."""
     context_width: int = pydantic.Field(default=0, ge=0, le=1024)
-    """`lite0-unet`, `lite2-unet`: channels of a block of dilated convolutions and a global mean at stride 32; 0 leaves
-    it out."""
+    """`lite0-unet`, `lite2-unet`: channels of dilated convolutions and a global mean, stride 32; 0 leaves them out."""
     pretrained: bool = True
     """`lite0-unet`, `lite2-unet`, `ultra-lite0-unet`: start the encoder from ImageNet weights."""
     arguments: dict[str, bool | int | float | str | list[int]] = pydantic.Field(default_factory=dict)
@@ -130,8 +129,7 @@ class TrainingRecipe(Part):
     teacher_share: float = pydantic.Field(default=0.5, ge=0, le=1)
     """Share of the teachers' answer in the targets, where there are any teachers."""
     style_mixing: float = pydantic.Field(default=0.0, ge=0, le=1)
-    """Networks with a pretrained encoder: probability with which a batch mixes the statistics of its first feature maps
-    (MixStyle)."""
+    """Networks with a pretrained encoder: probability that a batch mixes the statistics of its first features."""
     hard_pixels: float = pydantic.Field(default=0.0, ge=0, le=1)
     """Share of each picture's pixels, the hardest ones, whose mean cross entropy is added to the loss; 0 adds none."""
     auxiliary_weights: tuple[pydantic.NonNegativeFloat, ...] = (0.4,)
@@ -207,6 +205,8 @@ class Recipe(Value):
     @pydantic.model_validator(mode="after")
     def _loss_fits_classes(self) -> Recipe:
         loss = self.training.loss
+        if self.model.classes and self.training.hard_pixels:
+            raise ValueError("training.hard_pixels is for one class")
         if self.model.classes and loss not in SEVERAL_CLASSES | ANY_CLASSES:
             fitting = ", ".join(sorted(SEVERAL_CLASSES | ANY_CLASSES))
             raise ValueError(f"training.loss={loss} is for one class; with model.classes there are {fitting}")

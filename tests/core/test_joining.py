@@ -40,6 +40,15 @@ def test_a_missing_split_is_missing_from_that_one_alone(tmp_path: Path) -> None:
     assert join_datasets(sources, tmp_path / "both").pictures["validation"] == {"a": 3}
 
 
+def test_masks_of_labels_are_joined_too(tmp_path: Path) -> None:
+    sources = [_dataset(tmp_path / "a", 0), _dataset(tmp_path / "b", 100)]
+    for source in sources:
+        for path in source.glob("*/masks/*.png"):
+            write_png(path, np.repeat(np.uint8([0, 1, 2, 2]), 16).reshape(8, 8))
+    join_datasets(sources, tmp_path / "both")
+    assert len(load_pairs(tmp_path / "both", "train", classes=3)) == 6
+
+
 def test_what_cannot_be_joined(tmp_path: Path) -> None:
     one, other = _dataset(tmp_path / "a", 0), _dataset(tmp_path / "x" / "a", 100)
     with pytest.raises(UsageError, match="names of their folders"):

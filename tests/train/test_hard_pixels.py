@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 import torch
 
+from edgeseg.errors import UsageError
 from edgeseg.train.hard_pixels import hard_pixel_loss, with_hard_pixels
 from edgeseg.train.losses import bce_loss
+from edgeseg.train.recipe import read_recipe
 
 
 def reference(logits: np.ndarray, target: np.ndarray, share: float) -> float:
@@ -38,6 +40,12 @@ def test_a_small_false_mark_weighs_what_a_large_one_does() -> None:
     small[..., :7, :7], large[..., :32, :32] = 4.0, 4.0
     assert float(hard_pixel_loss(small, target, 0.01)) == pytest.approx(float(hard_pixel_loss(large, target, 0.01)))
     assert float(bce_loss(large, target)) > 15 * float(bce_loss(small, target))
+
+
+def test_several_classes_are_refused() -> None:
+    classes = ['model.classes=["background", "polyp"]', "training.loss=cross-entropy"]
+    with pytest.raises(UsageError, match="hard_pixels is for one class"):
+        read_recipe(None, [*classes, "training.hard_pixels=0.1"])
 
 
 def test_ignored_pixels_are_not_among_the_hardest() -> None:
