@@ -141,12 +141,12 @@ def _none_holds(builder: EngineBuilder, request: BuildRequest, result: Found, li
     broken = [finding.reason for finding in accuracy.findings(result.found, limits) if finding.outcome is False]
     count = len(result.sent_back)
     best = f"with {count} sent back to {builder.beside_int8}" if count else "with INT8 throughout"
-    path = quoted(request.artifact.path)
     return ToleranceError(
         f"no mix of INT8 and {builder.beside_int8} that was tried holds the limits ({result.runs} runs)",
         found=f"the best, {best}: {'; '.join(broken)}",
         expected="a wider limit, or a float engine",
-        next_command=f"edgeseg build-engine {path} --precision {builder.beside_int8} --backend {builder.name}",
+        next_command=f"edgeseg build-engine {quoted(request.artifact.path)} --precision {quoted(builder.beside_int8)} "
+        f"--backend {quoted(builder.name)}",
     )
 
 
