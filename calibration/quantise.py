@@ -11,15 +11,14 @@ from numpy.typing import DTypeLike, NDArray
 
 from edgeseg.artifacts import CalibrationTable, PrecisionPlan, Range
 from edgeseg.calibration.fp16_types import SMALLEST_NORMAL_FP16
-from edgeseg.calibration.methods import METHODS
 from edgeseg.calibration.placement import activations, assign, conv_outputs, default_plan
+from edgeseg.calibration.table_check import check_table
 from edgeseg.calibration.weight_levels import PAIR_LIMIT, multiplies_pairs, weight_levels
-from edgeseg.errors import BadInputError, MismatchError
+from edgeseg.errors import BadInputError
 from edgeseg.graph.cleanup import attribute
 from edgeseg.graph.onnx_files import OnnxArtifact
 from edgeseg.graph.operators import CONVOLUTIONS
 from edgeseg.graph.weights import copy_of
-from edgeseg.shell import quoted
 
 LOPSIDED = 0.75
 """A range that takes up less than this share of the symmetric one around it is lopsided."""
@@ -102,42 +101,6 @@ def quantise(
     return QuantisedGraph(_Rewriter(artifact.proto, table, style, chosen).run(), chosen, vanishing)
 
 
-def check_table(artifact: OnnxArtifact, table: CalibrationTable, method: str | None = None) -> None:
-    """Refuse a table of other weights, of a method that is not here, or of another one than was asked for.
-
-    Args:
-        artifact: The network.
-        table: What was measured on it.
-        method: The calibration method that was asked for; None takes every one.
-
-    Raises:
-        BadInputError: This edgeseg does not know the table's method.
-        MismatchError: The weights or the method are others.
-    """
-    again = f"edgeseg calibrate {quoted(artifact.path)} --data DIR"
-    if table.weights_sha256 != artifact.weights_sha256:
-        raise MismatchError(
-            f"the calibration table was made for other weights than those of {artifact.path}",
-            found=f"weights {table.weights_sha256[:12]}",
-            expected=f"weights {artifact.weights_sha256[:12]}",
-            next_command=f"{again} --out FILE",
-        )
-    if table.method not in METHODS:
-        raise BadInputError(
-            "this edgeseg does not know the method of the calibration table",
-            found=table.method,
-            expected=" or ".join(METHODS),
-            next_command=f"{again} --out FILE",
-        )
-    if method is not None and table.method != method:
-        raise MismatchError(
-            f"the calibration table was not made with --method {method}",
-            found=f"method {table.method}",
-            expected=f"method {method}",
-            next_command=f"{again} --method {method} --out FILE",
-        )
-
-
 def quantise_weight(
     weight: NDArray[np.float32], style: QdqStyle, groups: int = 1
 ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
@@ -204,6 +167,7 @@ class _Rewriter:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
         self.done: dict[str, str] = {}
+        self.parameters: dict[str, tuple[str, str]] = {}
         self.copies: dict[str, str] = {}
         """Tensor -> the quantised tensor whose values, and no others, it holds."""
 
@@ -219,7 +183,8 @@ class _Rewriter:
                 whole.add(node.output[0])
             for index, name in enumerate(node.input):
                 if name in seen or (chosen and index == 0):
-                    node.input[index] = self._activation(name)
+                    for_float = node.op_type in CONVOLUTIONS and not chosen and node.input[1] in self.weights
+                    node.input[index] = self._per_channel(name, node) if for_float else self._activation(name)
             if chosen:
                 node.input[1] = self._weight(node.input[1], int(str(attribute(node, "group", 1))))
             self.nodes.append(node)
@@ -240,17 +205,40 @@ class _Rewriter:
         return outputs & there, there
 
     def _activation(self, name: str) -> str:
-        if name in self.done:
-            return self.done[name]
-        if name in self.copies:
-            parameters = f"{self.copies[name]}.scale", f"{self.copies[name]}.zero"
-        else:
-            chosen = activation_quantisation(self.table.ranges[name], self.style)
-            scale = np.asarray(chosen.scale, self.style.scale_dtype).astype(np.float32)
-            parameters = self._constants(name, scale, chosen.zero)
-        self._node("QuantizeLinear", [name, *parameters], f"{name}.quantised")
-        self.done[name] = self._node("DequantizeLinear", [f"{name}.quantised", *parameters], f"{name}.dequantised")
+        if name not in self.done:
+            inputs = [f"{name}.quantised", *self._quantised(name)]
+            self.done[name] = self._node("DequantizeLinear", inputs, f"{name}.dequantised")
         return self.done[name]
+
+    def _quantised(self, name: str) -> tuple[str, str]:
+        """Quantise a tensor, once; gives the names of its scale and zero point."""
+        if name not in self.parameters:
+            if name in self.copies:
+                self.parameters[name] = f"{self.copies[name]}.scale", f"{self.copies[name]}.zero"
+            else:
+                chosen = activation_quantisation(self.table.ranges[name], self.style)
+                scale = np.asarray(chosen.scale, self.style.scale_dtype).astype(np.float32)
+                self.parameters[name] = self._constants(name, scale, chosen.zero)
+            self._node("QuantizeLinear", [name, *self.parameters[name]], f"{name}.quantised")
+        return self.parameters[name]
+
+    def _per_channel(self, name: str, reader: onnx.NodeProto) -> str:
+        """Dequantise for a float convolution, with the tensor's one scale written once a channel.
+
+        ONNX Runtime quantises the weights of any convolution that reads a tensor with a scalar scale and gives one that
+        is quantised, per tensor at that (WeightBiasQuantization: onnxruntime 22969, 25673), so that it would not be
+        float at all.
+        """
+        given = f"{name}.per_channel"
+        if given not in self.done:
+            self._quantised(name)
+            chosen = activation_quantisation(self.table.ranges[self.copies.get(name, name)], self.style)
+            weight, groups = self.weights[reader.input[1]].dims, int(str(attribute(reader, "group", 1)))
+            channels = weight[0] if reader.op_type == "ConvTranspose" else weight[1] * groups
+            scale = np.full(channels, chosen.scale, self.style.scale_dtype).astype(np.float32)
+            parameters = self._constants(given, scale, np.full(channels, chosen.zero))
+            self.done[given] = self._node("DequantizeLinear", [f"{name}.quantised", *parameters], given, axis=1)
+        return self.done[given]
 
     def _weight(self, name: str, groups: int) -> str:
         if name in self.done:

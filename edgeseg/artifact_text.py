@@ -22,6 +22,7 @@ from edgeseg.calibration.fp16_types import LARGEST_FP16
 from edgeseg.calibration.plan_files import read_plan
 from edgeseg.errors import BadInputError
 from edgeseg.export.layers.layer_report import LayerReport
+from edgeseg.export.mixing.search_words import headline
 from edgeseg.files import read_text, sha256_file
 from edgeseg.graph.onnx_files import load_onnx
 from edgeseg.machine.bench.bench_report import BenchReport
@@ -111,11 +112,13 @@ def _onnx(path: Path) -> Description:
 
 def _engine(path: Path) -> Description:
     _, passport = read_checked(path)
+    search = None if passport.build is None else passport.build.search
     facts = {
         "backend": f"{passport.backend} {passport.backend_version}",
         "precision": passport.precision,
         "int8 convolutions": f"{passport.int8_convolutions} of {passport.convolutions}",
         **({} if passport.precision_plan is None else {"precision plan": _plan_in_words(passport.precision_plan)}),
+        **({} if search is None else {"search": headline(search)}),
         **({} if passport.kept_float32 is None else {"kept in float32": _kept_in_words(passport.kept_float32)}),
         **({} if passport.asymmetry is None else {"levels": asymmetry_in_words(passport.asymmetry)}),
         "network": f"{passport.model.architecture}, {passport.model.width}x{passport.model.height}",

@@ -151,6 +151,9 @@ def build_engine(
     out: PathLike | None = None,
     method: str | None = None,
     keep_int8: bool = False,
+    max_dice_drop: float | None = None,
+    max_lost_polyps: int | None = None,
+    data: PathLike | None = None,
 ) -> BuildResult:
     """Build an engine and its passport, as `edgeseg build-engine` does; arguments are named as its flags.
 
@@ -158,13 +161,16 @@ def build_engine(
         Where the engine is, its passport, why this backend, and why float32 was built instead of INT8 where it was.
     """
     from edgeseg.export.build import build_engine as build
+    from edgeseg.export.mixing.accuracy_limits import limits_on
 
+    limits = limits_on(_path(data), max_dice_drop, max_lost_polyps)
     options = BuildOptions(
-        precision,
+        precision if limits is None else "int8",
         backend,
         _path(calibration),
         _path(calibration_data),
         _path(out),
+        limits=limits,
         method=method,
         keep_int8=keep_int8,
     )

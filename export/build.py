@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,25 +10,23 @@ from edgeseg.artifacts import BuildRecord, CalibrationTable, EngineArtifact, Kep
 from edgeseg.calibration.fp16_range import beyond_fp16, typical_frames
 from edgeseg.calibration.methods import DEFAULT_METHOD
 from edgeseg.calibration.placement import assign, default_plan, lowest
-from edgeseg.calibration.quantise import check_table
 from edgeseg.calibration.ranges import calibrate
 from edgeseg.calibration.selection import choose_images
+from edgeseg.calibration.table_check import check_table
 from edgeseg.dataset import load_images
 from edgeseg.errors import BadInputError, MismatchError, UsageError
 from edgeseg.export.builder_choice import builder_for
-from edgeseg.export.builders.builder import (
-    BuilderOptions,
-    BuildRequest,
-    BuiltEngine,
-    EngineBuilder,
-    tell_kept,
-    tensor_specs,
-)
-from edgeseg.files import check_writable, sha256_bytes, write_bytes
+from edgeseg.export.builders.builder import BuilderOptions, BuildRequest, EngineBuilder, tell_kept
+from edgeseg.export.mixing.accuracy_limits import AccuracyLimits
+from edgeseg.export.mixing.way_back import find_plan
+from edgeseg.export.passport_from_build import passport_from_build, rebuild_command
+from edgeseg.export.precision_plans import write_plan_of
+from edgeseg.files import check_writable, write_bytes
 from edgeseg.frames import resize_to_network
 from edgeseg.graph.onnx_files import OnnxArtifact, load_onnx
 from edgeseg.images import read_rgb
 from edgeseg.packages import ModelFiles, find_model, onnx_of
+from edgeseg.precision_search import PrecisionSearch
 from edgeseg.progress import Say, Track, quiet, silent
 from edgeseg.runtime.engine.backends import AUTO
 from edgeseg.runtime.passport.passports import passport_path
@@ -58,7 +55,9 @@ class BuildOptions:
     plan: PrecisionPlan | None = None
     """The precision of each convolution; None takes the default plan of `precision`."""
     plan_path: Path | None = None
-    """The file that the plan was read from."""
+    """The file that the plan was read from, or that the plan that was found is written to."""
+    limits: AccuracyLimits | None = None
+    """What INT8 may cost: the convolutions that cost more go back to float. In place of a plan."""
     former: EngineArtifact | None = None
     """The passport of the build that this one repeats: network and calibration must be the same."""
     method: str | None = None
@@ -69,7 +68,12 @@ class BuildOptions:
     @property
     def may_leave_int8(self) -> bool:
         """True if float32 may take the place of INT8 where INT8 gains nothing."""
-        return not self.keep_int8 and self.plan is None and self.former is None
+        return not self.keep_int8 and self.plan is None and self.limits is None and self.former is None
+
+    @property
+    def asked_for(self) -> str:
+        """The precision as a file's name has it: ``mixed`` where a plan was given or is to be found."""
+        return "mixed" if self.plan or self.limits else self.precision
 
 
 @dataclass(frozen=True)
@@ -91,14 +95,17 @@ def build_engine(model: Path, options: BuildOptions, track: Track = silent, say:
         MismatchError: The calibration table belongs to other weights, was made by another method, or is not the former
             one.
         MissingComponentError: The backend, or the GPU that it builds on, is not on this machine.
+        ToleranceError: No mix of precisions stays within `options.limits`.
         UsageError: Options that exclude each other.
     """
     _check_calibration(options)
     files = find_model(model)
     artifact = load_onnx(onnx_of(files))
-    out = options.out or Path(f"{files.name}.{'mixed' if options.plan else options.precision}.engine")
+    out = options.out or Path(f"{files.name}.{options.asked_for}.engine")
     for path in (out, passport_path(out)):
         check_writable(path, files.onnx, options.calibration or files.calibration)
+    if options.limits is not None and options.plan_path is not None:
+        check_writable(options.plan_path, files.onnx, options.calibration or files.calibration)
     former = options.former
     _check_same("network", artifact.sha256, former.onnx_sha256 if former else None, files.path)
     builder, reason = builder_for(options.backend, options.builder)
@@ -111,13 +118,21 @@ def build_engine(model: Path, options: BuildOptions, track: Track = silent, say:
     kept = _beyond_fp16(files, artifact, options, table) if _computes_in_fp16(assigned, builder) else ()
     request = BuildRequest(artifact, precision, table, plan, kept)
     tell_kept(kept, say)
+    found = None
+    if options.limits is not None:
+        plan, found = find_plan(builder, request, options.limits, track, say)
+        request = replace(request, plan=plan)
     built = builder.build(request, say)
     instead = builder.why_not_int8(request, built) if precision == "int8" and options.may_leave_int8 else None
     if instead is not None:
         request = BuildRequest(artifact, "fp32")
         options = replace(options, precision="fp32", calibration=None, calibration_data=None, method=None)
         built = builder.build(request, say)
-    passport = _passport(request, built, builder, options, files, out)
+    record = _record(files, options, found)
+    rebuild = rebuild_command(request, builder, record, options.builder, out)
+    passport = passport_from_build(request, built, builder, rebuild, record)
+    if found is not None and options.plan_path is not None and request.plan is not None:
+        write_plan_of(artifact.proto, request.plan, options.plan_path)
     write_bytes(out, built.data)
     passport.write(passport_path(out))
     return BuildResult(out, passport, reason, instead)
@@ -185,67 +200,17 @@ def _check_same(what: str, found: str | None, former: str | None, path: Path | N
         )
 
 
-def _passport(
-    request: BuildRequest,
-    built: BuiltEngine,
-    builder: EngineBuilder,
-    options: BuildOptions,
-    files: ModelFiles,
-    out: Path,
-) -> EngineArtifact:
-    artifact, plan = request.artifact, request.plan
-    frame, probability = tensor_specs(artifact.metadata.model)
-    return EngineArtifact(
-        engine_sha256=sha256_bytes(built.data),
-        engine_bytes=len(built.data),
-        backend=builder.name,
-        backend_version=built.backend_version,
-        precision=request.precision,
-        convolutions=built.convolutions,
-        int8_convolutions=built.int8_convolutions,
-        onnx_sha256=artifact.sha256,
-        weights_sha256=artifact.weights_sha256,
-        calibration_sha256=request.table.sha256 if request.table else None,
-        precision_plan=plan,
-        precision_plan_sha256=None if plan is None else plan.sha256,
-        kept_float32=request.kept_float32 or None,
-        asymmetry=built.asymmetry,
-        inputs=(frame,),
-        outputs=(probability,),
-        model=artifact.metadata.model,
-        preprocess=artifact.metadata.preprocess,
-        build_flags=built.build_flags,
-        rebuild=_rebuild(request, builder, options, files, out),
-        build=BuildRecord(
-            model=str(files.path),
-            calibration=_named(options.calibration),
-            calibration_data=_named(options.calibration_data),
-            method=options.method,
-            precision_plan=_named(options.plan_path),
-        ),
-        binding=built.binding,
+def _record(files: ModelFiles, options: BuildOptions, search: PrecisionSearch | None) -> BuildRecord:
+    former = None if options.former is None else options.former.build
+    return BuildRecord(
+        model=str(files.path),
+        calibration=_named(options.calibration),
+        calibration_data=_named(options.calibration_data),
+        method=options.method,
+        precision_plan=_named(options.plan_path),
+        search=search or (None if former is None else former.search),
     )
 
 
 def _named(path: Path | None) -> str | None:
     return None if path is None else str(path)
-
-
-def _rebuild(request: BuildRequest, builder: EngineBuilder, options: BuildOptions, files: ModelFiles, out: Path) -> str:
-    """The command that makes the engine again; a plan that was never a file is only in the passport."""
-    standard = default_plan(request.artifact.proto, request.precision, builder.beside_int8)
-    if options.plan_path is None and request.plan not in (None, standard):
-        return shlex.join(["edgeseg", "build-engine", "--from-passport", str(passport_path(out))])
-    words = ["edgeseg", "build-engine", str(files.path)]
-    words += ["--precision", request.precision] if options.plan_path is None else []
-    words += ["--backend", builder.name]
-    named = {
-        "--precision-plan": options.plan_path,
-        "--calibration": options.calibration,
-        "--calibration-data": options.calibration_data,
-        "--method": options.method,
-    }
-    for flag, value in named.items():
-        words += [] if value is None else [flag, str(value)]
-    words += [] if options.builder is None else options.builder.command_line()
-    return shlex.join([*words, "--out", str(out)])

@@ -1,8 +1,10 @@
-"""The default precision plan of a network as a file, a start for editing."""
+"""Precision plans of a network as files, to be edited and built from."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+import onnx
 
 from edgeseg.artifacts import Precision, PrecisionPlan
 from edgeseg.calibration.placement import assign, default_plan
@@ -29,5 +31,10 @@ def write_plan(model: Path, precision: Precision, backend: str, path: Path) -> P
     proto = load_onnx(source).proto
     check_writable(path, source)
     plan = default_plan(proto, precision, beside_int8(backend))
-    write_text(path, plan.to_json() + "\n" if path.suffix == ".json" else plan_to_toml(plan, assign(proto, plan)))
+    write_plan_of(proto, plan, path)
     return plan
+
+
+def write_plan_of(proto: onnx.ModelProto, plan: PrecisionPlan, path: Path) -> None:
+    """Write a plan of a network, as TOML with the name of every convolution; as JSON where the file is called .json."""
+    write_text(path, plan.to_json() + "\n" if path.suffix == ".json" else plan_to_toml(plan, assign(proto, plan)))

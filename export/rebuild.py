@@ -73,7 +73,7 @@ def rebuild_engine(passport: Path, out: Path | None = None, track: Track = silen
         TensorRtOptions.from_flags(former.build_flags),
         former.precision_plan,
         _path(former.build.precision_plan),
-        former,
+        former=former,
         method=former.build.method,
     )
     return RebuildResult(build_engine(Path(former.build.model), options, track, say), former)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import pydantic
 
 from edgeseg.files import sha256_bytes
+from edgeseg.precision_search import PrecisionSearch
 from edgeseg.specs import ModelSpec, PreprocessSpec
 from edgeseg.values import Part, Value
 
@@ -119,6 +120,8 @@ class BuildRecord(Part):
     """The calibration method that was asked for; None where none was."""
     precision_plan: str | None = None
     """The file of the precision plan; what it said is in the passport itself."""
+    search: PrecisionSearch | None = None
+    """How the plan was found; None where it was given, or is the default one."""
 
 
 Quantity = Literal["value", "sum", "small"]

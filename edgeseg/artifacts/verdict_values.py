@@ -98,6 +98,8 @@ class VerdictRow(Part):
     """Share of the image that the engine marks; None where it gave no mask, and in a verdict from before this field."""
     reference_marked: float | None = pydantic.Field(default=None, ge=0, le=1)
     """Share of the image that the reference marks; None in a verdict from before this field."""
+    flipped_share: float | None = pydantic.Field(default=None, ge=0, le=1)
+    """Share of the image's pixels whose class differs from the reference's; None as for `marked`."""
     finite: bool = True
     """True if every probability of the engine was a number; one image without fails the engine."""
 

@@ -27,18 +27,21 @@ from edgeseg.shell import quoted
 if TYPE_CHECKING:
     from edgeseg.export.build import BuildResult
 
+LIMITS = ("max_dice_drop", "max_lost_polyps")
 DECIDED_BY_PASSPORT = (
     "precision",
     "keep_int8",
     "precision_plan",
     "write_plan",
+    *LIMITS,
+    "data",
     "backend",
     "calibration",
     "calibration_data",
     "method",
     *NAMES,
 )
-DECIDED_BY_PLAN = ("precision", "keep_int8", "write_plan")
+DECIDED_BY_PLAN = ("precision", "keep_int8", "write_plan", *LIMITS, "data")
 NOT_OF_A_PLAN = ("keep_int8", "calibration", "calibration_data", "method", "out", "report", *NAMES)
 
 
@@ -52,7 +55,22 @@ def build_engine(
     ] = None,
     write_plan: Annotated[
         Path | None,
-        typer.Option(help="Write the plan behind --precision to this file, for you to edit, and build nothing."),
+        typer.Option(
+            help="Write the plan behind --precision to this file, for you to edit, and build nothing; "
+            "with a limit, the plan that was found, beside the engine."
+        ),
+    ] = None,
+    max_dice_drop: Annotated[
+        float | None,
+        typer.Option(help="Build INT8, and send convolutions back to float until the mean Dice drop on --data fits."),
+    ] = None,
+    max_lost_polyps: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="The same, until INT8 loses at most N polyps that float32 finds."),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Labelled data set for these limits; its validation split decides."),
     ] = None,
     backend: BackendOption = AUTO,
     calibration: Annotated[Path | None, typer.Option(help="Calibration table for INT8; a package has its own.")] = None,
@@ -92,7 +110,10 @@ def build_engine(
         _rebuild(from_passport, out, report, as_json)
         return
     assert model is not None
-    if write_plan is not None:
+    from edgeseg.export.mixing.accuracy_limits import limits_on
+
+    limits = limits_on(data, max_dice_drop, max_lost_polyps)
+    if write_plan is not None and limits is None:
         _write_plan(model, precision, backend, write_plan, as_json)
         return
     from edgeseg.calibration.plan_files import read_plan
@@ -100,14 +121,15 @@ def build_engine(
     from edgeseg.export.build import build_engine as build
 
     options = BuildOptions(
-        precision,
+        precision if limits is None else "int8",
         backend,
         calibration,
         calibration_data,
         out,
         tensorrt_options(context.params),
         None if precision_plan is None else read_plan(precision_plan),
-        precision_plan,
+        precision_plan or write_plan,
+        limits,
         keep_int8=keep_int8,
         method=method,
     )
@@ -129,7 +151,10 @@ def _check_usage(context: typer.Context) -> None:
         _refuse(context, DECIDED_BY_PASSPORT, "--from-passport repeats a build as it was; leave out")
     if named["precision_plan"] is not None:
         _refuse(context, DECIDED_BY_PLAN, "--precision-plan gives the precision; leave out")
-    if named["write_plan"] is not None:
+    limited = any(named[name] is not None for name in LIMITS)
+    if limited and named["precision"] != "int8":
+        _refuse(context, ("precision",), "a limit asks for INT8 and what it needs of float; leave out")
+    if named["write_plan"] is not None and not limited:
         _refuse(context, NOT_OF_A_PLAN, "--write-plan builds nothing; leave out")
 
 

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 from onnx import TensorProto, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from edgeseg.artifacts import CalibrationTable, Range
+from edgeseg.artifacts import CalibrationTable, PrecisionPlan, Range
 from edgeseg.calibration.fp16 import with_fp16_convolutions
 from edgeseg.calibration.quantise import (
     ONNXRUNTIME_STYLE,
@@ -23,7 +23,7 @@ from edgeseg.calibration.ranges import calibrate
 from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.export.builders.onnxruntime_builder import int8_convolutions, optimised_graph
 from edgeseg.graph.onnx_files import OnnxArtifact, load_onnx, serialize
-from edgeseg.images import list_images
+from edgeseg.images import list_images, write_png
 from tests.conftest import SmallGraph, contract_bytes
 
 FRAMES = np.random.default_rng(4).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
@@ -47,6 +47,35 @@ def test_onnxruntime_runs_all_but_the_ends_in_int8(small_artifact: OnnxArtifact,
     assert int8_convolutions(data) == 3
     executed = [node.op_type for node in optimised_graph(data).graph.node]
     assert "Relu" not in executed
+
+
+@pytest.mark.parametrize("operator", ["Conv", "ConvTranspose"])
+def test_what_the_plan_leaves_float_is_float_in_onnxruntime(operator: str, tmp_path: Path) -> None:
+    """ONNX Runtime would quantise its weights, per tensor, because it stands between INT8 convolutions."""
+    graph = SmallGraph(seed=2)
+    graph.add("Cast", ["frame"], "float", "cast", to=TensorProto.FLOAT)
+    source = graph.conv_relu("before", graph.add("Transpose", ["float"], "planes", "t", perm=[0, 3, 1, 2]), 3, 8)
+    weight = np.random.default_rng(4).normal(size=(8, 8, 1, 1)).astype(np.float32)
+    graph.tensors.append(numpy_helper.from_array(weight, "island.weight"))
+    source = graph.add(
+        "Relu", [graph.add(operator, [source, "island.weight"], "island.out", "island")], "island.act", "r"
+    )
+    source = graph.conv("after", graph.conv_relu("next", source, 8, 8), 8, 1, 1)
+    graph.add("Sigmoid", [source], "probability", "sigmoid")
+    path = tmp_path / "island.onnx"
+    path.write_bytes(contract_bytes("island", 16, graph.nodes, graph.tensors))
+    write_png(tmp_path / "images" / "0.png", np.random.default_rng(5).integers(0, 256, (16, 16, 3), dtype=np.uint8))
+    artifact = load_onnx(path)
+    table = calibrate(artifact, list_images(tmp_path / "images"))
+    plan = PrecisionPlan(default="int8", layers={"island": "fp32"})
+    data = serialize(quantise(artifact, table, ONNXRUNTIME_STYLE, plan).proto)
+    executed = optimised_graph(data).graph
+    # Reordered and padded for the processor's kernels, perhaps, but each weight is still there.
+    assert any(np.isin(weight, numpy_helper.to_array(tensor)).all() for tensor in executed.initializer)
+    # A DequantizeLinear that nothing reads would be executed all the same.
+    read = {name for node in executed.node for name in node.input} | {"probability"}
+    assert read.issuperset(name for node in executed.node for name in node.output)
+    assert int8_convolutions(data) == 3
 
 
 def test_the_tensorrt_graph_is_strongly_typed_with_fp16_scales(

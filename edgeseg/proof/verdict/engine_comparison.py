@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,6 +106,23 @@ def compare(engine: Engine, reference: Engine, pairs: Sequence[Pair], track: Tra
         BadInputError: No pairs, or an image or mask that cannot be read.
     """
     refuse_other_classes(engine.info, reference.info)
+    return compare_with(engine, lambda pair, frame: segment_named(reference, frame, pair.name), pairs, track)
+
+
+def compare_with(
+    engine: Engine, mask_of: Callable[[Pair, Frame], Mask], pairs: Sequence[Pair], track: Track = silent
+) -> Comparison:
+    """Compare as `compare` does, with the reference's masks from wherever the caller has them.
+
+    Args:
+        engine: What is compared.
+        mask_of: Gives the reference's mask of a pair's frame, uint8 [H,W], before `Labelled.judged`.
+        pairs: At least one.
+        track: Shows progress.
+
+    Raises:
+        BadInputError: No pairs, or an image or mask that cannot be read.
+    """
     if not pairs:
         raise BadInputError(
             "there is nothing to compare",
@@ -118,7 +135,7 @@ def compare(engine: Engine, reference: Engine, pairs: Sequence[Pair], track: Tra
     for pair in track(pairs, "comparing", len(pairs)):
         labelled = pair.read_labelled(classes)
         frame = labelled.frame
-        reference_mask = labelled.judged(segment_named(reference, frame, pair.name))
+        reference_mask = labelled.judged(mask_of(pair, frame))
         mask = mask_or_none(engine, frame, pair.name)
         mask = None if mask is None else labelled.judged(mask)
         rows.append(_row(pair.name, labelled.mask, reference_mask, mask, classes))
@@ -172,4 +189,5 @@ def _row(name: str, truth: Mask, reference_mask: Mask, mask: Mask | None, classe
         foreground=foreground,
         marked=marked_share(mask),
         reference_marked=marked_share(reference_mask),
+        flipped_share=float(np.mean(mask != reference_mask)),
     )

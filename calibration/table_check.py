@@ -1,0 +1,45 @@
+"""Refuses a calibration table that does not belong to a network."""
+
+from __future__ import annotations
+
+from edgeseg.artifacts import CalibrationTable
+from edgeseg.calibration.methods import METHODS
+from edgeseg.errors import BadInputError, MismatchError
+from edgeseg.graph.onnx_files import OnnxArtifact
+from edgeseg.shell import quoted
+
+
+def check_table(artifact: OnnxArtifact, table: CalibrationTable, method: str | None = None) -> None:
+    """Refuse a table of other weights, of a method that is not here, or of another one than was asked for.
+
+    Args:
+        artifact: The network.
+        table: What was measured on it.
+        method: The calibration method that was asked for; None takes every one.
+
+    Raises:
+        BadInputError: This edgeseg does not know the table's method.
+        MismatchError: The weights or the method are others.
+    """
+    again = f"edgeseg calibrate {quoted(artifact.path)} --data DIR"
+    if table.weights_sha256 != artifact.weights_sha256:
+        raise MismatchError(
+            f"the calibration table was made for other weights than those of {artifact.path}",
+            found=f"weights {table.weights_sha256[:12]}",
+            expected=f"weights {artifact.weights_sha256[:12]}",
+            next_command=f"{again} --out FILE",
+        )
+    if table.method not in METHODS:
+        raise BadInputError(
+            "this edgeseg does not know the method of the calibration table",
+            found=table.method,
+            expected=" or ".join(METHODS),
+            next_command=f"{again} --out FILE",
+        )
+    if method is not None and table.method != method:
+        raise MismatchError(
+            f"the calibration table was not made with --method {method}",
+            found=f"method {table.method}",
+            expected=f"method {method}",
+            next_command=f"{again} --method {method} --out FILE",
+        )
