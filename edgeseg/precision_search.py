@@ -10,7 +10,7 @@ from edgeseg.values import Part
 
 
 class MaskHarm(Part):
-    """What a mix of precisions does to masks, held against float32's on the same labelled pictures."""
+    """The harm that a mix of precisions does to masks, held against float32's on the same labelled pictures."""
 
     mean_dice_drop: float
     """Mean over the pictures; positive is worse."""

@@ -57,7 +57,7 @@ class BuildOptions:
     plan_path: Path | None = None
     """The file that the plan was read from, or that the plan that was found is written to."""
     limits: AccuracyLimits | None = None
-    """What INT8 may cost: the convolutions that cost more go back to float. In place of a plan."""
+    """The limits of what INT8 may cost, in place of a plan: convolutions that cost more go back to float."""
     former: EngineArtifact | None = None
     """The passport of the build that this one repeats: network and calibration must be the same."""
     method: str | None = None

@@ -32,7 +32,7 @@ Run = Callable[[Collection[str], Sequence[Pair]], Comparison]
 
 @dataclass(frozen=True)
 class Found:
-    """What a search ended with."""
+    """The result of a search."""
 
     sent_back: tuple[SentBack, ...]
     """The convolutions that run in float, the most harmful first."""

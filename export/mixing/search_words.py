@@ -1,4 +1,4 @@
-"""What a search for a mix of precisions tried and found, in sentences."""
+"""Tells in sentences what a search for a mix of precisions tried and found."""
 
 from __future__ import annotations
 

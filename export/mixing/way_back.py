@@ -1,4 +1,4 @@
-"""From limits to a precision plan: searches, measures what the mix costs, and says what was done."""
+"""Makes a precision plan of limits: searches, measures what the mix costs, and says what was done."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def test_the_layer_whose_weights_hurt_goes_back_alone(chain: Chain, desk: Desk, 
 
 
 def test_both_neighbours_of_an_outlying_tensor_go_back(chain: Chain, desk: Desk) -> None:
-    """With either one in INT8 the tensor between them is quantised, so leaving one out would show nothing."""
+    """If either one is in INT8, the tensor between them is quantised, so leaving one out would show nothing."""
     chain.outlying_output("b")
     desk.lay(chain)
     assert desk.build("--max-dice-drop", "0.001")[0] == 0
