@@ -35,7 +35,7 @@ class SentBack(Part):
 
 
 class MixCost(Part):
-    """What the mix costs beside INT8 and float32: measured where the target runs, else counted."""
+    """The costs of the mix beside INT8 and float32: measured where the target runs, else counted."""
 
     int8_multiply_adds: float = pydantic.Field(ge=0, le=1)
     """The share of the multiply-adds that INT8 computes under the default plan: a cost model, not a time."""
@@ -73,7 +73,7 @@ class PrecisionSearch(Part):
     sent_back_to: Literal["fp16", "fp32"]
     """The precision that they went back to."""
     throughout: MaskHarm
-    """With all candidates in INT8."""
+    """The harm of all candidates in INT8."""
     found: MaskHarm
     """Under the plan that was found, on the same pictures."""
     cost: MixCost

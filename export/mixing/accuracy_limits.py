@@ -19,7 +19,7 @@ SPLIT = "validation"
 
 @dataclass(frozen=True)
 class AccuracyLimits:
-    """The limits of what INT8 may cost on labelled pictures; None takes the limit that `edgeseg verify` has for INT8, or none."""
+    """The limits of what INT8 may cost on labelled pictures; None takes what `edgeseg verify` has for INT8, or none."""
 
     data: Path
     """A data set with masks, of which the validation split decides; one without splits is taken whole."""

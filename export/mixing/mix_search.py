@@ -37,9 +37,9 @@ class Found:
     sent_back: tuple[SentBack, ...]
     """The convolutions that run in float, the most harmful first."""
     throughout: Comparison
-    """With all in INT8."""
+    """The comparison with all in INT8."""
     found: Comparison
-    """With those in float; of the mix nearest to the limits where none holds them."""
+    """The comparison with those in float; that of the mix nearest to the limits where none holds them."""
     holds: bool
     sensitivity_images: int
     runs: int

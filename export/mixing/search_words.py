@@ -9,7 +9,7 @@ MOST_TOLD = 10
 
 
 def search_in_words(record: PrecisionSearch) -> list[str]:
-    """What was tried, which convolutions went back and why, and what it costs; one line each."""
+    """Tell what was tried, which convolutions went back and why, and what it costs; one line each."""
     limit = f"limit {record.max_dice_drop:+.4f}"
     if record.max_lost_polyps is not None:
         limit += f", {record.max_lost_polyps} polyps lost"
