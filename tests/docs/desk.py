@@ -159,6 +159,7 @@ def typed(command: Command) -> list[str]:
 
 
 SHORTER = {
+    "calibration_data": ("--counts", "4", "--selects", "random", "--draws", "2"),
     "stream": ("--frames", "12", "--rounds", "1"),
     "training_loop": ("--steps", "2", "--rounds", "1"),
     "training_step": ("--side", "64", "--batch", "2"),
