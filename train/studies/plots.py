@@ -59,6 +59,7 @@ def _draw_figures(axis: Any, axes: Sequence[str], ordered: Sequence[CellResult])
     axis.invert_yaxis()
     axis.set(xlabel="validation Dice: mean and sd over seeds, each seed grey")
     axis.grid(alpha=0.3, axis="x")
+    axis.locator_params(axis="x", nbins=6)
 
 
 def _draw_curves(axis: Any, axes: Sequence[str], ordered: Sequence[CellResult], trials: Sequence[Trial]) -> None:
