@@ -45,7 +45,7 @@ test-oldest:
 	.venv-oldest/bin/pip install --constraint ci/oldest.txt --editable '.[train,rtx,openvino,bench,web,dicom,dev]'
 	.venv-oldest/bin/python -m pytest -n $(WORKERS) --dist loadfile -m "not long and not gpu"
 
-# Networks of other packages (tests/export/test_networks_of_packages.py) with the versions of ci/foreign.txt; half an hour.
+# Networks of other packages (tests/export/test_networks_of_packages.py) with the versions of ci/foreign.txt; ten minutes.
 # ultralytics comes without what it needs, which is a second OpenCV; torchvision works with its own torch only.
 FOREIGN := .venv-foreign/bin
 test-foreign:

@@ -14,7 +14,8 @@ if ! command -v nvidia-smi >/dev/null && [ "$(uname -s)" = Linux ]; then
     # A dry run reads metadata only: does this torch bring CUDA along?
     if "$pip" install --dry-run --quiet --report - "${torch[@]}" 2>/dev/null | grep -q '"name": "nvidia-'; then
         echo "no NVIDIA GPU here: taking the CPU build of ${torch[*]}" >&2
-        exec "$pip" install --index-url "$cpu_index" "${torch[@]}"
+        "$pip" install --index-url "$cpu_index" "${torch[@]}" && exit
+        echo "$cpu_index does not give it: taking the build with CUDA" >&2
     fi
 fi
 exec "$pip" install "${torch[@]}"
