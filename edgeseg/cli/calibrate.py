@@ -19,23 +19,32 @@ def calibrate(
     split: Annotated[str, typer.Option(help="Split to use, if the data set has splits.")] = "train",
     images: Annotated[int, typer.Option(min=1, help="How many images to use.")] = 256,
     select: SelectionOption = "even",
-    seed: Annotated[int, typer.Option(min=0, help="Seed of a selection that draws.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Draw other images; works with every --select but even. [default: 0]")
+    ] = None,
     method: MethodOption = "max",
     as_json: JsonFlag = False,
 ) -> None:
     """Measure the ranges of the activations that INT8 needs."""
     from edgeseg.calibration.asymmetry import asymmetry_in_words
     from edgeseg.calibration.ranges import calibrate as measure
-    from edgeseg.calibration.selection import choose_images
+    from edgeseg.calibration.selection import DEFAULT_SELECTION, choose_images
     from edgeseg.dataset import load_images
+    from edgeseg.errors import UsageError
     from edgeseg.files import check_writable
     from edgeseg.graph.onnx_files import load_onnx
     from edgeseg.packages import find_model, onnx_of
 
+    if seed is not None and select == DEFAULT_SELECTION:
+        raise UsageError(
+            "--seed draws nothing with --select even",
+            found=f"--seed {seed}",
+            expected="--select random, stratified or diverse beside it",
+        )
     source = onnx_of(find_model(model))
     artifact = load_onnx(source)
     check_writable(out, source)
-    chosen = choose_images(load_images(data, split), images, select, seed, track)
+    chosen = choose_images(load_images(data, split), images, select, seed or 0, track)
     table = measure(artifact, chosen, track, method, say, data)
     table.write(out)
     trial = "" if table.asymmetry is None else f"{asymmetry_in_words(table.asymmetry)}\n"

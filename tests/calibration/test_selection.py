@@ -62,3 +62,12 @@ def test_an_unknown_name_is_told_with_those_there_are(pictures: list[Path], tmp_
     assert caught.value.expected == "even or random or stratified or diverse"
     words = ["calibrate", "kvasir-ultra", "--data", str(pictures[0].parent), "--out", str(tmp_path / "t.json")]
     assert run([*words, "--select", "wisdom"]) == 2
+
+
+def test_a_seed_that_would_draw_nothing_is_refused(
+    pictures: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["calibrate", "kvasir-ultra", "--data", str(pictures[0].parent), "--out", str(tmp_path / "t.json")]
+    assert run([*words, "--seed", "3"]) == 2
+    assert "--seed draws nothing with --select even" in capsys.readouterr().err
+    assert not (tmp_path / "t.json").exists()
