@@ -2,16 +2,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from edgeseg.artifacts import EngineArtifact, TensorSpec
@@ -20,6 +17,8 @@ from edgeseg.graph.onnx_files import OnnxArtifact, load_onnx, serialize, with_me
 from edgeseg.images import write_png
 from edgeseg.optional import is_installed
 from edgeseg.specs import ModelMetadata, ModelSpec, PreprocessSpec
+from tests.clips import NumberedImages, Videos
+from tests.foreign_network import ForeignNetwork
 
 NEED_TORCH = [
     "train",
@@ -109,78 +108,6 @@ def tiny_engine(tmp_path: Path) -> Path:
     )
     passport.write(path.with_name(path.name + ".json"))
     return path
-
-
-Image = NDArray[np.uint8]
-BITS = 8
-
-
-class NumberedImages:
-    """Pictures that carry a number as bars, white for 1, so that every mask of bright pixels tells its frame."""
-
-    @staticmethod
-    def draw(number: int, height: int = 64, width: int = 128) -> Image:
-        """The number as uint8 [height,width,3]."""
-        image = np.zeros((height, width, 3), np.uint8)
-        for bit in range(BITS):
-            if number >> bit & 1:
-                image[:, bit * width // BITS : (bit + 1) * width // BITS] = 255
-        return image
-
-    @staticmethod
-    def read(image: Image) -> int:
-        """The number of a picture or of its mask; looks at the middle row only."""
-        row = image[image.shape[0] // 2]
-        width = row.shape[0]
-        return sum(1 << bit for bit in range(BITS) if row[(2 * bit + 1) * width // (2 * BITS)].mean() > 127)
-
-
-@dataclass(frozen=True)
-class DecodedVideo:
-    """The facts that PyAV alone finds in a file."""
-
-    images: list[Image]
-    seconds: list[Fraction]
-
-
-class Videos:
-    """Writes and reads video files by PyAV alone."""
-
-    @staticmethod
-    def write(
-        path: Path,
-        images: Sequence[Image],
-        pts: Sequence[int] | None = None,
-        time_base: Fraction = Fraction(1, 25),
-        options: dict[str, str] | None = None,
-        container_options: dict[str, str] | None = None,
-        prepare: Callable[[Any], None] = lambda stream: None,
-    ) -> Path:
-        """Encode RGB pictures; 4:4:4 where a side is odd. `prepare` may change the stream before the first one."""
-        import av
-
-        height, width = images[0].shape[:2]
-        with av.open(str(path), "w", options=container_options or {}) as container:
-            stream: Any = container.add_stream("libx264", rate=25, options=options or {"preset": "ultrafast"})
-            stream.width, stream.height = width, height
-            stream.pix_fmt = "yuv444p" if height % 2 or width % 2 else "yuv420p"
-            stream.codec_context.time_base = time_base
-            prepare(stream)
-            for index, image in enumerate(images):
-                frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-                frame.pts, frame.time_base = (index if pts is None else pts[index]), time_base
-                container.mux(stream.encode(frame))
-            container.mux(stream.encode(None))
-        return path
-
-    @staticmethod
-    def read(path: Path) -> DecodedVideo:
-        import av  # here: tests/gpu must do without it
-
-        with av.open(str(path)) as container:
-            frames = list(container.decode(video=0))
-        images = [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in frames]
-        return DecodedVideo(images, [Fraction(frame.pts * frame.time_base) for frame in frames])
 
 
 @pytest.fixture
@@ -297,88 +224,6 @@ def system_program() -> Callable[..., str]:
         pytest.skip(reason)
 
     return find
-
-
-FOREIGN_SIZE = 16
-
-
-@dataclass(frozen=True)
-class ForeignNetwork:
-    """A small U-Net as others export it: float NCHW in, batch norms, Constant nodes, Dropout, Identity, Pad.
-
-    stem (Pad before, batch norm after) -> down (pooled) -> up (Resize to the size that Shape tells) -> joined -> head.
-    """
-
-    opset: int = 17
-    channels: int = 1
-    half: bool = False
-    batch: int | str = "batch"
-    size: tuple[int | str, int | str] = (FOREIGN_SIZE, FOREIGN_SIZE)
-    activation: str | None = None
-    small_output: bool = False
-    """Without the upsampling: half the input's size."""
-    resize: dict[str, Any] | None = None
-    """Attributes of Resize."""
-
-    def proto(self) -> Any:
-        rng = np.random.default_rng(7)
-        dtype = np.float16 if self.half else np.float32
-        kind = TensorProto.FLOAT16 if self.half else TensorProto.FLOAT
-        tensors, nodes = [], []
-
-        def tensor(name: str, values: Any, as_type: Any = dtype) -> str:
-            tensors.append(numpy_helper.from_array(np.asarray(values, as_type), name))
-            return name
-
-        def add(operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
-            nodes.append(helper.make_node(operator, inputs, [output], name=f"/net/{output}/{operator}", **attributes))
-            return output
-
-        def conv(name: str, source: str, before: int, after: int, kernel: int = 3, **attributes: Any) -> str:
-            weight = rng.normal(0, 1.5 / np.sqrt(before * kernel * kernel), (after, before, kernel, kernel))
-            bias = rng.normal(1.0 if name == "head" else 0.0, 0.2, after)  # about as much polyp as none
-            inputs = [source, tensor(f"{name}.weight", weight), tensor(f"{name}.bias", bias)]
-            return add("Conv", inputs, f"{name}_conv", **attributes)
-
-        def norm(name: str, source: str, channels: int) -> str:
-            parts = (("scale", 0.5, 1.5), ("shift", -0.3, 0.3), ("mean", -0.2, 0.2), ("var", 0.5, 2.0))
-            names = [tensor(f"{name}.{part}", rng.uniform(low, high, channels)) for part, low, high in parts]
-            return add("BatchNormalization", [source, *names], f"{name}_norm", epsilon=1e-3)
-
-        pads = helper.make_tensor("", TensorProto.INT64, [8], [0, 0, 1, 1, 0, 0, 1, 1])
-        add("Constant", [], "pads", value=pads)
-        add("Pad", ["image", "pads"], "padded")
-        add("Relu", [norm("stem", conv("stem", "padded", 3, 8), 8)], "stem_relu")
-        add("Identity", ["stem_relu"], "same")
-        add("MaxPool", ["same"], "pooled", kernel_shape=[2, 2], strides=[2, 2])
-        add("Relu", [norm("down", conv("down", "pooled", 8, 8, pads=[1] * 4), 8)], "down_relu")
-        last = add("Dropout", ["down_relu"], "dropped")
-        width = 8
-        if not self.small_output:
-            add("Shape", ["stem_relu"], "shape")
-            region = tensor("region", [], np.float32)
-            settings = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-            add(
-                "Resize",
-                ["dropped", region, "" if self.opset > 12 else region, "shape"],
-                "larger",
-                **(self.resize or settings),
-            )
-            last, width = add("Concat", ["larger", "stem_relu"], "joined", axis=1), 16
-        add("Relu", [conv("up", last, width, 8, pads=[1] * 4)], "up_relu")
-        result = conv("head", "up_relu", 8, self.channels, 1)
-        if self.activation is not None:
-            attributes = {"axis": 1} if self.activation == "Softmax" else {}
-            result = add(self.activation, [result], "activated", **attributes)
-        graph = helper.make_graph(
-            nodes,
-            "foreign",
-            [helper.make_tensor_value_info("image", kind, [self.batch, 3, *self.size])],
-            [helper.make_tensor_value_info(result, kind, [None] * 4)],
-            tensors,
-        )
-        opsets = [helper.make_opsetid("", self.opset)]
-        return helper.make_model(graph, ir_version=10 if self.opset > 20 else 8, opset_imports=opsets)
 
 
 @pytest.fixture

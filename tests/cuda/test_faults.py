@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +11,7 @@ import pytest
 from edgeseg.errors import BadInputError, EdgesegError, MissingComponentError
 from edgeseg.runtime.cuda.cuda_errors import CudaError, DeviceMemoryError, LaunchRefusedError, StickyCudaError
 from edgeseg.runtime.engine.inputs import PackedFrame
+from tests.cuda.working import FRAME, working
 
 OUT_OF_MEMORY, LAUNCH_OUT_OF_RESOURCES, LAUNCH_FAILED, ILLEGAL_ADDRESS = 2, 701, 719, 700
 OPENING_CALLS = (
@@ -25,7 +24,6 @@ OPENING_CALLS = (
     "cuGraphGetRootNodes",
     "cuGraphKernelNodeGetParams",
 )
-FRAME = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
 
 
 def _counted(double: Any, call: str, work: Callable[[], Any]) -> int:
@@ -34,23 +32,14 @@ def _counted(double: Any, call: str, work: Callable[[], Any]) -> int:
     return int(double.count(call) - before)
 
 
-def _working(standin: Callable[..., Any], onnx: Path) -> Any:
-    """Tell whether a session can be opened and used; its result."""
-    session = standin(onnx)
-    session.start(PackedFrame(FRAME, "rgb"))
-    result = session.finish().probability.copy()
-    session.close()
-    return result
-
-
 @pytest.mark.parametrize("integrated", [0, 1], ids=["discrete", "integrated"])
 @pytest.mark.parametrize("call", ["cuMemAlloc", "cuMemHostAlloc"])
 def test_out_of_memory_at_each_allocation_leaks_nothing(
     double: Any, standin: Callable[..., Any], small_onnx: Path, call: str, integrated: int
 ) -> None:
     double.set("integrated", integrated)
-    expected = _working(standin, small_onnx)
-    allocations = _counted(double, call, lambda: _working(standin, small_onnx))
+    expected = working(standin, small_onnx)
+    allocations = _counted(double, call, lambda: working(standin, small_onnx))
     assert allocations >= 4 - integrated
     for number in range(1, allocations + 1):
         double.faults(f"{call}:{number}+={OUT_OF_MEMORY}")  # from there on: pycuda tries a second time
@@ -58,7 +47,7 @@ def test_out_of_memory_at_each_allocation_leaks_nothing(
             standin(small_onnx)
         assert double.live() == (0, 0), f"after allocation {number}"
     double.faults("")
-    np.testing.assert_array_equal(_working(standin, small_onnx), expected)
+    np.testing.assert_array_equal(working(standin, small_onnx), expected)
 
 
 def test_a_gpu_that_is_too_small_is_an_out_of_memory(
@@ -78,7 +67,7 @@ def test_no_memory_for_the_context_itself_is_an_out_of_memory(
     with pytest.raises(DeviceMemoryError, match="no memory left to open the GPU"):
         standin(small_onnx)
     double.faults("")
-    _working(standin, small_onnx)
+    working(standin, small_onnx)
     assert double.live() == (0, 0)
 
 
@@ -86,7 +75,7 @@ def test_no_memory_for_the_context_itself_is_an_out_of_memory(
 def test_a_refusal_while_opening_leaks_nothing(
     double: Any, standin: Callable[..., Any], small_onnx: Path, call: str
 ) -> None:
-    times = _counted(double, call, lambda: _working(standin, small_onnx))
+    times = _counted(double, call, lambda: working(standin, small_onnx))
     assert times
     for number in range(1, times + 1):
         double.faults(f"{call}:{number}={LAUNCH_OUT_OF_RESOURCES}")
@@ -95,7 +84,7 @@ def test_a_refusal_while_opening_leaks_nothing(
         assert not isinstance(raised.value, StickyCudaError)
         assert double.live() == (0, 0), f"after call {number}"
     double.faults("")
-    _working(standin, small_onnx)
+    working(standin, small_onnx)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +93,7 @@ def test_a_refusal_while_opening_leaks_nothing(
 def test_a_refused_launch_costs_one_frame(
     double: Any, standin: Callable[..., Any], small_onnx: Path, call: str
 ) -> None:
-    expected = _working(standin, small_onnx)
+    expected = working(standin, small_onnx)
     session = standin(small_onnx)
     double.faults(f"{call}:2={LAUNCH_OUT_OF_RESOURCES}")
     refused = 0
@@ -192,7 +181,7 @@ def test_an_engine_that_cannot_be_captured_says_so(double: Any, standin: Any, sm
     with pytest.raises(CudaError):
         CudaEngine(lambda: WaitingEngine(small_onnx.read_bytes()), session.info)
     assert double.live() == (0, 0)
-    _working(standin, small_onnx)
+    working(standin, small_onnx)
 
 
 def test_an_engine_without_memory_for_a_context_is_an_out_of_memory(
@@ -269,62 +258,3 @@ def test_another_thread_is_refused(double: Any, standin: Callable[..., Any], sma
     thread.join()
     assert [type(error) for error in errors] == [EdgesegError]
     session.close()
-
-
-def test_the_double_sees_a_host_that_follows_a_device_address(double: Any, small_onnx: Path) -> None:
-    """So the test with locked pages would fail if the runtime did that."""
-    code = (
-        "import ctypes, pycuda.driver as drv; drv.init(); c = drv.Device(0).retain_primary_context(); c.push(); "
-        "ctypes.string_at(int(drv.mem_alloc(64)), 4)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], env={**_environment(), "CUDADOUBLE_LOCK": "1"}, timeout=60)
-    assert done.returncode == -11
-
-
-def test_the_double_shows_a_result_that_is_read_too_early(
-    double: Any, standin: Callable[..., Any], small_onnx: Path
-) -> None:
-    """So the tests with late operations would fail if the runtime did that."""
-    expected = _working(standin, small_onnx)
-    session = standin(small_onnx)
-    double.set("delay_us", 20000)
-    session.start(PackedFrame(FRAME, "rgb"))
-    early = session._under_way[0]._buffers.host_probability.copy()
-    assert not np.array_equal(early, expected)
-    np.testing.assert_array_equal(session.finish().probability, expected)
-    session.close()
-
-
-def test_the_double_waits_for_the_record_that_was_there(double: Any, standin: Any, small_onnx: Path) -> None:
-    """An event that is recorded anew on a stream that has nothing to do releases nobody who waits for the one before.
-
-    So a lane may order its stream behind two arrays with one event.
-    """
-    import cuda.bindings.driver as driver
-    import pycuda.driver as pycuda
-
-    session = standin(small_onnx)
-    slow, idle, reader = (pycuda.Stream(1) for _ in range(3))
-    memory, found = pycuda.mem_alloc(16), pycuda.pagelocked_empty(16, np.uint8)
-    _, event = driver.cuEventCreate(driver.CUevent_flags.CU_EVENT_DISABLE_TIMING)
-    double.set("delay_us", 5000)
-    for value in range(8):
-        pycuda.memset_d8_async(memory, value, 16, slow)
-    for stream in (slow, idle):
-        driver.cuEventRecord(event, driver.CUstream(stream.handle))
-        driver.cuStreamWaitEvent(driver.CUstream(reader.handle), event, 0)
-    pycuda.memcpy_dtoh_async(found, memory, reader)
-    reader.synchronize()
-    assert (found == 7).all()
-    driver.cuEventDestroy(event)
-    memory.free()
-    found.base.free()
-    del slow, idle, reader, stream
-    session.close()
-    assert double.live() == (0, 0)
-
-
-def _environment() -> dict[str, str]:
-    import os
-
-    return dict(os.environ)

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import json
 import runpy
-import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edgeseg.artifacts import EngineArtifact
 from edgeseg.calibration.ranges import calibrate
-from edgeseg.cli import run
 from edgeseg.errors import BadInputError, MissingComponentError, UsageError
 from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.export.builder_choice import builder_for
@@ -31,15 +28,11 @@ from edgeseg.graph.onnx_files import OnnxArtifact
 from edgeseg.images import list_images
 from edgeseg.runtime.cuda.tensorrt_module import open_plan
 from edgeseg.runtime.passport import bindings
-from edgeseg.runtime.passport.gpu import Gpu, find_gpu
-from edgeseg.runtime.passport.passports import passport_path
+from edgeseg.runtime.passport.gpu import find_gpu
+from tests.export.tensorrt_targets import A2000, COMPATIBLE, ORIN, RTX, TENSORRT_VERSIONS
 
 HERE = Path(__file__).parent
 API: dict[str, dict[str, list[str]]] = json.loads((HERE / "tensorrt_api.json").read_text())
-TENSORRT_VERSIONS = ["tensorrt 10.3.0", "tensorrt 10.13.0.35", "tensorrt 11.4.0.106"]
-RTX = "tensorrt_rtx 1.7.1.116"
-ORIN = Gpu("Orin", "8.7", "540.4.0", jetson=True)
-A2000 = Gpu("NVIDIA RTX A2000", "8.6", "580.65.06")  # what `install` puts here
 
 
 def build(module: Any, artifact: OnnxArtifact, say: Any = print, **options: Any) -> BuiltEngine:
@@ -76,10 +69,6 @@ TARGETS = [
     ("IBuilderConfig.set_compute_capability", "ComputeCapability.SM89", 1),
     ("IBuilderConfig.set_compute_capability", "ComputeCapability.SM120", 2),
     ("IBuilderConfig.set_flag", "BuilderFlag.REQUIRE_USER_ALLOCATION"),
-]
-COMPATIBLE = [
-    ("IBuilderConfig.set_flag", "BuilderFlag.VERSION_COMPATIBLE"),
-    ("IBuilderConfig.hardware_compatibility_level =", "HardwareCompatibilityLevel.AMPERE_PLUS"),
 ]
 WIDE = {"version_compatible": True, "hardware_compatibility": "ampere-plus"}
 # The creation flag's bit differs only because the double numbers each version's own members.
@@ -292,48 +281,3 @@ def test_a_tensorrt_report_without_pycuda_has_layers_but_no_times(
     report = layer_report(out)
     assert [(layer.name, layer.precision, layer.time_ms) for layer in report.layers] == [("down", "int8", None)]
     assert "pycuda" in str(report.time_missing)
-
-
-FLAGS = ["--min-batch", "2", "--opt-batch", "4", "--max-batch", "16", "--workspace-mib", "256"]
-
-
-def test_flags_of_the_command_reach_tensorrt_and_the_rebuild_command(
-    install, small_onnx: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    module, out = install("tensorrt 10.13.0.35"), tmp_path / "x.engine"
-    words = [*FLAGS, "--hardware-compatible", "ampere-plus", "--version-compatible"]
-    place = ["build-engine", str(small_onnx), "--backend", "tensorrt", "--out", str(out)]
-    assert run([*place, *words]) == 0
-    for call in (
-        ("IOptimizationProfile.set_shape", "frame", (2, 16, 16, 3), (4, 16, 16, 3), (16, 16, 16, 3)),
-        ("IBuilderConfig.set_memory_pool_limit", "MemoryPoolType.WORKSPACE", 256 << 20),
-        *COMPATIBLE,
-    ):
-        assert call in module.calls
-    first = EngineArtifact.read(passport_path(out))
-    module.calls.clear()
-    assert run(shlex.split(first.rebuild)[1:]) == 0
-    assert EngineArtifact.read(passport_path(out)) == first
-    capsys.readouterr()
-
-
-REFUSED_FLAGS = [
-    ("tensorrt", ORIN, ["--hardware-compatible", "ampere-plus"], "Jetson"),
-    ("tensorrt", A2000, ["--compute-capabilities", "8.6"], "the GPU that it builds on"),
-    ("tensorrt", A2000, ["--min-batch", "4", "--max-batch", "2"], "not in order"),
-    ("tensorrt-rtx", A2000, ["--version-compatible"], "no compatibility flags"),
-    ("tensorrt-rtx", A2000, ["--hardware-compatible", "ampere-plus"], "no compatibility flags"),
-    ("onnxruntime", A2000, ["--max-batch", "2"], "no builder options"),
-    ("tensorrt", A2000, ["--workspace-mib", "0"], "--workspace-mib"),
-]
-
-
-@pytest.mark.parametrize(("backend", "gpu", "words", "said"), REFUSED_FLAGS)
-def test_flags_that_a_backend_or_board_does_not_have(
-    backend: str, gpu: Gpu, words: list[str], said: str, install, small_onnx: Path, tmp_path: Path, capsys
-) -> None:
-    install(RTX if backend == "tensorrt-rtx" else "tensorrt 10.3.0", gpu)
-    out = tmp_path / "out" / "x.engine"
-    assert run(["build-engine", str(small_onnx), "--backend", backend, "--out", str(out), *words]) == 2
-    assert said in " ".join(capsys.readouterr().err.split())
-    assert not out.parent.exists()

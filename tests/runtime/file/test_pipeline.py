@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,93 +16,28 @@ from hypothesis import strategies as st
 
 from edgeseg.artifacts import LatencyReport
 from edgeseg.errors import BadInputError
-from edgeseg.frames import Frame, Mask
+from edgeseg.frames import Frame
 from edgeseg.runtime.engine.inputs import PackedFrame
 from edgeseg.runtime.engine.local_engine import engine_of
 from edgeseg.runtime.engine.one_frame import segment
-from edgeseg.runtime.engine.session import FrameBatch, ProbabilityBatch, SessionInfo, mask_at_frame, preprocess
+from edgeseg.runtime.engine.session import mask_at_frame, preprocess
 from edgeseg.runtime.file.outputs import Outputs
-from edgeseg.runtime.file.pipeline import QUEUED_FRAMES, StreamResult, run_stream
+from edgeseg.runtime.file.pipeline import QUEUED_FRAMES, run_stream
 from edgeseg.runtime.video.channel import Channel
 from edgeseg.runtime.video.picture import Picture
 from edgeseg.runtime.video.sinks import Sinks
-from edgeseg.runtime.video.source import ClipTiming, SourceFrame
+from edgeseg.runtime.video.source import SourceFrame
 from edgeseg.runtime.video.video_files import open_source
-from edgeseg.specs import Crop, ModelSpec, PreprocessSpec
+from edgeseg.specs import Crop
+from tests.runtime.file.doubles import BrightSession, CountingSource, RecordingSink, fail_at, run_files
 
 MILLISECOND = Fraction(1, 1000)
-
-
-class BrightSession:
-    """Marks bright pixels; `before` runs ahead of each inference with its number."""
-
-    def __init__(
-        self, size: int = 32, crop: Crop | None = None, before: Callable[[int], object] = lambda count: None
-    ) -> None:
-        model = ModelSpec(architecture="bright", height=size, width=size)
-        self.info = SessionInfo(model, PreprocessSpec(crop=crop), "onnxruntime", "fp32", "0" * 64)
-        self.count = 0
-        self._before = before
-
-    def infer(self, frames: FrameBatch) -> ProbabilityBatch:
-        self._before(self.count)
-        self.count += 1
-        return (frames.mean(axis=3)[:, None] / 255).astype(np.float32)
-
-    def close(self) -> None: ...
-
-
-class RecordingSink:
-    """Keeps what it is given; `before` runs ahead of each write with the frame's index."""
-
-    def __init__(self, before: Callable[[int], object] = lambda index: None) -> None:
-        self.kept: list[tuple[SourceFrame, Mask]] = []
-        self._before = before
-
-    def write(self, frame: SourceFrame, mask: Mask) -> None:
-        self._before(frame.index)
-        self.kept.append((frame, mask))
-
-
-class CountingSource:
-    """Endless black frames; tells how many were asked for."""
-
-    def __init__(self) -> None:
-        self.given = 0
-        self.frame_count = self.sound = None
-        self.lost_frames = 0
-        self.timing = ClipTiming(MILLISECOND, Fraction(25))
-
-    def frames(self) -> Iterator[SourceFrame]:
-        while True:
-            image = Picture.of_bgr(np.zeros((8, 8, 3), np.uint8))
-            self.given += 1
-            yield SourceFrame(self.given - 1, 0, 0, self.given, MILLISECOND, image, stem=f"f{self.given - 1}")
-
-    def __enter__(self) -> CountingSource:
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
-
-
-def fail_at(number: int, error: BaseException) -> Callable[[int], None]:
-    def fail(count: int) -> None:
-        if count == number:
-            raise error
-
-    return fail
 
 
 @pytest.fixture(autouse=True)
 def _all_threads_end() -> Iterator[None]:
     yield
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("edgeseg-stream")]
-
-
-def run_files(source: Path, outputs: Outputs, session: Any = None) -> StreamResult:
-    session = session or BrightSession()
-    with open_source(source) as frames, outputs.open(frames.timing, frames.sound) as sinks:
-        return run_stream(engine_of(session), frames, sinks)
 
 
 def test_each_mask_is_its_own_frames(numbered_clip: Path, numbered: Any) -> None:

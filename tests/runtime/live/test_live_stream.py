@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,64 +12,16 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import BadInputError, MissingComponentError
-from edgeseg.runtime.live.live_stream import LiveOptions, LiveStream
-from edgeseg.runtime.live.live_values import Presented
+from edgeseg.runtime.live.live_stream import LiveOptions
 from edgeseg.runtime.live.presenter import PresenterOptions
 from edgeseg.runtime.live.states import StateChange
-from edgeseg.runtime.live.status import LiveStatus
 from edgeseg.runtime.video.source import SourceFrame
-from edgeseg.runtime.worker.worker_engine import WorkerEngine
-from tests.runtime.live.conftest import RememberingSink, ScriptedSource, draw_nothing
-
-Open = Callable[..., WorkerEngine]
-PERIOD_S = 0.02
-
-
-class Run:
-    """A stream that has ended, and all that it showed."""
-
-    def __init__(
-        self,
-        source: Any,
-        engine: WorkerEngine,
-        options: LiveOptions | None = None,
-        gate: Any = None,
-        ready: bool = True,
-    ) -> None:
-        self.sink = RememberingSink()
-        self.changes: list[StateChange] = []
-        if ready:
-            engine.wait_ready(60.0)
-        self.stream = LiveStream(
-            source, engine, [self.sink], draw_nothing, options, gate, on_change=self.changes.append
-        )
-        self.status: LiveStatus | None = None
-
-    def run(self) -> Run:
-        self.status = self.stream.run()
-        return self
-
-    @property
-    def shown(self) -> list[Presented]:
-        return self.sink.presented
-
-    @property
-    def states(self) -> list[str]:
-        return [change.state for change in self.changes]
-
-
-def _source(script: Any, orders: Sequence[int], **more: Any) -> ScriptedSource:
-    return ScriptedSource(script, orders, PERIOD_S, **more)
-
-
-def _value(presented: Presented) -> int:
-    """The number of the frame that the shown mask was made of, as the engine saw it."""
-    assert presented.mask is not None
-    return presented.mask.index
+from tests.runtime.live.conftest import RememberingSink, ScriptedSource
+from tests.runtime.live.ended_run import PERIOD_S, Open, Run, source_of, value_of
 
 
 def test_every_frame_is_shown_once_in_order_and_masks_are_recent(open_workers: Open, script: Any) -> None:
-    run = Run(_source(script, [script.ANSWER] * 100), open_workers()).run()
+    run = Run(source_of(script, [script.ANSWER] * 100), open_workers()).run()
     assert run.status is not None
     assert [shown.frame.index for shown in run.shown] == list(range(100))
     assert run.status.frames == 100
@@ -80,16 +29,16 @@ def test_every_frame_is_shown_once_in_order_and_masks_are_recent(open_workers: O
     with_mask = [shown for shown in run.shown if shown.mask is not None]
     assert len(with_mask) > 50
     for shown in with_mask:
-        assert _value(shown) <= shown.frame.index
+        assert value_of(shown) <= shown.frame.index
         assert shown.mask_age_ms is not None
-    numbers = [_value(shown) for shown in with_mask]
+    numbers = [value_of(shown) for shown in with_mask]
     assert numbers == sorted(numbers), "a mask never goes back in time"
     assert run.states[-1] == "stopped"
     assert run.sink.closed
 
 
 def test_a_slow_engine_never_holds_up_the_picture_and_old_masks_are_taken_down(open_workers: Open, script: Any) -> None:
-    run = Run(_source(script, [script.SLOW] * 120), open_workers(spares=0)).run()  # 0.3 s of a 20 ms period
+    run = Run(source_of(script, [script.SLOW] * 120), open_workers(spares=0)).run()  # 0.3 s of a 20 ms period
     assert run.status is not None
     assert len(run.shown) == 120
     ages_ms = [shown.mask_age_ms for shown in run.shown if shown.mask_age_ms is not None]
@@ -105,10 +54,10 @@ def test_synchronous_mode_shows_each_frame_with_its_own_mask_after_a_fixed_time(
     open_workers: Open, script: Any
 ) -> None:
     options = LiveOptions(PresenterOptions(sync_ms=150.0))
-    run = Run(_source(script, [script.ANSWER] * 80), open_workers(), options).run()
+    run = Run(source_of(script, [script.ANSWER] * 80), open_workers(), options).run()
     assert [shown.frame.index for shown in run.shown] == list(range(80))
     own = [shown for shown in run.shown if shown.mask is not None]
-    assert all(_value(shown) == shown.frame.index for shown in own)
+    assert all(value_of(shown) == shown.frame.index for shown in own)
     assert len(own) >= 70
     ages_ms = np.array([shown.picture_age_ms for shown in run.shown[:-10]])  # the end does not wait
     assert ages_ms.min() >= 150.0
@@ -117,7 +66,7 @@ def test_synchronous_mode_shows_each_frame_with_its_own_mask_after_a_fixed_time(
 
 def test_a_long_delay_in_synchronous_mode_has_room_for_all_frames_and_masks(open_workers: Open, script: Any) -> None:
     options = LiveOptions(PresenterOptions(sync_ms=2500.0))
-    run = Run(_source(script, [script.ANSWER] * 260), open_workers(), options).run()
+    run = Run(source_of(script, [script.ANSWER] * 260), open_workers(), options).run()
     assert [shown.frame.index for shown in run.shown] == list(range(260))
     waited = [shown for shown in run.shown if shown.picture_age_ms >= 2500.0]
     assert len(waited) > 100
@@ -127,20 +76,20 @@ def test_a_long_delay_in_synchronous_mode_has_room_for_all_frames_and_masks(open
 def test_a_mask_that_is_late_in_synchronous_mode_leaves_its_frame_raw(open_workers: Open, script: Any) -> None:
     orders = [script.SLOW if index == 30 else script.ANSWER for index in range(70)]
     options = LiveOptions(PresenterOptions(sync_ms=100.0))
-    run = Run(_source(script, orders), open_workers(spares=0), options).run()
+    run = Run(source_of(script, orders), open_workers(spares=0), options).run()
     assert [shown.frame.index for shown in run.shown] == list(range(70))
     assert run.shown[30].mask is None
-    assert all(shown.mask is None or _value(shown) == shown.frame.index for shown in run.shown)
+    assert all(shown.mask is None or value_of(shown) == shown.frame.index for shown in run.shown)
 
 
 @pytest.mark.parametrize("fault", ["DIE", "LOST", "CRASH", "NONSENSE", "REFUSE", "HANG"])
 def test_every_frame_comes_out_whatever_the_engine_does(fault: str, open_workers: Open, script: Any) -> None:
     orders = [getattr(script, fault) if index == 40 else script.ANSWER for index in range(160)]
-    run = Run(_source(script, orders), open_workers()).run()
+    run = Run(source_of(script, orders), open_workers()).run()
     assert [shown.frame.index for shown in run.shown] == list(range(160))
     after = [shown for shown in run.shown[120:] if shown.mask is not None]
     assert after, "masks come again"
-    assert all(_value(shown) != 40 for shown in run.shown if shown.mask is not None)
+    assert all(value_of(shown) != 40 for shown in run.shown if shown.mask is not None)
     assert run.status is not None
     if fault not in ("REFUSE",):
         assert run.status.lost + run.status.drops > 0
@@ -150,42 +99,11 @@ def test_without_an_engine_the_picture_goes_on_and_says_so(open_workers: Open, s
     engine = open_workers(factory=script.open_never)
     with pytest.raises(MissingComponentError):
         engine.wait_ready(60.0)
-    run = Run(_source(script, [script.ANSWER] * 100), engine, ready=False).run()
+    run = Run(source_of(script, [script.ANSWER] * 100), engine, ready=False).run()
     assert len(run.shown) == 100
     assert all(shown.mask is None for shown in run.shown)
     assert run.shown[-1].state == "pass-through"
     assert "no such GPU" in run.shown[-1].reason
-
-
-def test_workers_killed_again_and_again_cost_at_most_two_frames_of_mask_each(open_workers: Open, script: Any) -> None:
-    engine = open_workers(spares=2)
-    holder: dict[str, Run] = {}
-    killed_at: list[int] = []
-
-    def strike(index: int) -> None:
-        if index >= 50 and index % 75 == 50:
-            os.kill(holder["run"].stream.worker_pids[0], signal.SIGKILL)
-            killed_at.append(index)
-
-    source = _source(script, [script.ANSWER] * 400, before=strike)
-    holder["run"] = run = Run(source, engine, LiveOptions(PresenterOptions(mask_limit_ms=1000.0)))
-    _wait_all_ready(engine)
-    run.run()
-    assert [shown.frame.index for shown in run.shown] == list(range(400))
-    assert len(killed_at) == 5
-    assert run.status is not None
-    assert run.status.restarts >= 4
-    seen = {_value(shown) for shown in run.shown if shown.mask is not None}
-    for index in killed_at:
-        assert seen & set(range(index + 1, index + 12)), "masks of new frames soon after"
-    assert all(shown.mask is not None for shown in run.shown[40:])
-
-
-def _wait_all_ready(engine: WorkerEngine) -> None:
-    until_s = time.monotonic() + 60.0
-    while any(session.state != "ready" for session in engine._workers) and time.monotonic() < until_s:
-        engine.poll()
-        time.sleep(0.02)
 
 
 def test_a_source_that_fails_is_told_after_all_is_closed(open_workers: Open, script: Any) -> None:
@@ -193,7 +111,7 @@ def test_a_source_that_fails_is_told_after_all_is_closed(open_workers: Open, scr
         if index == 20:
             raise BadInputError("the cable was pulled")
 
-    run = Run(_source(script, [script.ANSWER] * 50, before=fail), open_workers())
+    run = Run(source_of(script, [script.ANSWER] * 50, before=fail), open_workers())
     with pytest.raises(BadInputError, match="cable"):
         run.run()
     assert len(run.shown) == 20
@@ -205,7 +123,7 @@ def test_a_stream_is_not_live_before_its_first_picture(open_workers: Open, scrip
         if index == 0:
             time.sleep(1.0)
 
-    run = Run(_source(script, [script.ANSWER] * 60, before=pause), open_workers())
+    run = Run(source_of(script, [script.ANSWER] * 60, before=pause), open_workers())
     threading.Timer(0.5, lambda: seen.append(run.stream.status().state)).start()
     seen: list[str] = []
     run.run()
@@ -218,7 +136,7 @@ def test_a_silent_source_is_said_and_its_return_too(open_workers: Open, script: 
         if index == 60:
             time.sleep(1.2)
 
-    run = Run(_source(script, [script.ANSWER] * 220, before=pause), open_workers()).run()
+    run = Run(source_of(script, [script.ANSWER] * 220, before=pause), open_workers()).run()
     degraded = [change for change in run.changes if change.state == "degraded" and "source" in change.reason]
     assert degraded, run.changes
     after = run.changes[run.changes.index(degraded[0]) + 1]
@@ -236,7 +154,7 @@ def test_sinks_with_viewers_are_asked_for_covers_with_the_state_of_the_moment(op
         if index == 60:
             time.sleep(1.5)
 
-    run = Run(_source(script, [script.ANSWER] * 100, before=pause), open_workers())
+    run = Run(source_of(script, [script.ANSWER] * 100, before=pause), open_workers())
     viewed = Viewed()
     run.stream._sinks = (*run.stream._sinks, viewed)
     run.run()
@@ -271,7 +189,7 @@ def test_a_gate_takes_the_mask_down_and_keeps_the_picture(open_workers: Open, sc
             return "black" if frame.index % 2 else None
 
     options = LiveOptions(PresenterOptions(record_gated=False))
-    run = Run(_source(script, [script.ANSWER] * 60), open_workers(), options, gate=Every()).run()
+    run = Run(source_of(script, [script.ANSWER] * 60), open_workers(), options, gate=Every()).run()
     odd = [shown for shown in run.shown if shown.frame.index % 2]
     assert len(odd) == 30
     assert all(shown.mask is None and shown.gate == "black" and not shown.recordable for shown in odd)
@@ -282,7 +200,7 @@ def test_a_gate_takes_the_mask_down_and_keeps_the_picture(open_workers: Open, sc
 
 def test_the_end_can_be_asked_for_and_leaves_no_thread(open_workers: Open, script: Any) -> None:
     before = threading.active_count()
-    run = Run(_source(script, [script.ANSWER] * 100_000), open_workers())
+    run = Run(source_of(script, [script.ANSWER] * 100_000), open_workers())
     threading.Timer(0.5, run.stream.stop).start()
     started_s = time.monotonic()
     run.run()
@@ -297,14 +215,14 @@ def test_a_clock_that_is_set_back_changes_nothing(
 ) -> None:
     steps = iter([1e9, 0.0] * 10_000)
     monkeypatch.setattr(time, "time", lambda: next(steps))
-    run = Run(_source(script, [script.ANSWER] * 60), open_workers()).run()
+    run = Run(source_of(script, [script.ANSWER] * 60), open_workers()).run()
     assert len(run.shown) == 60
     assert all(0 <= shown.picture_age_ms < 5000 for shown in run.shown)
 
 
 def test_a_signal_can_ask_for_the_end_wherever_it_finds_the_watching_thread(open_workers: Open, script: Any) -> None:
     """A handler runs in the watching thread, between any two of its steps: it must not need what that thread holds."""
-    run = Run(_source(script, [script.ANSWER] * 100_000), open_workers())
+    run = Run(source_of(script, [script.ANSWER] * 100_000), open_workers())
     blocked: list[str] = []
     threading.Timer(1.0, run.stream.stop).start()
 
@@ -344,7 +262,7 @@ def test_sinks_that_hang_at_the_end_cost_the_time_of_one_and_files_come_before_t
 
     engine = open_workers()
     close, engine.close = engine.close, lambda: (ended.append("engine"), close())[0]  # type: ignore[assignment, func-returns-value, method-assign]
-    run = Run(_source(script, [script.ANSWER] * 5), engine)
+    run = Run(source_of(script, [script.ANSWER] * 5), engine)
     run.stream._sinks = tuple(Hangs() for _ in range(6))
     started_s = time.monotonic()
     run.stream._close_sinks()
