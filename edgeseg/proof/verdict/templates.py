@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.resources
+from typing import Any
 
 import jinja2
 
 _ROOT = "edgeseg.proof"
 
 
-def render(template: str, **values: object) -> str:
+def render(template: str, /, package: str = _ROOT, **values: Any) -> str:
     """Fill a template; every name from outside is escaped, a value that is missing is an error.
 
     Args:
-        template: Path below `edgeseg.proof`, such as ``verdict/verdict.html.j2``.
+        template: Path below the package, such as ``verdict/verdict.html.j2``.
+        package: Where the template is; what it includes may lie below `edgeseg.proof`, too.
         values: What the template names.
     """
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_source),
+        loader=jinja2.ChoiceLoader(
+            [jinja2.FunctionLoader(functools.partial(_source, root)) for root in (package, _ROOT)]
+        ),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -26,5 +31,6 @@ def render(template: str, **values: object) -> str:
     return environment.get_template(template).render(**values)
 
 
-def _source(name: str) -> str:
-    return importlib.resources.files(_ROOT).joinpath(*name.split("/")).read_text(encoding="utf-8")
+def _source(package: str, name: str) -> str | None:
+    path = importlib.resources.files(package).joinpath(*name.split("/"))
+    return path.read_text(encoding="utf-8") if path.is_file() else None

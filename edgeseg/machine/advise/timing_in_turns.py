@@ -1,0 +1,143 @@
+"""Times several engines in turns: in each round every one segments the same picture, so that noise hits all of them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.artifacts import ConfidenceInterval, Percentiles
+from edgeseg.machine.advise.advice_values import TimeShare
+from edgeseg.machine.bench.company import cores_busy, read_times
+from edgeseg.machine.bench.stability import StabilityRule, measure_until_stable
+from edgeseg.proof.timing.clock import Clock
+from edgeseg.proof.timing.frame_times import time_frame
+from edgeseg.proof.timing.image_times import WARM_UP_IMAGES
+from edgeseg.runtime.engine.engine import Engine
+from edgeseg.runtime.engine.latency import NS_PER_MS, percentiles_ms
+from edgeseg.runtime.video.picture import Picture
+
+BLOCK_ROUNDS = 5
+"""Rounds in a row whose median is one value: what disturbs a machine lasts longer than one round."""
+WINDOW_ROUNDS = 15
+LEAST_ROUNDS = 3 * BLOCK_ROUNDS
+"""Rounds that are run whatever the time allows: an interval needs some blocks."""
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """The times of several engines."""
+
+    times_ns: NDArray[np.int64]
+    """int64 [rounds, engines], from frame to mask."""
+    stable: bool
+    other_cores: float | None
+
+    def percentiles(self, engine: int) -> Percentiles:
+        """The distribution of one engine's times."""
+        return percentiles_ms([int(value) for value in self.times_ns[:, engine]])
+
+    def share(self, first: int, other: int, noise: float = 0.0) -> TimeShare:
+        """The time of one engine over another's.
+
+        Args:
+            first: Column of `times_ns`.
+            other: Likewise.
+            noise: Differences of the ratio from 1 up to this one tell nothing.
+        """
+        ratios = block_medians(self.times_ns[:, first] / self.times_ns[:, other])
+        saved = block_medians((self.times_ns[:, other] - self.times_ns[:, first]) / NS_PER_MS)
+        ratio, interval = float(np.median(ratios)), median_interval(ratios)
+        return TimeShare(
+            ratio=ratio,
+            interval=interval,
+            saved_ms=float(np.median(saved)),
+            saved_interval=median_interval(saved),
+            outcome="within noise" if is_noise(ratio, interval, noise) else "quicker" if ratio < 1 else "slower",
+        )
+
+
+def is_noise(ratio: float, interval: ConfidenceInterval, noise: float) -> bool:
+    """Tell whether a ratio of times is no difference: its interval includes 1, or it is as near to 1 as noise goes."""
+    return interval.low <= 1 <= interval.high or abs(ratio - 1) <= noise
+
+
+def reach(twin: TimeShare) -> float:
+    """How far a ratio of two openings of one engine reaches from 1, its interval included."""
+    return max(abs(twin.interval.low - 1), abs(twin.interval.high - 1))
+
+
+def block_medians(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The medians of `BLOCK_ROUNDS` values in a row; what is left over at the end joins the last block.
+
+    Args:
+        values: float64 [rounds], at least one.
+    """
+    blocks = max(1, len(values) // BLOCK_ROUNDS)
+    cuts = [index * BLOCK_ROUNDS for index in range(1, blocks)]
+    return np.array([np.median(block) for block in np.split(values, cuts)])
+
+
+def median_interval(values: NDArray[np.float64], level: float = 0.95) -> ConfidenceInterval:
+    """The interval of a median between two order statistics, whatever the distribution.
+
+    Conover, Practical Nonparametric Statistics, 1999, section 3.2. Fewer than six values give the smallest and the
+    largest, which is less than 95 %.
+
+    Args:
+        values: float64 [N], at least one, independent of each other.
+        level: Share of such intervals that hold the true median, at least.
+    """
+    ordered, below, skipped = np.sort(values), 0.0, 0
+    while skipped < (len(values) - 1) // 2:
+        below += math.comb(len(values), skipped) * 0.5 ** len(values)
+        if below > (1 - level) / 2:
+            break
+        skipped += 1
+    outermost = max(0, skipped - 1)
+    return ConfidenceInterval(low=float(ordered[outermost]), high=float(ordered[-1 - outermost]), level=level)
+
+
+def time_in_turns(engines: Sequence[Engine], pictures: Sequence[Picture], max_s: float, clock: Clock) -> Rounds:
+    """Time engines from frame to mask, in rounds, until a round's level stands still or the time is over.
+
+    The order within a round rotates and turns around, since whoever comes next finds caches and clocks as the one
+    before left them.
+
+    Args:
+        engines: At least one; none has a frame under way.
+        pictures: At least one; they go round.
+        max_s: No round is started after so many seconds, once there are `LEAST_ROUNDS`.
+        clock: To measure by.
+
+    Raises:
+        EdgesegError: An engine refuses a picture, or is down for good.
+    """
+    endless = itertools.cycle(pictures)
+    for picture in itertools.islice(itertools.cycle(pictures), WARM_UP_IMAGES):
+        for engine in engines:
+            time_frame(engine, picture, clock)
+    times: list[list[int]] = []
+
+    def one_round() -> int:
+        picture, order = next(endless), _order(len(times), len(engines))
+        taken = {index: time_frame(engines[index], picture, clock).total_ns for index in order}
+        times.append([taken[index] for index in range(len(engines))])
+        return sum(times[-1])
+
+    rule = StabilityRule(window_samples=WINDOW_ROUNDS, max_s=max_s)
+    before = read_times()
+    measured = measure_until_stable(one_round, rule, clock)
+    while len(times) < LEAST_ROUNDS:
+        one_round()
+    return Rounds(np.array(times, np.int64), measured.stable, cores_busy(before, read_times())[1])
+
+
+def _order(turn: int, count: int) -> list[int]:
+    """Who comes first, second and so on in a round."""
+    rotated = [(turn // 2 + index) % count for index in range(count)]
+    return rotated if turn % 2 == 0 else rotated[::-1]
