@@ -18,8 +18,7 @@ def render_page(advice: Advice) -> str:
     """The page as HTML text; every name from outside is escaped."""
     harms = [(search, charts.harm_chart(search.record)) for search in advice.searches]
     return render(
-        "advice.html.j2",
-        package=__package__ or "",
+        f"{__package__}:advice.html.j2",
         advice=advice,
         outcome=OUTCOME[advice.answer],
         names=KIND_NAMES,

@@ -111,15 +111,16 @@ def _gain(share: TimeShare) -> str:
     return f"it {relation} {abs(share.saved_ms):.2f} ms (95% interval {low:.2f} to {high:.2f}): {_ratio(share)}"
 
 
-def _ratio(share: TimeShare) -> str:
-    return f"{share.ratio:.2f} of its time, {_interval(share.interval, '.2f')}"
+def _ratio(share: TimeShare, other: str | None = None) -> str:
+    whose = "its time" if other is None else f"the time of {other}"
+    return f"{share.ratio:.2f} of {whose}, {_interval(share.interval, '.2f')}"
 
 
 def _doubt(one: Candidate, advised: Candidate) -> str:
     assert one.over_advised is not None
     return (
-        f"{in_words(one)} took {_ratio(one.over_advised).replace('its time', 'the time of ' + in_words(advised))}, which "
-        "noise hides: run it again on a quieter machine, or with more --seconds"
+        f"{in_words(one)} took {_ratio(one.over_advised, in_words(advised))}: noise may hide that it is quicker, so run "
+        "this again on a quieter machine, or with more --seconds"
     )
 
 
@@ -139,7 +140,7 @@ def _why_not(one: Candidate, advised: Candidate, doubted_by: Sequence[Candidate]
         "slower": "slower",
         "quicker": f"quicker, but by less than the {1 - WORTH_HAVING:.0%} that would pay for its rounding",
     }[share.outcome]
-    return f"{in_words(one)} takes {_ratio(share).replace('its time', 'the time of ' + in_words(advised))}: {ending}"
+    return f"{in_words(one)} takes {_ratio(share, in_words(advised))}: {ending}"
 
 
 def _trust(timing: TimingRecord | None, timed: Sequence[Candidate]) -> Iterator[str]:

@@ -105,8 +105,8 @@ def median_interval(values: NDArray[np.float64], level: float = 0.95) -> Confide
 def time_in_turns(engines: Sequence[Engine], pictures: Sequence[Picture], max_s: float, clock: Clock) -> Rounds:
     """Time engines from frame to mask, in rounds, until a round's level stands still or the time is over.
 
-    The order within a round rotates and turns around, since whoever comes next finds caches and clocks as the one
-    before left them.
+    Whoever comes next finds caches, clocks and other threads as the one before left them. So the order within a round
+    is drawn anew, and each turn begins with a frame that does not count.
 
     Args:
         engines: At least one; none has a frame under way.
@@ -117,17 +117,19 @@ def time_in_turns(engines: Sequence[Engine], pictures: Sequence[Picture], max_s:
     Raises:
         EdgesegError: An engine refuses a picture, or is down for good.
     """
-    endless = itertools.cycle(pictures)
+    generator, endless = np.random.default_rng(0), itertools.cycle(pictures)
     for picture in itertools.islice(itertools.cycle(pictures), WARM_UP_IMAGES):
         for engine in engines:
             time_frame(engine, picture, clock)
     times: list[list[int]] = []
 
     def one_round() -> int:
-        picture, order = next(endless), _order(len(times), len(engines))
-        taken = {index: time_frame(engines[index], picture, clock).total_ns for index in order}
-        times.append([taken[index] for index in range(len(engines))])
-        return sum(times[-1])
+        picture, taken = next(endless), [0] * len(engines)
+        for index in generator.permutation(len(engines)):
+            time_frame(engines[index], picture, clock)
+            taken[index] = time_frame(engines[index], picture, clock).total_ns
+        times.append(taken)
+        return sum(taken)
 
     rule = StabilityRule(window_samples=WINDOW_ROUNDS, max_s=max_s)
     before = read_times()
@@ -135,9 +137,3 @@ def time_in_turns(engines: Sequence[Engine], pictures: Sequence[Picture], max_s:
     while len(times) < LEAST_ROUNDS:
         one_round()
     return Rounds(np.array(times, np.int64), measured.stable, cores_busy(before, read_times())[1])
-
-
-def _order(turn: int, count: int) -> list[int]:
-    """Who comes first, second and so on in a round."""
-    rotated = [(turn // 2 + index) % count for index in range(count)]
-    return rotated if turn % 2 == 0 else rotated[::-1]

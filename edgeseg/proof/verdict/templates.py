@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import functools
 import importlib.resources
-from typing import Any
 
 import jinja2
 
 _ROOT = "edgeseg.proof"
 
 
-def render(template: str, /, package: str = _ROOT, **values: Any) -> str:
+def render(template: str, **values: object) -> str:
     """Fill a template; every name from outside is escaped, a value that is missing is an error.
 
     Args:
-        template: Path below the package, such as ``verdict/verdict.html.j2``.
-        package: Where the template is; what it includes may lie below `edgeseg.proof`, too.
+        template: Path below `edgeseg.proof`, such as ``verdict/verdict.html.j2``, or below another package, with its
+            name and a colon before it.
         values: What the template names.
     """
     environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader(
-            [jinja2.FunctionLoader(functools.partial(_source, root)) for root in (package, _ROOT)]
-        ),
+        loader=jinja2.FunctionLoader(_source),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -31,6 +27,6 @@ def render(template: str, /, package: str = _ROOT, **values: Any) -> str:
     return environment.get_template(template).render(**values)
 
 
-def _source(package: str, name: str) -> str | None:
-    path = importlib.resources.files(package).joinpath(*name.split("/"))
-    return path.read_text(encoding="utf-8") if path.is_file() else None
+def _source(name: str) -> str:
+    package, _, path = name.rpartition(":")
+    return importlib.resources.files(package or _ROOT).joinpath(*path.split("/")).read_text(encoding="utf-8")
