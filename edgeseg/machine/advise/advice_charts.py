@@ -72,9 +72,12 @@ class HarmChart:
 
 
 def pareto_chart(candidates: Sequence[Candidate], advised: str | None) -> ParetoChart | None:
-    """Median time (x) against mean Dice drop (y); None where nothing was timed."""
-    placed = [(one, one.end_to_end.p50_ms, one.mean_dice_drop) for one in candidates if one.end_to_end is not None]
-    timed = [(one, ms, drop) for one, ms, drop in placed if drop is not None]
+    """Undisturbed time (x) against mean Dice drop (y); None where nothing was timed."""
+    timed = [
+        (one, one.undisturbed_ms, one.mean_dice_drop)
+        for one in candidates
+        if one.undisturbed_ms is not None and one.mean_dice_drop is not None
+    ]
     if not timed:
         return None
     times, drops = [ms for _, ms, _ in timed], [drop for _, _, drop in timed]

@@ -41,10 +41,10 @@ class AdviseOptions:
 
 
 class TimeShare(Part):
-    """One engine's time over another's, picture by picture, each pair of times taken in the same round."""
+    """One engine's time over another's, block by block: its quickest of a few rounds in a row counts."""
 
     ratio: float
-    """Median of the blocks' medians; below 1 the first engine is the quicker one. A block is a few rounds in a row."""
+    """Median over the blocks; below 1 the first engine is the quicker one."""
     interval: ConfidenceInterval
     """Interval of that median over the blocks."""
     saved_ms: float
@@ -96,7 +96,9 @@ class Candidate(Part):
     lost: PolypChange | None = None
     """Images whose polyp the reference finds and the engine does not."""
     end_to_end: Percentiles | None = None
-    """From frame to mask, in milliseconds; None where the engine was not timed."""
+    """From frame to mask, in milliseconds, as measured; None where the engine was not timed, likewise the next."""
+    undisturbed_ms: float | None = None
+    """The median of its quickest times, a block each; ratios are of these."""
     over_float32: TimeShare | None = None
     """Its time over that of the same backend's float32 engine; None for that one, likewise the next."""
     over_fp16: TimeShare | None = None

@@ -134,8 +134,8 @@ def _choice(weighed: Weighed) -> Choice[Candidate] | None:
         return None
 
     def ms(one: Candidate) -> float:
-        assert one.end_to_end is not None
-        return one.end_to_end.p50_ms
+        assert one.undisturbed_ms is not None
+        return one.undisturbed_ms
 
     return choose(holding, weighed.share, ms, lambda one: KINDS.index(one.kind), weighed.timing.noise)
 

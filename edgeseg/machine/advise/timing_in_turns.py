@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ from edgeseg.runtime.engine.latency import NS_PER_MS, percentiles_ms
 from edgeseg.runtime.video.picture import Picture
 
 BLOCK_ROUNDS = 5
-"""Rounds in a row whose median is one value: what disturbs a machine lasts longer than one round."""
+"""Rounds in a row of which each engine's quickest time counts."""
 WINDOW_ROUNDS = 15
 LEAST_ROUNDS = 3 * BLOCK_ROUNDS
 """Rounds that are run whatever the time allows: an interval needs some blocks."""
@@ -37,6 +38,20 @@ class Rounds:
     stable: bool
     other_cores: float | None
 
+    @functools.cached_property
+    def quickest_ms(self) -> NDArray[np.float64]:
+        """Each engine's quickest time of every block, float64 [blocks, engines]: what disturbs only ever adds time.
+
+        The rounds that are left over at the end join the last block.
+        """
+        blocks = max(1, len(self.times_ns) // BLOCK_ROUNDS)
+        cuts = [index * BLOCK_ROUNDS for index in range(1, blocks)]
+        return np.array([block.min(axis=0) for block in np.split(self.times_ns, cuts)]) / NS_PER_MS
+
+    def undisturbed_ms(self, engine: int) -> float:
+        """The median of an engine's quickest times."""
+        return float(np.median(self.quickest_ms[:, engine]))
+
     def percentiles(self, engine: int) -> Percentiles:
         """The distribution of one engine's times."""
         return percentiles_ms([int(value) for value in self.times_ns[:, engine]])
@@ -49,8 +64,8 @@ class Rounds:
             other: Likewise.
             noise: Differences of the ratio from 1 up to this one tell nothing.
         """
-        ratios = block_medians(self.times_ns[:, first] / self.times_ns[:, other])
-        saved = block_medians((self.times_ns[:, other] - self.times_ns[:, first]) / NS_PER_MS)
+        quickest = self.quickest_ms
+        ratios, saved = quickest[:, first] / quickest[:, other], quickest[:, other] - quickest[:, first]
         ratio, interval = float(np.median(ratios)), median_interval(ratios)
         return TimeShare(
             ratio=ratio,
@@ -69,17 +84,6 @@ def is_noise(ratio: float, interval: ConfidenceInterval, noise: float) -> bool:
 def reach(twin: TimeShare) -> float:
     """How far a ratio of two openings of one engine reaches from 1, its interval included."""
     return max(abs(twin.interval.low - 1), abs(twin.interval.high - 1))
-
-
-def block_medians(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The medians of `BLOCK_ROUNDS` values in a row; what is left over at the end joins the last block.
-
-    Args:
-        values: float64 [rounds], at least one.
-    """
-    blocks = max(1, len(values) // BLOCK_ROUNDS)
-    cuts = [index * BLOCK_ROUNDS for index in range(1, blocks)]
-    return np.array([np.median(block) for block in np.split(values, cuts)])
 
 
 def median_interval(values: NDArray[np.float64], level: float = 0.95) -> ConfidenceInterval:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgeseg.dataset import Pair
@@ -132,30 +132,21 @@ def _timed(weighed: Weighed, pairs: Sequence[Pair], options: AdviseOptions, say:
         other_cores=rounds.other_cores,
     )
     timed = tuple(one.name for one in running)
-    times = {one.name: rounds.percentiles(column) for column, one in enumerate(running)}
-    drops = [one.mean_dice_drop or 0.0 for one in running]
-    on_front = dict(
-        zip(
-            timed,
-            pareto_front([(times[name].p50_ms, drop) for name, drop in zip(timed, drops, strict=True)]),
-            strict=True,
-        )
-    )
-    measured = Weighed(weighed.candidates, weighed.reference_mean_dice, weighed.gpu, timing, rounds, timed)
-    candidates = tuple(
-        one.model_copy(
-            update={
-                "end_to_end": times[one.name],
-                "on_front": on_front[one.name],
-                "over_float32": _over(measured, one, "fp32"),
-                "over_fp16": _over(measured, one, "fp16"),
-            }
-        )
-        if one.name in timed
-        else one
-        for one in weighed.candidates
-    )
-    return Weighed(candidates, weighed.reference_mean_dice, weighed.gpu, timing, rounds, timed)
+    measured = replace(weighed, timing=timing, rounds=rounds, timed=timed)
+    times = {name: rounds.undisturbed_ms(column) for column, name in enumerate(timed)}
+    front = pareto_front([(times[one.name], one.mean_dice_drop or 0.0) for one in running])
+    updates = {
+        one.name: {
+            "end_to_end": rounds.percentiles(column),
+            "undisturbed_ms": times[one.name],
+            "on_front": front[column],
+            "over_float32": _over(measured, one, "fp32"),
+            "over_fp16": _over(measured, one, "fp16"),
+        }
+        for column, one in enumerate(running)
+    }
+    known = [one.model_copy(update=updates.get(one.name, {})) for one in weighed.candidates]
+    return replace(measured, candidates=tuple(known))
 
 
 def _over(measured: Weighed, one: Candidate, kind: Kind) -> TimeShare | None:
