@@ -13,8 +13,10 @@ from edgeseg.proof.verdict.verdict_charts import Bar, Scale
 WIDTH, HEIGHT = 840.0, 300.0
 LEFT, RIGHT, TOP, BOTTOM = 64.0, 828.0, 14.0, 254.0
 """The plot area inside the viewBox, as `verdict_charts` has it, twice as wide."""
-LETTER_PX, LINE_PX = 6.3, 14.0
+LETTER_PX, LINE_PX = 6.8, 14.0
 """The room that a label takes, for each letter and in height."""
+MARK_PX = 10.0
+"""Half the room of an engine's mark, its ring included."""
 MOST_LAYERS = 12
 NAMES_PX, BAR_PX, ROW_PX, FIGURES_PX = 300.0, 320.0, 18.0, 220.0
 """Widths of the columns of the harm chart, and the height of a row."""
@@ -147,12 +149,12 @@ def _staircase(front: Sequence[tuple[float, float]]) -> str:
 
 def _label_places(names: Sequence[str], marks: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """Where each label begins, so that none covers another or a mark, as far as there is room."""
-    taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in marks]
+    taken = [(x - MARK_PX, y - MARK_PX, x + MARK_PX, y + MARK_PX) for x, y in marks]
     places = []
     for name, (x, y) in zip(names, marks, strict=True):
         width = LETTER_PX * len(name)
-        sides = (x + 11, x - 11 - width, min(max(x - width / 2, LEFT), RIGHT - width))
-        steps = [0.0, *(sign * LINE_PX * (step + 0.3) for step in range(1, 6) for sign in (-1, 1))]
+        sides = (x + MARK_PX + 2, x - MARK_PX - 2 - width, min(max(x - width / 2, LEFT), RIGHT - width))
+        steps = [0.0, *(sign * LINE_PX * (step + 0.3) for step in range(1, 7) for sign in (-1, 1))]
         boxes = [(left, y + step - 6, left + width, y + step + 6) for step in steps for left in sides]
         inside = [box for box in boxes if box[0] >= LEFT and box[2] <= RIGHT and box[1] >= TOP - 6 and box[3] <= BOTTOM]
         clear = [box for box in inside if not any(_overlap(box, other) for other in taken)]

@@ -73,8 +73,9 @@ def sentences(
 
 
 def absent_in_words(absent: Sequence[AbsentBackend]) -> list[str]:
-    """One sentence for each backend that cannot execute here."""
-    return [f"{one.backend} does not execute here, so no time is told for it: {one.reason}" for one in absent]
+    """A sentence about the backends that cannot execute here, if there are any."""
+    reasons = "; ".join(f"{one.backend} ({one.reason})" for one in absent)
+    return [f"Not executed here, so no time is told: {reasons}"] if reasons else []
 
 
 def same_pictures(searches: Sequence[SearchFindings], data_sha256: str) -> list[str]:
@@ -150,18 +151,18 @@ def _why_not(one: Candidate, advised: Candidate, doubted_by: Sequence[Candidate]
 def _trust(timing: TimingRecord | None, timed: Sequence[Candidate]) -> Iterator[str]:
     if timing is None:
         return
+    least = f"{1 - WORTH_HAVING:.0%}, the least that counts"
     yield (
         f"Two openings of the same engine differed by up to {timing.noise:.1%} over {timing.rounds} rounds: smaller "
         "differences are noise"
+        + (f", so this machine was too noisy to tell {least}" if timing.noise > 1 - WORTH_HAVING else "")
     )
-    if timing.noise > 1 - WORTH_HAVING:
-        yield f"This machine was too noisy to tell a difference of {1 - WORTH_HAVING:.0%}, the least that counts"
-    if not timing.stable:
-        yield f"The times did not settle within {timing.max_s:g} s; ratios count, milliseconds less so"
     if timing.other_cores is None:
         yield "Whether anything else ran on this machine could not be seen"
     elif timing.other_cores > BUSY_CORES:
-        yield f"Other processes kept {timing.other_cores:.1f} cores busy, so milliseconds are upper bounds"
+        yield f"Other processes kept {timing.other_cores:.1f} cores busy, so milliseconds are upper bounds; ratios count"
+    elif not timing.stable:
+        yield f"The times did not settle within {timing.max_s:g} s, so milliseconds are upper bounds; ratios count"
     if all(on_cpu(one.backend) for one in timed):
         yield "Measured on this CPU: these times say nothing about a GPU"
 
