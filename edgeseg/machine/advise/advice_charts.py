@@ -67,7 +67,7 @@ class HarmChart:
 
     rows: list[HarmRow]
     zero: float
-    """Where a drop of nothing stands."""
+    """The place of a drop of nothing."""
     height: float
     others: int
     """Convolutions that were tried and are not drawn."""
@@ -148,13 +148,13 @@ def _staircase(front: Sequence[tuple[float, float]]) -> str:
 
 
 def _label_places(names: Sequence[str], marks: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Where each label begins, so that none covers another or a mark, as far as there is room."""
+    """Place the labels, each by its left end, so that none covers another or a mark as far as there is room."""
     taken = [(x - MARK_PX, y - MARK_PX, x + MARK_PX, y + MARK_PX) for x, y in marks]
     places = []
     for name, (x, y) in zip(names, marks, strict=True):
         width = LETTER_PX * len(name)
-        sides = (x + MARK_PX + 2, x - MARK_PX - 2 - width, min(max(x - width / 2, LEFT), RIGHT - width))
-        steps = [0.0, *(sign * LINE_PX * (step + 0.3) for step in range(1, 7) for sign in (-1, 1))]
+        sides = (min(max(x - width / 2, LEFT), RIGHT - width), x + MARK_PX + 2, x - MARK_PX - 2 - width)
+        steps = [sign * LINE_PX * (step + 0.3) for step in range(1, 7) for sign in (-1, 1)] + [0.0]
         boxes = [(left, y + step - 6, left + width, y + step + 6) for step in steps for left in sides]
         inside = [box for box in boxes if box[0] >= LEFT and box[2] <= RIGHT and box[1] >= TOP - 6 and box[3] <= BOTTOM]
         clear = [box for box in inside if not any(_overlap(box, other) for other in taken)]

@@ -160,9 +160,9 @@ def _trust(timing: TimingRecord | None, timed: Sequence[Candidate]) -> Iterator[
     if timing.other_cores is None:
         yield "Whether anything else ran on this machine could not be seen"
     elif timing.other_cores > BUSY_CORES:
-        yield f"Other processes kept {timing.other_cores:.1f} cores busy, so milliseconds are upper bounds; ratios count"
+        yield f"Other processes kept {timing.other_cores:.1f} cores busy, so times are upper bounds; ratios count"
     elif not timing.stable:
-        yield f"The times did not settle within {timing.max_s:g} s, so milliseconds are upper bounds; ratios count"
+        yield f"The times did not settle within {timing.max_s:g} s, so times are upper bounds; ratios count"
     if all(on_cpu(one.backend) for one in timed):
         yield "Measured on this CPU: these times say nothing about a GPU"
 
