@@ -140,7 +140,7 @@ def _short(one: Candidate) -> str:
 
 
 def _staircase(front: Sequence[tuple[float, float]]) -> str:
-    """From the quickest to the most accurate: along the time first, then down."""
+    """The line from the quickest to the most accurate: along the time first, then down."""
     corners = list(front[:1])
     for x, y in front[1:]:
         corners += [(x, corners[-1][1]), (x, y)]

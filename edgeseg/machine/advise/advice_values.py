@@ -13,9 +13,9 @@ from edgeseg.specs import ModelSpec
 from edgeseg.values import Part, Value
 
 Kind = Literal["fp32", "fp16", "mixed", "int8"]
-"""What an engine is made of; `mixed` is INT8 without the convolutions that a search sent back to float."""
+"""The precision of an engine; `mixed` is INT8 without the convolutions that a search sent back to float."""
 KINDS: tuple[Kind, ...] = ("fp32", "fp16", "mixed", "int8")
-"""From the plainest on: of engines that are as quick, the first one is advised."""
+"""The plainest comes first: of engines that are as quick, the first one is advised."""
 Answer = Literal["ship", "undecided", "nothing holds"]
 PRECISION_OF: dict[Kind, Precision] = {"fp32": "fp32", "fp16": "fp16", "mixed": "int8", "int8": "int8"}
 """The precision that passport and limits go by."""
@@ -96,9 +96,9 @@ class Candidate(Part):
     lost: PolypChange | None = None
     """Images whose polyp the reference finds and the engine does not."""
     end_to_end: Percentiles | None = None
-    """From frame to mask, in milliseconds, as measured; None where the engine was not timed, likewise the next."""
+    """The times from frame to mask, as measured; None where the engine was not timed, likewise the next."""
     undisturbed_ms: float | None = None
-    """The median of its quickest times, a block each; ratios are of these."""
+    """The median over the blocks of its quickest time; ratios are of these."""
     over_float32: TimeShare | None = None
     """Its time over that of the same backend's float32 engine; None for that one, likewise the next."""
     over_fp16: TimeShare | None = None

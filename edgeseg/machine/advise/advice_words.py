@@ -61,7 +61,7 @@ def sentences(
     image_count: int,
     split: str,
 ) -> list[str]:
-    """What the advised engine costs and gains, why not the others, and how far the times can be trusted."""
+    """Say what the advised engine costs and gains, why not the others, and how far the times can be trusted."""
     lines = []
     if advised is not None:
         lines += [_cost(advised, image_count, split), *_gains(advised)]

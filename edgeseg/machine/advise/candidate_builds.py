@@ -46,7 +46,7 @@ class Workshop:
     track: Track
     say: Say
     searches: list[SearchFindings] = field(default_factory=list)
-    """What the searches for mixes found, as they end."""
+    """The findings of the searches for mixes; they come as the searches end."""
 
     def build_all(self, backends: Sequence[str]) -> list[Candidate]:
         """Build every kind on every backend; what cannot be built says why.
