@@ -65,7 +65,7 @@ def sentences(
     lines = []
     if advised is not None:
         lines += [_cost(advised, image_count, split), *_gains(advised)]
-        lines += [_doubt(one, advised) for one in doubted_by]
+        lines += _doubts(doubted_by, advised)
         lines += [why for one in candidates if (why := _why_not(one, advised, doubted_by)) is not None]
     else:
         lines += [f"{in_words(one)}: {one.reasons[0]}" for one in candidates]
@@ -120,13 +120,13 @@ def _ratio(share: TimeShare, other: str | None = None) -> str:
     return f"{share.ratio:.2f} of {whose}, {_interval(share.interval, '.2f')}"
 
 
-def _doubt(one: Candidate, advised: Candidate) -> str:
-    assert one.over_advised is not None
-    share = _ratio(one.over_advised, in_words(advised))
-    return (
-        f"{in_words(one)} took {share}: noise may hide that it is quicker, so run this again on a quieter machine, or "
-        "with more --seconds"
-    )
+def _doubts(doubted_by: Sequence[Candidate], advised: Candidate) -> Iterator[str]:
+    shares = [f"{in_words(one)} ({_ratio(share)})" for one in doubted_by if (share := one.over_advised) is not None]
+    if shares:
+        yield (
+            f"Noise may hide that these are quicker than {in_words(advised)}: {'; '.join(shares)}. Run this again on a "
+            "quieter machine, or with more --seconds"
+        )
 
 
 def _why_not(one: Candidate, advised: Candidate, doubted_by: Sequence[Candidate]) -> str | None:
