@@ -42,7 +42,7 @@ def search(harms: int = 20, stand_in: bool = False) -> PrecisionSearch:
         stand_in=stand_in,
         runs=harms + 10,
         most_runs=100,
-        candidates=harms,
+        candidates=max(1, harms),
         sent_back=tuple(alone[:2]),
         tried_alone=tuple(alone),
         sent_back_to="fp32",
