@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import edgeseg
-from edgeseg.dataset import hash_pairs, load_pairs
+from edgeseg.dataset import Pair, hash_pairs, load_pairs
 from edgeseg.errors import MissingComponentError
 from edgeseg.files import check_writable, write_text
-from edgeseg.graph.onnx_files import load_onnx
+from edgeseg.graph.onnx_files import OnnxArtifact, load_onnx
 from edgeseg.machine.advise import advice_words as words
 from edgeseg.machine.advise.advice_page import HTML_NAME, JSON_NAME, render_page
 from edgeseg.machine.advise.advice_values import (
@@ -22,6 +22,7 @@ from edgeseg.machine.advise.advice_values import (
     AdviseOptions,
     Answer,
     Candidate,
+    SearchFindings,
 )
 from edgeseg.machine.advise.candidate_builds import Workshop
 from edgeseg.machine.advise.choice import Choice, choose
@@ -63,16 +64,33 @@ def advise(
     pairs = load_pairs(options.data, options.split, classes=artifact.metadata.model.channels)
     workshop = Workshop(files, artifact, options, track, say)
     weighed = weigh(workshop.build_all(backends), model, pairs, options, track, say)
+    advice = _concluded(model, artifact, options, machine, pairs, weighed, workshop.searches, absent)
+    write_text(options.out / HTML_NAME, render_page(advice))
+    advice.write(options.out / JSON_NAME)
+    return advice
+
+
+def _concluded(
+    model: Path,
+    artifact: OnnxArtifact,
+    options: AdviseOptions,
+    machine: DoctorReport,
+    pairs: Sequence[Pair],
+    weighed: Weighed,
+    searches: Sequence[SearchFindings],
+    absent: Sequence[AbsentBackend],
+) -> Advice:
     choice = _choice(weighed)
-    advised, doubted_by = (None, ()) if choice is None else (choice.advised, choice.doubted_by)
+    advised = None if choice is None else choice.advised
     candidates = tuple(_beside(one, advised, weighed) for one in weighed.candidates)
+    doubted = {one.name for one in choice.doubted_by} if choice is not None else set()
+    doubts = [one for one in candidates if one.name in doubted]
     undecided = any(one.holds == "undecided" for one in candidates)
-    answer: Answer = "nothing holds" if advised is None and not undecided else "undecided"
-    answer = "ship" if advised is not None and not doubted_by else answer
-    data_sha256, searches = hash_pairs(pairs), tuple(workshop.searches)
-    doubts = [one for one in candidates if one.name in {doubt.name for doubt in doubted_by}]
+    answer: Answer = "undecided" if doubts or undecided else "nothing holds"
+    answer = "ship" if advised is not None and not doubts else answer
+    data_sha256 = hash_pairs(pairs)
     engine = None if advised is None else str(options.out / (advised.file or ""))
-    advice = Advice(
+    return Advice(
         answer=answer,
         headline=words.headline(advised, doubts, candidates, undecided),
         sentences=(
@@ -86,7 +104,7 @@ def advise(
         next_commands=_next_commands(model, engine, options, answer),
         candidates=candidates,
         absent=tuple(absent),
-        searches=searches,
+        searches=tuple(searches),
         timing=weighed.timing,
         model_path=str(model),
         model=artifact.metadata.model,
@@ -103,9 +121,6 @@ def advise(
         edgeseg_version=edgeseg.__version__,
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     )
-    write_text(options.out / HTML_NAME, render_page(advice))
-    advice.write(options.out / JSON_NAME)
-    return advice
 
 
 def _backends(options: AdviseOptions, machine: DoctorReport) -> tuple[list[str], list[AbsentBackend]]:

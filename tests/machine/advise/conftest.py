@@ -10,10 +10,10 @@ import pytest
 
 from edgeseg.calibration.ranges import calibrate
 from edgeseg.graph.onnx_files import load_onnx
-from edgeseg.images import list_images, write_png
+from edgeseg.images import list_images
 from edgeseg.machine.doctor.checks import AutomaticChoice, BackendState, DoctorReport
 from edgeseg.machine.doctor.hardware import Hardware
-from tests.export.mixing.conftest import SIZE, Chain
+from tests.export.mixing.conftest import Chain, write_squares
 
 
 @pytest.fixture(scope="session")
@@ -21,13 +21,7 @@ def squares_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Squares of 200 and more on 50 and less."""
     root, generator = tmp_path_factory.mktemp("squares"), np.random.default_rng(3)
     for split, count in (("train", 6), ("validation", 8), ("test", 8)):
-        for index in range(count):
-            image, mask = generator.integers(0, 50, (SIZE, SIZE, 3), dtype=np.uint8), np.zeros((SIZE, SIZE), np.uint8)
-            top, left = generator.integers(1, 8, 2)
-            image[top : top + 7, left : left + 7] += 200
-            mask[top : top + 7, left : left + 7] = 255
-            write_png(root / split / "images" / f"{split}{index}.png", image)
-            write_png(root / split / "masks" / f"{split}{index}.png", mask)
+        write_squares(root / split, split, count, generator)
     return root
 
 
