@@ -72,7 +72,9 @@ def weigh(
     """
     compared, reference_mean_dice, gpu = [], None, None
     with contextlib.closing(open_engine(model)) as reference:
-        masks = RememberedMasks(reference)
+        masks, classes = RememberedMasks(reference), reference.info.model.channels
+        for pair in track(pairs, "float32", len(pairs)):  # so that its errors are not taken for an engine's
+            masks(pair, pair.read_labelled(classes).frame)
         for candidate in candidates:
             if candidate.file is not None:
                 say(f"{candidate.name}: comparing with float32 on {len(pairs)} images")

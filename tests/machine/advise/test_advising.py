@@ -223,3 +223,13 @@ def test_verify_agrees_with_the_advice_and_names_advise_where_int8_fails(
         )
         assert verdict["next_command"] == expected
         assert EngineArtifact.read(passport_path(engine)).engine_sha256 == verdict["engine_sha256"]
+
+
+def test_a_reference_of_nan_is_refused_and_taken_for_no_engines_fault(
+    chain: Chain, lay: Lay, options: AdviseOptions, machine: DoctorReport
+) -> None:
+    chain.biases["e"][0] = np.nan
+    model, whole = lay(chain, with_table=False), AdviseOptions(options.data / "test", out=options.out, seconds=0.2)
+    with pytest.raises(BadInputError, match="not finite"):
+        advise(model, whole, machine)
+    assert not (options.out / "advice.json").exists()
