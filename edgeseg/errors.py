@@ -37,6 +37,11 @@ class EdgesegError(Exception):
         parts += [f"  {label:<9} {text}" for label, text in self._details() if text is not None]
         return "\n".join(parts)
 
+    def in_one_line(self) -> str:
+        """The same in one line, for a table or a list."""
+        details = [self.what, *(detail for detail in (self.found, self.next_command) if detail)]
+        return "; ".join(" ".join(detail.split()) for detail in details)
+
     def to_dict(self) -> dict[str, str | int | None]:
         """The same as a JSON-ready mapping, for `--json`."""
         details = {label.rstrip(":"): text for label, text in self._details()}

@@ -198,7 +198,9 @@ def verify(
     """
     demands = Demands(max_dice_drop, max_p99_ms, max_lost_polyps, _path(baseline), min_reference_dice, min_agreement)
     open_reference = functools.partial(engine_from_file.open_engine, Path(reference))
-    return verify_engine(Path(engine), open_reference, Path(data), split, demands, _path(report))
+    return verify_engine(
+        Path(engine), open_reference, Path(data), split, demands, _path(report), reference=Path(reference)
+    )
 
 
 def import_onnx(source: PathLike, *, out: PathLike, data: PathLike | None = None, **options: Any) -> ImportResult:

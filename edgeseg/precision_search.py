@@ -26,8 +26,8 @@ class MaskHarm(Part):
         )
 
 
-class SentBack(Part):
-    """A convolution that went back to float."""
+class LayerHarm(Part):
+    """A convolution, and the harm that it does alone."""
 
     layer: str
     alone: MaskHarm
@@ -57,7 +57,7 @@ class PrecisionSearch(Part):
     data_sha256: str
     image_count: int = pydantic.Field(gt=0)
     sensitivity_images: int = pydantic.Field(ge=0)
-    """Pictures on which each convolution was tried alone; 0 where INT8 throughout held the limits."""
+    """Pictures on which each convolution was tried alone; 0 where none was, because INT8 throughout held the limits."""
     max_dice_drop: float
     max_lost_polyps: int | None = pydantic.Field(default=None, ge=0)
     stand_in: bool
@@ -68,8 +68,10 @@ class PrecisionSearch(Part):
     """The bound of `runs` for this network."""
     candidates: int = pydantic.Field(gt=0)
     """Convolutions that the default plan gives to INT8."""
-    sent_back: tuple[SentBack, ...]
+    sent_back: tuple[LayerHarm, ...]
     """Those that went back to float, the most harmful first."""
+    tried_alone: tuple[LayerHarm, ...] = ()
+    """Every candidate that was tried alone, the most harmful first; empty in records from before they were kept."""
     sent_back_to: Literal["fp16", "fp32"]
     """The precision that they went back to."""
     throughout: MaskHarm

@@ -95,7 +95,7 @@ def build_engine(model: Path, options: BuildOptions, track: Track = silent, say:
         MismatchError: The calibration table belongs to other weights, was made by another method, or is not the former
             one.
         MissingComponentError: The backend, or the GPU that it builds on, is not on this machine.
-        ToleranceError: No mix of precisions stays within `options.limits`.
+        NoMixHoldsError: No mix of precisions stays within `options.limits`.
         UsageError: Options that exclude each other.
     """
     _check_calibration(options)

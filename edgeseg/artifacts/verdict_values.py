@@ -181,5 +181,7 @@ class Verdict(Value):
     edgeseg_version: str
     created: str
     """UTC, ISO 8601."""
+    next_command: str | None = None
+    """The command to type next where an INT8 engine did not pass."""
     notice: str = RESEARCH_NOTICE
     rows: tuple[VerdictRow, ...]

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 import edgeseg
+from edgeseg.cli.advise import advise
 from edgeseg.cli.bench import bench
 from edgeseg.cli.build_engine import build_engine
 from edgeseg.cli.calibrate import calibrate
@@ -61,6 +62,7 @@ app.command("export")(export)
 app.command("import-onnx")(import_onnx)
 app.command("calibrate", cls=RegistryCommand)(calibrate)
 app.command("build-engine", cls=RegistryCommand)(build_engine)
+app.command("advise")(advise)
 app.command("inspect")(inspect)
 app.command("run")(run)
 app.command("live")(live)

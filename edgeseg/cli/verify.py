@@ -69,7 +69,7 @@ def verify(
         return open_engine(reference, trusted=trust or ())
 
     demands = Demands(max_dice_drop, max_p99_ms, max_lost_polyps, baseline, min_reference_dice, min_agreement)
-    verdict = verify_engine(engine, open_reference, data, split, demands, report, track, say)
+    verdict = verify_engine(engine, open_reference, data, split, demands, report, track, say, reference)
     emit(verdict, as_json, _text(verdict))
     if verdict.passed is not True:
         raise typer.Exit(ToleranceError.exit_code)
@@ -117,4 +117,6 @@ def _text(verdict: Verdict) -> str:
     ]
     if on_cpu(verdict.backend):
         lines.append("these times were measured on this CPU, not on a GPU")
+    if verdict.next_command is not None:
+        lines.append(f"next: {verdict.next_command}")
     return "\n".join([*lines, f"{verdict.notice}."])

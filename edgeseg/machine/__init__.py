@@ -1,1 +1,1 @@
-"""Looks at the machine: doctor, bench and qualify. Nothing here runs beside live video."""
+"""Looks at the machine: doctor, bench, qualify and advise. Nothing here runs beside live video."""

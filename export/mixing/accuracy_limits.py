@@ -25,6 +25,8 @@ class AccuracyLimits:
     """A data set with masks, of which the validation split decides; one without splits is taken whole."""
     max_dice_drop: float | None = None
     max_lost_polyps: int | None = None
+    always_alone: bool = False
+    """Try each convolution alone although INT8 throughout holds the limits."""
 
     def pairs(self, classes: int) -> list[Pair]:
         """The labelled pictures, for a network of so many channels.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from edgeseg.artifacts import VerdictLimits
 from edgeseg.dataset import Pair
 from edgeseg.export.mixing.accuracy_limits import harm_of, holds
-from edgeseg.precision_search import MaskHarm, SentBack
+from edgeseg.precision_search import LayerHarm, MaskHarm
 from edgeseg.progress import Track, silent
 from edgeseg.proof.verdict.engine_comparison import Comparison
 
@@ -34,8 +34,10 @@ Run = Callable[[Collection[str], Sequence[Pair]], Comparison]
 class Found:
     """The result of a search."""
 
-    sent_back: tuple[SentBack, ...]
-    """The convolutions that run in float, the most harmful first."""
+    tried_alone: tuple[LayerHarm, ...]
+    """Every convolution that was tried alone in INT8, the most harmful first; empty where none was."""
+    back: frozenset[str]
+    """The convolutions that run in float."""
     throughout: Comparison
     """The comparison with all in INT8."""
     found: Comparison
@@ -44,6 +46,11 @@ class Found:
     sensitivity_images: int
     runs: int
 
+    @property
+    def sent_back(self) -> tuple[LayerHarm, ...]:
+        """The convolutions that run in float, the most harmful first."""
+        return tuple(tried for tried in self.tried_alone if tried.layer in self.back)
+
 
 def most_runs(layers: int) -> int:
     """The bound of the runs: INT8 throughout, each alone, 2 ceil(log2 n) + 1 for how many, and those tried again."""
@@ -51,7 +58,12 @@ def most_runs(layers: int) -> int:
 
 
 def search(
-    layers: Sequence[str], run: Run, pairs: Sequence[Pair], limits: VerdictLimits, track: Track = silent
+    layers: Sequence[str],
+    run: Run,
+    pairs: Sequence[Pair],
+    limits: VerdictLimits,
+    track: Track = silent,
+    always_alone: bool = False,
 ) -> Found:
     """Find the convolutions that must leave INT8; at least one stays.
 
@@ -61,21 +73,23 @@ def search(
         pairs: Labelled pictures that decide; at least one.
         limits: The Dice drop and the lost polyps that are allowed.
         track: Shows progress.
+        always_alone: Try each convolution alone although INT8 throughout holds the limits.
     """
     trials = _Trials(run, pairs, limits)
     throughout = trials.comparison(())
-    if trials.holds(()) or len(layers) == 1:
-        return Found((), throughout, throughout, trials.holds(()), 0, trials.runs)
+    if len(layers) == 1 or (trials.holds(()) and not always_alone):
+        return Found((), frozenset(), throughout, throughout, trials.holds(()), 0, trials.runs)
     chosen = _most_different(throughout, pairs)
-    alone = {}
+    tried = []
     for layer in track(layers, "trying each convolution in INT8 alone", len(layers)):
-        alone[layer] = harm_of(run([other for other in layers if other != layer], chosen))
-    order = sorted(layers, key=lambda layer: _harmfulness(alone[layer]))
-    count = _how_many(order, trials)
-    back = trials.nearest if count is None else _returned(order[:count], trials)
-    sent_back = tuple(SentBack(layer=layer, alone=alone[layer]) for layer in order if layer in back)
+        alone = harm_of(run([other for other in layers if other != layer], chosen))
+        tried.append(LayerHarm(layer=layer, alone=alone))
+    tried.sort(key=lambda one: _harmfulness(one.alone))
+    order = [one.layer for one in tried]
+    count = 0 if trials.holds(()) else _how_many(order, trials)
+    back = trials.nearest if count is None else frozenset(_returned(order[:count], trials))
     runs = trials.runs + len(layers)
-    return Found(sent_back, throughout, trials.comparison(back), count is not None, len(chosen), runs)
+    return Found(tuple(tried), back, throughout, trials.comparison(back), count is not None, len(chosen), runs)
 
 
 class _Trials:

@@ -27,6 +27,20 @@ from edgeseg.runtime.engine.time_ratio import time_ratio
 from edgeseg.shell import quoted
 
 
+class NoMixHoldsError(ToleranceError):
+    """No mix that was tried holds the limits.
+
+    Args:
+        what: What happened.
+        search: The record of the search; its plan is the nearest one.
+        details: What `EdgesegError` takes.
+    """
+
+    def __init__(self, what: str, search: PrecisionSearch, **details: str) -> None:
+        super().__init__(what, **details)
+        self.search = search
+
+
 def find_plan(
     builder: EngineBuilder,
     request: BuildRequest,
@@ -48,7 +62,7 @@ def find_plan(
 
     Raises:
         BadInputError: No convolution can run in INT8, or the pictures cannot be used.
-        ToleranceError: No mix holds the limits.
+        NoMixHoldsError: No mix holds the limits.
         UsageError: A limit that is no limit.
     """
     proto = request.artifact.proto
@@ -74,12 +88,12 @@ def find_plan(
             with contextlib.closing(engine_of(open_under_plan(builder, request, plan))) as mix:
                 return compare_with(mix, masks, pictures)
 
-        result = search(layers, run, pairs, demanded, track)
+        result = search(layers, run, pairs, demanded, track, limits.always_alone)
     _tell_doubts(result.throughout, demanded, say)
-    if not result.holds:
-        raise _none_holds(builder, request, result, demanded)
-    plan = plan_of(sorted((sent.layer for sent in result.sent_back), key=layers.index))
+    plan = plan_of(sorted(result.back, key=layers.index))
     record = _record(builder, request, limits, pairs, len(layers), result, (start, plan))
+    if not result.holds:
+        raise _none_holds(builder, request, result, demanded, record)
     for line in search_in_words(record):
         say(line)
     return plan, record
@@ -108,6 +122,7 @@ def _record(
         most_runs=most_runs(candidates),
         candidates=candidates,
         sent_back=result.sent_back,
+        tried_alone=result.tried_alone,
         sent_back_to="fp16" if builder.beside_int8 == "fp16" else "fp32",
         throughout=accuracy.harm_of(result.throughout),
         found=accuracy.harm_of(result.found),
@@ -137,12 +152,15 @@ def _tell_doubts(throughout: Comparison, limits: VerdictLimits, say: Say) -> Non
             say(f"warning: {finding.reason}")
 
 
-def _none_holds(builder: EngineBuilder, request: BuildRequest, result: Found, limits: VerdictLimits) -> ToleranceError:
+def _none_holds(
+    builder: EngineBuilder, request: BuildRequest, result: Found, limits: VerdictLimits, record: PrecisionSearch
+) -> NoMixHoldsError:
     broken = [finding.reason for finding in accuracy.findings(result.found, limits) if finding.outcome is False]
-    count = len(result.sent_back)
+    count = len(result.back)
     best = f"with {count} sent back to {builder.beside_int8}" if count else "with INT8 throughout"
-    return ToleranceError(
+    return NoMixHoldsError(
         f"no mix of INT8 and {builder.beside_int8} that was tried holds the limits ({result.runs} runs)",
+        record,
         found=f"the best, {best}: {'; '.join(broken)}",
         expected="a wider limit, or a float engine",
         next_command=f"edgeseg build-engine {quoted(request.artifact.path)} --precision {quoted(builder.beside_int8)} "

@@ -188,3 +188,21 @@ def test_the_command_itself_imports_nothing_heavy() -> None:
     code = f"{imports}; print({{'cv2', 'onnx', 'jinja2', 'numpy'}} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
+
+
+def test_an_int8_engine_that_does_not_pass_names_advise(
+    call: Call, tiny_engine: Path, tiny_onnx: Path, labelled: Path, tmp_path: Path, capsys
+) -> None:
+    shift_bias(tiny_engine, -20)
+    assert call() == 3
+    assert "next:" not in capsys.readouterr().out  # float32: there is nothing to choose instead
+    passport = EngineArtifact.read(passport_path(tiny_engine))
+    passport.model_copy(update={"precision": "int8"}).write(passport_path(tiny_engine))
+    report = tmp_path / "report"
+    assert call("--max-lost-polyps", "0", "--report", str(report)) == 3
+    command = f"edgeseg advise {tiny_onnx} --data {labelled} --max-lost-polyps 0"
+    assert f"next: {command}" in capsys.readouterr().out
+    assert command in (report / "verdict.html").read_text()
+    assert Verdict.read(report / "verdict.json").next_command == command
+    assert call("--max-dice-drop", "0.5") == 0
+    assert "next:" not in capsys.readouterr().out

@@ -152,6 +152,8 @@ def typed(command: Command) -> list[str]:
     words = [here(NAMES.get(word, word)) for word in command.words[1:]]
     if words[0] == "study" or (words[0] == "train" and "--resume" not in words):
         words += TINY
+    if words[0] == "advise":
+        words += ["--backend", "onnxruntime", "--seconds", "0.2"]
     if words[0] == "live":
         words = ["model.onnx" if word == "models/kvasir-small" else word for word in words]
         words += ["--max-frames", "4"]

@@ -93,20 +93,20 @@ def qualify_engine(
     try:
         built = _build(job)
     except EdgesegError as error:
-        return job.ended("failed", [f"it does not build: {_one_line(error)}"])
+        return job.ended("failed", [f"it does not build: {error.in_one_line()}"])
     try:
         engine = open_engine(job.engine)
     except MissingComponentError as error:
         return job.ended("not executed", [f"built, and not executed here: {error.what}"], built=built)
     except EdgesegError as error:
-        return job.ended("failed", [f"it does not open: {_one_line(error)}"], built=built)
+        return job.ended("failed", [f"it does not open: {error.in_one_line()}"], built=built)
     try:
         with contextlib.closing(engine):
             proven = _prove(job, built, engine, reference, pairs, gpu_memory, track)
         # After it is closed: a bench has the machine to itself.
         return proven.model_copy(update={"bench": bench_apart(job.engine)})
     except EdgesegError as error:
-        return job.ended("failed", [f"it does not run: {_one_line(error)}"], built=built)
+        return job.ended("failed", [f"it does not run: {error.in_one_line()}"], built=built)
 
 
 def _build(job: Job) -> BuiltFacts:
@@ -174,8 +174,3 @@ def _summary(job: Job, verdict: Verdict) -> VerdictSummary:
         mean_dice_drop=verdict.mean_dice_drop,
         max_dice_drop=verdict.limits.max_dice_drop,
     )
-
-
-def _one_line(error: EdgesegError) -> str:
-    details = [error.what, *(detail for detail in (error.found, error.next_command) if detail)]
-    return "; ".join(" ".join(detail.split()) for detail in details)

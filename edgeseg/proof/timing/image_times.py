@@ -48,12 +48,12 @@ def measure_latency(
         The report and the end-to-end time of each sample in milliseconds.
     """
     clock = MonotonicClock()
-    for pair in _spread(pairs, WARM_UP_IMAGES):
-        time_frame(engine, _as_in_a_video(pair), clock)
+    for pair in spread(pairs, WARM_UP_IMAGES):
+        time_frame(engine, as_in_a_video(pair), clock)
     recorder = LatencyRecorder()
     deadline = time.monotonic() + budget_s
     samples_ms: list[float] = []
-    for pair in track(_spread(pairs, samples), "timing", samples):
+    for pair in track(spread(pairs, samples), "timing", samples):
         if samples_ms and time.monotonic() > deadline:
             break
         _time_image(engine, pair, recorder, clock)
@@ -67,7 +67,7 @@ def measure_latency(
 
 def _time_image(engine: Engine, pair: Pair, recorder: LatencyRecorder, clock: Clock) -> None:
     with recorder.measure("decode"):
-        picture = _as_in_a_video(pair)
+        picture = as_in_a_video(pair)
     times = time_frame(engine, picture, clock)
     recorder.add("end_to_end", times.total_ns)
     for stage in _STAGES:
@@ -75,11 +75,12 @@ def _time_image(engine: Engine, pair: Pair, recorder: LatencyRecorder, clock: Cl
             recorder.add(stage, times.stages_ns[stage])
 
 
-def _as_in_a_video(pair: Pair) -> Picture:
+def as_in_a_video(pair: Pair) -> Picture:
+    """Read a pair's image as a frame of a video comes: as planes."""
     return Picture.of_bgr(np.ascontiguousarray(read_rgb(pair.image)[..., ::-1])).planar()
 
 
-def _spread(pairs: Sequence[Pair], count: int) -> Iterator[Pair]:
+def spread(pairs: Sequence[Pair], count: int) -> Iterator[Pair]:
     """`count` pairs: evenly from a longer sequence, round and round a shorter one."""
     if len(pairs) >= count:
         return (pairs[index * len(pairs) // count] for index in range(count))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeseg.artifacts import Verdict
+from edgeseg.artifacts import EngineArtifact, Verdict
 from edgeseg.dataset import load_pairs
+from edgeseg.errors import BadInputError
+from edgeseg.packages import find_model
 from edgeseg.progress import Say, Track, quiet, silent
 from edgeseg.proof.verdict.rules import limits_for
 from edgeseg.proof.verdict.verdict_page import HTML_NAME, check_report_folder, write_report
@@ -16,6 +19,8 @@ from edgeseg.proof.verdict.verification import verify
 from edgeseg.runtime.engine.engine import Engine
 from edgeseg.runtime.opener.engine_from_file import open_engine
 from edgeseg.runtime.passport.passports import read_checked
+
+DEFAULT_SPLIT = "test"
 
 
 @dataclass(frozen=True)
@@ -30,16 +35,22 @@ class Demands:
     min_reference_dice: float | None = None
     min_agreement: float | None = None
 
+    def words(self) -> list[str]:
+        """The limits of accuracy that were named, as `edgeseg verify`, `advise` and `build-engine` take them."""
+        named = {"--max-dice-drop": self.max_dice_drop, "--max-lost-polyps": self.max_lost_polyps}
+        return [word for flag, value in named.items() if value is not None for word in (flag, str(value))]
+
 
 def verify_engine(
     engine: Path,
     open_reference: Callable[[], Engine],
     data: Path,
-    split: str = "test",
+    split: str = DEFAULT_SPLIT,
     demands: Demands | None = None,
     report: Path | None = None,
     track: Track = silent,
     say: Say = quiet,
+    reference: Path | None = None,
 ) -> Verdict:
     """Hold an engine file against its reference on labelled images.
 
@@ -52,6 +63,7 @@ def verify_engine(
         report: Folder for verdict.json and verdict.html.
         track: Shows progress.
         say: Hears where the report lies.
+        reference: What `open_reference` opens, for the next command.
 
     Raises:
         BadInputError: No labelled images, or a file that cannot be read.
@@ -74,7 +86,25 @@ def verify_engine(
         )
         pairs = load_pairs(data, split, classes=candidate.info.model.channels)
         verdict = verify(candidate, standard, pairs, limits, passport=passport, baseline=baseline, track=track)
+        if verdict.precision == "int8" and verdict.passed is not True:
+            verdict = verdict.model_copy(update={"next_command": _advise(passport, reference, data, split, demands)})
         if report is not None:
             write_report(report, verdict, candidate, standard, pairs)
             say(f"wrote {report / HTML_NAME} and verdict.json")
     return verdict
+
+
+def _advise(passport: EngineArtifact, reference: Path | None, data: Path, split: str, demands: Demands) -> str:
+    """The command that says which precision to ship instead, of the network that the engine was built from."""
+    words = ["edgeseg", "advise", _model_of(passport, reference), "--data", str(data), *demands.words()]
+    return shlex.join([*words, *([] if split == DEFAULT_SPLIT else ["--split", split])])
+
+
+def _model_of(passport: EngineArtifact, reference: Path | None) -> str:
+    """The model as it was named for the build, where it is still there; else the reference, where that is one."""
+    built_from = None if passport.build is None else Path(passport.build.model)
+    for named in (built_from, reference):
+        with contextlib.suppress(BadInputError):
+            if named is not None and find_model(named).onnx is not None:
+                return str(named)
+    return "MODEL"

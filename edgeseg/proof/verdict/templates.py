@@ -13,7 +13,8 @@ def render(template: str, **values: object) -> str:
     """Fill a template; every name from outside is escaped, a value that is missing is an error.
 
     Args:
-        template: Path below `edgeseg.proof`, such as ``verdict/verdict.html.j2``.
+        template: Path below `edgeseg.proof`, such as ``verdict/verdict.html.j2``, or below another package, with its
+            name and a colon before it.
         values: What the template names.
     """
     environment = jinja2.Environment(
@@ -27,4 +28,5 @@ def render(template: str, **values: object) -> str:
 
 
 def _source(name: str) -> str:
-    return importlib.resources.files(_ROOT).joinpath(*name.split("/")).read_text(encoding="utf-8")
+    package, _, path = name.rpartition(":")
+    return importlib.resources.files(package or _ROOT).joinpath(*path.split("/")).read_text(encoding="utf-8")

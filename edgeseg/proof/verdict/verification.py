@@ -77,21 +77,32 @@ def judge(
 ) -> list[rules.Finding]:
     """Every rule's finding: the failures first, then what is undecided, then what is in order."""
     findings = [
+        *judge_accuracy(comparison, limits, precision),
+        *rules.judge_latency(latency, limits),
+        *rules.note_cpu_fp16(latency),
+    ]
+    if baseline is not None:
+        findings += rules.judge_baseline(comparison, latency, limits, baseline)
+    return sorted(findings, key=_severity)
+
+
+def judge_accuracy(comparison: Comparison, limits: VerdictLimits, precision: Precision) -> list[rules.Finding]:
+    """The findings of the rules that ask for no time, in the order of `judge`."""
+    findings = [
         *rules.judge_finite(comparison),
         rules.judge_dice(comparison, comparison.drop_interval(), limits),
         *rules.judge_lost_polyps(comparison, limits),
-        *rules.judge_latency(latency, limits),
         *rules.judge_evidence(comparison),
         *plausibility.judge_agreement(comparison, limits),
         *plausibility.judge_engine_masks(comparison),
         *plausibility.judge_reference(comparison, limits),
         *plausibility.judge_gain(comparison, limits, precision),
-        *rules.note_cpu_fp16(latency),
     ]
-    if baseline is not None:
-        findings += rules.judge_baseline(comparison, latency, limits, baseline)
-    severity = {False: 0, "undecided": 1, True: 2}
-    return sorted(findings, key=lambda finding: severity[finding.outcome])
+    return sorted(findings, key=_severity)
+
+
+def _severity(finding: rules.Finding) -> int:
+    return {False: 0, "undecided": 1, True: 2}[finding.outcome]
 
 
 def _scores(comparison: Comparison) -> dict[str, Any]:

@@ -89,19 +89,24 @@ def chain() -> Chain:
     return Chain()
 
 
+def write_squares(folder: Path, name: str, count: int, rng: np.random.Generator) -> None:
+    """Pictures of a square and their masks, ``images/NAME0.png`` on."""
+    for index in range(count):
+        image, mask = rng.integers(0, 50, (SIZE, SIZE, 3), dtype=np.uint8), np.zeros((SIZE, SIZE), np.uint8)
+        top, left = rng.integers(1, 8, 2)
+        image[top : top + 7, left : left + 7] += 200
+        mask[top : top + 7, left : left + 7] = 255
+        write_png(folder / "images" / f"{name}{index}.png", image)
+        write_png(folder / "masks" / f"{name}{index}.png", mask)
+
+
 @pytest.fixture(scope="session")
 def bright_squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Squares of 200 and more on 50 and less; the test split cannot be read."""
     root = tmp_path_factory.mktemp("bright")
     rng = np.random.default_rng(11)
     for split, count in (("train", 6), ("validation", 8), ("test", 2)):
-        for index in range(count):
-            image, mask = rng.integers(0, 50, (SIZE, SIZE, 3), dtype=np.uint8), np.zeros((SIZE, SIZE), np.uint8)
-            top, left = rng.integers(1, 8, 2)
-            image[top : top + 7, left : left + 7] += 200
-            mask[top : top + 7, left : left + 7] = 255
-            write_png(root / split / "images" / f"{split}{index}.png", image)
-            write_png(root / split / "masks" / f"{split}{index}.png", mask)
-            if split == "test":
-                (root / split / "images" / f"{split}{index}.png").write_bytes(b"nobody reads this")
+        write_squares(root / split, split, count, rng)
+    for path in (root / "test" / "images").iterdir():
+        path.write_bytes(b"nobody reads this")
     return root
