@@ -1,6 +1,6 @@
 """edgeseg's INT8 graphs against those of other quantisers: same weights, pictures and runtime, in one run.
 
-Usage: python benchmarks/int8_peers.py DATA MODEL... [--images 64] [--split validation] [--tools NAME...]
+Usage: python benchmarks/int8_peers.py DATA MODEL... [--images 64] [--splits validation test] [--tools NAME...]
            [--modelopt PYTHON] [--nncf PYTHON] [--cost] [--keep FOLDER]
 DATA: calibrated on its train split, judged on another; MODEL: packages or .onnx files of the contract.
 --modelopt, --nncf: the Python of the environment that has the tool (`make peers` makes both); without it those are left
@@ -37,6 +37,7 @@ from edgeseg.runtime.engine.time_ratio import time_ratio
 from edgeseg.runtime.onnxruntime.onnxruntime_session import OnnxRuntimeSession
 
 TIME_S = 3.0
+CELLS = "Dice drop | worst picture | lost | pixels | SQNR | INT8 convolutions | time, 1 core"
 SCRIPT = Path(__file__).with_name("int8_quantisers.py")
 
 
@@ -71,7 +72,9 @@ class Pictures:
         flips = statistics.mean(float(np.mean(one != other)) for one, other in zip(masks, self._masks, strict=True))
         noise = sum(float(np.sum((one - other) ** 2)) for one, other in zip(probabilities, self._exact, strict=True))
         sqnr = 10 * np.log10(sum(float(np.sum(exact**2)) for exact in self._exact) / noise) if noise else np.inf
-        ratio = time_ratio(*(OnnxRuntimeSession(data, self._info, 1) for data in (graph, serialize(artifact.proto))), TIME_S)
+        ratio = time_ratio(
+            *(OnnxRuntimeSession(data, self._info, 1) for data in (graph, serialize(artifact.proto))), TIME_S
+        )
         return (
             f"{statistics.mean(drops):+.4f} | {max(drops):+.3f} | {lost} | {flips:.3%} | {sqnr:.1f} dB | "
             f"{int8_convolutions(graph)} | {ratio.ratio:.2f}"
@@ -128,12 +131,13 @@ def compare(model: Path, wanted: argparse.Namespace, pythons: dict[str, str]) ->
     """Print one network's table."""
     artifact = load_onnx(onnx_of(find_model(model)))
     images = choose_images(load_images(wanted.data, "train"), wanted.images)
-    pictures = None if wanted.cost else Pictures(artifact, load_pairs(wanted.data, wanted.split))
+    splits = () if wanted.cost else wanted.splits
+    pictures = {split: Pictures(artifact, load_pairs(wanted.data, split)) for split in splits}
     size = f"{artifact.metadata.model.height}x{artifact.metadata.model.width}"
-    dice = "" if pictures is None else f", float32 {pictures.mean_dice():.4f} on {wanted.split}"
+    dice = "".join(f", float32 {shown.mean_dice():.4f} on {split}" for split, shown in pictures.items())
     print(f"\n{model.name}, {size}, {len(images)} calibration pictures{dice}\n")
-    cells = "" if pictures is None else " Dice drop | worst picture | lost | pixels | SQNR | INT8 convolutions | time, 1 core |"
-    print(f"| tool | version |{cells} s | peak MB |\n{'| --- ' * (4 + cells.count('|'))}|", flush=True)
+    cells = "".join(f" {split}: {CELLS} |" for split in splits)
+    print(f"| tool | version | s | peak MB |{cells}\n{'| --- ' * (4 + cells.count('|'))}|", flush=True)
     with tempfile.TemporaryDirectory() as name:
         folder = wanted.keep or Path(name)
         write_inputs(artifact, images, load_pairs(wanted.data, "validation"), folder)
@@ -142,11 +146,11 @@ def compare(model: Path, wanted: argparse.Namespace, pythons: dict[str, str]) ->
                 continue
             try:
                 cost, graph = run_tool(tool, python, folder)
-                row = "" if pictures is None else f" {pictures.row(graph, artifact)} |"
+                row = "".join(f" {shown.row(graph, artifact)} |" for shown in pictures.values())
             except Exception as error:  # a tool that fails, or writes a graph that does not load, is a row as well
                 print(f"| {tool} | failed: {error} |", flush=True)
                 continue
-            print(f"| {tool} | {cost.version} |{row} {cost.seconds:.0f} | {cost.peak_mb:.0f} |", flush=True)
+            print(f"| {tool} | {cost.version} | {cost.seconds:.0f} | {cost.peak_mb:.0f} |{row}", flush=True)
 
 
 def main() -> None:
@@ -155,7 +159,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("models", type=Path, nargs="+")
     parser.add_argument("--images", type=int, default=64)
-    parser.add_argument("--split", default="validation")
+    parser.add_argument("--splits", nargs="+", default=["validation", "test"])
     parser.add_argument("--tools", nargs="*")
     parser.add_argument("--modelopt")
     parser.add_argument("--nncf")

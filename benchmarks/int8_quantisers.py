@@ -26,7 +26,7 @@ DICE_DROP = 0.001
 
 
 def edgeseg(method: str) -> Callable[[Path, Path, Path], None]:
-    """edgeseg's graph for CPUs; it reads and resizes the pictures itself."""
+    """Quantise as `build-engine` does for CPUs, and read and resize the pictures, too."""
 
     def run(model: Path, folder: Path, out: Path) -> None:
         from edgeseg.calibration.quantise import cpu_style, quantise
@@ -34,7 +34,9 @@ def edgeseg(method: str) -> Callable[[Path, Path, Path], None]:
         from edgeseg.graph.onnx_files import load_onnx, serialize
 
         artifact = load_onnx(model)
-        table = calibrate(artifact, [Path(line) for line in (folder / "paths.txt").read_text().splitlines()], method=method)
+        table = calibrate(
+            artifact, [Path(line) for line in (folder / "paths.txt").read_text().splitlines()], method=method
+        )
         out.write_bytes(serialize(quantise(artifact, table, cpu_style(table)).proto))
 
     return run

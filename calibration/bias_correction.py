@@ -1,0 +1,89 @@
+"""Finds what INT8 adds to the means of convolutions' outputs, so that their biases can take it away again.
+
+Rounding and clipping shift the mean of a channel, the shifts add up from layer to layer, and a bias can make up for
+them at no cost (Nagel et al., 2019, arXiv:1906.04721, section 4.2; Finkelstein et al., 2019, arXiv:1906.03193). The
+means are measured on pictures, layer after layer, each with the biases before it corrected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from edgeseg.artifacts import CalibrationTable
+from edgeseg.calibration.cpu_session import cpu_session
+from edgeseg.calibration.placement import convolutions, default_plan
+from edgeseg.calibration.quantise import corrected_bias, cpu_style, quantise
+from edgeseg.frames import resize_to_network
+from edgeseg.graph.onnx_files import OnnxArtifact
+from edgeseg.graph.weights import copy_of
+from edgeseg.images import read_rgb
+from edgeseg.progress import Track, silent
+from edgeseg.specs import INPUT_NAME
+
+MOST_IMAGES = 16
+"""More of them changed neither the masks nor their scatter (docs/how-to/calibration.md)."""
+STEP = 3
+"""Every third convolution is corrected, the last one included: it takes away what those before it added, too."""
+_AXES = "bias_correction.axes"
+
+
+def bias_shifts(
+    artifact: OnnxArtifact, table: CalibrationTable, images: Sequence[Path], track: Track = silent
+) -> dict[str, tuple[float, ...]] | None:
+    """Measure what must be added to biases so that INT8 convolutions give float32's mean in every channel.
+
+    The graph is the CPU's, by the default plan.
+
+    Args:
+        artifact: The network, float32.
+        table: Its ranges, and its trial of asymmetric levels.
+        images: Files; at least one.
+        track: Draws the progress.
+
+    Returns:
+        Convolution name -> one number an output channel, in the unit of its output; None where no convolution that
+        becomes INT8 has a constant bias.
+    """
+    plan = default_plan(artifact.proto, "int8", "fp32")
+    chosen = quantise(artifact, table, cpu_style(table), plan).quantised
+    constant = {tensor.name for tensor in artifact.proto.graph.initializer}
+    biased = {n.name: n.output[0] for n in convolutions(artifact.proto) if len(n.input) > 2 and n.input[2] in constant}
+    names = [name for name in chosen if name in biased][::-STEP][::-1]
+    if not names:
+        return None
+    model, crop = artifact.metadata.model, artifact.metadata.preprocess.crop
+    frames = [resize_to_network(read_rgb(path), model.height, model.width, crop) for path in images]
+    wanted = _means(artifact.proto, [biased[name] for name in names], frames)
+    shifts = {name: np.zeros(len(mean)) for name, mean in zip(names, wanted, strict=True)}
+    unshifted = {name: tuple(shift.tolist()) for name, shift in shifts.items()}
+    graph = quantise(artifact, table.model_copy(update={"bias_shifts": unshifted}), cpu_style(table), plan).proto
+    biases = {tensor.name: tensor for tensor in graph.graph.initializer}
+    for name, mean in track(list(zip(names, wanted, strict=True)), "correcting biases", len(names)):
+        shifts[name] = (mean - _means(graph, [biased[name]], frames)[0]).astype(np.float32)
+        bias = biases[corrected_bias(name)]
+        bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) + shifts[name], bias.name))
+    return {name: tuple(shift.tolist()) for name, shift in shifts.items()}
+
+
+def _means(
+    proto: onnx.ModelProto, tensors: Sequence[str], frames: Iterable[NDArray[np.uint8]]
+) -> list[NDArray[np.float64]]:
+    """The mean of each channel of some tensors [1,C,H,W] over pixels and pictures, found inside the graph."""
+    observed = copy_of(proto)
+    del observed.graph.output[:]
+    observed.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray([0, 2, 3]), _AXES))
+    for tensor in tensors:
+        node = onnx.helper.make_node("ReduceMean", [tensor, _AXES], [f"{tensor}.mean"], keepdims=0)
+        observed.graph.node.append(node)
+        observed.graph.output.append(
+            onnx.helper.make_tensor_value_info(node.output[0], onnx.TensorProto.FLOAT, ["channels"])
+        )
+    session: Any = cpu_session(observed)
+    found = [session.run(None, {INPUT_NAME: frame[np.newaxis]}) for frame in frames]
+    return [np.mean([values[index] for values in found], axis=0, dtype=np.float64) for index in range(len(tensors))]
