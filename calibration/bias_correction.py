@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from edgeseg.artifacts import CalibrationTable
 from edgeseg.calibration.cpu_session import cpu_session
 from edgeseg.calibration.placement import convolutions, default_plan
-from edgeseg.calibration.quantise import corrected_bias, cpu_style, quantise
+from edgeseg.calibration.quantise import cpu_style, quantise
 from edgeseg.frames import resize_to_network
 from edgeseg.graph.onnx_files import OnnxArtifact
 from edgeseg.graph.weights import copy_of
@@ -50,25 +50,26 @@ def bias_shifts(
         Convolution name -> one number an output channel, in the unit of its output; None where no convolution that
         becomes INT8 has a constant bias.
     """
+    lengths = {tensor.name: tensor.dims[0] for tensor in artifact.proto.graph.initializer if tensor.dims}
+    biased = {n.name: n for n in convolutions(artifact.proto) if len(n.input) > 2 and n.input[2] in lengths}
+    unshifted = {name: (0.0,) * lengths[node.input[2]] for name, node in biased.items()}
     plan = default_plan(artifact.proto, "int8", "fp32")
-    chosen = quantise(artifact, table, cpu_style(table), plan).quantised
-    constant = {tensor.name for tensor in artifact.proto.graph.initializer}
-    biased = {n.name: n.output[0] for n in convolutions(artifact.proto) if len(n.input) > 2 and n.input[2] in constant}
-    names = [name for name in chosen if name in biased][::-STEP][::-1]
+    quantised = quantise(artifact, table.model_copy(update={"bias_shifts": unshifted}), cpu_style(table), plan)
+    names = [name for name in quantised.quantised if name in biased][::-STEP][::-1]
     if not names:
         return None
     model, crop = artifact.metadata.model, artifact.metadata.preprocess.crop
     frames = [resize_to_network(read_rgb(path), model.height, model.width, crop) for path in images]
-    wanted = _means(artifact.proto, [biased[name] for name in names], frames)
-    shifts = {name: np.zeros(len(mean)) for name, mean in zip(names, wanted, strict=True)}
-    unshifted = {name: tuple(shift.tolist()) for name, shift in shifts.items()}
-    graph = quantise(artifact, table.model_copy(update={"bias_shifts": unshifted}), cpu_style(table), plan).proto
-    biases = {tensor.name: tensor for tensor in graph.graph.initializer}
+    wanted = _means(artifact.proto, [biased[name].output[0] for name in names], frames)
+    tensors = {tensor.name: tensor for tensor in quantised.proto.graph.initializer}
+    biases = {node.name: tensors[node.input[2]] for node in convolutions(quantised.proto) if node.name in names}
+    shifts: dict[str, tuple[float, ...]] = {}
     for name, mean in track(list(zip(names, wanted, strict=True)), "correcting biases", len(names)):
-        shifts[name] = (mean - _means(graph, [biased[name]], frames)[0]).astype(np.float32)
-        bias = biases[corrected_bias(name)]
-        bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) + shifts[name], bias.name))
-    return {name: tuple(shift.tolist()) for name, shift in shifts.items()}
+        shift = (mean - _means(quantised.proto, [biased[name].output[0]], frames)[0]).astype(np.float32)
+        shifted = onnx.numpy_helper.to_array(biases[name]) + shift
+        biases[name].CopyFrom(onnx.numpy_helper.from_array(shifted, biases[name].name))
+        shifts[name] = tuple(shift.tolist())
+    return shifts
 
 
 def _means(

@@ -147,11 +147,6 @@ def activation_quantisation(observed: Range, style: QdqStyle) -> Quantisation:
     return Quantisation(observed.amax / 127.0, np.asarray(128, np.uint8))
 
 
-def corrected_bias(convolution: str) -> str:
-    """The name of the initializer that takes the place of a convolution's bias where the table corrects it."""
-    return f"{convolution}.corrected_bias"
-
-
 def is_lopsided(observed: Range) -> bool:
     """Tell whether a tensor with negative values lies so much on one side of zero that levels would lie idle."""
     low, high = _ends(observed)
@@ -263,9 +258,9 @@ class _Rewriter:
     def _bias(self, name: str, convolution: str) -> str:
         assert self.table.bias_shifts is not None
         shift = np.asarray(self.table.bias_shifts[convolution], np.float32)
-        shifted = onnx.numpy_helper.to_array(self.weights[name]) + shift
-        self.constants.append(onnx.numpy_helper.from_array(shifted, corrected_bias(convolution)))
-        return corrected_bias(convolution)
+        shifted, corrected = onnx.numpy_helper.to_array(self.weights[name]) + shift, f"{convolution}.corrected_bias"
+        self.constants.append(onnx.numpy_helper.from_array(shifted, corrected))
+        return corrected
 
     def _constants(self, name: str, scale: NDArray[Any], zero: NDArray[Any]) -> tuple[str, str]:
         self.constants.append(onnx.numpy_helper.from_array(scale, f"{name}.scale"))
