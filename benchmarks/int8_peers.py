@@ -43,9 +43,10 @@ SCRIPT = Path(__file__).with_name("int8_quantisers.py")
 
 @dataclass(frozen=True)
 class Cost:
-    """What one tool took to make its graph."""
+    """The cost of one tool's graph; CPU seconds tell more than seconds on a busy machine."""
 
     seconds: float
+    cpu_seconds: float
     peak_mb: float
     version: str
 
@@ -62,7 +63,7 @@ class Pictures:
         self._masks = self._at_full_size(self._exact)
 
     def row(self, graph: bytes, artifact: OnnxArtifact) -> str:
-        """How a graph differs from the float32 one, as the cells of a table."""
+        """Compare a graph with the float32 one: the cells of a table."""
         probabilities = self._probabilities(graph)
         masks = self._at_full_size(probabilities)
         drops, lost = [], 0
@@ -137,7 +138,7 @@ def compare(model: Path, wanted: argparse.Namespace, pythons: dict[str, str]) ->
     dice = "".join(f", float32 {shown.mean_dice():.4f} on {split}" for split, shown in pictures.items())
     print(f"\n{model.name}, {size}, {len(images)} calibration pictures{dice}\n")
     cells = "".join(f" {split}: {CELLS} |" for split in splits)
-    print(f"| tool | version | s | peak MB |{cells}\n{'| --- ' * (4 + cells.count('|'))}|", flush=True)
+    print(f"| tool | version | s | CPU s | peak MB |{cells}\n{'| --- ' * (5 + cells.count('|'))}|", flush=True)
     with tempfile.TemporaryDirectory() as name:
         folder = wanted.keep or Path(name)
         write_inputs(artifact, images, load_pairs(wanted.data, "validation"), folder)
@@ -150,7 +151,8 @@ def compare(model: Path, wanted: argparse.Namespace, pythons: dict[str, str]) ->
             except Exception as error:  # a tool that fails, or writes a graph that does not load, is a row as well
                 print(f"| {tool} | failed: {error} |", flush=True)
                 continue
-            print(f"| {tool} | {cost.version} | {cost.seconds:.0f} | {cost.peak_mb:.0f} |{row}", flush=True)
+            spent = f"{cost.seconds:.0f} | {cost.cpu_seconds:.0f} | {cost.peak_mb:.0f}"
+            print(f"| {tool} | {cost.version} | {spent} |{row}", flush=True)
 
 
 def main() -> None:
