@@ -22,7 +22,7 @@ INPUT_NAME = "frame"
 AT_ONCE = 4
 """Frames whose activations ONNX Runtime's histogram calibrators hold at the same time; by default all of them."""
 DICE_DROP = 0.001
-"""What NNCF's accuracy control may lose."""
+"""The drop of mean Dice that NNCF's accuracy control is allowed."""
 
 
 def edgeseg(method: str) -> Callable[[Path, Path, Path], None]:

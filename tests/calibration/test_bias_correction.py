@@ -23,7 +23,7 @@ from edgeseg.specs import ModelMetadata, ModelSpec, PreprocessSpec
 
 FRAMES = np.random.default_rng(7).integers(0, 256, (4, 16, 16, 3), dtype=np.uint8)
 CORRECTED = ["conv1", "conv4"]
-"""Of conv1 to conv4, which the default plan gives to INT8, the last and the third before it."""
+"""The last of conv1 to conv4, which the default plan gives to INT8, and the third before it."""
 
 
 def network(biased: bool = True) -> OnnxArtifact:
