@@ -2,7 +2,8 @@
 
 Rounding and clipping shift the mean of a channel, the shifts add up from layer to layer, and a bias can make up for
 them at no cost (Nagel et al., 2019, arXiv:1906.04721, section 4.2; Finkelstein et al., 2019, arXiv:1906.03193). The
-means are measured on pictures, layer after layer, each with the biases before it corrected.
+means are measured on pictures, layer after layer, each with the biases before it corrected. Not every network gains,
+so that both graphs are tried.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from numpy.typing import NDArray
 
 from edgeseg.artifacts import CalibrationTable
 from edgeseg.calibration.cpu_session import cpu_session
+from edgeseg.calibration.flips import flipped_shares
 from edgeseg.calibration.placement import convolutions, default_plan
 from edgeseg.calibration.quantise import cpu_style, quantise
+from edgeseg.calibration.selection import choose_images
 from edgeseg.frames import resize_to_network
 from edgeseg.graph.onnx_files import OnnxArtifact
 from edgeseg.graph.weights import copy_of
@@ -26,8 +29,8 @@ from edgeseg.images import read_rgb
 from edgeseg.progress import Track, silent
 from edgeseg.specs import INPUT_NAME
 
-MOST_IMAGES = 16
-"""More of them changed neither the masks nor their scatter (docs/how-to/calibration.md)."""
+MEASURED, TRIED = 16, 100
+"""Pictures at most on which means are measured, and on which both graphs are tried."""
 STEP = 3
 """Every third convolution is corrected, the last one included: it takes away what those before it added, too."""
 _AXES = "bias_correction.axes"
@@ -38,7 +41,8 @@ def bias_shifts(
 ) -> dict[str, tuple[float, ...]] | None:
     """Measure what must be added to biases so that INT8 convolutions give float32's mean in every channel.
 
-    The graph is the CPU's, by the default plan.
+    The graph is the CPU's, by the default plan. Means are measured on at most 16 of the images; then float32 and INT8
+    with and without the shifts are run on at most 100.
 
     Args:
         artifact: The network, float32.
@@ -47,8 +51,8 @@ def bias_shifts(
         track: Draws the progress.
 
     Returns:
-        Convolution name -> one number an output channel, in the unit of its output; None where no convolution that
-        becomes INT8 has a constant bias.
+        Convolution name -> one number an output channel, in the unit of its output; None where no fewer pixels of the
+        mask flip with them, and where no convolution that becomes INT8 has a constant bias.
     """
     lengths = {tensor.name: tensor.dims[0] for tensor in artifact.proto.graph.initializer if tensor.dims}
     biased = {n.name: n for n in convolutions(artifact.proto) if len(n.input) > 2 and n.input[2] in lengths}
@@ -59,8 +63,10 @@ def bias_shifts(
     if not names:
         return None
     model, crop = artifact.metadata.model, artifact.metadata.preprocess.crop
-    frames = [resize_to_network(read_rgb(path), model.height, model.width, crop) for path in images]
+    measured = choose_images(images, MEASURED)
+    frames = [resize_to_network(read_rgb(path), model.height, model.width, crop) for path in measured]
     wanted = _means(artifact.proto, [biased[name].output[0] for name in names], frames)
+    uncorrected = copy_of(quantised.proto)
     tensors = {tensor.name: tensor for tensor in quantised.proto.graph.initializer}
     biases = {node.name: tensors[node.input[2]] for node in convolutions(quantised.proto) if node.name in names}
     shifts: dict[str, tuple[float, ...]] = {}
@@ -69,7 +75,9 @@ def bias_shifts(
         shifted = onnx.numpy_helper.to_array(biases[name]) + shift
         biases[name].CopyFrom(onnx.numpy_helper.from_array(shifted, biases[name].name))
         shifts[name] = tuple(shift.tolist())
-    return shifts
+    tried = track(choose_images(images, TRIED), "trying corrected biases", min(len(images), TRIED))
+    before, after = flipped_shares(artifact, [uncorrected, quantised.proto], tried)
+    return shifts if after < before else None
 
 
 def _means(

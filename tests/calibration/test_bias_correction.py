@@ -3,15 +3,19 @@
 import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from edgeseg.artifacts import CalibrationTable, Range
+from edgeseg.calibration import bias_correction
 from edgeseg.calibration.bias_correction import bias_shifts
+from edgeseg.calibration.flips import flipped_shares
 from edgeseg.calibration.placement import activations, default_plan
 from edgeseg.calibration.quantise import ONNXRUNTIME_STYLE, TENSORRT_STYLE, quantise
 from edgeseg.calibration.ranges import calibrate, extremes
@@ -126,16 +130,40 @@ def test_only_graphs_for_cpus_take_the_shifts() -> None:
     assert np.array_equal(tensors[biases["conv2"]], original["b2"]) and "b1" not in tensors
 
 
-def test_calibrate_measures_shifts_on_few_pictures(pictures: list[Path]) -> None:
-    counts: list[tuple[str, int]] = []
+def flipped(artifact: OnnxArtifact, table: CalibrationTable) -> float:
+    """The share of the mask's pixels in which INT8 differs from float32, as ONNX Runtime has both."""
+    plan = default_plan(artifact.proto, "int8", "fp32")
+    graphs = artifact.proto, quantise(artifact, table, ONNXRUNTIME_STYLE, plan).proto
+    exact, rounded = (
+        onnxruntime.InferenceSession(proto.SerializeToString()).run(None, {"frame": FRAMES})[0] >= 0.5
+        for proto in graphs
+    )
+    return float(np.mean(exact != rounded))
 
-    def track(items, words, count):  # type: ignore[no-untyped-def]
-        counts.append((words, count))
-        return items
 
-    table = calibrate(network(), pictures, track)
+def test_shifts_are_kept_where_fewer_pixels_flip(pictures: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    artifact = network()
+    table = clipping_table(artifact)
+    shifts = bias_shifts(artifact, table, pictures)
+    assert shifts is not None
+    corrected = table.model_copy(update={"bias_shifts": shifts})
+    seen = []
+
+    def told(*arguments: Any) -> list[float]:
+        seen.append(flipped_shares(*arguments))
+        return [0.25, 0.25]
+
+    monkeypatch.setattr(bias_correction, "flipped_shares", told)
+    assert bias_shifts(artifact, table, pictures) is None, "as many flip"
+    assert seen[0] == pytest.approx([flipped(artifact, table), flipped(artifact, corrected)])
+    assert seen[0][1] < seen[0][0]
+
+
+def test_calibrate_puts_the_shifts_into_the_table(pictures: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bias_correction, "flipped_shares", lambda *_: [1.0, 0.0])
+    table = calibrate(network(), pictures)
     assert table.bias_shifts is not None and list(table.bias_shifts) == CORRECTED
-    assert ("correcting biases", 2) in counts
+    assert table.bias_shifts == bias_shifts(network(), table.model_copy(update={"bias_shifts": None}), pictures)
     assert CalibrationTable.from_json(table.to_json()) == table
 
 
