@@ -29,7 +29,7 @@ from edgeseg.images import read_rgb
 from edgeseg.progress import Track, silent
 from edgeseg.specs import INPUT_NAME
 
-MEASURED, TRIED = 16, 100
+MEASURED, TRIED = 16, 32
 """Pictures at most on which means are measured, and on which both graphs are tried."""
 STEP = 3
 """Every third convolution is corrected, the last one included: it takes away what those before it added, too."""
@@ -42,7 +42,7 @@ def bias_shifts(
     """Measure what must be added to biases so that INT8 convolutions give float32's mean in every channel.
 
     The graph is the CPU's, by the default plan. Means are measured on at most 16 of the images; then float32 and INT8
-    with and without the shifts are run on at most 100.
+    with and without the shifts are run on at most 32.
 
     Args:
         artifact: The network, float32.

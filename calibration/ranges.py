@@ -45,7 +45,7 @@ def calibrate(
 
     Where tensors lie mostly on one side of zero, INT8 with asymmetric levels is tried on at most 100 of the images.
     What INT8 adds to the means of convolutions' outputs is measured on at most 16 of them, and taken from the biases
-    where that is better on at most 100.
+    where that is better on at most 32.
 
     Args:
         artifact: The network.
