@@ -18,7 +18,7 @@ TENSORRT_STUBS := 10.3.0 10.13.0.35 11.4.0.106
 # For every program that a target starts; edgeseg sets it itself, too (edgeseg/third_parties.py).
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test test-all test-base test-oldest test-foreign older-processor test-older-processor test-cuda-double cuda-double gpu gpu-wheels lint \
+.PHONY: demo test test-all test-base test-oldest test-foreign peers older-processor test-older-processor test-cuda-double cuda-double gpu gpu-wheels lint \
 	tensorrt-types format system-packages clean
 
 demo: $(INSTALLED)
@@ -55,6 +55,14 @@ test-foreign:
 		segmentation-models-pytorch transformers timm einops requests
 	$(FOREIGN)/pip install --constraint ci/foreign.txt --no-deps ultralytics ultralytics-thop
 	$(FOREIGN)/python -m pytest tests/export/test_networks_of_packages.py -rs --junitxml .cache/foreign.xml
+
+# The quantisers that benchmarks/int8_peers.py holds edgeseg's against, each with its own versions.
+peers:
+	test -x .venv-modelopt/bin/python || $(PYTHON) -m venv .venv-modelopt
+	CONSTRAINTS=ci/peers-modelopt.txt ci/install-torch.sh .venv-modelopt/bin/pip $(TORCH_INDEX)
+	.venv-modelopt/bin/pip install --constraint ci/peers-modelopt.txt 'nvidia-modelopt[onnx]'
+	test -x .venv-nncf/bin/python || $(PYTHON) -m venv .venv-nncf
+	.venv-nncf/bin/pip install --requirement ci/peers-nncf.txt
 
 # As on a processor with AVX2 alone, whatever this one has (tests/older_processor).
 older-processor: $(INSTALLED)
@@ -113,4 +121,4 @@ system-packages:
 	apt-get install --yes --no-install-recommends $$(grep -v '^#' ci/apt.txt)
 
 clean:
-	rm -rf $(VENV) .venv-base .venv-oldest .venv-foreign demo build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-base .venv-oldest .venv-foreign .venv-modelopt .venv-nncf demo build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,8 +1,9 @@
 """Measures how INT8 depends on its calibration pictures: how many, how they are chosen, by which method; several draws.
 
 Usage: python benchmarks/calibration_data.py MODEL DATA [--counts 4,16,64,256] [--selects random,stratified,diverse]
-           [--methods max] [--draws 5] [--split validation] [--json FILE]
-MODEL: a package or an .onnx file; DATA: calibrated on its train split, judged on another.
+           [--methods max] [--draws 5] [--split validation] [--uncorrected] [--json FILE]
+MODEL: a package or an .onnx file; DATA: calibrated on its train split, judged on another. --uncorrected: with the
+network's own biases.
 Prints the mean and the standard deviation over the draws of the drop of mean Dice and of the share of changed pixels.
 """
 
@@ -66,6 +67,7 @@ def main() -> None:
     parser.add_argument("--methods", default="max")
     parser.add_argument("--draws", type=int, default=5)
     parser.add_argument("--split", default="validation")
+    parser.add_argument("--uncorrected", action="store_true")
     parser.add_argument("--json", type=Path)
     wanted = parser.parse_args()
     artifact, images = load_onnx(onnx_of(find_model(wanted.model))), load_images(wanted.data, "train")
@@ -79,7 +81,10 @@ def main() -> None:
         for select in wanted.selects.split(","):
             for count in map(int, wanted.counts.split(",")):
                 draws = [choose_images(images, count, select, seed) for seed in range(wanted.draws)]
-                found = [judge.of(artifact, calibrate(artifact, draw, method=method)) for draw in draws]
+                tables = [calibrate(artifact, draw, method=method) for draw in draws]
+                if wanted.uncorrected:
+                    tables = [table.model_copy(update={"bias_shifts": None}) for table in tables]
+                found = [judge.of(artifact, table) for table in tables]
                 drop, changed = zip(*found, strict=True)
                 print(
                     f"| {method} | {select} | {count} | {statistics.mean(drop):+.4f} ({statistics.stdev(drop):.4f}) "

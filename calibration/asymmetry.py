@@ -10,20 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from edgeseg.artifacts import AsymmetryTrial, CalibrationTable
-from edgeseg.calibration.cpu_session import cpu_session
+from edgeseg.calibration.flips import flipped_shares
 from edgeseg.calibration.placement import assign, conv_outputs, default_plan
 from edgeseg.calibration.quantise import ONNXRUNTIME_STYLE, is_lopsided, quantise
-from edgeseg.frames import Mask, mask_from_probability, resize_to_network
 from edgeseg.graph.onnx_files import OnnxArtifact
-from edgeseg.images import read_rgb
 from edgeseg.progress import Track, silent
-from edgeseg.specs import INPUT_NAME
 
 MOST_IMAGES = 100
 
@@ -49,15 +42,8 @@ def try_asymmetry(
         return None
     plan = default_plan(artifact.proto, "int8", "fp32")
     styles = (replace(ONNXRUNTIME_STYLE, asymmetric=levels) for levels in (False, True))
-    graphs = [artifact.proto, *(quantise(artifact, table, style, plan).proto for style in styles)]
-    sessions = [cpu_session(proto) for proto in graphs]
-    model, crop = artifact.metadata.model, artifact.metadata.preprocess.crop
-    shares = np.zeros(2)
-    for path in track(images, "trying asymmetric INT8 levels", len(images)):
-        frame = resize_to_network(read_rgb(path), model.height, model.width, crop)
-        exact, *rounded = (_mask(session, frame) for session in sessions)
-        shares += [float(np.mean(mask != exact)) for mask in rounded]
-    before, after = (shares / len(images)).tolist()
+    graphs = [quantise(artifact, table, style, plan).proto for style in styles]
+    before, after = flipped_shares(artifact, graphs, track(images, "trying asymmetric INT8 levels", len(images)))
     return AsymmetryTrial(
         image_count=len(images),
         tensors=len(tensors),
@@ -93,8 +79,3 @@ def _lopsided(artifact: OnnxArtifact, table: CalibrationTable) -> set[str]:
     chosen = [node for node in artifact.proto.graph.node if assigned.get(node.name) == "int8"]
     names = {name for node in chosen for name in (node.input[0], outputs[node.name])}
     return {name for name in names if name in table.ranges and is_lopsided(table.ranges[name])}
-
-
-def _mask(session: Any, frame: NDArray[np.uint8]) -> Mask:
-    probability = session.run(None, {INPUT_NAME: frame[np.newaxis]})[0][0]
-    return mask_from_probability(probability, *frame.shape[:2])

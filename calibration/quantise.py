@@ -42,6 +42,8 @@ class QdqStyle:
 
     pair_limit: int | None = None
     """Largest sum of two weights of one sign in a channel, in levels; None does not limit them."""
+    corrects_biases: bool = False
+    """Add to biases what the calibration table has for them; it was measured on graphs of this style."""
 
     @property
     def smallest_scale(self) -> float:
@@ -49,7 +51,7 @@ class QdqStyle:
         return SMALLEST_NORMAL_FP16 if np.dtype(self.scale_dtype) == np.float16 else float(np.finfo(np.float32).tiny)
 
 
-ONNXRUNTIME_STYLE = QdqStyle(uint8_activations=True, whole_tensors=True, pair_limit=PAIR_LIMIT)
+ONNXRUNTIME_STYLE = QdqStyle(uint8_activations=True, whole_tensors=True, pair_limit=PAIR_LIMIT, corrects_biases=True)
 """Lets ONNX Runtime fuse a convolution into QLinearConv (float32 scales, outputs quantised as well, one type for both,
 ReLU implied by the unsigned range), and keeps the sums of a processor without VNNI from saturating. Levels are
 symmetric; `cpu_style` says what a network's own trial decided."""
@@ -187,6 +189,8 @@ class _Rewriter:
                     node.input[index] = self._per_channel(name, node) if for_float else self._activation(name)
             if chosen:
                 node.input[1] = self._weight(node.input[1], int(str(attribute(node, "group", 1))))
+                if self.style.corrects_biases and node.name in (self.table.bias_shifts or {}):
+                    node.input[2] = self._bias(node.input[2], node.name)
             self.nodes.append(node)
         used = {name for node in self.nodes for name in node.input}
         constants = [*(tensor for name, tensor in self.weights.items() if name in used), *self.constants]
@@ -250,6 +254,13 @@ class _Rewriter:
             "DequantizeLinear", [f"{name}.quantised", *parameters], f"{name}.dequantised", axis=0
         )
         return self.done[name]
+
+    def _bias(self, name: str, convolution: str) -> str:
+        assert self.table.bias_shifts is not None
+        shift = np.asarray(self.table.bias_shifts[convolution], np.float32)
+        shifted, corrected = onnx.numpy_helper.to_array(self.weights[name]) + shift, f"{convolution}.corrected_bias"
+        self.constants.append(onnx.numpy_helper.from_array(shifted, corrected))
+        return corrected
 
     def _constants(self, name: str, scale: NDArray[Any], zero: NDArray[Any]) -> tuple[str, str]:
         self.constants.append(onnx.numpy_helper.from_array(scale, f"{name}.scale"))

@@ -56,6 +56,9 @@ class CalibrationTable(Value):
     """Tensor name -> range, for every convolution's input."""
     asymmetry: AsymmetryTrial | None = None
     """None where no tensor lies mostly on one side of zero, and in tables from before this was tried."""
+    bias_shifts: dict[str, tuple[pydantic.FiniteFloat, ...]] | None = None
+    """Convolution -> what the CPUs' INT8 graphs add to its bias, one number an output channel, so that INT8 keeps
+    float32's means; None where that flipped no fewer pixels, and in tables from before this was measured."""
 
     @property
     def sha256(self) -> str:
