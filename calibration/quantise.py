@@ -12,6 +12,13 @@ from numpy.typing import DTypeLike, NDArray
 from edgeseg.artifacts import CalibrationTable, PrecisionPlan, Range
 from edgeseg.calibration.fp16_types import SMALLEST_NORMAL_FP16
 from edgeseg.calibration.placement import activations, assign, conv_outputs, default_plan
+from edgeseg.calibration.placement_rules import (
+    RESIDUAL_INPUTS,
+    SHARED_CONCATENATIONS,
+    PlacementRule,
+    adds_tensors,
+    shared_ranges,
+)
 from edgeseg.calibration.table_check import check_table
 from edgeseg.calibration.weight_levels import PAIR_LIMIT, multiplies_pairs, weight_levels
 from edgeseg.errors import BadInputError
@@ -42,6 +49,8 @@ class QdqStyle:
 
     pair_limit: int | None = None
     """Largest sum of two weights of one sign in a channel, in levels; None does not limit them."""
+    rules: tuple[PlacementRule, ...] = ()
+    """The rules of placement that the Q/DQ pairs follow beyond the convolutions' inputs."""
 
     @property
     def smallest_scale(self) -> float:
@@ -53,7 +62,7 @@ ONNXRUNTIME_STYLE = QdqStyle(uint8_activations=True, whole_tensors=True, pair_li
 """Lets ONNX Runtime fuse a convolution into QLinearConv (float32 scales, outputs quantised as well, one type for both,
 ReLU implied by the unsigned range), and keeps the sums of a processor without VNNI from saturating. Levels are
 symmetric; `cpu_style` says what a network's own trial decided."""
-TENSORRT_STYLE = QdqStyle(scale_dtype=np.float16)
+TENSORRT_STYLE = QdqStyle(scale_dtype=np.float16, rules=(RESIDUAL_INPUTS, SHARED_CONCATENATIONS))
 """Scales as they will stand in an FP16 graph; TensorRT takes signed symmetric INT8 only."""
 
 
@@ -162,7 +171,10 @@ class _Rewriter:
     def __init__(
         self, proto: onnx.ModelProto, table: CalibrationTable, style: QdqStyle, chosen: tuple[str, ...]
     ) -> None:
-        self.proto, self.table, self.style, self.chosen = copy_of(proto), table, style, set(chosen)
+        self.proto, self.style, self.chosen = copy_of(proto), style, set(chosen)
+        self.inputs = {node.input[0] for node in proto.graph.node if node.name in self.chosen}
+        shares = SHARED_CONCATENATIONS in style.rules
+        self.ranges = shared_ranges(proto, table.ranges, self.inputs) if shares else table.ranges
         self.weights = {tensor.name: tensor for tensor in self.proto.graph.initializer}
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
@@ -177,6 +189,8 @@ class _Rewriter:
             chosen = node.name in self.chosen
             # A float convolution is spared the rounding of an input that is quantised only for its other readers.
             seen = outputs if node.op_type in CONVOLUTIONS else whole
+            if RESIDUAL_INPUTS in self.style.rules and adds_tensors(node, self.weights):
+                seen = whole | self.inputs
             if whole and _copies_values(node) and node.input[0] in whole and node.output[0] not in whole:
                 self.copies[node.output[0]] = self.copies.get(node.input[0], node.input[0])
                 outputs.add(node.output[0])
@@ -200,8 +214,7 @@ class _Rewriter:
         """Outputs of the chosen convolutions; these and their inputs; as far as their scales do not vanish."""
         given = conv_outputs(self.proto)
         outputs = {given[name] for name in self.chosen}
-        inputs = {node.input[0] for node in self.proto.graph.node if node.name in self.chosen}
-        there = {name for name in outputs | inputs if not _vanishes(self.table.ranges[name], self.style)}
+        there = {name for name in outputs | self.inputs if not _vanishes(self.ranges[name], self.style)}
         return outputs & there, there
 
     def _activation(self, name: str) -> str:
@@ -216,7 +229,7 @@ class _Rewriter:
             if name in self.copies:
                 self.parameters[name] = f"{self.copies[name]}.scale", f"{self.copies[name]}.zero"
             else:
-                chosen = activation_quantisation(self.table.ranges[name], self.style)
+                chosen = activation_quantisation(self.ranges[name], self.style)
                 scale = np.asarray(chosen.scale, self.style.scale_dtype).astype(np.float32)
                 self.parameters[name] = self._constants(name, scale, chosen.zero)
             self._node("QuantizeLinear", [name, *self.parameters[name]], f"{name}.quantised")
@@ -232,7 +245,7 @@ class _Rewriter:
         given = f"{name}.per_channel"
         if given not in self.done:
             self._quantised(name)
-            chosen = activation_quantisation(self.table.ranges[self.copies.get(name, name)], self.style)
+            chosen = activation_quantisation(self.ranges[self.copies.get(name, name)], self.style)
             weight, groups = self.weights[reader.input[1]].dims, int(str(attribute(reader, "group", 1)))
             channels = weight[0] if reader.op_type == "ConvTranspose" else weight[1] * groups
             scale = np.full(channels, chosen.scale, self.style.scale_dtype).astype(np.float32)
