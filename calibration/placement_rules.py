@@ -54,7 +54,7 @@ PADDED_GROUPS = PlacementRule(
     reason=f"INT8 pads each group to {GROUP_STEP} channels, so that a depthwise convolution reads four times as much, "
     "and its bias and activation are kernels of their own, which FP16 fuses into it",
     source="IConvolutionLayer::setNbGroups in TensorRT's API; NVIDIA/TensorRT issue 4529",
-    backends=("tensorrt-rtx",),
+    backends=("tensorrt", "tensorrt-rtx"),
 )
 ONE_PIXEL = PlacementRule(
     name="one pixel",

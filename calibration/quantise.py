@@ -19,9 +19,8 @@ from edgeseg.calibration.placement_rules import (
     adds_tensors,
     shared_ranges,
 )
-from edgeseg.calibration.table_check import check_table
+from edgeseg.calibration.table_check import check_ranges, check_table, refuse_quantised
 from edgeseg.calibration.weight_levels import PAIR_LIMIT, multiplies_pairs, weight_levels
-from edgeseg.errors import BadInputError
 from edgeseg.graph.cleanup import attribute
 from edgeseg.graph.onnx_files import OnnxArtifact
 from edgeseg.graph.operators import CONVOLUTIONS
@@ -98,10 +97,12 @@ def quantise(
 
     Raises:
         MismatchError: The table belongs to other weights.
-        BadInputError: A tensor is missing from the table, its method is not known here, or the plan does not fit the
-            network.
+        BadInputError: The network is quantised already, a tensor is missing from the table, its method is not known
+            here, or the plan does not fit the network.
     """
+    refuse_quantised(artifact)
     check_table(artifact, table)
+    check_ranges(artifact, table, activations(artifact.proto))
     assigned = assign(artifact.proto, plan or default_plan(artifact.proto, "int8"))
     wanted = [name for name, precision in assigned.items() if precision == "int8"]
     dead = _too_small(artifact.proto, table, style)
@@ -281,11 +282,6 @@ def _copies_values(node: onnx.NodeProto) -> bool:
 
 def _too_small(proto: onnx.ModelProto, table: CalibrationTable, style: QdqStyle) -> set[str]:
     """Convolutions whose input is so small (or always zero) that its scale would vanish."""
-    missing = [name for name in activations(proto) if name not in table.ranges]
-    if missing:
-        raise BadInputError(
-            f"the calibration table has no range for {missing[0]}", found=f"{len(table.ranges)} tensors"
-        )
     return {
         node.name
         for node in proto.graph.node

@@ -177,14 +177,15 @@ def test_a_concatenation_that_float_reads_shares_nothing() -> None:
 
 
 @pytest.mark.parametrize(("groups", "padded"), [(1, False), (2, True), (4, True)])
-def test_groups_that_tensorrt_rtx_pads_stay_float_there(groups: int, padded: bool) -> None:
+def test_groups_that_tensorrt_pads_stay_float_there(groups: int, padded: bool) -> None:
     network = started()
     network.conv("stem", "grouped", groups=groups)
     network.conv("grouped", "last")
     proto = network.artifact().proto
-    assert float_convolutions(proto, "tensorrt-rtx") == ({"grouped": PADDED_GROUPS} if padded else {})
     for backend in backend_names():
-        kept = {"stem", "last"} | ({"grouped"} if padded and backend == "tensorrt-rtx" else set())
+        ruled = {"grouped": PADDED_GROUPS} if padded and backend.startswith("tensorrt") else {}
+        assert float_convolutions(proto, backend) == ruled
+        kept = {"stem", "last", *ruled}
         assert set(default_plan(proto, "int8", "fp16", backend).layers) == kept
 
 
