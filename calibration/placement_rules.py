@@ -1,8 +1,8 @@
 """The rules of where TensorRT wants quantisation, each with its reason and its source.
 
 A rule is kept if it takes kernels, conversions or copies out of a plan that TensorRT-RTX builds, or fuses more into
-its convolutions; `benchmarks/placement.py` counts, and docs/how-to/precision-plans.md has the counts, those of the
-rules that were not kept among them.
+its convolutions. `python -m benchmarks.qdq_placement` counts; docs/how-to/tensorrt-placement.md has the counts, those
+of the rules that were not kept among them.
 """
 
 from __future__ import annotations
