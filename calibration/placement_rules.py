@@ -25,7 +25,7 @@ class PlacementRule:
 
     name: str
     what: str
-    """What is done, as a clause that starts with its subject."""
+    """The rule itself, as a clause that starts with its subject."""
     reason: str
     source: str
     """Who says so: documentation, an issue, or another quantiser's rule."""

@@ -1,7 +1,8 @@
 """Counts what each rule of Q/DQ placement does to plans that TensorRT-RTX builds, and to the masks of a stand-in.
 
 Usage: python -m benchmarks.qdq_placement DATA CAPABILITY METHOD NETWORK...
-DATA: images with masks, calibrated on its train split; CAPABILITY: such as 8.6; METHOD: of calibration;
+DATA: images with masks, calibrated on its train split; CAPABILITY: such as 8.6;
+METHOD: of calibration, or `shipped` for the tables of packages;
 NETWORK: a package, an .onnx file, a recipe (.toml, untrained), or `mobilenet` (untrained, squeeze-and-excitation).
 Nothing is executed on a GPU: no count says how long anything takes. The masks are those of DATA's validation split,
 computed by ONNX Runtime in float32 from the same Q/DQ pairs; an untrained network has none worth comparing.

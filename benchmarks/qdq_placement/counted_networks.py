@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.artifacts import CalibrationTable
+from edgeseg.calibration.methods import DEFAULT_METHOD
 from edgeseg.calibration.ranges import calibrate
 from edgeseg.export.torch.naming import with_readable_names
 from edgeseg.export.torch.onnx_from_run import contract_graph
@@ -21,6 +22,7 @@ from edgeseg.train.architectures.registry import network_from_recipe
 from edgeseg.train.recipe import read_recipe
 
 MOBILENET = "mobilenet"
+SHIPPED = "shipped"
 MOBILENET_SIDE_PX = 256
 
 
@@ -41,16 +43,23 @@ class Network:
 
 
 def network_named(name: str, images: list[Path], method: str) -> Network:
-    """Load or make a network, and calibrate it.
+    """Load or make a network, and calibrate it or read the table beside it.
 
     Args:
         name: A package, an .onnx file, a recipe (.toml, whose network stays untrained), or `MOBILENET`.
         images: What to calibrate on.
-        method: How.
+        method: How; `SHIPPED` takes the table beside the network, and for an untrained one the default method.
     """
-    path, untrained = Path(name), name == MOBILENET or name.endswith(".toml")
-    artifact = _untrained(path) if untrained else load_onnx(onnx_of(find_model(path)))
-    return Network(path.stem, artifact, calibrate(artifact, images, method=method), images, not untrained)
+    path = Path(name)
+    if name == MOBILENET or path.suffix == ".toml":
+        artifact = _untrained(path)
+        used = DEFAULT_METHOD if method == SHIPPED else method
+        return Network(path.stem, artifact, calibrate(artifact, images, method=used), images, trained=False)
+    files = find_model(path)
+    artifact = load_onnx(onnx_of(files))
+    beside = files.calibration if method == SHIPPED else None
+    table = CalibrationTable.read(beside) if beside else calibrate(artifact, images, method=method)
+    return Network(path.stem, artifact, table, images, trained=True)
 
 
 def _untrained(path: Path) -> OnnxArtifact:

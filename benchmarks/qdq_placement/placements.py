@@ -31,7 +31,7 @@ class Placement:
     plan_of: PlanOf | None = None
     """None takes what the rules leave float."""
     rewrite: Rewrite | None = None
-    """What else is done to the Q/DQ graph."""
+    """A last change to the Q/DQ graph."""
 
     def plan(self, proto: onnx.ModelProto) -> PrecisionPlan:
         """The precision of each convolution."""

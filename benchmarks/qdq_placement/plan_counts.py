@@ -19,7 +19,7 @@ CONVERSIONS = {*QUANTISERS, "Cast"}
 
 @dataclass(frozen=True)
 class PlanCounts:
-    """What a plan is made of."""
+    """The kernels of a plan, counted by what they do."""
 
     layers: int
     int8: int

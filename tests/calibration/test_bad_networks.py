@@ -1,4 +1,4 @@
-"""What calibration and quantisation say of networks and tables that they cannot use."""
+"""Networks and tables that calibration and quantisation cannot use are refused with the reason."""
 
 from collections.abc import Callable
 from dataclasses import replace

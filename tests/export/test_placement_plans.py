@@ -1,4 +1,4 @@
-"""What the rules of placement do to plans of shipped networks, which TensorRT-RTX builds here without a GPU."""
+"""The rules of placement in plans of shipped networks, which TensorRT-RTX builds here without a GPU."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -43,8 +43,8 @@ def test_a_residual_input_is_no_longer_written_in_two_types(capability: str) -> 
     artifact, _, count = counter("kvasir-small", capability)
     plan = default_plan(artifact.proto, "int8")
     before, after = count(plan), count(plan, RESIDUAL_INPUTS)
-    additions = sum(node.op_type == "Add" for node in artifact.proto.graph.node) - 1  # but for the shift of the threshold
-    assert (before.written_twice, after.written_twice) == (additions, 0)
+    adds = sum(node.op_type == "Add" for node in artifact.proto.graph.node) - 1  # one shifts the threshold
+    assert (before.written_twice, after.written_twice) == (adds, 0)
     assert after.layers == before.layers
     assert after.mebibytes < before.mebibytes
 
