@@ -1,23 +1,14 @@
-"""The rules of placement on graphs made by hand and drawn at random, against numpy that knows nothing of Q/DQ."""
+"""The rules of placement on graphs made by hand."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from itertools import product
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
-from onnx.reference import ReferenceEvaluator
-from scipy.signal import correlate
+from onnx import numpy_helper
 
-from edgeseg.artifacts import CalibrationTable, PrecisionPlan, Range
-from edgeseg.calibration.fp16 import with_fp16_convolutions
-from edgeseg.calibration.placement import activations, default_plan
+from edgeseg.artifacts import PrecisionPlan
+from edgeseg.calibration.placement import default_plan
 from edgeseg.calibration.placement_rules import (
     ONE_PIXEL,
     PADDED_GROUPS,
@@ -27,73 +18,11 @@ from edgeseg.calibration.placement_rules import (
     float_convolutions,
 )
 from edgeseg.calibration.quantise import ONNXRUNTIME_STYLE, TENSORRT_STYLE, quantise
-from edgeseg.graph.cleanup import without_unused
 from edgeseg.graph.onnx_files import OnnxArtifact
 from edgeseg.runtime.engine.backends import backend_names
-from edgeseg.specs import ModelMetadata, ModelSpec, PreprocessSpec
+from tests.calibration.drawn_networks import CHANNELS, all_int8, started, table_of
 
-CHANNELS, SIZE = 4, 6
 WITHOUT_RULES = replace(TENSORRT_STYLE, rules=())
-Values = NDArray[np.float64]
-
-
-@dataclass
-class Drawn:
-    """A network whose weights and scales are powers of two times small integers, so that float32 sums are exact."""
-
-    rng: np.random.Generator
-    nodes: list[onnx.NodeProto] = field(default_factory=list)
-    tensors: list[onnx.TensorProto] = field(default_factory=list)
-
-    def add(self, operator: str, inputs: list[str], output: str, **attributes: object) -> str:
-        self.nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
-        return output
-
-    def conv(self, source: str, output: str, before: int = CHANNELS, groups: int = 1, kernel: int = 1) -> str:
-        levels = self.rng.integers(-3, 4, (CHANNELS, before // groups, kernel, kernel))
-        levels[:, 0, 0, 0] = 127  # the largest magnitude of a channel makes its scale
-        for name, values in (
-            ("weight", levels * 2.0**-9),
-            ("bias", self.rng.integers(-64, 65, CHANNELS) * 2.0**-6),
-        ):
-            self.tensors.append(numpy_helper.from_array(values.astype(np.float32), f"{output}.{name}"))
-        inputs = [source, f"{output}.weight", f"{output}.bias"]
-        return self.add("Conv", inputs, output, group=groups, pads=[kernel // 2] * 4)
-
-    def artifact(self) -> OnnxArtifact:
-        self.add("Neg", ["last"], "probability")
-        graph = helper.make_graph(
-            self.nodes,
-            "drawn",
-            [helper.make_tensor_value_info("frame", TensorProto.UINT8, ["N", SIZE, SIZE, 3])],
-            [helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["N", CHANNELS, None, None])],
-            self.tensors,
-        )
-        proto = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 20)])
-        onnx.checker.check_model(proto, full_check=True)
-        proto = without_unused(proto)
-        model = ModelSpec(architecture="drawn", height=SIZE, width=SIZE)
-        return OnnxArtifact(Path("drawn.onnx"), "", ModelMetadata(model=model, preprocess=PreprocessSpec()), proto)
-
-
-def started(seed: int = 0) -> Drawn:
-    network = Drawn(np.random.default_rng(seed))
-    network.add("Cast", ["frame"], "float", to=TensorProto.FLOAT)
-    network.add("Transpose", ["float"], "planes", perm=[0, 3, 1, 2])
-    network.conv("planes", "stem", before=3)
-    return network
-
-
-def table_of(artifact: OnnxArtifact, exponents: dict[str, int]) -> CalibrationTable:
-    """Ranges whose scales are 2**exponent, 1/4 where nothing is said."""
-    amax = {name: 127 * 2.0 ** exponents.get(name, -2) for name in activations(artifact.proto)}
-    return CalibrationTable(
-        method="max",
-        image_count=1,
-        data_sha256="",
-        weights_sha256=artifact.weights_sha256,
-        ranges={name: Range(minimum=-value, maximum=value, amax=value) for name, value in amax.items()},
-    )
 
 
 def inputs_of(proto: onnx.ModelProto, name: str) -> list[str]:
@@ -106,13 +35,6 @@ def scale_of(proto: onnx.ModelProto, name: str) -> float:
 
 def quantised(proto: onnx.ModelProto) -> set[str]:
     return {node.input[0] for node in proto.graph.node if node.op_type == "QuantizeLinear"}
-
-
-def all_int8(artifact: OnnxArtifact, table: CalibrationTable, **layers: str) -> onnx.ModelProto:
-    plan = PrecisionPlan(default="int8", layers=layers)  # type: ignore[arg-type]
-    proto = quantise(artifact, table, TENSORRT_STYLE, plan).proto
-    onnx.checker.check_model(proto, full_check=True)
-    return proto
 
 
 def residual_network() -> OnnxArtifact:
@@ -223,102 +145,3 @@ def test_every_rule_says_why_and_who_says_so() -> None:
         assert set(rule.backends) <= {"tensorrt", "tensorrt-rtx"} & set(backend_names())
     assert set(TENSORRT_STYLE.rules) == {RESIDUAL_INPUTS, SHARED_CONCATENATIONS}
     assert ONNXRUNTIME_STYLE.rules == ()
-
-
-@st.composite
-def networks(draw: st.DrawFn) -> tuple[OnnxArtifact, dict[str, int], frozenset[str]]:
-    """A network of residual additions and concatenations, exponents of its scales, and its float convolutions."""
-    network, maps = started(draw(st.integers(0, 99))), ["stem"]
-    one = lambda: draw(st.sampled_from(maps))  # noqa: E731
-    for index in range(draw(st.integers(1, 6))):
-        kind = draw(st.sampled_from(["conv", "3x3", "add", "residual", "join", "relu"]))
-        if kind in ("conv", "3x3"):
-            maps.append(network.conv(one(), f"{kind}{index}", kernel=3 if kind == "3x3" else 1))
-        elif kind == "residual":
-            source = one()
-            maps.append(network.add("Add", [network.conv(source, f"branch{index}"), source], f"residual{index}"))
-        elif kind == "add":
-            maps.append(network.add("Add", [one(), one()], f"sum{index}"))
-        elif kind == "relu":
-            maps.append(network.add("Relu", [one()], f"relu{index}"))
-        else:
-            network.add("Concat", [one(), one()], f"join{index}", axis=1)
-            maps.append(network.conv(f"join{index}", f"joined{index}", before=2 * CHANNELS))
-    network.conv(maps[-1], "last")
-    artifact = network.artifact()
-    exponents = {name: draw(st.integers(-4, 0)) for name in activations(artifact.proto)}
-    names = [node.name for node in artifact.proto.graph.node if node.op_type == "Conv"]
-    return artifact, exponents, frozenset(name for name in names if draw(st.integers(0, 3)) == 0)
-
-
-def fake_quantised(values: Values, exponent: int) -> Values:
-    scale = 2.0**exponent
-    rounded: Values = np.rint(values / scale).clip(-128, 127) * scale
-    return rounded
-
-
-def computed_by_numpy(proto: onnx.ModelProto, exponents: dict[str, int], is_float: frozenset[str]) -> Values:
-    """The network under the rules, from their definition: float64, one map [C,H,W] after the other."""
-    constants = {tensor.name: numpy_helper.to_array(tensor).astype(np.float64) for tensor in proto.graph.initializer}
-    read_int8 = {n.input[0] for n in proto.graph.node if n.op_type == "Conv" and n.name not in is_float}
-    shared = dict(exponents)
-    joins = [node for node in proto.graph.node if node.op_type == "Concat" and node.output[0] in read_int8]
-    for _, node in product(range(len(joins)), joins):
-        together = [name for name in (*node.input, node.output[0]) if name in read_int8]
-        shared |= dict.fromkeys(together, max(shared[name] for name in together))
-    values = {"planes": FRAME.astype(np.float64).transpose(2, 0, 1)}
-    compute: dict[str, Callable[..., Values]] = {
-        "Add": np.add,
-        "Relu": lambda x: np.maximum(x, 0),
-        "Neg": np.negative,
-        "Concat": lambda *maps: np.concatenate(maps),
-    }
-    for node in proto.graph.node[2:]:
-        rounds = (node.op_type == "Conv" and node.name not in is_float) or node.op_type == "Add"
-        data = [
-            fake_quantised(values[name], shared[name]) if rounds and name in read_int8 else values[name]
-            for name in node.input
-            if name in values
-        ]
-        if node.op_type == "Conv":
-            weight, bias = (constants[name] for name in node.input[1:])
-            padded = np.pad(data[0], [(0, 0), *[(weight.shape[2] // 2,) * 2] * 2])
-            sums = [correlate(padded, kernel, "valid", "direct")[0] for kernel in weight]
-            values[node.output[0]] = np.stack(sums) + bias[:, None, None]
-        else:
-            values[node.output[0]] = compute[node.op_type](*data)
-    return values["probability"]
-
-
-FRAME = np.random.default_rng(1).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
-
-
-@settings(max_examples=40)
-@given(networks())
-def test_the_graph_computes_the_fake_quantisation_that_the_rules_define(
-    drawn: tuple[OnnxArtifact, dict[str, int], frozenset[str]],
-) -> None:
-    artifact, exponents, is_float = drawn
-    proto = all_int8(artifact, table_of(artifact, exponents), **dict.fromkeys(is_float, "fp16"))
-    (got,) = ReferenceEvaluator(proto).run(None, {"frame": FRAME[np.newaxis]})
-    expected = computed_by_numpy(artifact.proto, exponents, is_float)
-    np.testing.assert_allclose(got[0], expected, rtol=1e-6, atol=1e-4)
-
-
-@settings(max_examples=25)
-@given(networks())
-def test_the_strongly_typed_graph_has_fp16_between_quantised_layers(
-    drawn: tuple[OnnxArtifact, dict[str, int], frozenset[str]],
-) -> None:
-    artifact, exponents, is_float = drawn
-    half = with_fp16_convolutions(all_int8(artifact, table_of(artifact, exponents), **dict.fromkeys(is_float, "fp16")))
-    onnx.checker.check_model(half, full_check=True)
-    inferred = onnx.shape_inference.infer_shapes(half, strict_mode=True).graph
-    types = {v.name: v.type.tensor_type.elem_type for v in (*inferred.value_info, *inferred.input, *inferred.output)}
-    types |= {tensor.name: tensor.data_type for tensor in inferred.initializer}
-    for node in half.graph.node:
-        if node.op_type == "QuantizeLinear":
-            assert [types[name] for name in (node.input[0], node.input[1])] == [TensorProto.FLOAT16] * 2
-            assert types[node.output[0]] == TensorProto.INT8
-        elif node.op_type in ("Conv", "Add", "Concat"):
-            assert {types[name] for name in node.input} == {TensorProto.FLOAT16}
