@@ -29,7 +29,7 @@ def default_plan(
         proto: A float32 graph with named nodes.
         precision: The engine's precision.
         beside_int8: What the float convolutions of an INT8 engine take.
-        backend: Whose rules are followed.
+        backend: The backend whose rules are followed; an empty name follows none.
     """
     if precision != "int8":
         return PrecisionPlan(default=precision)

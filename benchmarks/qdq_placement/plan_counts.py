@@ -27,7 +27,7 @@ class PlanCounts:
     fused: int
     """Convolutions that compute another layer as well: an activation or an addition."""
     fused_additions: int
-    """Those among them that add."""
+    """The fused convolutions that add."""
     conversions: int
     """Kernels that do nothing but quantise, dequantise, cast or copy."""
     padded: int
@@ -75,7 +75,7 @@ def _writes_twice(layer: Layer) -> bool:
 
 
 def _bytes(tensor: LayerTensor) -> int:
-    """Of one frame; none of what has no batch, which is a constant."""
+    """The bytes of one frame; none for a tensor without a batch, which is a constant."""
     if not tensor.shape or tensor.shape[0] != "N":
         return 0
     return BYTES.get(tensor.dtype, 0) * math.prod(size for size in tensor.shape if isinstance(size, int))
