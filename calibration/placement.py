@@ -8,30 +8,36 @@ from difflib import get_close_matches
 import onnx
 
 from edgeseg.artifacts import Precision, PrecisionPlan, matches
+from edgeseg.calibration.placement_rules import float_convolutions
 from edgeseg.errors import BadInputError
 from edgeseg.graph.operators import CONVOLUTIONS
 
 _SHOWN = 5
 
 
-def default_plan(proto: onnx.ModelProto, precision: Precision, beside_int8: Precision = "fp16") -> PrecisionPlan:
+def default_plan(
+    proto: onnx.ModelProto, precision: Precision, beside_int8: Precision = "fp16", backend: str = ""
+) -> PrecisionPlan:
     """One precision throughout; for INT8 without the convolutions that are better left float.
 
     The first convolution sees the picture and the last one makes the logits: both are cheap and cost most accuracy.
     ConvTranspose stays float (known to be slow or wrong in INT8 on TensorRT: NVIDIA/TensorRT issues 2280, 1694, 1699),
-    and so does a convolution whose weights are computed.
+    and so does a convolution whose weights are computed, and what a rule of the backend leaves float
+    (`edgeseg.calibration.placement_rules`).
 
     Args:
         proto: A float32 graph with named nodes.
         precision: The engine's precision.
         beside_int8: What the float convolutions of an INT8 engine take.
+        backend: The backend whose rules are followed; an empty name follows none.
     """
     if precision != "int8":
         return PrecisionPlan(default=precision)
     nodes = convolutions(proto)
     ends = {nodes[0].name, nodes[-1].name} if nodes else set()
     constant = {tensor.name for tensor in proto.graph.initializer}
-    kept = [node.name for node in nodes if node.name in ends or not _can_be_int8(node, constant)]
+    ruled = float_convolutions(proto, backend)
+    kept = [node.name for node in nodes if node.name in ends or node.name in ruled or not _can_be_int8(node, constant)]
     return PrecisionPlan(default="int8", layers=dict.fromkeys(kept, beside_int8))
 
 

@@ -12,9 +12,15 @@ from numpy.typing import DTypeLike, NDArray
 from edgeseg.artifacts import CalibrationTable, PrecisionPlan, Range
 from edgeseg.calibration.fp16_types import SMALLEST_NORMAL_FP16
 from edgeseg.calibration.placement import activations, assign, conv_outputs, default_plan
-from edgeseg.calibration.table_check import check_table
+from edgeseg.calibration.placement_rules import (
+    RESIDUAL_INPUTS,
+    SHARED_CONCATENATIONS,
+    PlacementRule,
+    adds_tensors,
+    shared_ranges,
+)
+from edgeseg.calibration.table_check import check_ranges, check_table, refuse_quantised
 from edgeseg.calibration.weight_levels import PAIR_LIMIT, multiplies_pairs, weight_levels
-from edgeseg.errors import BadInputError
 from edgeseg.graph.cleanup import attribute
 from edgeseg.graph.onnx_files import OnnxArtifact
 from edgeseg.graph.operators import CONVOLUTIONS
@@ -44,6 +50,8 @@ class QdqStyle:
     """Largest sum of two weights of one sign in a channel, in levels; None does not limit them."""
     corrects_biases: bool = False
     """Add to biases what the calibration table has for them; it was measured on graphs of this style."""
+    rules: tuple[PlacementRule, ...] = ()
+    """The rules of placement that the Q/DQ pairs follow beyond the convolutions' inputs."""
 
     @property
     def smallest_scale(self) -> float:
@@ -55,7 +63,7 @@ ONNXRUNTIME_STYLE = QdqStyle(uint8_activations=True, whole_tensors=True, pair_li
 """Lets ONNX Runtime fuse a convolution into QLinearConv (float32 scales, outputs quantised as well, one type for both,
 ReLU implied by the unsigned range), and keeps the sums of a processor without VNNI from saturating. Levels are
 symmetric; `cpu_style` says what a network's own trial decided."""
-TENSORRT_STYLE = QdqStyle(scale_dtype=np.float16)
+TENSORRT_STYLE = QdqStyle(scale_dtype=np.float16, rules=(RESIDUAL_INPUTS, SHARED_CONCATENATIONS))
 """Scales as they will stand in an FP16 graph; TensorRT takes signed symmetric INT8 only."""
 
 
@@ -91,10 +99,12 @@ def quantise(
 
     Raises:
         MismatchError: The table belongs to other weights.
-        BadInputError: A tensor is missing from the table, its method is not known here, or the plan does not fit the
-            network.
+        BadInputError: The network is quantised already, a tensor is missing from the table, its method is not known
+            here, or the plan does not fit the network.
     """
+    refuse_quantised(artifact)
     check_table(artifact, table)
+    check_ranges(artifact, table, activations(artifact.proto))
     assigned = assign(artifact.proto, plan or default_plan(artifact.proto, "int8"))
     wanted = [name for name, precision in assigned.items() if precision == "int8"]
     dead = _too_small(artifact.proto, table, style)
@@ -164,7 +174,10 @@ class _Rewriter:
     def __init__(
         self, proto: onnx.ModelProto, table: CalibrationTable, style: QdqStyle, chosen: tuple[str, ...]
     ) -> None:
-        self.proto, self.table, self.style, self.chosen = copy_of(proto), table, style, set(chosen)
+        self.proto, self.style, self.chosen = copy_of(proto), style, set(chosen)
+        self.inputs = {node.input[0] for node in proto.graph.node if node.name in self.chosen}
+        shares = SHARED_CONCATENATIONS in style.rules
+        self.ranges = shared_ranges(proto, table.ranges, self.inputs) if shares else table.ranges
         self.weights = {tensor.name: tensor for tensor in self.proto.graph.initializer}
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
@@ -179,6 +192,8 @@ class _Rewriter:
             chosen = node.name in self.chosen
             # A float convolution is spared the rounding of an input that is quantised only for its other readers.
             seen = outputs if node.op_type in CONVOLUTIONS else whole
+            if RESIDUAL_INPUTS in self.style.rules and adds_tensors(node, self.weights):
+                seen = whole | self.inputs
             if whole and _copies_values(node) and node.input[0] in whole and node.output[0] not in whole:
                 self.copies[node.output[0]] = self.copies.get(node.input[0], node.input[0])
                 outputs.add(node.output[0])
@@ -204,8 +219,7 @@ class _Rewriter:
         """Outputs of the chosen convolutions; these and their inputs; as far as their scales do not vanish."""
         given = conv_outputs(self.proto)
         outputs = {given[name] for name in self.chosen}
-        inputs = {node.input[0] for node in self.proto.graph.node if node.name in self.chosen}
-        there = {name for name in outputs | inputs if not _vanishes(self.table.ranges[name], self.style)}
+        there = {name for name in outputs | self.inputs if not _vanishes(self.ranges[name], self.style)}
         return outputs & there, there
 
     def _activation(self, name: str) -> str:
@@ -220,7 +234,7 @@ class _Rewriter:
             if name in self.copies:
                 self.parameters[name] = f"{self.copies[name]}.scale", f"{self.copies[name]}.zero"
             else:
-                chosen = activation_quantisation(self.table.ranges[name], self.style)
+                chosen = activation_quantisation(self.ranges[name], self.style)
                 scale = np.asarray(chosen.scale, self.style.scale_dtype).astype(np.float32)
                 self.parameters[name] = self._constants(name, scale, chosen.zero)
             self._node("QuantizeLinear", [name, *self.parameters[name]], f"{name}.quantised")
@@ -236,7 +250,7 @@ class _Rewriter:
         given = f"{name}.per_channel"
         if given not in self.done:
             self._quantised(name)
-            chosen = activation_quantisation(self.table.ranges[self.copies.get(name, name)], self.style)
+            chosen = activation_quantisation(self.ranges[self.copies.get(name, name)], self.style)
             weight, groups = self.weights[reader.input[1]].dims, int(str(attribute(reader, "group", 1)))
             channels = weight[0] if reader.op_type == "ConvTranspose" else weight[1] * groups
             scale = np.full(channels, chosen.scale, self.style.scale_dtype).astype(np.float32)
@@ -279,11 +293,6 @@ def _copies_values(node: onnx.NodeProto) -> bool:
 
 def _too_small(proto: onnx.ModelProto, table: CalibrationTable, style: QdqStyle) -> set[str]:
     """Convolutions whose input is so small (or always zero) that its scale would vanish."""
-    missing = [name for name in activations(proto) if name not in table.ranges]
-    if missing:
-        raise BadInputError(
-            f"the calibration table has no range for {missing[0]}", found=f"{len(table.ranges)} tensors"
-        )
     return {
         node.name
         for node in proto.graph.node

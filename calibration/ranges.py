@@ -21,6 +21,7 @@ from edgeseg.calibration.methods import DEFAULT_METHOD, observer_of
 from edgeseg.calibration.observer import Observer
 from edgeseg.calibration.placement import activations
 from edgeseg.calibration.selection import choose_images
+from edgeseg.calibration.table_check import refuse_quantised
 from edgeseg.dataset import hash_files
 from edgeseg.errors import BadInputError
 from edgeseg.frames import resize_to_network
@@ -28,9 +29,11 @@ from edgeseg.graph.onnx_files import OnnxArtifact
 from edgeseg.graph.weights import copy_of
 from edgeseg.images import read_rgb
 from edgeseg.progress import Say, Track, quiet, silent
+from edgeseg.shell import quoted
 from edgeseg.specs import INPUT_NAME
 
-REDUCTIONS = ("ReduceMin", "ReduceMax")
+REDUCTIONS = ("ReduceMin", "ReduceMax", "ReduceSum")
+"""The sum tells of NaN, which ONNX Runtime's minimum and maximum pass over."""
 
 
 def calibrate(
@@ -57,9 +60,11 @@ def calibrate(
 
     Raises:
         UsageError: There is no such method.
-        BadInputError: No images, one that cannot be read, or an activation that is not finite.
+        BadInputError: No images, one that cannot be read, a network that is quantised already, or an activation that
+            is not finite.
     """
     observer = observer_of(method)
+    refuse_quantised(artifact)
     if not images:
         raise BadInputError(
             "there are no images to calibrate on", next_command="edgeseg calibrate MODEL --data DIR --out FILE"
@@ -74,8 +79,10 @@ def calibrate(
         if is_constant(frame):
             constant.append(path.name)
         values = session.run(None, {INPUT_NAME: frame[np.newaxis]})
-        extremes = np.asarray(values[: 2 * len(names)], np.float32).reshape(2, -1).T
-        for tensor, pair, whole in zip(seen, extremes, values[2 * len(names) :] or extremes, strict=True):
+        pairs, wholes = _pairs(values, len(names)), values[len(REDUCTIONS) * len(names) :]
+        for tensor, pair, whole in zip(seen, pairs, wholes or pairs, strict=True):
+            if not np.isfinite(pair).all():
+                raise _not_finite(artifact, tensor.name, pair, path)
             tensor.update(pair, whole)
     for warning in (constant_warning(constant, len(images)), data and held_out_warning(images, data)):
         if warning:
@@ -90,6 +97,16 @@ def calibrate(
     trial = try_asymmetry(artifact, table, choose_images(images, MOST_IMAGES), track)
     table = table.model_copy(update={"asymmetry": trial})
     return table.model_copy(update={"bias_shifts": bias_shifts(artifact, table, images, track)})
+
+
+def _not_finite(artifact: OnnxArtifact, name: str, pair: NDArray[np.float32], image: Path) -> BadInputError:
+    layer = next(node for node in artifact.proto.graph.node if name in node.output)
+    return BadInputError(
+        f"the layer {layer.name} ({layer.op_type}) gives values that are not finite",
+        found=f"{name} from {pair[0]} to {pair[1]} on {image.name}",
+        expected="a network whose activations are finite on the calibration images",
+        next_command=f"edgeseg evaluate {quoted(artifact.path)} DIR",
+    )
 
 
 def extremes(
@@ -110,11 +127,17 @@ def extremes(
         return found
     session = _session(proto, names, ())
     for frame in frames:
-        values = np.asarray(session.run(None, {INPUT_NAME: frame[np.newaxis]}), np.float64).reshape(2, -1).T
-        for name, (low, high) in zip(names, values.tolist(), strict=True):
+        pairs = _pairs(session.run(None, {INPUT_NAME: frame[np.newaxis]}), len(names))
+        for name, (low, high) in zip(names, pairs.tolist(), strict=True):
             before = found[name]
             found[name] = (float(np.minimum(before[0], low)), float(np.maximum(before[1], high)))
     return found
+
+
+def _pairs(values: Sequence[Any], count: int) -> NDArray[np.float32]:
+    """The smallest and the largest value of each tensor, float32 [count,2]; NaN where it holds one."""
+    low, high, total = np.asarray(values[: len(REDUCTIONS) * count], np.float32).reshape(len(REDUCTIONS), count)
+    return np.where(np.isnan(total), np.float32(np.nan), np.stack([low, high])).T
 
 
 @dataclass
@@ -128,10 +151,6 @@ class _Seen:
 
     def update(self, extremes: NDArray[np.float32], values: NDArray[np.float32]) -> None:
         low, high = extremes.tolist()
-        if not (math.isfinite(low) and math.isfinite(high)):
-            raise BadInputError(
-                f"the tensor {self.name} is not finite on the calibration images", found=f"{low} to {high}"
-            )
         self.lowest, self.highest = min(self.lowest, low), max(self.highest, high)
         self.observer.update(values)
 
@@ -140,7 +159,7 @@ class _Seen:
 
 
 def _session(proto: onnx.ModelProto, names: Sequence[str], whole: Sequence[str]) -> Any:
-    """A session that gives the minima of the named tensors, their maxima, and those that are wanted whole.
+    """A session that gives the minima, the maxima and the sums of the named tensors, and those that are wanted whole.
 
     The extremes are found inside the graph, so that a tensor of which they suffice is freed as soon as it was used.
     """

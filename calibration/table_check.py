@@ -1,12 +1,16 @@
-"""Refuses a calibration table that does not belong to a network."""
+"""Refuses a calibration table that does not belong to a network, and a network that is quantised already."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 from edgeseg.artifacts import CalibrationTable
 from edgeseg.calibration.methods import METHODS
 from edgeseg.calibration.placement import convolutions
 from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.graph.onnx_files import OnnxArtifact
+from edgeseg.graph.operators import QUANTISERS
 from edgeseg.shell import quoted
 
 
@@ -53,4 +57,43 @@ def check_table(artifact: OnnxArtifact, table: CalibrationTable, method: str | N
             found=f"method {table.method}",
             expected=f"method {method}",
             next_command=f"{again} --method {method} --out FILE",
+        )
+
+
+def check_ranges(artifact: OnnxArtifact, table: CalibrationTable, names: Iterable[str]) -> None:
+    """Refuse a table that lacks a tensor, as one does that was made before the network's tensors were renamed.
+
+    Args:
+        artifact: The network.
+        table: What was measured on it.
+        names: The tensors that INT8 needs the ranges of.
+
+    Raises:
+        BadInputError: One is missing.
+    """
+    missing = [name for name in names if name not in table.ranges]
+    if missing:
+        near = get_close_matches(missing[0], table.ranges, n=1, cutoff=0.0)
+        raise BadInputError(
+            f"the calibration table has no range for {missing[0]}",
+            found=f"{len(table.ranges)} tensors" + (f", such as {near[0]}" if near else ""),
+            expected=f"a range for every tensor of {artifact.path}; {len(missing)} of them are missing",
+            next_command=f"edgeseg calibrate {quoted(artifact.path)} --data DIR --out FILE",
+        )
+
+
+def refuse_quantised(artifact: OnnxArtifact) -> None:
+    """Refuse a network that holds QuantizeLinear or DequantizeLinear already.
+
+    Raises:
+        BadInputError: It does.
+    """
+    found = [node for node in artifact.proto.graph.node if node.op_type in QUANTISERS]
+    if found:
+        raise BadInputError(
+            f"{artifact.path} is quantised already",
+            found=f"{len(found)} nodes QuantizeLinear and DequantizeLinear, the first {found[0].name} "
+            f"before {found[0].output[0]}",
+            expected="the float network that it was made from",
+            next_command="edgeseg import-onnx FLOAT.onnx --out model.onnx",
         )

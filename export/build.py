@@ -109,7 +109,7 @@ def build_engine(model: Path, options: BuildOptions, track: Track = silent, say:
     former = options.former
     _check_same("network", artifact.sha256, former.onnx_sha256 if former else None, files.path)
     builder, reason = builder_for(options.backend, options.builder)
-    plan = options.plan or default_plan(artifact.proto, options.precision, builder.beside_int8)
+    plan = options.plan or default_plan(artifact.proto, options.precision, builder.beside_int8, builder.name)
     assigned = assign(artifact.proto, plan)
     precision = lowest(assigned)
     table = _table(files, artifact, options, track, say) if precision == "int8" else None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from edgeseg.artifacts import Precision
+import onnx
+
+from edgeseg.artifacts import Precision, PrecisionPlan
+from edgeseg.calibration.placement import default_plan
 from edgeseg.errors import MissingComponentError, UsageError
 from edgeseg.export.builders.builder import BuilderFactory, BuilderOptions, EngineBuilder
 from edgeseg.runtime.engine.backends import AUTO, EVERYWHERE, PREFERRED, backend_named
@@ -37,9 +40,10 @@ def builder_for(backend: str, options: BuilderOptions | None = None) -> tuple[En
     return _factory(EVERYWHERE)(None), reason
 
 
-def beside_int8(backend: str) -> Precision:
-    """Name the default precision of an INT8 engine's float convolutions; the backend need not be on this machine."""
-    return builder_for(AUTO)[0].beside_int8 if backend == AUTO else _factory(backend).beside_int8
+def default_plan_for(backend: str, proto: onnx.ModelProto, precision: Precision) -> PrecisionPlan:
+    """The default plan of a backend, or of the one that `auto` takes; the backend need not be on this machine."""
+    name = builder_for(AUTO)[0].name if backend == AUTO else backend
+    return default_plan(proto, precision, _factory(name).beside_int8, name)
 
 
 def _factory(backend: str) -> BuilderFactory:

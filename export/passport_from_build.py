@@ -60,7 +60,7 @@ def rebuild_command(
     request: BuildRequest, builder: EngineBuilder, record: BuildRecord, options: BuilderOptions | None, out: Path
 ) -> str:
     """The command that makes an engine again; a plan that was never a file is only in the passport."""
-    standard = default_plan(request.artifact.proto, request.precision, builder.beside_int8)
+    standard = default_plan(request.artifact.proto, request.precision, builder.beside_int8, builder.name)
     if record.precision_plan is None and request.plan not in (None, standard):
         return shlex.join(["edgeseg", "build-engine", "--from-passport", str(passport_path(out))])
     words = ["edgeseg", "build-engine", record.model]

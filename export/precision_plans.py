@@ -7,9 +7,9 @@ from pathlib import Path
 import onnx
 
 from edgeseg.artifacts import Precision, PrecisionPlan
-from edgeseg.calibration.placement import assign, default_plan
+from edgeseg.calibration.placement import assign
 from edgeseg.calibration.plan_files import plan_to_toml
-from edgeseg.export.builder_choice import beside_int8
+from edgeseg.export.builder_choice import default_plan_for
 from edgeseg.files import check_writable, write_text
 from edgeseg.graph.onnx_files import load_onnx
 from edgeseg.packages import find_model, onnx_of
@@ -30,7 +30,7 @@ def write_plan(model: Path, precision: Precision, backend: str, path: Path) -> P
     source = onnx_of(find_model(model))
     proto = load_onnx(source).proto
     check_writable(path, source)
-    plan = default_plan(proto, precision, beside_int8(backend))
+    plan = default_plan_for(backend, proto, precision)
     write_plan_of(proto, plan, path)
     return plan
 

@@ -48,9 +48,9 @@ class BuildRequest:
     kept_float32: tuple[KeptFloat32, ...] = ()
     """Layers that FP16 cannot compute; they stay float32."""
 
-    def plan_for(self, beside_int8: Precision) -> PrecisionPlan:
-        """The plan, or the default one for a backend whose float convolutions beside INT8 are `beside_int8`."""
-        return self.plan or default_plan(self.artifact.proto, self.precision, beside_int8)
+    def plan_for(self, beside_int8: Precision, backend: str) -> PrecisionPlan:
+        """The plan, or the default one of a backend whose float convolutions beside INT8 are `beside_int8`."""
+        return self.plan or default_plan(self.artifact.proto, self.precision, beside_int8, backend)
 
 
 @dataclass(frozen=True)

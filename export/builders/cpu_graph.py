@@ -31,7 +31,7 @@ def graph_in_precision(request: BuildRequest, say: Say = quiet, backend: str = E
     Raises:
         UsageError: A plan with FP16 beside INT8.
     """
-    proto, plan = request.artifact.proto, request.plan_for(BESIDE_INT8)
+    proto, plan = request.artifact.proto, request.plan_for(BESIDE_INT8, backend)
     assigned = assign(proto, plan)
     fp16 = [name for name, precision in assigned.items() if precision == "fp16"]
     if "int8" not in assigned.values():

@@ -70,7 +70,7 @@ class TensorRtBuilder:
             BadInputError: TensorRT refuses the graph; the message names node, operator and shapes.
         """
         options = options_for(request.artifact.metadata.model, self.options, say)
-        proto, version = graph_in_precision(request, say), self.trt.__version__
+        proto, version = graph_in_precision(request, say, self.name), self.trt.__version__
         timings = None if self.gpu is None else timing_cache_path(self.name, version, self.gpu)
         plan = plan_from_onnx(
             self.trt, self.flavour, proto, options, str(request.artifact.path), timings=timings, say=say
@@ -118,9 +118,9 @@ class FlavourBuilder:
 tensorrt, tensorrt_rtx = FlavourBuilder(TENSORRT), FlavourBuilder(TENSORRT_RTX)
 
 
-def graph_in_precision(request: BuildRequest, say: Say = quiet) -> onnx.ModelProto:
+def graph_in_precision(request: BuildRequest, say: Say = quiet, backend: str = TENSORRT.name) -> onnx.ModelProto:
     """The strongly typed graph, mixed as the plan says: INT8 convolutions take FP16 scales, others stay float32."""
-    plan = request.plan_for(TensorRtBuilder.beside_int8)
+    plan = request.plan_for(TensorRtBuilder.beside_int8, backend)
     graph = strongly_typed(request.artifact, request.table, plan, request.kept_float32)
     tell_vanishing(graph.vanishing, say)
     return graph.proto

@@ -66,7 +66,8 @@ def find_plan(
         UsageError: A limit that is no limit.
     """
     proto = request.artifact.proto
-    start = with_float32_layers(default_plan(proto, "int8", builder.beside_int8), proto, request.kept_float32)
+    standard = default_plan(proto, "int8", builder.beside_int8, builder.name)
+    start = with_float32_layers(standard, proto, request.kept_float32)
     layers = [name for name, precision in assign(proto, start).items() if precision == "int8"]
     if not layers:
         raise BadInputError(
