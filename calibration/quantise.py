@@ -178,6 +178,7 @@ class _Rewriter:
         self.inputs = {node.input[0] for node in proto.graph.node if node.name in self.chosen}
         shares = SHARED_CONCATENATIONS in style.rules
         self.ranges = shared_ranges(proto, table.ranges, self.inputs) if shares else table.ranges
+        self.bias_shifts = (table.bias_shifts or {}) if style.corrects_biases else {}
         self.weights = {tensor.name: tensor for tensor in self.proto.graph.initializer}
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
@@ -204,7 +205,7 @@ class _Rewriter:
                     node.input[index] = self._per_channel(name, node) if for_float else self._activation(name)
             if chosen:
                 node.input[1] = self._weight(node.input[1], int(str(attribute(node, "group", 1))))
-                if self.style.corrects_biases and node.name in (self.table.bias_shifts or {}):
+                if node.name in self.bias_shifts:
                     node.input[2] = self._bias(node.input[2], node.name)
             self.nodes.append(node)
         used = {name for node in self.nodes for name in node.input}
@@ -270,8 +271,7 @@ class _Rewriter:
         return self.done[name]
 
     def _bias(self, name: str, convolution: str) -> str:
-        assert self.table.bias_shifts is not None
-        shift = np.asarray(self.table.bias_shifts[convolution], np.float32)
+        shift = np.asarray(self.bias_shifts[convolution], np.float32)
         shifted, corrected = onnx.numpy_helper.to_array(self.weights[name]) + shift, f"{convolution}.corrected_bias"
         self.constants.append(onnx.numpy_helper.from_array(shifted, corrected))
         return corrected
