@@ -27,7 +27,7 @@ from edgeseg.graph.onnx_files import OnnxArtifact
 from edgeseg.graph.weights import copy_of
 from edgeseg.images import read_rgb
 from edgeseg.progress import Say, Track, quiet, silent
-from edgeseg.specs import INPUT_NAME
+from edgeseg.specs import INPUT_NAME, TrainedRanges
 
 REDUCTIONS = ("ReduceMin", "ReduceMax")
 
@@ -43,6 +43,7 @@ def calibrate(
     """Run images through the float network and watch the input and the output of every convolution.
 
     Where tensors lie mostly on one side of zero, INT8 with asymmetric levels is tried on at most 100 of the images.
+    Ranges that quantisation-aware training chose stay, with symmetric levels.
 
     Args:
         artifact: The network.
@@ -84,8 +85,22 @@ def calibrate(
         weights_sha256=artifact.weights_sha256,
         ranges={tensor.name: tensor.range() for tensor in seen},
     )
+    if artifact.metadata.trained_ranges is not None:
+        return with_trained_ranges(table, artifact.metadata.trained_ranges)
     trial = try_asymmetry(artifact, table, choose_images(images, MOST_IMAGES), track)
     return table.model_copy(update={"asymmetry": trial})
+
+
+def with_trained_ranges(table: CalibrationTable, trained: TrainedRanges) -> CalibrationTable:
+    """The table with the ranges that quantisation-aware training chose in place of those that were measured.
+
+    Tensors that were not quantised then keep what was measured, for plans that quantise more.
+    """
+    ranges = {
+        name: Range(minimum=minimum, maximum=maximum, amax=amax)
+        for name, (minimum, maximum, amax) in trained.ranges.items()
+    }
+    return table.model_copy(update={"ranges": {**table.ranges, **ranges}, "trained": len(ranges)})
 
 
 def extremes(

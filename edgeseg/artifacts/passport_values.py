@@ -56,6 +56,8 @@ class CalibrationTable(Value):
     """Tensor name -> range, for every convolution's input."""
     asymmetry: AsymmetryTrial | None = None
     """None where no tensor lies mostly on one side of zero, and in tables from before this was tried."""
+    trained: int | None = pydantic.Field(default=None, gt=0)
+    """How many of the ranges are those of a quantisation-aware training; None where all were measured."""
 
     @property
     def sha256(self) -> str:
