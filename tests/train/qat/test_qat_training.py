@@ -45,7 +45,13 @@ class StopError(Exception):
 @pytest.fixture(scope="module")
 def float_run(blobs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("float") / "run"
-    train(blobs, run, read_recipe(None, [*TINY_SETTINGS, "training.epochs=6", "training.learning_rate=1e-2"]))
+    train(
+        blobs,
+        run,
+        read_recipe(
+            None, [*TINY_SETTINGS, "training.epochs=60", "training.learning_rate=1e-2", "training.precision=32-true"]
+        ),
+    )
     return run
 
 
@@ -190,7 +196,7 @@ def test_the_recipe_is_the_runs_own_but_short_and_gentle(float_run: Path, tmp_pa
     assert short.training.epochs == 5
     assert short.training.learning_rate == pytest.approx(own.training.learning_rate / 10)
     assert (short.training.seed, short.training.precision) == (3, "32-true")
-    kept = {"epochs": 6, "learning_rate": own.training.learning_rate, "seed": 0, "precision": own.training.precision}
+    kept = {"epochs": 60, "learning_rate": own.training.learning_rate, "seed": 0, "precision": own.training.precision}
     restored = short.model_copy(update={"training": short.training.model_copy(update=kept)})
     assert restored == own
     with pytest.raises(BadInputError, match="is no RUN folder"):
@@ -248,7 +254,7 @@ def test_training_recovers_what_calibration_loses(blobs: Path, float_run: Path, 
     best = max(calibrated, int8_dice(hard, blobs, tmp_path, "mse")[1])
     assert exact > 0.85
     assert best < exact - 0.1
-    train(blobs, run, qat_recipe(hard, ["training.epochs=30"]), qat=starting_point(hard, blobs))
+    train(blobs, run, qat_recipe(hard, ["training.epochs=60"]), qat=starting_point(hard, blobs))
     trained = int8_dice(run, blobs, tmp_path)[1]
     print(f"float32 {exact:.3f}, calibrated {calibrated:.3f} (best of max and mse {best:.3f}), trained {trained:.3f}")
     assert trained > exact - 0.05
