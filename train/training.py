@@ -98,7 +98,7 @@ def train(
     check_writable(run)
     launch = launch or Launch()
     if qat is not None:
-        recipe = recipe_for_qat(recipe, qat, process_count(launch), started=start is not None)
+        recipe = recipe_for_qat(recipe, qat.recipe, process_count(launch), started=start is not None)
     try_training(recipe, batch_of_one_process(data, negatives, recipe, process_count(launch)))
     shown, classes = track if is_first_process() else silent, recipe.model.out_channels
     inputs = find_data(data, negatives, teachers, shown, classes) if shared is None else shared.inputs

@@ -71,15 +71,20 @@ def train(
     require("torch")
     from edgeseg.packages import RUN_RECIPE
     from edgeseg.train.architectures.catalogue import is_own
-    from edgeseg.train.processes import Launch, is_first_process
-    from edgeseg.train.qat.qat_recipe import qat_recipe
+    from edgeseg.train.processes import Launch, is_first_process, process_count
+    from edgeseg.train.qat.qat_recipe import qat_recipe, recipe_for_qat, recipe_of_run
     from edgeseg.train.recipe import read_recipe
     from edgeseg.train.training import train as train_run
 
     if find_lr and (resume or qat or devices not in (None, 1)):
         raise UsageError("--find-lr does not work with --resume, --qat or --devices")
-    source = out / RUN_RECIPE if resume and recipe is None else recipe
-    chosen = qat_recipe(qat, set_ or ()) if qat is not None and source is None else read_recipe(source, set_ or ())
+    source = recipe
+    if recipe is None and (resume or qat is not None):
+        source = (out if resume or qat is None else qat) / RUN_RECIPE
+    by_run = qat is not None and source == qat / RUN_RECIPE
+    chosen = qat_recipe(qat, set_ or ()) if qat is not None and by_run else read_recipe(source, set_ or ())
+    if qat is not None:
+        chosen = recipe_for_qat(chosen, recipe_of_run(qat), process_count(Launch(devices)), started=start is not None)
     trusted = list(trust or ())
     if is_own(chosen.model.architecture):
         if source == recipe or any("model.architecture" in setting for setting in set_ or ()):

@@ -8,7 +8,6 @@ from pathlib import Path
 from edgeseg.errors import BadInputError, MismatchError, UsageError
 from edgeseg.packages import RUN_RECIPE
 from edgeseg.shell import quoted
-from edgeseg.train.qat.starting_point import StartingPoint
 from edgeseg.train.recipe import Recipe, TrainingRecipe, read_recipe
 
 EPOCHS = 5
@@ -17,6 +16,22 @@ RATE_SHARE = 0.1
 FIXED = {"precision": "32-true", "compile": "false", "sync_batchnorm": "false", "sizes": "[]", "style_mixing": "0.0"}
 """Key of `[training]` -> the one value that it can have, as it is typed: levels are rounded in float32, in a graph of
 one size that runs none of the network's own modules."""
+
+
+def recipe_of_run(run: Path) -> Recipe:
+    """The recipe that a RUN was trained with.
+
+    Raises:
+        BadInputError: It is no RUN folder.
+    """
+    if not (run / RUN_RECIPE).is_file():
+        raise BadInputError(
+            f"--qat {run} is no RUN folder",
+            found=f"no {RUN_RECIPE} in it" if run.exists() else "nothing there",
+            expected="the folder that edgeseg train --out made",
+            next_command=f"edgeseg train DATA --out {quoted(run)}",
+        )
+    return read_recipe(run / RUN_RECIPE)
 
 
 def qat_recipe(run: Path, settings: Sequence[str] = ()) -> Recipe:
@@ -30,25 +45,18 @@ def qat_recipe(run: Path, settings: Sequence[str] = ()) -> Recipe:
         BadInputError: It is no RUN folder.
         UsageError: A setting that does not hold together with the rest.
     """
-    if not (run / RUN_RECIPE).is_file():
-        raise BadInputError(
-            f"--qat {run} is no RUN folder",
-            found=f"no {RUN_RECIPE} in it" if run.exists() else "nothing there",
-            expected="the folder that edgeseg train --out made",
-            next_command=f"edgeseg train DATA --out {quoted(run)}",
-        )
-    rate = read_recipe(run / RUN_RECIPE).training.learning_rate * RATE_SHARE
+    rate = recipe_of_run(run).training.learning_rate * RATE_SHARE
     fixed = [f"training.{key}={value}" for key, value in FIXED.items()]
     first = [f"training.epochs={EPOCHS}", f"training.learning_rate={rate!r}", "training.patience=0", *fixed]
     return read_recipe(run / RUN_RECIPE, [*first, *settings])
 
 
-def recipe_for_qat(recipe: Recipe, start: StartingPoint, processes: int, started: bool) -> Recipe:
+def recipe_for_qat(recipe: Recipe, trained: Recipe, processes: int, started: bool) -> Recipe:
     """The recipe with its precision settled; what quantisation-aware training cannot do is refused.
 
     Args:
         recipe: What to do.
-        start: What to train on.
+        trained: The recipe of the RUN to train on.
         processes: How many processes train.
         started: Whether there are other weights to start from.
 
@@ -61,7 +69,7 @@ def recipe_for_qat(recipe: Recipe, start: StartingPoint, processes: int, started
             f"--qat does not work with {'--start' if started else '--devices'}",
             expected="--qat RUN starts from that RUN's weights, on one device",
         )
-    ours, theirs = (model.model_copy(update={"pretrained": False}) for model in (recipe.model, start.recipe.model))
+    ours, theirs = (model.model_copy(update={"pretrained": False}) for model in (recipe.model, trained.model))
     if ours != theirs:
         differing = [key for key, value in ours.model_dump().items() if value != getattr(theirs, key)]
         raise MismatchError(

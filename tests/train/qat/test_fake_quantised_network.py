@@ -216,16 +216,16 @@ def test_a_checkpoint_keeps_the_ranges(small: tuple[StartingPoint, np.ndarray]) 
 def test_what_is_not_known_is_refused(small: tuple[StartingPoint, np.ndarray]) -> None:
     start, _ = small
     for node in start.artifact.proto.graph.node:
-        if node.op_type == "Relu":
-            node.op_type = "Softplus"
-    with pytest.raises(BadInputError, match="does not know all of bright-pixels") as caught:
+        if node.op_type == "Add":
+            node.op_type = "Max"
+    with pytest.raises(BadInputError, match="does not know all of small") as caught:
         FakeQuantisedNetwork(start, recipe_of("cpu"))
-    assert caught.value.found == "the operator Softplus"
+    assert caught.value.found == "the operator Max"
 
 
 def test_a_network_with_nothing_to_quantise_is_refused(small: tuple[StartingPoint, np.ndarray]) -> None:
     start, _ = small
     ranges = {name: seen.model_copy(update={"amax": 0.0}) for name, seen in start.table.ranges.items()}
     dead = replace(start, table=start.table.model_copy(update={"ranges": ranges}))
-    with pytest.raises(BadInputError, match="nothing in bright-pixels is quantised"):
+    with pytest.raises(BadInputError, match="nothing in small is quantised"):
         FakeQuantisedNetwork(dead, recipe_of("cpu"))

@@ -63,3 +63,14 @@ def test_what_cannot_be_trained_on_is_refused(blobs: Path, tmp_path: Path, capfd
     assert code == 2
     assert "--qat" in said
     assert not (tmp_path / "qat").exists()
+
+
+def test_a_run_does_not_choose_what_code_is_imported(
+    blobs: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    stranger = tmp_path / "stranger"
+    stranger.mkdir()
+    (stranger / "recipe.toml").write_text('[model]\narchitecture = "python:theirs:network"\n')
+    code, _, said = typed(capfd, "train", blobs, "--out", tmp_path / "qat", "--qat", stranger)
+    assert code == 5
+    assert "--trust python:theirs:network" in said
