@@ -39,7 +39,7 @@ class NormalisedNetwork(nn.Module):
         return logits if self.training and len(logits) > 1 else logits[0]
 
     def beside_weights(self) -> dict[str, Any]:
-        """What a checkpoint keeps besides the weights of `network`: nothing here."""
+        """The entries that a checkpoint keeps besides the weights of `network`: none here."""
         return {}
 
     def take_beside_weights(self, content: Mapping[str, Any]) -> None:

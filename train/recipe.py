@@ -150,7 +150,7 @@ class TrainingRecipe(Part):
     sync_batchnorm: bool = False
     """Batch statistics over all processes instead of each one's share; on GPUs."""
     qat_target: Int8Target = "cpu"
-    """With --qat: whose INT8 graph is simulated, that of `onnxruntime` and `openvino`, or that of TensorRT."""
+    """`--qat`: whose INT8 graph is simulated, that of `onnxruntime` and `openvino`, or that of TensorRT."""
 
 
 class AugmentationRecipe(Part):

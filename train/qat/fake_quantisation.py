@@ -17,7 +17,7 @@ from edgeseg.calibration.quantise import QdqStyle, activation_quantisation, quan
 
 
 def fake_quantised(x: Tensor, log_amax: Tensor, observed: Range, style: QdqStyle) -> Tensor:
-    """What QuantizeLinear and DequantizeLinear make of an activation.
+    """Round an activation as QuantizeLinear and DequantizeLinear do.
 
     The gradient passes where a value is within the levels and ends where it is clipped; the range gets LSQ's.
 
@@ -35,7 +35,7 @@ def fake_quantised(x: Tensor, log_amax: Tensor, observed: Range, style: QdqStyle
 
 
 def fake_quantised_weight(weight: Tensor, style: QdqStyle, groups: int) -> Tensor:
-    """What the exporter stores of a weight, in float32; the gradient passes as it is.
+    """Round a weight as the exporter stores it, in float32; the gradient passes as it is.
 
     Args:
         weight: float32 [O,I/groups,kH,kW].

@@ -103,7 +103,7 @@ class FakeQuantisedNetwork(NormalisedNetwork):
         }
 
     def trained_ranges(self) -> TrainedRanges:
-        """What an exported file says of the ranges."""
+        """The ranges as an exported file tells them."""
         ranges = {name: (seen.minimum, seen.maximum, seen.amax) for name, seen in self.ranges().items()}
         return TrainedRanges(target=self.target, source_sha256=self.source_sha256, ranges=ranges)
 

@@ -67,7 +67,7 @@ def starting_point_of(artifact: OnnxArtifact, frames: np.ndarray, share: float =
 
 
 def computed(proto: onnx.ModelProto, frames: np.ndarray, *, as_written: bool) -> np.ndarray:
-    """What ONNX Runtime computes: node by node as the graph is written, or optimised as an engine runs it."""
+    """Run a graph in ONNX Runtime: node by node as it is written, or optimised as an engine runs it."""
     levels = onnxruntime.GraphOptimizationLevel
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = levels.ORT_DISABLE_ALL if as_written else levels.ORT_ENABLE_ALL
