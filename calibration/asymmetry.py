@@ -69,8 +69,8 @@ def lopsided_in_words(tensors: int) -> str:
 
 
 def untried(artifact: OnnxArtifact, table: CalibrationTable) -> int:
-    """How many quantised tensors are lopsided though the table holds no trial of asymmetric levels."""
-    return 0 if table.asymmetry is not None else len(_lopsided(artifact, table))
+    """How many quantised tensors are lopsided though the table holds no trial of asymmetric levels; 0 if trained."""
+    return 0 if table.asymmetry is not None or table.trained else len(_lopsided(artifact, table))
 
 
 def _lopsided(artifact: OnnxArtifact, table: CalibrationTable) -> set[str]:

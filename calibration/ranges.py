@@ -30,7 +30,7 @@ from edgeseg.graph.weights import copy_of
 from edgeseg.images import read_rgb
 from edgeseg.progress import Say, Track, quiet, silent
 from edgeseg.shell import quoted
-from edgeseg.specs import INPUT_NAME
+from edgeseg.specs import INPUT_NAME, TrainedRanges
 
 REDUCTIONS = ("ReduceMin", "ReduceMax", "ReduceSum")
 """The sum tells of NaN, which ONNX Runtime's minimum and maximum pass over."""
@@ -49,6 +49,7 @@ def calibrate(
     Where tensors lie mostly on one side of zero, INT8 with asymmetric levels is tried on at most 100 of the images.
     What INT8 adds to the means of convolutions' outputs is measured on at most 16 of them, and taken from the biases
     where that is better on at most 32.
+    Ranges that quantisation-aware training chose stay, with symmetric levels and with its biases.
 
     Args:
         artifact: The network.
@@ -94,6 +95,8 @@ def calibrate(
         weights_sha256=artifact.weights_sha256,
         ranges={tensor.name: tensor.range() for tensor in seen},
     )
+    if artifact.metadata.trained_ranges is not None:
+        return with_trained_ranges(table, artifact.metadata.trained_ranges)
     trial = try_asymmetry(artifact, table, choose_images(images, MOST_IMAGES), track)
     table = table.model_copy(update={"asymmetry": trial})
     return table.model_copy(update={"bias_shifts": bias_shifts(artifact, table, images, track)})
@@ -107,6 +110,18 @@ def _not_finite(artifact: OnnxArtifact, name: str, pair: NDArray[np.float32], im
         expected="a network whose activations are finite on the calibration images",
         next_command=f"edgeseg evaluate {quoted(artifact.path)} DIR",
     )
+
+
+def with_trained_ranges(table: CalibrationTable, trained: TrainedRanges) -> CalibrationTable:
+    """The table with the ranges that quantisation-aware training chose in place of those that were measured.
+
+    Tensors that were not quantised then keep what was measured, for plans that quantise more.
+    """
+    ranges = {
+        name: Range(minimum=minimum, maximum=maximum, amax=amax)
+        for name, (minimum, maximum, amax) in trained.ranges.items()
+    }
+    return table.model_copy(update={"ranges": {**table.ranges, **ranges}, "trained": len(ranges)})
 
 
 def extremes(

@@ -30,7 +30,7 @@ from edgeseg.packages import PACKAGE_CARD, find_model
 from edgeseg.proof.evaluation.document import EvaluationDocument
 from edgeseg.runtime.live.scene.statistics import TrainingStatistics
 from edgeseg.runtime.passport.passports import read_checked
-from edgeseg.specs import ModelSpec
+from edgeseg.specs import ModelSpec, TrainedRanges
 from edgeseg.threshold import ThresholdChoice
 from edgeseg.values import Value
 
@@ -104,10 +104,18 @@ def _onnx(path: Path) -> Description:
         **_batch_in_words(artifact.metadata.model),
         "file": f"{path.stat().st_size / 1e6:.2f} MB",
         **artifact.metadata.provenance.metrics,
+        **_trained_in_words(artifact.metadata.trained_ranges),
         "sha256": artifact.sha256,
     }
     document = {"sha256": artifact.sha256, "weights_sha256": artifact.weights_sha256, **artifact.metadata.to_dict()}
     return Description("ONNX contract graph", facts, document)
+
+
+def _trained_in_words(trained: TrainedRanges | None) -> dict[str, str]:
+    if trained is None:
+        return {}
+    words = f"{len(trained.ranges)} by quantisation-aware training for {trained.target}"
+    return {"INT8 ranges": f"{words}, from checkpoint {trained.source_sha256[:12]}"}
 
 
 def _engine(path: Path) -> Description:

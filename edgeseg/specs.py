@@ -9,6 +9,8 @@ import pydantic
 from edgeseg.values import Part, Value
 
 Fraction = tuple[float, float, float]
+Int8Target = Literal["cpu", "tensorrt"]
+"""Whose INT8 graph quantisation-aware training simulates: that of onnxruntime and OpenVINO, or TensorRT's."""
 
 INPUT_NAME = "frame"
 """The graph's input: uint8 [N,H,W,3] RGB."""
@@ -97,12 +99,24 @@ class Provenance(Part):
     """Versions of what made it."""
 
 
+class TrainedRanges(Part):
+    """The INT8 ranges that quantisation-aware training chose; `edgeseg calibrate` takes them over."""
+
+    target: Int8Target
+    source_sha256: str
+    """The checkpoint of the float training that it began with."""
+    ranges: dict[str, tuple[float, float, float]]
+    """Tensor -> smallest and largest value before that training, and the magnitude that maps to 127 after it."""
+
+
 class ModelMetadata(Value):
     """The metadata that an ONNX file of ours carries under the key ``edgeseg``."""
 
     model: ModelSpec
     preprocess: PreprocessSpec
     provenance: Provenance = Provenance()
+    trained_ranges: TrainedRanges | None = None
+    """None where the training was not quantisation-aware."""
 
     def summary(self) -> dict[str, Any]:
         """One flat line for listings."""

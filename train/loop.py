@@ -60,6 +60,7 @@ class Trainer:
         negatives: Pictures that show nothing to find, in memory; None trains without.
         teacher: Softens the targets; None trains on the masks only. It moves to the device.
         fabric: A launched Fabric; None makes one for one device.
+        network: What is trained; None makes the network that the recipe names.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Trainer:
         negatives: Samples | None = None,
         teacher: Teacher | None = None,
         fabric: Any = None,
+        network: NormalisedNetwork | None = None,
     ) -> None:
         self.recipe, self.run, self.samples, self.validation = recipe, run, samples, validation
         self.negatives = negatives
@@ -81,7 +83,8 @@ class Trainer:
         self.fabric = open_fabric(Launch(), training.precision) if fabric is None else fabric
         self.teacher = None if teacher is None else teacher.to(self.fabric.device)
         torch.manual_seed(training.seed)
-        network = NormalisedNetwork(network_from_recipe(recipe.model), recipe.preprocess_spec())
+        if network is None:
+            network = NormalisedNetwork(network_from_recipe(recipe.model), recipe.preprocess_spec())
         self.descent = Descent(self.fabric, network, training, self.plan.count)
         self.average = averaged(self.bare_network, training.ema_decay)
         mix_styles(self.bare_network.network, training.style_mixing)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -34,6 +37,13 @@ class NormalisedNetwork(nn.Module):
         """
         logits = logits_of(self.network((images - self.mean) / self.std))
         return logits if self.training and len(logits) > 1 else logits[0]
+
+    def beside_weights(self) -> dict[str, Any]:
+        """The entries that a checkpoint keeps besides the weights of `network`: none here."""
+        return {}
+
+    def take_beside_weights(self, content: Mapping[str, Any]) -> None:
+        """Take up what `beside_weights` gave, out of a checkpoint."""
 
 
 def _per_channel(values: Fraction) -> Tensor:

@@ -11,10 +11,10 @@ import pydantic
 
 from edgeseg.errors import BadInputError, UsageError
 from edgeseg.files import read_text, sha256_bytes
-from edgeseg.specs import IMAGENET_MEAN, IMAGENET_STD, Fraction, ModelSpec, PreprocessSpec
+from edgeseg.specs import IMAGENET_MEAN, IMAGENET_STD, Fraction, Int8Target, ModelSpec, PreprocessSpec
 from edgeseg.train.architectures.catalogue import check_name, encoder_of, is_own, size_step
 from edgeseg.train.choices import ANY_CLASSES, SEVERAL_CLASSES, LossName, OptimiserName, ScheduleName
-from edgeseg.train.recipe_settings import parse_setting
+from edgeseg.train.recipe_settings import apply_setting
 from edgeseg.values import Part, Value, describe_validation
 
 if sys.version_info >= (3, 11):
@@ -149,6 +149,8 @@ class TrainingRecipe(Part):
     """Compile the network with torch.compile; whether that pays, benchmarks/training_loop.py tells."""
     sync_batchnorm: bool = False
     """Batch statistics over all processes instead of each one's share; on GPUs."""
+    qat_target: Int8Target = "cpu"
+    """`--qat`: whose INT8 graph is simulated, that of `onnxruntime` and `openvino`, or that of TensorRT."""
 
 
 class AugmentationRecipe(Part):
@@ -263,7 +265,7 @@ def read_recipe(path: Path | None, settings: Sequence[str] = ()) -> Recipe:
     except tomllib.TOMLDecodeError as error:
         raise BadInputError(f"{path} is no TOML", found=error) from error
     for setting in settings:
-        _apply(document, setting)
+        apply_setting(document, setting)
     try:
         return Recipe.model_validate(document)
     except pydantic.ValidationError as error:
@@ -292,9 +294,3 @@ def _toml_value(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{_toml_value(key)} = {_toml_value(item)}" for key, item in value.items()) + "}"
     return repr(value)
-
-
-def _apply(document: dict[str, Any], setting: str) -> None:
-    key, value = parse_setting(setting)
-    section, _, name = key.partition(".")
-    document.setdefault(section, {})[name] = value

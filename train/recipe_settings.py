@@ -30,3 +30,14 @@ def parse_setting(setting: str) -> tuple[str, Any]:
     except tomllib.TOMLDecodeError:
         value = text.strip()
     return f"{section}.{name}", value
+
+
+def apply_setting(document: dict[str, Any], setting: str) -> None:
+    """Put ``SECTION.KEY=VALUE`` into a recipe's document, in place.
+
+    Raises:
+        UsageError: A setting that names nothing or has no value.
+    """
+    key, value = parse_setting(setting)
+    section, _, name = key.partition(".")
+    document.setdefault(section, {})[name] = value

@@ -42,7 +42,12 @@ class Keeper:
             UnwritableError: The disk is full; what was kept before stays.
         """
         if progress.best is progress.history[-1]:
-            best = {"network": self.judged_network.network.state_dict(), **self._origin(progress.history)}
+            network = self.judged_network
+            best = {
+                "network": network.network.state_dict(),
+                **network.beside_weights(),
+                **self._origin(progress.history),
+            }
             checkpoint.save(self.run / RUN_CHECKPOINT, best)
 
     def keep_last(self, progress: Progress) -> None:
@@ -54,6 +59,7 @@ class Keeper:
         state = {
             **self._origin(progress.history),
             "network": self.descent.bare_network.network.state_dict(),
+            **self.descent.bare_network.beside_weights(),
             "average": None if self.average is None else self.average.state_dict(),
             **self.descent.state_dict(),
             "history": [row.model_dump() for row in progress.history],
@@ -78,6 +84,8 @@ class Keeper:
             return False
         path = self.run / checkpoint.LAST
         checkpoint.load_weights(path, self.descent.bare_network.network, content["network"])
+        for network in (self.descent.bare_network, self.judged_network):
+            network.take_beside_weights(content)
         if self.average is not None:
             checkpoint.load_weights(path, self.average, content["average"])
         self.descent.load_state_dict(content)

@@ -44,7 +44,8 @@ def check_resumable(run: Path, recipe: Recipe, origin: Origin) -> Origin:
 
     Raises:
         BadInputError: There is no training in it, or its checkpoints are gone.
-        MismatchError: It was started with another recipe, other data, or other weights and kept none of its own yet.
+        MismatchError: It was started with another recipe, other data, or other weights and kept none of its own yet; or
+            --qat was, or is, of another RUN.
     """
     if not (run / RUN_RECIPE).is_file():
         raise BadInputError(
@@ -65,6 +66,14 @@ def check_resumable(run: Path, recipe: Recipe, origin: Origin) -> Origin:
             found=f"data {origin.data_sha256[:12]}",
             expected=f"data {record.data_sha256[:12]}",
         )
+    if record.qat_sha256 != origin.qat_sha256:
+        raise MismatchError(
+            f"{run} was started with {_of_qat(record.qat_sha256)}",
+            found=_of_qat(origin.qat_sha256),
+            expected=_of_qat(record.qat_sha256),
+            next_command=f"edgeseg train DATA --out {quoted(run)} --resume"
+            + (" --qat RUN, the RUN that it began with" if record.qat_sha256 else ""),
+        )
     kept = any((run / name).exists() for name in (LAST, PREVIOUS))
     if record.epochs and not kept:
         raise BadInputError(
@@ -80,7 +89,11 @@ def check_resumable(run: Path, recipe: Recipe, origin: Origin) -> Origin:
             found=f"--start with weights {origin.start_sha256[:12]}" if origin.start_sha256 else "no --start",
             expected=f"--start with weights {record.start_sha256[:12]}" if record.start_sha256 else "no --start",
         )
-    return Origin(record.data_sha256, record.start_sha256, record.precision_reason)
+    return Origin(record.data_sha256, record.start_sha256, record.precision_reason, record.qat_sha256)
+
+
+def _of_qat(sha256: str | None) -> str:
+    return f"--qat and weights {sha256[:12]}" if sha256 else "no --qat"
 
 
 def start(run: Path, recipe: Recipe, record: RunRecord) -> None:

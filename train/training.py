@@ -20,6 +20,9 @@ from edgeseg.train.checkpoint import load_best
 from edgeseg.train.distillation import teacher_from_runs
 from edgeseg.train.loop import Trainer
 from edgeseg.train.processes import Launch, is_first_process, open_fabric, process_count
+from edgeseg.train.qat.fake_quantised_network import FakeQuantisedNetwork
+from edgeseg.train.qat.qat_recipe import recipe_for_qat
+from edgeseg.train.qat.starting_point import StartingPoint
 from edgeseg.train.recipe import Recipe
 from edgeseg.train.record import RUN_RECORD, Epoch, Origin, Progress, RunRecord, write_curves, write_history
 from edgeseg.train.reproducibility import deterministic_algorithms
@@ -50,6 +53,7 @@ def train(
     negatives: Path | None = None,
     start: Path | None = None,
     teachers: Sequence[Path] = (),
+    qat: StartingPoint | None = None,
     trusted: Collection[str] = (),
     resume: bool = False,
     launch: Launch | None = None,
@@ -69,6 +73,8 @@ def train(
         negatives: A folder of pictures that show nothing to find.
         start: Another RUN whose best weights are taken over where they fit; of no effect once a checkpoint is there.
         teachers: RUNs whose networks soften the targets; the same ones where resuming.
+        qat: The trained network whose INT8 graph is trained; None trains the recipe's float network. The same one where
+            resuming.
         trusted: Code that the teachers' networks may be (`python:...`); the recipe's own is imported in any case.
         resume: Go on from the RUN's last checkpoint.
         launch: On how many devices; None is one, or what torchrun says.
@@ -84,12 +90,15 @@ def train(
 
     Raises:
         BadInputError: The data, a RUN folder that is in use, a loss that is not finite, a full disk.
-        MismatchError: Resuming with other data, another recipe or architecture.
+        MismatchError: Resuming with other data, another recipe or architecture; `qat` of another network.
+        UsageError: A recipe or options that quantisation-aware training does not go with.
         MissingComponentError: The recipe's precision needs a GPU.
         LostProcessError: One of several processes has gone.
     """
     check_writable(run)
     launch = launch or Launch()
+    if qat is not None:
+        recipe = recipe_for_qat(recipe, qat.recipe, process_count(launch), started=start is not None)
     try_training(recipe, batch_of_one_process(data, negatives, recipe, process_count(launch)))
     shown, classes = track if is_first_process() else silent, recipe.model.out_channels
     inputs = find_data(data, negatives, teachers, shown, classes) if shared is None else shared.inputs
@@ -99,7 +108,7 @@ def train(
     kept = run_folder.kept_precision(run) if resume else None
     recipe, arithmetic = settled(recipe, kept, process_count(launch))
     started_from = None if start is None else sha256_file(start / RUN_CHECKPOINT)
-    origin = Origin(inputs.sha256(), started_from, arithmetic.reason)
+    origin = Origin(inputs.sha256(), started_from, arithmetic.reason, None if qat is None else qat.checkpoint_sha256)
     first = is_first_process()
     if first and resume:
         origin = run_folder.check_resumable(run, recipe, origin)
@@ -120,7 +129,8 @@ def train(
             stack.enter_context(run_folder.locked(run))
             remove_leftovers(run)
         fabric.barrier()
-        trainer = Trainer(recipe, run, samples, inputs.validation, empty, teacher, fabric)
+        network = None if qat is None else FakeQuantisedNetwork(qat, recipe)
+        trainer = Trainer(recipe, run, samples, inputs.validation, empty, teacher, fabric, network)
         if not (resume and trainer.resume(say)) and weights is not None:
             trainer.start_from(weights)
         return _fit(trainer, origin, report, track, (checkpoint_minutes, epoch_checkpoint_s))
@@ -152,7 +162,7 @@ def _storage(inputs: TrainingData, recipe: Recipe, run: Path, say: Say) -> Stora
 def _fit(
     trainer: Trainer, origin: Origin, report: Report | None, track: Track, checkpoints: tuple[float, float]
 ) -> RunRecord:
-    parameters = parameter_count(trainer.bare_network)
+    parameters = parameter_count(trainer.bare_network.network)
 
     def record() -> RunRecord:
         return _record(trainer.recipe, trainer.progress, origin, parameters)
@@ -185,6 +195,7 @@ def _record(recipe: Recipe, progress: Progress, origin: Origin, parameters: int)
         best_validation_dice=progress.best.validation_dice if done else 0.0,
         data_sha256=origin.data_sha256,
         start_sha256=origin.start_sha256,
+        qat_sha256=origin.qat_sha256,
         precision_reason=origin.precision_reason,
         recipe_sha256=recipe.sha256,
         seed=training.seed,

@@ -59,6 +59,8 @@ class CalibrationTable(Value):
     bias_shifts: dict[str, tuple[pydantic.FiniteFloat, ...]] | None = None
     """Convolution -> what the CPUs' INT8 graphs add to its bias, one number an output channel, so that INT8 keeps
     float32's means; None where that flipped no fewer pixels, and in tables from before this was measured."""
+    trained: int | None = pydantic.Field(default=None, gt=0)
+    """How many of the ranges are those of a quantisation-aware training; None where all were measured."""
 
     @property
     def sha256(self) -> str:

@@ -49,8 +49,9 @@ def calibrate(
     table.write(out)
     trial = "" if table.asymmetry is None else f"{asymmetry_in_words(table.asymmetry)}\n"
     corrected = f", biases of {len(table.bias_shifts)} convolutions corrected" if table.bias_shifts else ""
+    kept = f"{table.trained} ranges are those of the quantisation-aware training\n" if table.trained else ""
     text = (
-        f"{out}: {len(table.ranges)} tensors on {table.image_count} images, method {method}{corrected}\n{trial}"
+        f"{out}: {len(table.ranges)} tensors on {table.image_count} images, method {method}{corrected}\n{kept}{trial}"
         f"next: edgeseg build-engine {quoted(model)} --precision int8 --calibration {quoted(out)}"
     )
     emit(table, as_json, text)

@@ -38,6 +38,14 @@ def train(
     start: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Start from another RUN's weights, wherever they fit.")
     ] = None,
+    qat: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN",
+            help="Train another RUN's best network further as its INT8 graph computes it; without --recipe by that "
+            "RUN's own, 5 epochs at a tenth of its learning rate.",
+        ),
+    ] = None,
     teacher: Annotated[
         list[Path] | None,
         typer.Option(metavar="RUN", help="Also learn from another RUN; several teach by their mean. Repeatable."),
@@ -63,14 +71,20 @@ def train(
     require("torch")
     from edgeseg.packages import RUN_RECIPE
     from edgeseg.train.architectures.catalogue import is_own
-    from edgeseg.train.processes import Launch, is_first_process
+    from edgeseg.train.processes import Launch, is_first_process, process_count
+    from edgeseg.train.qat.qat_recipe import qat_recipe, recipe_for_qat, recipe_of_run
     from edgeseg.train.recipe import read_recipe
     from edgeseg.train.training import train as train_run
 
-    if find_lr and (resume or devices not in (None, 1)):
-        raise UsageError("--find-lr does not work with --resume or --devices")
-    source = out / RUN_RECIPE if resume and recipe is None else recipe
-    chosen = read_recipe(source, set_ or ())
+    if find_lr and (resume or qat or devices not in (None, 1)):
+        raise UsageError("--find-lr does not work with --resume, --qat or --devices")
+    source = recipe
+    if recipe is None and (resume or qat is not None):
+        source = (out if resume or qat is None else qat) / RUN_RECIPE
+    by_run = qat is not None and source == qat / RUN_RECIPE
+    chosen = qat_recipe(qat, set_ or ()) if qat is not None and by_run else read_recipe(source, set_ or ())
+    if qat is not None:
+        chosen = recipe_for_qat(chosen, recipe_of_run(qat), process_count(Launch(devices)), started=start is not None)
     trusted = list(trust or ())
     if is_own(chosen.model.architecture):
         if source == recipe or any("model.architecture" in setting for setting in set_ or ()):
@@ -94,7 +108,12 @@ def train(
         return
     if not is_first_process():
         sys.stdout = sys.stderr  # the result is the first process's to print
-    with _way_back_said(out, _way_back(data, out, negatives, start, teacher or (), trusted, devices)):
+    begin = None
+    if qat is not None:
+        from edgeseg.export.torch.qat_start import starting_point
+
+        begin = starting_point(qat, data, trusted, say, track)
+    with _way_back_said(out, _way_back(data, out, negatives, start, qat, teacher or (), trusted, devices)):
         record = train_run(
             data,
             out,
@@ -102,6 +121,7 @@ def train(
             negatives=negatives,
             start=start,
             teachers=teacher or (),
+            qat=begin,
             trusted=trusted,
             resume=resume,
             launch=Launch(devices),
@@ -119,6 +139,7 @@ def _way_back(
     out: Path,
     negatives: Path | None,
     start: Path | None,
+    qat: Path | None,
     teachers: Sequence[Path],
     trusted: Sequence[str],
     devices: int | None,
@@ -127,6 +148,7 @@ def _way_back(
     options: list[tuple[str, Path | int | str | None]] = [
         ("--negatives", negatives),
         ("--start", start),
+        ("--qat", qat),
         ("--devices", devices),
     ]
     options += [("--teacher", teacher) for teacher in teachers]

@@ -20,7 +20,7 @@ from edgeseg.calibration.placement import default_plan
 from edgeseg.errors import UsageError
 from edgeseg.graph.onnx_files import OnnxArtifact
 from edgeseg.progress import Say, quiet
-from edgeseg.specs import INPUT_NAME, OUTPUT_NAME, ModelSpec
+from edgeseg.specs import INPUT_NAME, OUTPUT_NAME, Int8Target, ModelSpec
 from edgeseg.values import Part
 
 MOST_TOLD = 5
@@ -140,6 +140,16 @@ def tell_vanishing(names: Iterable[str], say: Say) -> None:
     """Say which convolutions stay float although the plan gives them to INT8."""
     for name in names:
         say(f"{name} stays float: its input is so small on the calibration images that an INT8 scale would vanish")
+
+
+def tell_other_target(artifact: OnnxArtifact, target: Int8Target, say: Say) -> None:
+    """Say where the INT8 graph is not the one that quantisation-aware training simulated."""
+    trained = artifact.metadata.trained_ranges
+    if trained is not None and trained.target != target:
+        say(
+            f"{artifact.path} was trained for the INT8 graph of {trained.target}, and this one is for {target}: "
+            "it has the trained ranges but other levels"
+        )
 
 
 def tell_kept(layers: Sequence[KeptFloat32], say: Say) -> None:

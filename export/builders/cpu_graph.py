@@ -10,7 +10,7 @@ from edgeseg.calibration.fp16 import with_fp16_convolutions
 from edgeseg.calibration.placement import assign, float32_names
 from edgeseg.calibration.quantise import cpu_style, quantise
 from edgeseg.errors import UsageError
-from edgeseg.export.builders.builder import BuildRequest, tell_vanishing
+from edgeseg.export.builders.builder import BuildRequest, tell_other_target, tell_vanishing
 from edgeseg.graph.onnx_files import OnnxArtifact
 from edgeseg.progress import Say, quiet
 from edgeseg.runtime.engine.backends import EVERYWHERE
@@ -47,6 +47,7 @@ def graph_in_precision(request: BuildRequest, say: Say = quiet, backend: str = E
     assert request.table is not None
     quantised = quantise(request.artifact, request.table, cpu_style(request.table), plan)
     tell_vanishing(quantised.vanishing, say)
+    tell_other_target(request.artifact, "cpu", say)
     _tell_levels(request.artifact, request.table, say)
     return quantised.proto
 

@@ -10,7 +10,7 @@ import onnx
 from edgeseg.artifacts import Binding, Precision
 from edgeseg.calibration.strongly_typed import strongly_typed
 from edgeseg.errors import MissingComponentError, UsageError
-from edgeseg.export.builders.builder import BuilderOptions, BuildRequest, BuiltEngine, tell_vanishing
+from edgeseg.export.builders.builder import BuilderOptions, BuildRequest, BuiltEngine, tell_other_target, tell_vanishing
 from edgeseg.export.builders.tensorrt_options import (
     TENSORRT,
     TENSORRT_RTX,
@@ -123,6 +123,8 @@ def graph_in_precision(request: BuildRequest, say: Say = quiet, backend: str = T
     plan = request.plan_for(TensorRtBuilder.beside_int8, backend)
     graph = strongly_typed(request.artifact, request.table, plan, request.kept_float32)
     tell_vanishing(graph.vanishing, say)
+    if request.table is not None:
+        tell_other_target(request.artifact, "tensorrt", say)
     return graph.proto
 
 

@@ -19,7 +19,7 @@ def with_readable_names(proto: onnx.ModelProto) -> onnx.ModelProto:
     """
     copy = copy_of(proto)
     graph = copy.graph
-    weights = {tensor.name: _module_path(tensor.name) for tensor in graph.initializer}
+    weights = {tensor.name: module_path(tensor.name) for tensor in graph.initializer}
     renamed: dict[str, str] = dict(weights)
     fixed = {value.name for value in (*graph.input, *graph.output)}
     counts: dict[str, int] = {}
@@ -44,7 +44,8 @@ def with_readable_names(proto: onnx.ModelProto) -> onnx.ModelProto:
     return copy
 
 
-def _module_path(name: str) -> str:
+def module_path(name: str) -> str:
+    """The name of a parameter in the graph, of its name in PyTorch."""
     for prefix in WRAPPERS:
         while name.startswith(prefix):
             name = name.removeprefix(prefix)

@@ -31,6 +31,7 @@ from edgeseg.threshold import moved_probability, read_threshold
 from edgeseg.train.architectures.own_code import own_code_named
 from edgeseg.train.network_outputs import main_logits
 from edgeseg.train.predictor import TorchSession, open_run
+from edgeseg.train.qat.fake_quantised_network import trained_ranges_of
 from edgeseg.train.record import RUN_RECORD, RunRecord
 
 OPSET = 20
@@ -93,6 +94,10 @@ def export_run(
     check_writable(out)
     session = open_run(run, trusted)
     metadata, proto = onnx_from_session(session, RunRecord.read(run / RUN_RECORD), frames, out, threshold)
+    trained = trained_ranges_of(run)
+    if trained is not None:
+        metadata = metadata.model_copy(update={"trained_ranges": trained})
+        proto = with_metadata(proto, metadata)
     write_bytes(out, serialize(proto))
     return metadata
 

@@ -1,5 +1,6 @@
 """Every network of the catalogue on its way to an engine; a new entry is tested by being there."""
 
+import copy
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,20 +12,26 @@ import pytest
 import torch
 
 from edgeseg.artifacts import CalibrationTable
+from edgeseg.calibration.placement import default_plan
+from edgeseg.calibration.quantise import quantise
 from edgeseg.calibration.ranges import calibrate
 from edgeseg.export.builder_choice import builder_for
 from edgeseg.export.builders.builder import BuildRequest
 from edgeseg.export.builders.onnxruntime_builder import OnnxRuntimeBuilder
 from edgeseg.export.parity import MAX_PROBABILITY_DIFFERENCE
 from edgeseg.export.torch.onnx_from_run import onnx_from_session
-from edgeseg.graph.onnx_files import OnnxArtifact
+from edgeseg.export.torch.qat_start import folded_and_traced
+from edgeseg.graph.onnx_files import OnnxArtifact, serialize
 from edgeseg.images import write_png
 from edgeseg.runtime.onnxruntime.onnxruntime_session import OnnxRuntimeSession
+from edgeseg.specs import Int8Target
 from edgeseg.train.architectures.catalogue import ARCHITECTURES
 from edgeseg.train.architectures.registry import network_from_recipe
 from edgeseg.train.architectures.segnet import first_maxima, max_unpool
 from edgeseg.train.network import NormalisedNetwork
 from edgeseg.train.predictor import TorchSession, session_from_network
+from edgeseg.train.qat.fake_quantised_network import STYLES, FakeQuantisedNetwork
+from edgeseg.train.qat.starting_point import StartingPoint
 from edgeseg.train.recipe import read_recipe
 from edgeseg.train.record import RunRecord
 
@@ -138,6 +145,32 @@ def test_int8_keeps_what_pytorch_computes(exported: Exported) -> None:
     got = OnnxRuntimeSession(built.data, exported.session.info).infer(exported.frames)
     assert ((got >= 0.5) != (expected >= 0.5)).mean() < 0.01
     assert np.abs(got - expected).mean() < 0.02
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("target", STYLES)
+def test_fake_quantisation_computes_the_q_dq_graph(exported: Exported, target: Int8Target) -> None:
+    """As PyTorch simulates it in training, and as ONNX Runtime computes it node by node.
+
+    Sums in another order put a few values, on the border of two levels, to the other side.
+    """
+    info = exported.session.info
+    network = copy.deepcopy(exported.session.network)
+    session = session_from_network(network, info.model, info.preprocess, "")
+    artifact, parameters = folded_and_traced(session, Path("run"))
+    table = exported.table.model_copy(update={"weights_sha256": artifact.weights_sha256})
+    recipe = read_recipe(None, [f"training.qat_target={target}"])
+    start = StartingPoint(recipe, "", network.network, artifact, table, parameters)
+    with torch.no_grad():
+        found = FakeQuantisedNetwork(start, recipe).probability(torch.from_numpy(exported.frames)).numpy()
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    proto = quantise(artifact, table, STYLES[target], default_plan(artifact.proto, "int8", "fp32")).proto
+    session_as_written = onnxruntime.InferenceSession(serialize(proto), options, providers=["CPUExecutionProvider"])
+    difference = np.abs(found - session_as_written.run(None, {"frame": exported.frames})[0])
+    print(f"{info.model.architecture}, {target}: {(difference > 1e-5).mean():.2%} differ, mean {difference.mean():.1e}")
+    assert difference.mean() < 2e-3
+    assert np.median(difference) < 1e-4
 
 
 def test_tensorrt_rtx_builds_it_in_int8(exported: Exported) -> None:
