@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from edgeseg.artifacts import CalibrationTable
-from edgeseg.calibration.quantise import cpu_style, quantise
+from edgeseg.calibration.qdq_style import cpu_style
+from edgeseg.calibration.quantise import quantise
 from edgeseg.calibration.ranges import calibrate
 from edgeseg.calibration.selection import choose_images
 from edgeseg.dataset import Pair, load_images, load_pairs

@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from edgeseg.artifacts import CalibrationTable
-from edgeseg.calibration.quantise import cpu_style, quantise
+from edgeseg.calibration.qdq_style import cpu_style
+from edgeseg.calibration.quantise import quantise
 from edgeseg.dataset import Pair, load_pairs
 from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.graph.onnx_files import load_onnx, serialize

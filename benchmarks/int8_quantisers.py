@@ -29,7 +29,8 @@ def edgeseg(method: str) -> Callable[[Path, Path, Path], None]:
     """Quantise as `build-engine` does for CPUs, and read and resize the pictures, too."""
 
     def run(model: Path, folder: Path, out: Path) -> None:
-        from edgeseg.calibration.quantise import cpu_style, quantise
+        from edgeseg.calibration.qdq_style import cpu_style
+        from edgeseg.calibration.quantise import quantise
         from edgeseg.calibration.ranges import calibrate
         from edgeseg.graph.onnx_files import load_onnx, serialize
 

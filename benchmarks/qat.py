@@ -17,7 +17,8 @@ import numpy as np
 import onnx
 
 from edgeseg.artifacts import CalibrationTable
-from edgeseg.calibration.quantise import cpu_style, quantise
+from edgeseg.calibration.qdq_style import cpu_style
+from edgeseg.calibration.quantise import quantise
 from edgeseg.dataset import load_pairs
 from edgeseg.frames import Frame, Mask
 from edgeseg.graph.onnx_files import OnnxArtifact, load_onnx, serialize

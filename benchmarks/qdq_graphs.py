@@ -10,7 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from edgeseg.calibration.quantise import ONNXRUNTIME_STYLE, QdqStyle, quantise
+from edgeseg.calibration.qdq_style import ONNXRUNTIME_STYLE, QdqStyle
+from edgeseg.calibration.quantise import quantise
 from edgeseg.calibration.ranges import calibrate
 from edgeseg.calibration.selection import choose_images
 from edgeseg.dataset import load_images

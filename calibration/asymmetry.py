@@ -14,7 +14,8 @@ from pathlib import Path
 from edgeseg.artifacts import AsymmetryTrial, CalibrationTable
 from edgeseg.calibration.flips import flipped_shares
 from edgeseg.calibration.placement import assign, conv_outputs, default_plan
-from edgeseg.calibration.quantise import ONNXRUNTIME_STYLE, is_lopsided, quantise
+from edgeseg.calibration.qdq_style import ONNXRUNTIME_STYLE
+from edgeseg.calibration.quantise import is_lopsided, quantise
 from edgeseg.graph.onnx_files import OnnxArtifact
 from edgeseg.progress import Track, silent
 

@@ -20,7 +20,8 @@ from edgeseg.artifacts import CalibrationTable
 from edgeseg.calibration.cpu_session import cpu_session
 from edgeseg.calibration.flips import flipped_shares
 from edgeseg.calibration.placement import convolutions, default_plan
-from edgeseg.calibration.quantise import cpu_style, quantise
+from edgeseg.calibration.qdq_style import cpu_style
+from edgeseg.calibration.quantise import quantise
 from edgeseg.calibration.selection import choose_images
 from edgeseg.frames import resize_to_network
 from edgeseg.graph.onnx_files import OnnxArtifact

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from edgeseg.artifacts import CalibrationTable, PrecisionPlan, Range
-from edgeseg.calibration.fp16_types import SMALLEST_NORMAL_FP16
 from edgeseg.calibration.placement import activations, assign, conv_outputs, default_plan
 from edgeseg.calibration.placement_rules import (
     RESIDUAL_INPUTS,
     SHARED_CONCATENATIONS,
-    PlacementRule,
     adds_tensors,
     shared_ranges,
 )
+from edgeseg.calibration.qdq_style import QdqStyle
 from edgeseg.calibration.table_check import check_ranges, check_table, refuse_quantised
-from edgeseg.calibration.weight_levels import PAIR_LIMIT, multiplies_pairs, weight_levels
+from edgeseg.calibration.weight_levels import multiplies_pairs, weight_levels
 from edgeseg.graph.cleanup import attribute
 from edgeseg.graph.onnx_files import OnnxArtifact
 from edgeseg.graph.operators import CONVOLUTIONS
@@ -29,47 +28,6 @@ from edgeseg.graph.weights import copy_of
 LOPSIDED = 0.75
 """A range that takes up less than this share of the symmetric one around it is lopsided."""
 LEVELS = 255
-
-
-@dataclass(frozen=True)
-class QdqStyle:
-    """The choices in which the backends' Q/DQ graphs differ."""
-
-    scale_dtype: DTypeLike = np.float32
-    """The type in which scales will be stored; values are rounded to it before weights are quantised with them."""
-    uint8_activations: bool = False
-    """Store activations as uint8: tensors without negative values use 0..255 with zero point 0, others the levels of
-    int8 shifted by a zero point of 128."""
-    asymmetric: bool = False
-    """Give all 256 levels to the range of a tensor that lies mostly on one side of zero (HardSwish, GELU, SiLU)."""
-    whole_tensors: bool = False
-    """Quantise convolutions' outputs too, and let every reader of a quantised tensor see the dequantised one, so that
-    pooling, upsampling, concatenation and addition between convolutions work on INT8."""
-
-    pair_limit: int | None = None
-    """Largest sum of two weights of one sign in a channel, in levels; None does not limit them."""
-    corrects_biases: bool = False
-    """Add to biases what the calibration table has for them; it was measured on graphs of this style."""
-    rules: tuple[PlacementRule, ...] = ()
-    """The rules of placement that the Q/DQ pairs follow beyond the convolutions' inputs."""
-
-    @property
-    def smallest_scale(self) -> float:
-        """Below this a scale loses precision in its type."""
-        return SMALLEST_NORMAL_FP16 if np.dtype(self.scale_dtype) == np.float16 else float(np.finfo(np.float32).tiny)
-
-
-ONNXRUNTIME_STYLE = QdqStyle(uint8_activations=True, whole_tensors=True, pair_limit=PAIR_LIMIT, corrects_biases=True)
-"""Lets ONNX Runtime fuse a convolution into QLinearConv (float32 scales, outputs quantised as well, one type for both,
-ReLU implied by the unsigned range), and keeps the sums of a processor without VNNI from saturating. Levels are
-symmetric; `cpu_style` says what a network's own trial decided."""
-TENSORRT_STYLE = QdqStyle(scale_dtype=np.float16, rules=(RESIDUAL_INPUTS, SHARED_CONCATENATIONS))
-"""Scales as they will stand in an FP16 graph; TensorRT takes signed symmetric INT8 only."""
-
-
-def cpu_style(table: CalibrationTable) -> QdqStyle:
-    """The style of ONNX Runtime and OpenVINO, with asymmetric levels where the table's trial has them better."""
-    return replace(ONNXRUNTIME_STYLE, asymmetric=table.asymmetry is not None and table.asymmetry.asymmetric)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from edgeseg.artifacts import CalibrationTable, KeptFloat32, PrecisionPlan
 from edgeseg.calibration.fp16 import with_fp16_convolutions
 from edgeseg.calibration.fp16_range import with_float32_layers
 from edgeseg.calibration.placement import assign, float32_names, lowest
-from edgeseg.calibration.quantise import TENSORRT_STYLE, quantise
+from edgeseg.calibration.qdq_style import TENSORRT_STYLE
+from edgeseg.calibration.quantise import quantise
 from edgeseg.errors import BadInputError
 from edgeseg.graph.onnx_files import OnnxArtifact
 

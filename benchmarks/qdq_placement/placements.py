@@ -12,7 +12,8 @@ from benchmarks.qdq_placement.counted_networks import Network
 from edgeseg.artifacts import Precision, PrecisionPlan
 from edgeseg.calibration.placement import convolutions, default_plan
 from edgeseg.calibration.placement_rules import RULES, PlacementRule, adds_tensors, float_convolutions
-from edgeseg.calibration.quantise import TENSORRT_STYLE, quantise
+from edgeseg.calibration.qdq_style import TENSORRT_STYLE
+from edgeseg.calibration.quantise import quantise
 from edgeseg.calibration.ranges import extremes
 from edgeseg.export.builders.tensorrt_options import TENSORRT_RTX
 from edgeseg.graph.cleanup import attribute

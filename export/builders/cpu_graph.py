@@ -8,7 +8,8 @@ from edgeseg.artifacts import CalibrationTable, Precision
 from edgeseg.calibration.asymmetry import asymmetry_in_words, lopsided_in_words, untried
 from edgeseg.calibration.fp16 import with_fp16_convolutions
 from edgeseg.calibration.placement import assign, float32_names
-from edgeseg.calibration.quantise import cpu_style, quantise
+from edgeseg.calibration.qdq_style import cpu_style
+from edgeseg.calibration.quantise import quantise
 from edgeseg.errors import UsageError
 from edgeseg.export.builders.builder import BuildRequest, tell_other_target, tell_vanishing
 from edgeseg.graph.onnx_files import OnnxArtifact

@@ -9,7 +9,8 @@ import numpy as np
 
 from edgeseg.artifacts import PrecisionPlan
 from edgeseg.calibration.fp16_range import with_float32_layers
-from edgeseg.calibration.quantise import TENSORRT_STYLE, quantise
+from edgeseg.calibration.qdq_style import TENSORRT_STYLE
+from edgeseg.calibration.quantise import quantise
 from edgeseg.dataset import Pair
 from edgeseg.errors import BadInputError
 from edgeseg.export.builders.builder import BuildRequest, EngineBuilder

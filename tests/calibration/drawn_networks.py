@@ -9,7 +9,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgeseg.artifacts import CalibrationTable, PrecisionPlan, Range
 from edgeseg.calibration.placement import activations
-from edgeseg.calibration.quantise import TENSORRT_STYLE, quantise
+from edgeseg.calibration.qdq_style import TENSORRT_STYLE
+from edgeseg.calibration.quantise import quantise
 from edgeseg.graph.cleanup import without_unused
 from edgeseg.graph.onnx_files import OnnxArtifact
 from edgeseg.specs import ModelMetadata, ModelSpec, PreprocessSpec

@@ -11,7 +11,8 @@ from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from edgeseg.artifacts import CalibrationTable
-from edgeseg.calibration.quantise import ONNXRUNTIME_STYLE, TENSORRT_STYLE, QdqStyle, quantise
+from edgeseg.calibration.qdq_style import ONNXRUNTIME_STYLE, TENSORRT_STYLE, QdqStyle
+from edgeseg.calibration.quantise import quantise
 from edgeseg.calibration.ranges import calibrate
 from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.graph.onnx_files import OnnxArtifact, load_onnx, serialize, with_metadata

@@ -18,12 +18,8 @@ from onnx.reference import ReferenceEvaluator
 from edgeseg.artifacts import AsymmetryTrial, CalibrationTable, EngineArtifact, Range
 from edgeseg.calibration.asymmetry import try_asymmetry
 from edgeseg.calibration.placement import activations, default_plan
-from edgeseg.calibration.quantise import (
-    ONNXRUNTIME_STYLE,
-    TENSORRT_STYLE,
-    activation_quantisation,
-    quantise,
-)
+from edgeseg.calibration.qdq_style import ONNXRUNTIME_STYLE, TENSORRT_STYLE
+from edgeseg.calibration.quantise import activation_quantisation, quantise
 from edgeseg.calibration.ranges import extremes
 from edgeseg.cli import run
 from edgeseg.export.builders.builder import BuildRequest

@@ -17,7 +17,8 @@ from edgeseg.calibration.placement_rules import (
     SHARED_CONCATENATIONS,
     float_convolutions,
 )
-from edgeseg.calibration.quantise import ONNXRUNTIME_STYLE, TENSORRT_STYLE, quantise
+from edgeseg.calibration.qdq_style import ONNXRUNTIME_STYLE, TENSORRT_STYLE
+from edgeseg.calibration.quantise import quantise
 from edgeseg.graph.onnx_files import OnnxArtifact
 from edgeseg.runtime.engine.backends import backend_names
 from tests.calibration.drawn_networks import CHANNELS, all_int8, started, table_of

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from edgeseg.artifacts import CalibrationTable
-from edgeseg.calibration.quantise import ONNXRUNTIME_STYLE, quantise
+from edgeseg.calibration.qdq_style import ONNXRUNTIME_STYLE
+from edgeseg.calibration.quantise import quantise
 from edgeseg.calibration.ranges import calibrate
 from edgeseg.graph.onnx_files import OnnxArtifact, load_onnx
 from edgeseg.images import list_images

@@ -11,7 +11,8 @@ from edgeseg.artifacts import CalibrationTable, PrecisionPlan
 from edgeseg.calibration.fp16 import with_fp16_convolutions
 from edgeseg.calibration.placement import default_plan
 from edgeseg.calibration.placement_rules import RESIDUAL_INPUTS, SHARED_CONCATENATIONS, PlacementRule
-from edgeseg.calibration.quantise import TENSORRT_STYLE, quantise
+from edgeseg.calibration.qdq_style import TENSORRT_STYLE
+from edgeseg.calibration.quantise import quantise
 from edgeseg.export.builders.tensorrt_options import TENSORRT_RTX, TensorRtOptions
 from edgeseg.export.builders.tensorrt_plan import plan_from_onnx
 from edgeseg.graph.onnx_files import OnnxArtifact, load_onnx

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from edgeseg.artifacts import Range
-from edgeseg.calibration.quantise import QdqStyle, activation_quantisation, quantise_weight
+from edgeseg.calibration.qdq_style import QdqStyle
+from edgeseg.calibration.quantise import activation_quantisation, quantise_weight
 
 
 def fake_quantised(x: Tensor, log_amax: Tensor, observed: Range, style: QdqStyle) -> Tensor:

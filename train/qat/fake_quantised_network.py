@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from edgeseg.artifacts import Range
 from edgeseg.calibration.placement import default_plan
-from edgeseg.calibration.quantise import ONNXRUNTIME_STYLE, TENSORRT_STYLE, QdqStyle, activation_quantisation, quantise
+from edgeseg.calibration.qdq_style import ONNXRUNTIME_STYLE, TENSORRT_STYLE, QdqStyle
+from edgeseg.calibration.quantise import activation_quantisation, quantise
 from edgeseg.errors import BadInputError
 from edgeseg.packages import RUN_CHECKPOINT
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME, Int8Target, TrainedRanges

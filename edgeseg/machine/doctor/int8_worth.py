@@ -11,7 +11,8 @@ import onnx
 
 from edgeseg.artifacts import CalibrationTable, Range
 from edgeseg.calibration.placement import activations
-from edgeseg.calibration.quantise import ONNXRUNTIME_STYLE, quantise
+from edgeseg.calibration.qdq_style import ONNXRUNTIME_STYLE
+from edgeseg.calibration.quantise import quantise
 from edgeseg.graph.onnx_files import OnnxArtifact, serialize
 from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.runtime.engine.time_ratio import TimeRatio, time_ratio

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeseg.calibration.fp16 import with_fp16_convolutions
-from edgeseg.calibration.quantise import ONNXRUNTIME_STYLE, quantise
+from edgeseg.calibration.qdq_style import ONNXRUNTIME_STYLE
+from edgeseg.calibration.quantise import quantise
 from edgeseg.calibration.ranges import calibrate
 from edgeseg.graph.cost import ConvolutionCost, convolution_costs
 from edgeseg.graph.onnx_files import OnnxArtifact

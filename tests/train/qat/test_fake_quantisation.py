@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from edgeseg.artifacts import Range
-from edgeseg.calibration.quantise import ONNXRUNTIME_STYLE, TENSORRT_STYLE, QdqStyle, quantise_weight
+from edgeseg.calibration.qdq_style import ONNXRUNTIME_STYLE, TENSORRT_STYLE, QdqStyle
+from edgeseg.calibration.quantise import quantise_weight
 from edgeseg.calibration.weight_levels import PAIR_LIMIT, largest_pair
 from edgeseg.train.qat.fake_quantisation import fake_quantised, fake_quantised_weight
 
