@@ -11,8 +11,9 @@ from onnx.reference import ReferenceEvaluator
 
 from edgeseg.artifacts import CalibrationTable, PrecisionPlan, Range
 from edgeseg.calibration.fp16 import with_fp16_convolutions
+from edgeseg.calibration.fp16_types import SMALLEST_NORMAL_FP16
 from edgeseg.calibration.qdq_style import ONNXRUNTIME_STYLE, TENSORRT_STYLE
-from edgeseg.calibration.quantise import SMALLEST_NORMAL_FP16, activation_quantisation, quantise, quantise_weight
+from edgeseg.calibration.quantise import activation_quantisation, quantise, quantise_weight
 from edgeseg.calibration.ranges import calibrate
 from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.export.builders.onnxruntime_builder import int8_convolutions, optimised_graph
