@@ -9,15 +9,18 @@ Prints one JSON line: seconds, CPU seconds with the imports, peak memory in MB, 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is imported: not every tool's environment has edgeseg
 INPUT_NAME = "frame"
 AT_ONCE = 4
 """Frames whose activations ONNX Runtime's histogram calibrators hold at the same time; by default all of them."""
@@ -47,8 +50,8 @@ def onnxruntime(method: str, reduce_range: bool = False) -> Callable[[Path, Path
     """`quantize_static` after `quant_pre_process`: QDQ, per channel, uint8 activations, the rest as by default."""
 
     def run(model: Path, folder: Path, out: Path) -> None:
-        from onnxruntime import quantization
-        from onnxruntime.quantization.shape_inference import quant_pre_process
+        quantization: Any = import_module("onnxruntime.quantization")
+        quant_pre_process: Any = import_module("onnxruntime.quantization.shape_inference").quant_pre_process
 
         class Frames(quantization.CalibrationDataReader):  # type: ignore[misc]
             """The frames in order, a range of them at a time."""
@@ -144,9 +147,9 @@ def _frames(folder: Path) -> Any:
 
 def _dice(network: Any, data: Any) -> float:
     """The mean Dice of an ONNX network at the network's own size, as NNCF's accuracy control asks for it."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(network.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = import_module("onnxruntime").InferenceSession(
+        network.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
     scores = []
     for frame, truth in data:
         mask = session.run(None, {INPUT_NAME: frame[np.newaxis]})[0][0, 0] >= 0.5

@@ -26,8 +26,8 @@ from edgeseg.specs import INPUT_NAME, OUTPUT_NAME, Int8Target, TrainedRanges
 from edgeseg.train.checkpoint import load
 from edgeseg.train.network import NormalisedNetwork
 from edgeseg.train.qat.fake_quantisation import fake_quantised, fake_quantised_weight
-from edgeseg.train.qat.operators import OPERATORS, UnknownFormError
 from edgeseg.train.qat.starting_point import StartingPoint
+from edgeseg.train.qat.torch_operators import OPERATORS, UnknownFormError
 from edgeseg.train.recipe import Recipe
 
 STYLES: dict[Int8Target, QdqStyle] = {"cpu": ONNXRUNTIME_STYLE, "tensorrt": TENSORRT_STYLE}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from edgeseg.train.qat.operators import OPERATORS, UnknownFormError
+from edgeseg.train.qat.torch_operators import OPERATORS, UnknownFormError
 
 RNG = np.random.default_rng(3)
 
