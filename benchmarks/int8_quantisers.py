@@ -13,7 +13,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -50,8 +49,8 @@ def onnxruntime(method: str, reduce_range: bool = False) -> Callable[[Path, Path
     """`quantize_static` after `quant_pre_process`: QDQ, per channel, uint8 activations, the rest as by default."""
 
     def run(model: Path, folder: Path, out: Path) -> None:
-        quantization: Any = import_module("onnxruntime.quantization")
-        quant_pre_process: Any = import_module("onnxruntime.quantization.shape_inference").quant_pre_process
+        from onnxruntime import quantization
+        from onnxruntime.quantization.shape_inference import quant_pre_process
 
         class Frames(quantization.CalibrationDataReader):  # type: ignore[misc]
             """The frames in order, a range of them at a time."""
@@ -147,9 +146,9 @@ def _frames(folder: Path) -> Any:
 
 def _dice(network: Any, data: Any) -> float:
     """The mean Dice of an ONNX network at the network's own size, as NNCF's accuracy control asks for it."""
-    session = import_module("onnxruntime").InferenceSession(
-        network.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(network.SerializeToString(), providers=["CPUExecutionProvider"])
     scores = []
     for frame, truth in data:
         mask = session.run(None, {INPUT_NAME: frame[np.newaxis]})[0][0, 0] >= 0.5

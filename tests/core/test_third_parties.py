@@ -94,7 +94,9 @@ def imports_of(path: Path, package: str) -> list[int]:
 def test_modules_come_to_onnxruntime_by_require_alone(tmp_path: Path) -> None:
     modules = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
     assert len(modules) > 200
-    assert {str(path): lines for path in modules if (lines := imports_of(path, "onnxruntime"))} == {}
+    apart = ROOT / "benchmarks" / "int8_quantisers.py"  # runs where edgeseg is not installed
+    assert f'os.environ["{SWITCH}"] = "1"' in apart.read_text().partition("def ")[0]
+    assert [path for path in modules if imports_of(path, "onnxruntime")] == [apart]
     sample = tmp_path / "sample.py"
     sample.write_text(
         "import onnxruntime as ort\nfrom onnxruntime.quantization import x\nimport importlib\n"
