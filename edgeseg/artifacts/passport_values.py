@@ -123,6 +123,10 @@ class BuildRecord(Part):
     """The images that stood in for a table."""
     method: str | None = None
     """The calibration method that was asked for; None where none was."""
+    table_method: str | None = None
+    """The method of the table that was used; None without one, and in passports from before this was recorded."""
+    table_data_sha256: str | None = None
+    """Hash of the images that the table was measured on; None likewise."""
     precision_plan: str | None = None
     """The file of the precision plan; what it said is in the passport itself."""
     search: PrecisionSearch | None = None

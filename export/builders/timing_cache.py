@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeseg.files import UnwritableError, write_bytes
+from edgeseg.files import UnwritableError, cache_folder, write_bytes
 from edgeseg.progress import Say
 from edgeseg.runtime.passport.gpu import Gpu
 
@@ -17,10 +16,9 @@ if TYPE_CHECKING:
 
 def timing_cache_path(backend: str, version: str, gpu: Gpu) -> Path:
     """``$XDG_CACHE_HOME/edgeseg/timing/tensorrt-10.3.0-orin-sm87.cache``, or below ``~/.cache``."""
-    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     model = re.sub(r"[^a-z0-9]+", "-", gpu.name.lower()).strip("-")
     capability = gpu.compute_capability.replace(".", "")
-    return Path(root) / "edgeseg" / "timing" / f"{backend}-{version}-{model}-sm{capability}.cache"
+    return cache_folder() / "timing" / f"{backend}-{version}-{model}-sm{capability}.cache"
 
 
 def attach(config: tensorrt.IBuilderConfig, path: Path, say: Say) -> tensorrt.ITimingCache:

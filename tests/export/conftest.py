@@ -195,9 +195,8 @@ class Module:
 
 
 @pytest.fixture
-def install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Module]:
+def install(monkeypatch: pytest.MonkeyPatch, own_cache: Path) -> Callable[..., Module]:
     """Puts a double and a GPU on this machine: install("tensorrt 10.3.0")."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
     def put(key: str, gpu: Gpu = Gpu("NVIDIA RTX A2000", "8.6", "580.65.06"), **facts: Any) -> Module:  # noqa: B008
         module = Module(key, **facts)

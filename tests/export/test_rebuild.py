@@ -16,6 +16,8 @@ from edgeseg.graph.onnx_files import load_onnx
 from edgeseg.images import list_images
 from edgeseg.runtime.passport.passports import passport_path
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 
 @pytest.fixture
 def engine(small_onnx: Path, small_images: Path, tmp_path: Path) -> Path:
@@ -79,7 +81,36 @@ def test_calibration_images_are_held_to_the_former_ones(
     code, document = typed(capsys, "build-engine", "--from-passport", passport_path(out))
     assert (code, document["identical"]) == (0, True)
     list_images(small_images)[0].unlink()
-    assert typed(capsys, "build-engine", "--from-passport", passport_path(out))[0] == 6
+    code, document = typed(capsys, "build-engine", "--from-passport", passport_path(out))
+    assert code == 6
+    assert document["what"].endswith("is not the one that the engine was built from: it has other data")
+
+
+@pytest.mark.parametrize(
+    ("method", "images", "ranges", "which"),
+    [
+        ("mse", 12, 1.0, "it has another method"),
+        ("max", 5, 1.0, "it has other data"),
+        ("mse", 5, 1.0, "it has another method and other data"),
+        ("max", 12, 2.0, "it has other ranges, with the same method and the same data"),
+    ],
+)
+def test_a_table_that_is_not_the_former_one_is_told_apart(
+    method: str,
+    images: int,
+    ranges: float,
+    which: str,
+    engine: Path,
+    small_onnx: Path,
+    small_images: Path,
+    tmp_path,
+    capsys,
+) -> None:
+    table = calibrate(load_onnx(small_onnx), list_images(small_images)[:images], method=method)
+    wider = {name: entry.model_copy(update={"amax": entry.amax * ranges}) for name, entry in table.ranges.items()}
+    table.model_copy(update={"ranges": wider}).write(tmp_path / "table.json")
+    code, document = typed(capsys, "build-engine", "--from-passport", passport_path(engine))
+    assert (code, document["what"].rsplit(": ", 1)[1]) == (6, which)
 
 
 def test_usage_is_a_model_or_a_passport(engine: Path, small_onnx: Path, capsys: pytest.CaptureFixture[str]) -> None:
