@@ -118,7 +118,7 @@ def build_engine(model: Path, options: BuildOptions, track: Track = silent, say:
     if table is not None and former is not None:
         check_same_table(table, former, options.calibration or options.calibration_data)
     kept = _beyond_fp16(files, artifact, options, table) if _computes_in_fp16(assigned, builder) else ()
-    request = BuildRequest(artifact, precision, table, plan, kept)
+    request = BuildRequest(artifact, precision, table, plan, kept, former)
     tell_kept(kept, say)
     found = None
     if options.limits is not None:

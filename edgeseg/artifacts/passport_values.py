@@ -133,6 +133,15 @@ class BuildRecord(Part):
     """How the plan was found; None where it was given, or is the default one."""
 
 
+class KernelTimings(Part):
+    """The kernel timings by which TensorRT chose an engine's tactics."""
+
+    file: str
+    """The file's name in ``$XDG_CACHE_HOME/edgeseg/timing``."""
+    sha256: str
+    """Hash of the file as the build left it; later builds add to it."""
+
+
 Quantity = Literal["value", "sum", "small"]
 
 
@@ -182,3 +191,5 @@ class EngineArtifact(Value):
     build: BuildRecord | None = None
     """None in passports from before this was recorded."""
     binding: Binding = Binding()
+    timings: KernelTimings | None = None
+    """None where the backend keeps none, and in passports from before this was recorded."""

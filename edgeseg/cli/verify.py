@@ -117,6 +117,7 @@ def _text(verdict: Verdict) -> str:
     ]
     if on_cpu(verdict.backend):
         lines.append("these times were measured on this CPU, not on a GPU")
+    lines.append(f"this holds for the engine with sha256 {verdict.engine_sha256}, and for no other build")
     if verdict.next_command is not None:
         lines.append(f"next: {verdict.next_command}")
     return "\n".join([*lines, f"{verdict.notice}."])
