@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ def calibrate(
     method: str = DEFAULT_METHOD,
     say: Say = quiet,
     data: Path | None = None,
+    examine: Callable[[Mapping[str, Observer]], object] | None = None,
 ) -> CalibrationTable:
     """Run images through the float network and watch the input and the output of every convolution.
 
@@ -58,6 +59,7 @@ def calibrate(
         method: A name in `edgeseg.calibration.methods.METHODS`.
         say: Takes warnings of pictures that spoil the calibration.
         data: The data set that the images come from; pictures of its test split are warned of.
+        examine: Is given each tensor's observer by name, once all images were seen.
 
     Raises:
         UsageError: There is no such method.
@@ -88,6 +90,8 @@ def calibrate(
     for warning in (constant_warning(constant, len(images)), data and held_out_warning(images, data)):
         if warning:
             say(str(warning))
+    if examine is not None:
+        examine({tensor.name: tensor.observer for tensor in seen})
     table = CalibrationTable(
         method=method,
         image_count=len(images),
