@@ -121,7 +121,7 @@ def _draw(axis: Any, tensor: CutTensor) -> None:
     axis.axvline(tensor.clip, color=CLIPPED_COLOUR, linestyle="--", linewidth=1.4)
     name = tensor.name if len(tensor.name) <= LONGEST_NAME else "…" + tensor.name[1 - LONGEST_NAME :]
     axis.set_title(f"{name}\n{tensor.clipped_share:.3%} beyond {tensor.clip:.3g} of {tensor.largest:.3g}", fontsize=9)
-    axis.set(yscale="log", xlim=(0, tensor.largest * 1.03), ylim=(shares[shares > 0].min() / 2, 1.5))
+    axis.set(yscale="log", xlim=(0, max(tensor.clip, tensor.largest) * 1.03), ylim=(shares[shares > 0].min() / 2, 1.5))
     axis.set_xlabel("magnitude", fontsize=8)
     axis.set_ylabel("share of the values", fontsize=8)
     axis.tick_params(labelsize=7)
