@@ -15,7 +15,7 @@ from edgeseg.calibration.histogram_observers import HistogramObserver
 from edgeseg.calibration.methods import METHODS, observer_of
 from edgeseg.calibration.observer import Observer
 from edgeseg.errors import UsageError
-from edgeseg.plots import check_plot, new_figure, write_figure
+from edgeseg.plot_files import check_plot, new_figure, write_figure
 
 COLUMNS, ROWS = 4, 2
 SHOWN_BINS = 128

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgeseg.machine.bench.bench_report import BenchReport, Roofline, Series
-from edgeseg.plots import new_figure, write_figure
+from edgeseg.plot_files import new_figure, write_figure
 
 WIDTH_INCHES, HEIGHT_INCHES = 12.0, 8.4
 PERCENTILES = (("p50_ms", "p50", "#1b6ca8"), ("p90_ms", "p90", "#6fb1dc"), ("p99_ms", "p99", "#f2a154"))

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from edgeseg.errors import UsageError
-from edgeseg.plots import check_plot
+from edgeseg.plot_files import check_plot
 
 
 def test_a_plot_of_no_kind_is_refused() -> None:
