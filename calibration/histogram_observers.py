@@ -25,7 +25,7 @@ class HistogramObserver(Observer):
 
     def __init__(self) -> None:
         self.histogram = Histogram()
-        """What was seen so far."""
+        """The magnitudes that came so far."""
 
     def update(self, values: NDArray[np.float32]) -> None:
         """Count the tensor's magnitudes."""

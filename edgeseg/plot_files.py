@@ -1,4 +1,4 @@
-"""What every `--plot` shares: the kinds of file it may be, and writing it whole or not at all."""
+"""The kinds of file that a `--plot` may be, and the one way to write it: whole or not at all."""
 
 from __future__ import annotations
 

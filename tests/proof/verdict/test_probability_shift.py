@@ -1,4 +1,4 @@
-"""What masks hide: an engine that finds the same and is less sure of it; the oracle is numpy over all pixels."""
+"""Masks hide an engine that finds the same and is less sure of it; the oracle is numpy over all pixels."""
 
 import json
 import tracemalloc
