@@ -24,16 +24,17 @@ class HistogramObserver(Observer):
     """How many equal bins, from zero to the largest magnitude, the method is given."""
 
     def __init__(self) -> None:
-        self._histogram = Histogram()
+        self.histogram = Histogram()
+        """The magnitudes that came so far."""
 
     def update(self, values: NDArray[np.float32]) -> None:
         """Count the tensor's magnitudes."""
-        self._histogram.add(values)
+        self.histogram.add(values)
 
     def amax(self) -> float:
         """The magnitude that the method clips at; never beyond the largest."""
-        largest = self._histogram.largest
-        return self.clip(self._histogram.counts(self.bins), largest) if largest else 0.0
+        largest = self.histogram.largest
+        return self.clip(self.histogram.counts(self.bins), largest) if largest else 0.0
 
     @staticmethod
     @abstractmethod

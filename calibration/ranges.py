@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ def calibrate(
     method: str = DEFAULT_METHOD,
     say: Say = quiet,
     data: Path | None = None,
+    examine: Callable[[Mapping[str, Observer]], object] | None = None,
 ) -> CalibrationTable:
     """Run images through the float network and watch the input and the output of every convolution.
 
@@ -58,6 +59,7 @@ def calibrate(
         method: A name in `edgeseg.calibration.methods.METHODS`.
         say: Takes warnings of pictures that spoil the calibration.
         data: The data set that the images come from; pictures of its test split are warned of.
+        examine: Is given each tensor's observer by name, once all images were seen.
 
     Raises:
         UsageError: There is no such method.
@@ -70,24 +72,12 @@ def calibrate(
         raise BadInputError(
             "there are no images to calibrate on", next_command="edgeseg calibrate MODEL --data DIR --out FILE"
         )
-    names = activations(artifact.proto)
-    model, crop = artifact.metadata.model, artifact.metadata.preprocess.crop
-    session = _session(artifact.proto, names, () if observer.extremes_suffice else names)
-    seen = [_Seen(name, observer()) for name in names]
-    constant: list[str] = []
-    for path in track(images, "calibrating", len(images)):
-        frame = resize_to_network(read_rgb(path), model.height, model.width, crop)
-        if is_constant(frame):
-            constant.append(path.name)
-        values = session.run(None, {INPUT_NAME: frame[np.newaxis]})
-        pairs, wholes = _pairs(values, len(names)), values[len(REDUCTIONS) * len(names) :]
-        for tensor, pair, whole in zip(seen, pairs, wholes or pairs, strict=True):
-            if not np.isfinite(pair).all():
-                raise _not_finite(artifact, tensor.name, pair, path)
-            tensor.update(pair, whole)
+    seen, constant = _watch(artifact, track(images, "calibrating", len(images)), observer)
     for warning in (constant_warning(constant, len(images)), data and held_out_warning(images, data)):
         if warning:
             say(str(warning))
+    if examine is not None:
+        examine({tensor.name: tensor.observer for tensor in seen})
     table = CalibrationTable(
         method=method,
         image_count=len(images),
@@ -100,6 +90,26 @@ def calibrate(
     trial = try_asymmetry(artifact, table, choose_images(images, MOST_IMAGES), track)
     table = table.model_copy(update={"asymmetry": trial})
     return table.model_copy(update={"bias_shifts": bias_shifts(artifact, table, images, track)})
+
+
+def _watch(artifact: OnnxArtifact, images: Iterable[Path], observer: type[Observer]) -> tuple[list[_Seen], list[str]]:
+    """Show images to the network: what each activation held, and the names of images that show nothing."""
+    names = activations(artifact.proto)
+    model, crop = artifact.metadata.model, artifact.metadata.preprocess.crop
+    session = _session(artifact.proto, names, () if observer.extremes_suffice else names)
+    seen = [_Seen(name, observer()) for name in names]
+    constant: list[str] = []
+    for path in images:
+        frame = resize_to_network(read_rgb(path), model.height, model.width, crop)
+        if is_constant(frame):
+            constant.append(path.name)
+        values = session.run(None, {INPUT_NAME: frame[np.newaxis]})
+        pairs, wholes = _pairs(values, len(names)), values[len(REDUCTIONS) * len(names) :]
+        for tensor, pair, whole in zip(seen, pairs, wholes or pairs, strict=True):
+            if not np.isfinite(pair).all():
+                raise _not_finite(artifact, tensor.name, pair, path)
+            tensor.update(pair, whole)
+    return seen, constant
 
 
 def _not_finite(artifact: OnnxArtifact, name: str, pair: NDArray[np.float32], image: Path) -> BadInputError:

@@ -42,6 +42,11 @@ def sha256_of_hashes(hashes: Iterable[str]) -> str:
     return sha256_bytes("\n".join(sorted(hashes)).encode())
 
 
+def cache_folder() -> Path:
+    """``$XDG_CACHE_HOME/edgeseg``, or ``~/.cache/edgeseg``: what lies there may be deleted at any time; not created."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgeseg"
+
+
 def check_writable(path: Path, *inputs: Path | None) -> None:
     """Refuse an output that could not be written or would replace what is read, before any work is done.
 

@@ -10,13 +10,14 @@ from edgeseg.artifacts import BuildRecord, CalibrationTable, EngineArtifact, Kep
 from edgeseg.calibration.fp16_range import beyond_fp16, typical_frames
 from edgeseg.calibration.methods import DEFAULT_METHOD
 from edgeseg.calibration.placement import assign, default_plan, lowest
-from edgeseg.calibration.ranges import calibrate
 from edgeseg.calibration.selection import choose_images
+from edgeseg.calibration.table_cache import calibrate_once
 from edgeseg.calibration.table_check import check_table
 from edgeseg.dataset import load_images
-from edgeseg.errors import BadInputError, MismatchError, UsageError
+from edgeseg.errors import BadInputError, UsageError
 from edgeseg.export.builder_choice import builder_for
 from edgeseg.export.builders.builder import BuilderOptions, BuildRequest, EngineBuilder, tell_kept
+from edgeseg.export.former_build import check_same_network, check_same_table
 from edgeseg.export.mixing.accuracy_limits import AccuracyLimits
 from edgeseg.export.mixing.way_back import find_plan
 from edgeseg.export.passport_from_build import passport_from_build, rebuild_command
@@ -107,16 +108,17 @@ def build_engine(model: Path, options: BuildOptions, track: Track = silent, say:
     if options.limits is not None and options.plan_path is not None:
         check_writable(options.plan_path, files.onnx, options.calibration or files.calibration)
     former = options.former
-    _check_same("network", artifact.sha256, former.onnx_sha256 if former else None, files.path)
+    if former is not None:
+        check_same_network(artifact, former, files.path)
     builder, reason = builder_for(options.backend, options.builder)
     plan = options.plan or default_plan(artifact.proto, options.precision, builder.beside_int8, builder.name)
     assigned = assign(artifact.proto, plan)
     precision = lowest(assigned)
     table = _table(files, artifact, options, track, say) if precision == "int8" else None
-    named = options.calibration or options.calibration_data
-    _check_same("calibration", table.sha256 if table else None, former.calibration_sha256 if former else None, named)
+    if table is not None and former is not None:
+        check_same_table(table, former, options.calibration or options.calibration_data)
     kept = _beyond_fp16(files, artifact, options, table) if _computes_in_fp16(assigned, builder) else ()
-    request = BuildRequest(artifact, precision, table, plan, kept)
+    request = BuildRequest(artifact, precision, table, plan, kept, former)
     tell_kept(kept, say)
     found = None
     if options.limits is not None:
@@ -128,7 +130,7 @@ def build_engine(model: Path, options: BuildOptions, track: Track = silent, say:
         request = BuildRequest(artifact, "fp32")
         options = replace(options, precision="fp32", calibration=None, calibration_data=None, method=None)
         built = builder.build(request, say)
-    record = _record(files, options, found)
+    record = _record(files, options, found, request.table)
     rebuild = rebuild_command(request, builder, record, options.builder, out)
     passport = passport_from_build(request, built, builder, rebuild, record)
     if found is not None and options.plan_path is not None and request.plan is not None:
@@ -152,7 +154,7 @@ def _table(
         images = load_images(options.calibration_data, "train")
         chosen = choose_images(images, CALIBRATION_IMAGES)
         method = options.method or DEFAULT_METHOD
-        return calibrate(artifact, chosen, track, method, say, options.calibration_data)
+        return calibrate_once(artifact, chosen, options.calibration_data, track, method, say)
     path = options.calibration or files.calibration
     if path is None:
         raise BadInputError(
@@ -190,23 +192,17 @@ def _beyond_fp16(
     return beyond_fp16(artifact, frames, table)
 
 
-def _check_same(what: str, found: str | None, former: str | None, path: Path | None) -> None:
-    if former is not None and found != former:
-        raise MismatchError(
-            f"the {what} {path or 'of the model'} is not the one that the engine was built from",
-            found=f"sha256 {found}",
-            expected=f"sha256 {former}",
-            next_command="edgeseg build-engine MODEL builds an engine of what is there now",
-        )
-
-
-def _record(files: ModelFiles, options: BuildOptions, search: PrecisionSearch | None) -> BuildRecord:
+def _record(
+    files: ModelFiles, options: BuildOptions, search: PrecisionSearch | None, table: CalibrationTable | None
+) -> BuildRecord:
     former = None if options.former is None else options.former.build
     return BuildRecord(
         model=str(files.path),
         calibration=_named(options.calibration),
         calibration_data=_named(options.calibration_data),
         method=options.method,
+        table_method=None if table is None else table.method,
+        table_data_sha256=None if table is None else table.data_sha256,
         precision_plan=_named(options.plan_path),
         search=search or (None if former is None else former.search),
     )

@@ -53,6 +53,7 @@ def passport_from_build(
         rebuild=rebuild,
         build=record,
         binding=built.binding,
+        timings=built.timings,
     )
 
 

@@ -10,6 +10,7 @@ from edgeseg.errors import BadInputError
 from edgeseg.export.build import BuildOptions, BuildResult, build_engine
 from edgeseg.export.builders.tensorrt_options import TensorRtOptions
 from edgeseg.progress import Say, Track, quiet, silent
+from edgeseg.shell import quoted
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,17 @@ class RebuildResult:
             "driver": (before.binding.driver, after.binding.driver),
             "INT8 convolutions": (before.int8_convolutions, after.int8_convolutions),
         }
+        if before.timings and after.timings:
+            pairs["kernel timings"] = (before.timings.sha256[:12], after.timings.sha256[:12])
         return [f"{name} {old} -> {new}" for name, (old, new) in pairs.items() if old != new]
+
+    @property
+    def next_command(self) -> str | None:
+        """The proof that other bytes need; None for the former ones, whose verdict holds."""
+        if self.identical or self.former.build is None:
+            return None
+        reference = quoted(self.former.build.model)
+        return f"edgeseg verify {quoted(self.result.engine)} --reference {reference} --data DIR"
 
 
 def rebuild_engine(passport: Path, out: Path | None = None, track: Track = silent, say: Say = quiet) -> RebuildResult:

@@ -74,6 +74,13 @@ def bright_pixel_network() -> bytes:
 
 
 @pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of edgeseg that is this test's own, and empty; the folder is not made."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "edgeseg"
+
+
+@pytest.fixture
 def tiny_onnx(tmp_path: Path) -> Path:
     path = tmp_path / "tiny-model" / "tiny.onnx"
     path.parent.mkdir()

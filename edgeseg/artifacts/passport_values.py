@@ -123,10 +123,23 @@ class BuildRecord(Part):
     """The images that stood in for a table."""
     method: str | None = None
     """The calibration method that was asked for; None where none was."""
+    table_method: str | None = None
+    """The method of the table that was used; None without one, and in passports from before this was recorded."""
+    table_data_sha256: str | None = None
+    """Hash of the images that the table was measured on; None likewise."""
     precision_plan: str | None = None
     """The file of the precision plan; what it said is in the passport itself."""
     search: PrecisionSearch | None = None
     """How the plan was found; None where it was given, or is the default one."""
+
+
+class KernelTimings(Part):
+    """The kernel timings by which TensorRT chose an engine's tactics."""
+
+    file: str
+    """The file's name in ``$XDG_CACHE_HOME/edgeseg/timing``."""
+    sha256: str
+    """Hash of the file as the build left it; later builds add to it."""
 
 
 Quantity = Literal["value", "sum", "small"]
@@ -178,3 +191,5 @@ class EngineArtifact(Value):
     build: BuildRecord | None = None
     """None in passports from before this was recorded."""
     binding: Binding = Binding()
+    timings: KernelTimings | None = None
+    """None where the backend keeps none, and in passports from before this was recorded."""

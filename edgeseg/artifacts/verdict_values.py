@@ -100,8 +100,28 @@ class VerdictRow(Part):
     """Share of the image that the reference marks; None in a verdict from before this field."""
     flipped_share: float | None = pydantic.Field(default=None, ge=0, le=1)
     """Share of the image's pixels whose class differs from the reference's; None as for `marked`."""
+    confidence: float | None = None
+    """Mean of the engine's probabilities inside the reference's mask; None where that is empty, and as for `marked`."""
+    reference_confidence: float | None = None
+    """Mean of the reference's probabilities there; None where `confidence` is."""
     finite: bool = True
     """True if every probability of the engine was a number; one image without fails the engine."""
+
+
+class ProbabilityShift(Part):
+    """How an engine's probabilities differ from its reference's, over the pixels of all images; no limit judges it.
+
+    Masks compare probabilities with the threshold alone, so equal masks hide an engine that is less sure of them.
+    """
+
+    mean_difference: float = pydantic.Field(ge=0)
+    """Mean of the absolute difference."""
+    p99_difference: float = pydantic.Field(ge=0)
+    """Its 99th percentile, to 0.0001."""
+    confidence: float | None = None
+    """Mean of the engine's probabilities inside the reference's masks; None where these are empty, as is the next."""
+    reference_confidence: float | None = None
+    """Mean of the reference's own probabilities there."""
 
 
 class PolypChange(Part):
@@ -166,6 +186,8 @@ class Verdict(Value):
     reference_by_class: tuple[ClassScore, ...] = ()
     polyps: FoundPolyps | None = None
     """None in a verdict from before they were counted."""
+    probability_shift: ProbabilityShift | None = None
+    """None where the engine gave no finite probabilities, and in a verdict from before this was measured."""
     limits: VerdictLimits
     latency: LatencyReport
     latency_samples_ms: tuple[float, ...]

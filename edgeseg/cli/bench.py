@@ -89,7 +89,7 @@ def bench(
 
 def _check_outputs(out: Path | None, plot: Path | None, inputs: tuple[Path | None, ...]) -> None:
     from edgeseg.files import check_writable
-    from edgeseg.machine.bench.plot import check_plot
+    from edgeseg.plot_files import check_plot
 
     if plot is not None:
         check_plot(plot)

@@ -184,14 +184,19 @@ def _rebuild(passport: Path, out: Path | None, report: Path | None, as_json: boo
     from edgeseg.export.rebuild import rebuild_engine
 
     rebuilt = rebuild_engine(passport, out, track, say)
-    facts = {"identical": rebuilt.identical, "differences": rebuilt.differences}
+    facts = {
+        "identical": rebuilt.identical,
+        "differences": rebuilt.differences,
+        "next_command": rebuilt.next_command,
+    }
     if rebuilt.identical:
-        verdict = "byte for byte the former engine, so its verdict holds"
+        verdict = f"byte for byte the former engine (sha256 {rebuilt.former.engine_sha256[:12]}), so its verdict holds"
     else:
+        why = "; ".join(rebuilt.differences) or "no difference on record"
         verdict = (
-            f"the bytes differ from the former engine's ({'; '.join(rebuilt.differences) or 'no difference on record'})"
+            f"the bytes differ from the former engine's ({why}): a verdict belongs to its engine's sha256, so "
+            f"{rebuilt.result.passport.engine_sha256[:12]} needs a new one\nnext: {rebuilt.next_command}"
         )
-        verdict += f"\nnext: edgeseg verify {quoted(rebuilt.result.engine)} --reference MODEL --data DIR"
     _emit(rebuilt.result, facts, report, as_json, verdict)
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgeseg.cli.output import JsonFlag, emit, say, track
 from edgeseg.cli.registry_options import MethodOption, SelectionOption
 from edgeseg.shell import quoted
+
+if TYPE_CHECKING:
+    from edgeseg.artifacts import CalibrationTable
+    from edgeseg.calibration.observer import Observer
 
 
 def calibrate(
@@ -23,10 +27,19 @@ def calibrate(
         int | None, typer.Option(min=0, help="Draw other images; works with every --select but even. [default: 0]")
     ] = None,
     method: MethodOption = "max",
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.png",
+            help="Plot to write (.png, .svg or .pdf): the eight tensors whose range the method cuts most; "
+            "not with --method max, which cuts none.",
+        ),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Measure the ranges of the activations that INT8 needs."""
     from edgeseg.calibration.asymmetry import asymmetry_in_words
+    from edgeseg.calibration.range_plot import check_range_plot
     from edgeseg.calibration.ranges import calibrate as measure
     from edgeseg.calibration.selection import DEFAULT_SELECTION, choose_images
     from edgeseg.dataset import load_images
@@ -44,9 +57,15 @@ def calibrate(
     source = onnx_of(find_model(model))
     artifact = load_onnx(source)
     check_writable(out, source)
+    if plot is not None:
+        check_range_plot(plot, method)
+        check_writable(plot, source, out)
     chosen = choose_images(load_images(data, split), images, select, seed or 0, track)
-    table = measure(artifact, chosen, track, method, say, data)
+    observers: dict[str, Observer] = {}
+    table = measure(artifact, chosen, track, method, say, data, observers.update)
     table.write(out)
+    if plot is not None:
+        _write_plot(plot, table, observers, model)
     trial = "" if table.asymmetry is None else f"{asymmetry_in_words(table.asymmetry)}\n"
     corrected = f", biases of {len(table.bias_shifts)} convolutions corrected" if table.bias_shifts else ""
     kept = f"{table.trained} ranges are those of the quantisation-aware training\n" if table.trained else ""
@@ -55,3 +74,15 @@ def calibrate(
         f"next: edgeseg build-engine {quoted(model)} --precision int8 --calibration {quoted(out)}"
     )
     emit(table, as_json, text)
+
+
+def _write_plot(path: Path, table: CalibrationTable, observers: dict[str, Observer], model: Path) -> None:
+    from edgeseg.calibration.range_plot import most_cut, write_range_plot
+
+    shown = most_cut(table, observers)
+    title = (
+        f"{model.name}, method {table.method} on {table.image_count} images: "
+        f"the {len(shown)} of {len(observers)} tensors whose range is cut most"
+    )
+    write_range_plot(shown, title, path)
+    say(f"wrote {path}")

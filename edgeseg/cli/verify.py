@@ -100,6 +100,7 @@ def _figure(value: float | None) -> str:
 
 
 def _text(verdict: Verdict) -> str:
+    from edgeseg.proof.verdict.probability_shift import shift_in_words
     from edgeseg.runtime.engine.backends import on_cpu
 
     outcome = "UNDECIDED" if verdict.passed == "undecided" else "PASSED" if verdict.passed else "FAILED"
@@ -112,11 +113,13 @@ def _text(verdict: Verdict) -> str:
         f"mean IoU {verdict.mean_iou:.4f}, masks agree to {verdict.mean_agreement:.4f}",
         *_classes(verdict),
         *_polyps(verdict.polyps),
+        *([] if verdict.probability_shift is None else [shift_in_words(verdict.probability_shift)]),
         f"one image: p50 {times.p50_ms:.2f}, p90 {times.p90_ms:.2f}, p99 {times.p99_ms:.2f} ms "
         f"on {verdict.latency.machine}",
     ]
     if on_cpu(verdict.backend):
         lines.append("these times were measured on this CPU, not on a GPU")
+    lines.append(f"this holds for the engine with sha256 {verdict.engine_sha256}, and for no other build")
     if verdict.next_command is not None:
         lines.append(f"next: {verdict.next_command}")
     return "\n".join([*lines, f"{verdict.notice}."])

@@ -10,7 +10,9 @@ from edgeseg.artifacts import (
     AsymmetryTrial,
     Binding,
     CalibrationTable,
+    EngineArtifact,
     KeptFloat32,
+    KernelTimings,
     Precision,
     PrecisionPlan,
     TensorSpec,
@@ -47,6 +49,8 @@ class BuildRequest:
 
     kept_float32: tuple[KeptFloat32, ...] = ()
     """Layers that FP16 cannot compute; they stay float32."""
+    former: EngineArtifact | None = None
+    """The passport of the engine that this build repeats, whose tactics it holds to where that can be."""
 
     def plan_for(self, beside_int8: Precision, backend: str) -> PrecisionPlan:
         """The plan, or the default one of a backend whose float convolutions beside INT8 are `beside_int8`."""
@@ -66,6 +70,8 @@ class BuiltEngine:
     binding: Binding = field(default_factory=Binding)
     asymmetry: AsymmetryTrial | None = None
     """The table's trial, where the backend goes by it."""
+    timings: KernelTimings | None = None
+    """The kernel timings that it was built by, where the backend keeps them."""
 
     def __repr__(self) -> str:
         return (

@@ -21,7 +21,7 @@ from edgeseg.export.builders.tensorrt_options import (
     options_for,
 )
 from edgeseg.export.builders.tensorrt_plan import plan_from_onnx
-from edgeseg.export.builders.timing_cache import timing_cache_path
+from edgeseg.export.builders.timing_cache import may_pin, recorded, timing_cache_path
 from edgeseg.export.layers.engine_inspector import engine_information, int8_convolutions
 from edgeseg.export.layers.plan_text import convolution_types
 from edgeseg.graph.operators import CONVOLUTIONS
@@ -72,8 +72,9 @@ class TensorRtBuilder:
         options = options_for(request.artifact.metadata.model, self.options, say)
         proto, version = graph_in_precision(request, say, self.name), self.trt.__version__
         timings = None if self.gpu is None else timing_cache_path(self.name, version, self.gpu)
+        pinned = timings is not None and request.former is not None and may_pin(self.trt, timings, request.former, say)
         plan = plan_from_onnx(
-            self.trt, self.flavour, proto, options, str(request.artifact.path), timings=timings, say=say
+            self.trt, self.flavour, proto, options, str(request.artifact.path), timings=timings, pinned=pinned, say=say
         )
         convolutions = [node.name for node in proto.graph.node if node.op_type in CONVOLUTIONS]
         return BuiltEngine(
@@ -83,6 +84,7 @@ class TensorRtBuilder:
             int8_convolutions=self._int8_convolutions(plan, convolutions),
             build_flags=build_flags(self.flavour, options),
             binding=self._binding(),
+            timings=None if timings is None else recorded(timings),
         )
 
     def why_not_int8(self, request: BuildRequest, built: BuiltEngine) -> str | None:

@@ -33,6 +33,7 @@ def plan_from_onnx(
     options: TensorRtOptions,
     origin: str = "the network",
     timings: Path | None = None,
+    pinned: bool = False,
     say: Say = quiet,
 ) -> bytes:
     """Build an engine from a strongly typed graph.
@@ -44,6 +45,7 @@ def plan_from_onnx(
         options: Options that `check_options` has checked.
         origin: The model's path, for messages.
         timings: File that keeps kernel timings; None keeps none.
+        pinned: Whether tactics are to be those that `timings` has; where it lacks one, all are chosen anew.
         say: Hears how far the build has come.
 
     Raises:
@@ -62,9 +64,15 @@ def plan_from_onnx(
     if hasattr(trt, "IProgressMonitor") and hasattr(config, "progress_monitor"):
         config.progress_monitor = watcher = monitor(trt, progress)  # noqa: F841  it must outlive the build
     cache = None if timings is None else timing_cache.attach(config, timings, say)
+    if pinned:
+        timing_cache.pin(trt, config)
     plan = builder.build_serialized_network(network, config)
     if progress.error is not None:
         raise progress.error
+    if plan is None and pinned:
+        say(f"{flavour.title} builds nothing from the kept timings alone ({log.take() or 'no reason given'})")
+        say(timing_cache.CHOSEN_ANEW)
+        return plan_from_onnx(trt, flavour, proto, options, origin, timings, say=say)
     if plan is None:
         raise _no_engine(flavour, origin, options, log.take())
     if cache is not None and timings is not None:

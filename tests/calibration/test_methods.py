@@ -24,6 +24,7 @@ from edgeseg.graph.onnx_files import OnnxArtifact
 from edgeseg.images import list_images
 from edgeseg.runtime.passport.passports import passport_path
 
+pytestmark = pytest.mark.usefixtures("own_cache")
 FINITE = hnp.arrays(
     np.float32,
     hnp.array_shapes(min_dims=1, max_dims=4),

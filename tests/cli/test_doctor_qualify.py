@@ -30,6 +30,7 @@ from edgeseg.machine.qualify.qualification_values import EngineQualification, Qu
 from edgeseg.runtime.passport.passports import passport_path
 from tests.cli.test_doctor import plain_report
 
+pytestmark = pytest.mark.usefixtures("own_cache")
 Qualify = Callable[..., tuple[int, Qualification]]
 
 

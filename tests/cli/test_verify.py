@@ -58,6 +58,12 @@ def test_the_same_network_passes(call: Call, capsys) -> None:
     assert verdict.limits.max_dice_drop == 0.0005
 
 
+def test_the_text_names_the_engine_that_it_holds_for(call: Call, tiny_engine: Path, capsys) -> None:
+    call()
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"this holds for the engine with sha256 {sha256_bytes(tiny_engine.read_bytes())}" in said
+
+
 def test_nothing_is_written_without_report(call: Call, tmp_path: Path, capsys) -> None:
     before = sorted(tmp_path.rglob("*"))
     assert call() == 0

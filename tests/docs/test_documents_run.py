@@ -53,6 +53,7 @@ def desk(laid_out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.chdir(copy)
     monkeypatch.syspath_prepend(copy)
     monkeypatch.setenv("EDGESEG_TOKEN", TLS_TOKEN)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(copy / "cache"))
     yield copy
     sys.modules.pop("package.module", None)
 

@@ -116,6 +116,8 @@ class Module:
         self.information, self.parses, self.plan = information, parses, plan
         self.network_bytes = b""
         self.refuses_timings = False
+        self.lacks_timings = False
+        """True if the kept timings lack a kernel of the network."""
         self.executes = True
         self.layer_times_ms: list[tuple[str, float]] = []
 
@@ -136,10 +138,12 @@ class Module:
 
     def _Builder(self, logger: Any) -> Double:  # noqa: N802
         timings = Double.of("ITimingCache", self, serialize=lambda: b"timings after")
+        flags: list[str] = []
         config = Double.of(
             "IBuilderConfig",
             self,
             set_compute_capability=True,
+            set_flag=flags.append,
             create_timing_cache=lambda data: timings,
             set_timing_cache=lambda cache, ignore: not self.refuses_timings,
         )
@@ -150,10 +154,13 @@ class Module:
             create_network=lambda flags: "network",
             create_builder_config=lambda: config,
             create_optimization_profile=lambda: Double.of("IOptimizationProfile", self),
-            build_serialized_network=lambda network, given: self._build(given, logger),
+            build_serialized_network=lambda network, given: self._build(given, logger, flags),
         )
 
-    def _build(self, config: Any, logger: Any) -> Any:
+    def _build(self, config: Any, logger: Any, flags: list[str]) -> Any:
+        if "BuilderFlag.ERROR_ON_TIMING_CACHE_MISS" in flags and self.lacks_timings:
+            logger.log(SEVERITY_ERROR, "a tactic is not in the timing cache")
+            return None
         if "IProgressMonitor" in self.api:
             config.progress_monitor.phase_start("Building", None, 2)
             if not config.progress_monitor.step_complete("Building", 0):
@@ -195,9 +202,8 @@ class Module:
 
 
 @pytest.fixture
-def install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Module]:
+def install(monkeypatch: pytest.MonkeyPatch, own_cache: Path) -> Callable[..., Module]:
     """Puts a double and a GPU on this machine: install("tensorrt 10.3.0")."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
     def put(key: str, gpu: Gpu = Gpu("NVIDIA RTX A2000", "8.6", "580.65.06"), **facts: Any) -> Module:  # noqa: B008
         module = Module(key, **facts)

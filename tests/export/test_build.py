@@ -22,6 +22,7 @@ from edgeseg.runtime.onnxruntime.onnxruntime_session import session_options
 from edgeseg.runtime.opener.engine_from_file import open_engine
 from edgeseg.runtime.passport.passports import passport_path
 
+pytestmark = pytest.mark.usefixtures("own_cache")
 FRAMES = np.random.default_rng(8).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
 
 

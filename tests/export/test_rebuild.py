@@ -1,3 +1,4 @@
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,9 @@ from edgeseg.export.rebuild import rebuild_engine
 from edgeseg.graph.onnx_files import load_onnx
 from edgeseg.images import list_images
 from edgeseg.runtime.passport.passports import passport_path
+from tests.export.tensorrt_targets import ORIN, TENSORRT_VERSIONS
+
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture
@@ -79,7 +83,36 @@ def test_calibration_images_are_held_to_the_former_ones(
     code, document = typed(capsys, "build-engine", "--from-passport", passport_path(out))
     assert (code, document["identical"]) == (0, True)
     list_images(small_images)[0].unlink()
-    assert typed(capsys, "build-engine", "--from-passport", passport_path(out))[0] == 6
+    code, document = typed(capsys, "build-engine", "--from-passport", passport_path(out))
+    assert code == 6
+    assert document["what"].endswith("is not the one that the engine was built from: it has other data")
+
+
+@pytest.mark.parametrize(
+    ("method", "images", "ranges", "which"),
+    [
+        ("mse", 12, 1.0, "it has another method"),
+        ("max", 5, 1.0, "it has other data"),
+        ("mse", 5, 1.0, "it has another method and other data"),
+        ("max", 12, 2.0, "it has other ranges, with the same method and the same data"),
+    ],
+)
+def test_a_table_that_is_not_the_former_one_is_told_apart(
+    method: str,
+    images: int,
+    ranges: float,
+    which: str,
+    engine: Path,
+    small_onnx: Path,
+    small_images: Path,
+    tmp_path,
+    capsys,
+) -> None:
+    table = calibrate(load_onnx(small_onnx), list_images(small_images)[:images], method=method)
+    wider = {name: entry.model_copy(update={"amax": entry.amax * ranges}) for name, entry in table.ranges.items()}
+    table.model_copy(update={"ranges": wider}).write(tmp_path / "table.json")
+    code, document = typed(capsys, "build-engine", "--from-passport", passport_path(engine))
+    assert (code, document["what"].rsplit(": ", 1)[1]) == (6, which)
 
 
 def test_usage_is_a_model_or_a_passport(engine: Path, small_onnx: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -124,3 +157,105 @@ def test_another_tensorrt_is_told(small_onnx: Path, tmp_path: Path, install: Cal
     again = rebuild_engine(passport_path(tmp_path / "x.engine"))
     assert not again.identical
     assert again.differences == ["backend version 10.3.0 -> 11.4.0.106"]
+
+
+PINNED = ("IBuilderConfig.set_flag", "BuilderFlag.ERROR_ON_TIMING_CACHE_MISS")
+TIMINGS = "tensorrt-10.3.0-nvidia-rtx-a2000-sm86.cache"
+
+
+@pytest.fixture
+def built(small_onnx: Path, tmp_path: Path, install: Callable[..., Any]) -> Path:
+    """The passport of an engine that a double of TensorRT 10.3 built."""
+    module, out = install("tensorrt 10.3.0"), tmp_path / "x.engine"
+    build_engine(small_onnx, BuildOptions("fp16", "tensorrt", out=out))
+    assert PINNED not in module.calls
+    return passport_path(out)
+
+
+@pytest.mark.parametrize("key", TENSORRT_VERSIONS)
+def test_tactics_are_held_to_the_timings_of_the_passport(
+    key: str, small_onnx: Path, tmp_path: Path, install: Callable[..., Any], own_cache: Path
+) -> None:
+    module, said = install(key), []
+    build_engine(small_onnx, BuildOptions("fp16", "tensorrt", out=tmp_path / "x.engine"))
+    timings = EngineArtifact.read(tmp_path / "x.engine.json").timings
+    assert timings is not None
+    kept = own_cache / "timing" / timings.file
+    assert timings.sha256 == hashlib.sha256(kept.read_bytes()).hexdigest()
+    module.calls.clear()
+    assert rebuild_engine(tmp_path / "x.engine.json", say=said.append).identical
+    calls = [call for call in module.calls if call[0].startswith(("IBuilderConfig.set_", "Builder.build_ser"))]
+    assert [call[0] for call in calls[-3:]] == [
+        "IBuilderConfig.set_timing_cache",
+        "IBuilderConfig.set_flag",
+        "Builder.build_serialized_network",
+    ]
+    assert calls[-2] == PINNED
+    assert said[0] == f"tactics are taken from the kept timings {kept}"
+
+
+def test_timings_that_others_have_written_to_are_used_and_told(
+    built: Path, install: Callable[..., Any], own_cache: Path
+) -> None:
+    module, said = install("tensorrt 10.3.0"), []
+    (own_cache / "timing" / TIMINGS).write_bytes(b"timings of more networks")
+    rebuild_engine(built, say=said.append)
+    assert ("IBuilderConfig.create_timing_cache", b"timings of more networks") in module.calls
+    assert PINNED in module.calls
+    assert said[0].endswith("which other builds have written to since")
+
+
+@pytest.mark.parametrize("case", ["older passport", "deleted", "other TensorRT", "other GPU", "no flag"])
+def test_without_the_timings_tactics_are_chosen_anew_and_it_is_said(
+    case: str, built: Path, install: Callable[..., Any], own_cache: Path
+) -> None:
+    other_gpu = {"gpu": ORIN} if case == "other GPU" else {}
+    module, said = install("tensorrt 11.4.0.106" if case == "other TensorRT" else "tensorrt 10.3.0", **other_gpu), []
+    if case == "older passport":
+        EngineArtifact.read(built).model_copy(update={"timings": None}).write(built)
+    elif case == "deleted":
+        (own_cache / "timing" / TIMINGS).unlink()
+    elif case == "no flag":
+        module.api["BuilderFlag"].remove("ERROR_ON_TIMING_CACHE_MISS")
+    rebuild_engine(built, say=said.append)
+    assert PINNED not in module.calls
+    why = {
+        "older passport": "the passport records no kernel timings",
+        "deleted": f"no longer at {own_cache / 'timing' / TIMINGS}",
+        "no flag": "TensorRT 10.3.0 cannot be held to kept timings",
+    }
+    assert "tactics are chosen anew" in said[0]
+    assert said[0].endswith(why.get(case, f"the passport's timings, {TIMINGS}, are of another TensorRT or GPU"))
+
+
+def test_a_kernel_that_the_timings_lack_is_told_and_all_are_chosen_anew(
+    built: Path, install: Callable[..., Any], capsys: pytest.CaptureFixture[str], small_onnx: Path
+) -> None:
+    module = install("tensorrt 10.3.0", plan=b"other bytes")
+    module.lacks_timings = True
+    assert run(["build-engine", "--from-passport", str(built)]) == 0
+    out, err = (" ".join(text.split()) for text in capsys.readouterr())
+    assert "a tactic is not in the timing cache" in err
+    assert "tactics are chosen anew" in err
+    new = hashlib.sha256(b"other bytes").hexdigest()
+    assert f"{new[:12]} needs a new one next: edgeseg verify {built.with_suffix('')} --reference {small_onnx}" in out
+
+
+def test_a_build_that_fails_for_another_reason_says_that_reason(built: Path, install: Callable[..., Any]) -> None:
+    install("tensorrt 10.3.0", plan=None)
+    with pytest.raises(BadInputError, match="cannot build an engine") as caught:
+        rebuild_engine(built)
+    assert caught.value.found == "out of memory"
+
+
+def test_equal_bytes_keep_their_verdict_and_others_need_a_new_one(
+    built: Path, install: Callable[..., Any], small_onnx: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert typed(capsys, "build-engine", "--from-passport", built)[1]["next_command"] is None
+    assert run(["build-engine", "--from-passport", str(built)]) == 0
+    said = capsys.readouterr().out
+    assert f"(sha256 {hashlib.sha256(b'plan').hexdigest()[:12]}), so its verdict holds" in " ".join(said.split())
+    install("tensorrt 10.3.0", plan=b"other bytes")
+    document = typed(capsys, "build-engine", "--from-passport", built)[1]
+    command = f"edgeseg verify {built.with_suffix('')} --reference {small_onnx} --data DIR"
+    assert (document["identical"], document["next_command"]) == (False, command)

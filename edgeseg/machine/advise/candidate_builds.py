@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgeseg.artifacts import CalibrationTable, EngineArtifact
-from edgeseg.calibration.methods import DEFAULT_METHOD
-from edgeseg.calibration.ranges import calibrate
 from edgeseg.calibration.selection import choose_images
+from edgeseg.calibration.table_cache import calibrate_once
 from edgeseg.calibration.table_check import check_table
-from edgeseg.dataset import SPLITS, hash_files, hash_pairs, load_images
+from edgeseg.dataset import SPLITS, hash_pairs, load_images
 from edgeseg.errors import BadInputError, EdgesegError, MismatchError
 from edgeseg.export.build import CALIBRATION_IMAGES, BuildOptions, build_engine
 from edgeseg.export.mixing.accuracy_limits import AccuracyLimits
@@ -143,18 +143,13 @@ class Workshop:
             return None
         images = choose_images(load_images(self.options.data, SPLITS[0]), CALIBRATION_IMAGES)
         path = self.options.out / f"{self.files.name}.calibration.json"
-        if not self._made_of(path, images):
-            self.say(f"this model brings no calibration table: making one of {len(images)} images of the train split")
-            calibrate(self.artifact, images, self.track, DEFAULT_METHOD, self.say, self.options.data).write(path)
+        self.say(f"this model brings no calibration table: making one of {len(images)} images of the train split")
+        table = calibrate_once(self.artifact, images, self.options.data, self.track, say=self.say)
+        with contextlib.suppress(BadInputError):
+            if CalibrationTable.read(path) == table:
+                return path
+        table.write(path)
         return path
-
-    def _made_of(self, path: Path, images: Sequence[Path]) -> bool:
-        try:
-            former = CalibrationTable.read(path)
-        except BadInputError:
-            return False
-        wanted = self.artifact.weights_sha256, DEFAULT_METHOD, hash_files(images)
-        return (former.weights_sha256, former.method, former.data_sha256) == wanted
 
     def _no_table(self) -> str:
         return (

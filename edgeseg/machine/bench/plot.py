@@ -7,31 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from edgeseg.errors import UsageError
-from edgeseg.files import atomic_file
 from edgeseg.machine.bench.bench_report import BenchReport, Roofline, Series
-from edgeseg.optional import require
+from edgeseg.plot_files import new_figure, write_figure
 
-SUFFIXES = (".png", ".svg", ".pdf")
-WIDTH_INCHES, HEIGHT_INCHES, DOTS_PER_INCH = 12.0, 8.4, 110
+WIDTH_INCHES, HEIGHT_INCHES = 12.0, 8.4
 PERCENTILES = (("p50_ms", "p50", "#1b6ca8"), ("p90_ms", "p90", "#6fb1dc"), ("p99_ms", "p99", "#f2a154"))
 BUDGET_COLOUR = "#c0392b"
 STAGE_COLOURS = ("#8fb339", "#2f6690", "#d9a441", "#7d5ba6", "#a3a3a3", "#b56576")
 PRECISION_COLOURS = {"fp32": "#2f6690", "fp16": "#8fb339", "int8": "#d9a441"}
-
-
-def check_plot(path: Path) -> None:
-    """Refuse what cannot be drawn, before anything is measured.
-
-    Raises:
-        UsageError: A kind of file that is none of ours.
-        MissingComponentError: No matplotlib.
-    """
-    if path.suffix.lower() not in SUFFIXES:
-        raise UsageError(
-            "--plot is not a kind of picture", found=path.name, expected=f"a name in {', '.join(SUFFIXES)}"
-        )
-    require("matplotlib.figure")
 
 
 def write_plot(report: BenchReport, path: Path) -> None:
@@ -41,7 +24,7 @@ def write_plot(report: BenchReport, path: Path) -> None:
         report: What to draw.
         path: .png, .svg or .pdf.
     """
-    figure: Any = require("matplotlib.figure").Figure(figsize=(WIDTH_INCHES, HEIGHT_INCHES), layout="constrained")
+    figure = new_figure(WIDTH_INCHES, HEIGHT_INCHES)
     axes = figure.subplots(2, 2)
     _latency(axes[0, 0], report)
     _stages(axes[0, 1], report)
@@ -57,8 +40,7 @@ def write_plot(report: BenchReport, path: Path) -> None:
         f"{place}; {report.settings.source}",
         fontsize=10,
     )
-    with atomic_file(path) as temporary:
-        figure.savefig(temporary, dpi=DOTS_PER_INCH, metadata={"Date": None} if path.suffix == ".svg" else None)
+    write_figure(figure, path)
 
 
 def _latency(axis: Any, report: BenchReport) -> None:

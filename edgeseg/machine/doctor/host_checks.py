@@ -29,8 +29,8 @@ def check_host(view: MachineView, hardware: Hardware) -> list[Check]:
 
 
 def check_cache(view: MachineView) -> Check:
-    """The folder that kernels and timings are kept in, and the room beside it."""
-    purpose = "kernels and kernel timings are kept here; engines need room"
+    """The folder that kernels, their timings and calibration tables are kept in, and the room beside it."""
+    purpose = "kernels, their timings and calibration tables are kept here; engines need room"
     folder = Path(view.environment.get("XDG_CACHE_HOME") or view.home / ".cache") / "edgeseg"
     nearest = folder
     while not nearest.exists() and nearest != nearest.parent:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.artifacts import ConfidenceInterval, VerdictRow
+from edgeseg.artifacts import ConfidenceInterval, ProbabilityShift, VerdictRow
 from edgeseg.class_overlap import ClassScore, Overlap, class_overlaps, class_scores
 from edgeseg.dataset import Pair
 from edgeseg.errors import BadInputError, MismatchError
@@ -17,10 +17,11 @@ from edgeseg.frames import Frame, Mask
 from edgeseg.metrics import marked_share, overlap_per_image
 from edgeseg.progress import Track, silent
 from edgeseg.proof.verdict.bootstrap import bootstrap_interval
-from edgeseg.proof.verdict.evaluation import NotFiniteError, segment_named
+from edgeseg.proof.verdict.evaluation import NotFiniteError, probability_named
+from edgeseg.proof.verdict.probability_shift import ShiftMeter
 from edgeseg.proof.verdict.thumbnails import Shuffled, Thumbnails, shuffled, thumbnail
 from edgeseg.runtime.engine.engine import Engine
-from edgeseg.runtime.engine.session import SessionInfo
+from edgeseg.runtime.engine.session import SessionInfo, marked_at_frame, mask_at_frame
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Comparison:
     by_class: tuple[ClassScore, ...] = ()
     """The engine's figures of every class but the background; empty for one class."""
     reference_by_class: tuple[ClassScore, ...] = ()
+    shift: ProbabilityShift | None = None
+    """How far the engine's probabilities are from the reference's; None where only masks were compared."""
 
     @functools.cached_property
     def shuffled(self) -> Shuffled | None:
@@ -106,7 +109,7 @@ def compare(engine: Engine, reference: Engine, pairs: Sequence[Pair], track: Tra
         BadInputError: No pairs, or an image or mask that cannot be read.
     """
     refuse_other_classes(engine.info, reference.info)
-    return compare_with(engine, lambda pair, frame: segment_named(reference, frame, pair.name), pairs, track)
+    return _compare(engine, lambda pair, frame: _segmented(reference, frame, pair.name), pairs, track)
 
 
 def compare_with(
@@ -123,6 +126,28 @@ def compare_with(
     Raises:
         BadInputError: No pairs, or an image or mask that cannot be read.
     """
+    return _compare(engine, lambda pair, frame: _Segmented(mask_of(pair, frame)), pairs, track)
+
+
+@dataclass(frozen=True)
+class _Segmented:
+    """The answer of one network for one frame."""
+
+    mask: Mask
+    marked: NDArray[np.float32] | None = None
+    """How likely each pixel is marked, float32 [h,w]; None where only the mask is known."""
+
+
+def _segmented(engine: Engine, frame: Frame, name: str) -> _Segmented:
+    height, width = frame.shape[:2]
+    probability = probability_named(engine, frame, name)
+    marked = marked_at_frame(engine.info, probability, height, width)[0]
+    return _Segmented(mask_at_frame(engine.info, probability, height, width), marked)
+
+
+def _compare(
+    engine: Engine, reference_of: Callable[[Pair, Frame], _Segmented], pairs: Sequence[Pair], track: Track
+) -> Comparison:
     if not pairs:
         raise BadInputError(
             "there is nothing to compare",
@@ -131,21 +156,25 @@ def compare_with(
         )
     names = engine.info.model.classes
     classes = engine.info.model.channels
-    rows, thumbnails, overlaps, reference_overlaps = [], [], [], []
+    rows, thumbnails, overlaps, reference_overlaps, meter = [], [], [], [], ShiftMeter()
     for pair in track(pairs, "comparing", len(pairs)):
         labelled = pair.read_labelled(classes)
         frame = labelled.frame
-        reference_mask = labelled.judged(mask_of(pair, frame))
-        mask = mask_or_none(engine, frame, pair.name)
-        mask = None if mask is None else labelled.judged(mask)
-        rows.append(_row(pair.name, labelled.mask, reference_mask, mask, classes))
+        standard = reference_of(pair, frame)
+        reference_mask = labelled.judged(standard.mask)
+        found = _segmented_or_none(engine, frame, pair.name)
+        mask = None if found is None else labelled.judged(found.mask)
+        row = _row(pair.name, labelled.mask, reference_mask, mask, classes)
+        if found is not None and found.marked is not None and standard.marked is not None:
+            row = _with_confidence(row, meter.add(standard.marked, found.marked, reference_mask))
+        rows.append(row)
         if classes > 1:
             overlaps.append(_overlaps(mask, labelled.mask, classes))
             reference_overlaps.append(_overlaps(reference_mask, labelled.mask, classes))
         small = None if mask is None else thumbnail(mask)
         thumbnails.append(Thumbnails(thumbnail(labelled.mask), thumbnail(reference_mask), small))
     by_class = (class_scores(names, overlaps), class_scores(names, reference_overlaps)) if classes > 1 else ((), ())
-    return Comparison(tuple(rows), tuple(thumbnails), *by_class)
+    return Comparison(tuple(rows), tuple(thumbnails), *by_class, meter.shift())
 
 
 def _overlaps(mask: Mask | None, truth: Mask, classes: int) -> tuple[Overlap | None, ...]:
@@ -155,10 +184,21 @@ def _overlaps(mask: Mask | None, truth: Mask, classes: int) -> tuple[Overlap | N
 
 def mask_or_none(engine: Engine, frame: Frame, name: str) -> Mask | None:
     """The mask of a frame, or None where the network's probabilities are not finite."""
+    found = _segmented_or_none(engine, frame, name)
+    return None if found is None else found.mask
+
+
+def _segmented_or_none(engine: Engine, frame: Frame, name: str) -> _Segmented | None:
     try:
-        return segment_named(engine, frame, name)
+        return _segmented(engine, frame, name)
     except NotFiniteError:
         return None
+
+
+def _with_confidence(row: VerdictRow, means: tuple[float, float] | None) -> VerdictRow:
+    if means is None:
+        return row
+    return row.model_copy(update={"reference_confidence": means[0], "confidence": means[1]})
 
 
 def _row(name: str, truth: Mask, reference_mask: Mask, mask: Mask | None, classes: int) -> VerdictRow:

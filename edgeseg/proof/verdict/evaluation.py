@@ -172,9 +172,17 @@ def segment_named(engine: Engine, frame: Frame, name: str) -> Mask:
     Raises:
         NotFiniteError: The network gave NaN or infinity.
     """
+    return mask_at_frame(engine.info, probability_named(engine, frame, name), *frame.shape[:2])
+
+
+def probability_named(engine: Engine, frame: Frame, name: str) -> Probability:
+    """The probabilities of a frame, float32 [C,h,w]; a refusal names the image.
+
+    Raises:
+        NotFiniteError: The network gave NaN or infinity.
+    """
     with named(name):
-        probability = finite_probability_of(engine, PackedFrame(frame, "rgb"))
-    return mask_at_frame(engine.info, probability, *frame.shape[:2])
+        return finite_probability_of(engine, PackedFrame(frame, "rgb"))
 
 
 @contextlib.contextmanager

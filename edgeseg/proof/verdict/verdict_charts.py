@@ -73,7 +73,7 @@ class Line:
 
 @dataclass(frozen=True)
 class ScatterChart:
-    """Engine Dice (y) over reference Dice (x)."""
+    """A figure of the engine (y) over the reference's (x), image by image."""
 
     x: Scale
     y: Scale
@@ -98,17 +98,27 @@ def round_step(step: float) -> float:
 
 def scatter_chart(rows: Sequence[VerdictRow]) -> ScatterChart:
     """Engine Dice over reference Dice: below the diagonal the engine is worse."""
-    lowest = min(min(row.dice, row.reference_dice) for row in rows)
+    return _scatter([(row.name, row.reference_dice, row.dice) for row in rows])
+
+
+def confidence_chart(rows: Sequence[VerdictRow]) -> ScatterChart | None:
+    """The engine's mean probability inside the reference's mask over the reference's; None where no image has both."""
+    points = [
+        (row.name, row.reference_confidence, row.confidence)
+        for row in rows
+        if row.reference_confidence is not None and row.confidence is not None
+    ]
+    return _scatter(points) if points else None
+
+
+def _scatter(points: Sequence[tuple[str, float, float]]) -> ScatterChart:
+    """A dot for each name, reference and engine."""
+    lowest = min(min(reference, engine) for _, reference, engine in points)
     low = max(0.0, lowest - 0.15 * max(1 - lowest, 0.02))
     x, y = Scale(low, 1.0, LEFT, RIGHT), Scale(low, 1.0, BOTTOM, TOP)
     dots = [
-        Dot(
-            x(row.reference_dice),
-            y(row.dice),
-            f"{row.name}: reference {row.reference_dice:.4f}, engine {row.dice:.4f}",
-            row.drop > 0,
-        )
-        for row in rows
+        Dot(x(reference), y(engine), f"{name}: reference {reference:.4f}, engine {engine:.4f}", engine < reference)
+        for name, reference, engine in points
     ]
     return ScatterChart(x, y, dots)
 

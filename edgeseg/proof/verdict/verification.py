@@ -118,6 +118,7 @@ def _scores(comparison: Comparison) -> dict[str, Any]:
         "by_class": comparison.by_class,
         "reference_by_class": comparison.reference_by_class,
         "polyps": found_polyps(comparison.rows),
+        "probability_shift": comparison.shift,
         "rows": comparison.rows,
     }
 

@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from edgeseg.errors import BadInputError, MissingComponentError
-from edgeseg.files import UnwritableError, sha256_bytes, write_bytes
+from edgeseg.files import UnwritableError, cache_folder, sha256_bytes, write_bytes
 
 SOURCE = Path(__file__).with_name("kernels.cu")
 DEFAULT_NVCC = Path("/usr/local/cuda/bin/nvcc")
@@ -114,11 +114,6 @@ def code_arguments(architectures: Sequence[int]) -> list[str]:
     arguments = [f"-gencode=arch=compute_{number},code=sm_{number}" for number in architectures]
     newest = max(architectures)
     return [*arguments, f"-gencode=arch=compute_{newest},code=compute_{newest}"]
-
-
-def cache_folder() -> Path:
-    """The folder where compiled kernels are kept; it is not created."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgeseg"
 
 
 def sources() -> list[Path]:

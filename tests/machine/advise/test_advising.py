@@ -23,6 +23,8 @@ from tests.export.mixing.conftest import CHAIN, Chain
 
 Lay = Callable[..., Path]
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 
 @pytest.fixture
 def options(tmp_path: Path, squares_data: Path) -> AdviseOptions:

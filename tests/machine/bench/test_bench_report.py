@@ -9,11 +9,11 @@ import cv2
 import pytest
 
 from edgeseg.artifact_text import describe
-from edgeseg.errors import BadInputError, MismatchError, UsageError
+from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.graph.cost import ConvolutionCost
 from edgeseg.machine.bench.bench_report import BenchReport, PacedSeries, Peaks, Series
 from edgeseg.machine.bench.notes import notes_on
-from edgeseg.machine.bench.plot import check_plot, write_plot
+from edgeseg.machine.bench.plot import write_plot
 from edgeseg.machine.bench.report_comparison import compare, refuse_other_machine
 from edgeseg.machine.bench.roofline import roofline_of
 from edgeseg.machine.bench.summary import footing, heading, tables
@@ -178,8 +178,3 @@ def test_the_plot(full: BenchReport, report_with: Make, tmp_path: Path, suffix: 
     if suffix == ".svg":
         text = (tmp_path / "full.svg").read_text()
         assert "Frame to mask" in text or "<use" in text
-
-
-def test_a_plot_of_no_kind_is_refused() -> None:
-    with pytest.raises(UsageError):
-        check_plot(Path("plot.bmp"))
