@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -99,7 +100,7 @@ class RegionFollower:
         ]
         return regions
 
-    def _near(self, number: int, labels: NDArray[np.int32], label: int, box: NDArray[np.int32]) -> _Seen:
+    def _near(self, number: int, labels: Any, label: int, box: Any) -> _Seen:
         """Widen a region by the reach on every side."""
         height, width = labels.shape
         radius = max(round(self._reach * max(height, width)), 1)
