@@ -27,9 +27,8 @@ from edgeseg.artifacts.passport_values import (
     TensorSpec,
     matches,
 )
+from edgeseg.artifacts.proof_values import RESEARCH_NOTICE, ConfidenceInterval
 from edgeseg.artifacts.verdict_values import (
-    RESEARCH_NOTICE,
-    ConfidenceInterval,
     FoundPolyps,
     LatencyReport,
     Percentiles,

@@ -7,7 +7,7 @@ from typing import Literal
 import pydantic
 
 from edgeseg.artifacts.passport_values import Precision
-from edgeseg.artifacts.verdict_values import RESEARCH_NOTICE, ConfidenceInterval
+from edgeseg.artifacts.proof_values import RESEARCH_NOTICE, ConfidenceInterval
 from edgeseg.specs import ModelSpec
 from edgeseg.values import Part, Value
 

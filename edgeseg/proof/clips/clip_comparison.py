@@ -56,9 +56,7 @@ def paired(clip: Clip, engine: ClipMarks, reference: ClipMarks) -> PairedClip:
         dice.append(dice_per_image(ours, theirs))
         marked.append((bool(ours.any()), bool(theirs.any())))
     telling = [
-        value
-        for value, pair, frame in zip(dice, marked, engine.frames, strict=True)
-        if any(pair) and any(frame.shown)
+        value for value, pair, frame in zip(dice, marked, engine.frames, strict=True) if any(pair) and any(frame.shown)
     ]
     held, could_be_held = held_frames(engine, reference)
     row = ClipRow(

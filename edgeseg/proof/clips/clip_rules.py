@@ -153,7 +153,9 @@ def judge_agreement(
     if not marked:
         return []
     clip, reached = min(marked, key=lambda each: each[1])
-    sentence = f"the engine's masks agree with the reference's to a mean Dice of {reached:.4f} on the lesions of {clip.name}"
+    sentence = (
+        f"the engine's masks agree with the reference's to a mean Dice of {reached:.4f} on the lesions of {clip.name}"
+    )
     if reached >= limits.min_agreement:
         return [Finding(True, f"{sentence}; this is above min_agreement {limits.min_agreement:g}")]
     cause = (

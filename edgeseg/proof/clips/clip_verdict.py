@@ -1,10 +1,9 @@
-"""Reaches a verdict on clips from files, for `edgeseg verify --clips`."""
+"""Reaches a verdict on clips: compare, judge."""
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,19 +18,38 @@ from edgeseg.proof.clips.live_delays import read_live_delays
 from edgeseg.proof.verdict.rules import conclude, worst_first
 from edgeseg.proof.verdict.verification import identity
 from edgeseg.runtime.engine.engine import Engine
-from edgeseg.runtime.opener.engine_from_file import open_engine
-from edgeseg.runtime.opener.use import FILE
-from edgeseg.runtime.passport.passports import read_checked
+
+
+@dataclass(frozen=True)
+class ClipMaterial:
+    """What an engine is proven on, read and checked."""
+
+    clips: ClipSet
+    live: LiveDelays | None = None
+    """Delays of live video, for the page."""
 
 
 @dataclass(frozen=True)
 class ClipRequest:
-    """What to prove an engine on."""
+    """The files that say what to prove an engine on."""
 
     clips: Path
     """The file of clips."""
     live: Path | None = None
-    """What `edgeseg live --json` printed for this engine; None where it was not run."""
+    """The report of `edgeseg live --json` with this engine; None where it was not run."""
+
+    def read(self, passport: EngineArtifact) -> ClipMaterial:
+        """Read the files, before any inference.
+
+        Args:
+            passport: The engine's.
+
+        Raises:
+            BadInputError: A clip or the file of clips is missing or does not hold together; likewise the report.
+            MismatchError: The report is of another engine.
+        """
+        live = None if self.live is None else read_live_delays(self.live, passport.engine_sha256)
+        return ClipMaterial(read_clips(self.clips), live)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,33 +60,10 @@ class ProvenClips:
     clips: Sequence[PairedClip]
 
 
-def verify_clips(
-    engine: Path, open_reference: Callable[[], Engine], request: ClipRequest, track: Track = silent
-) -> ProvenClips:
-    """Hold an engine file against its reference on the clips of a file, as `run` segments them.
-
-    Args:
-        engine: NAME.engine, its passport beside it.
-        open_reference: Opens the network that the engine must not be worse than; it is closed here.
-        request: The clips.
-        track: Shows progress.
-
-    Raises:
-        BadInputError: A clip or the file of clips that cannot be read, or that do not fit each other.
-        MismatchError: The engine does not fit its passport, this machine, the reference or the live report.
-    """
-    clips = read_clips(request.clips)
-    _, passport = read_checked(engine)
-    live = None if request.live is None else read_live_delays(request.live, passport.engine_sha256)
-    with contextlib.closing(open_engine(engine, FILE)) as candidate, contextlib.closing(open_reference()) as standard:
-        return prove_clips(candidate, standard, clips, live, passport, track)
-
-
 def prove_clips(
     engine: Engine,
     reference: Engine,
-    clips: ClipSet,
-    live: LiveDelays | None = None,
+    material: ClipMaterial,
     passport: EngineArtifact | None = None,
     track: Track = silent,
 ) -> ProvenClips:
@@ -77,8 +72,7 @@ def prove_clips(
     Args:
         engine: The engine that is to be shipped.
         reference: What it must not be worse than.
-        clips: The clips and the limits.
-        live: Delays of live video, for the page.
+        material: The clips, which are taken through the pipeline of `run`, and the limits.
         passport: The engine's, for the network that it was built from.
         track: Shows progress.
 
@@ -86,6 +80,7 @@ def prove_clips(
         MismatchError: Other classes.
         BadInputError: A clip that cannot be read, or that does not fit what the file of clips says of it.
     """
+    clips = material.clips
     paired = compare_clips(engine, reference, clips, track)
     rows = tuple(pair.row for pair in paired)
     lesions = tuple(row for pair in paired for row in pair.lesions)
@@ -103,7 +98,7 @@ def prove_clips(
         lesions=lesions,
         false_activations=false,
         reference_false_activations=reference_false,
-        live=live,
+        live=material.live,
         clips=rows,
         edgeseg_version=edgeseg.__version__,
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
