@@ -137,7 +137,8 @@ def judge_false_activations(engine: FalseActivations, reference: FalseActivation
     )
     minutes = engine.judged_s / 60
     sentence = (
-        f"{ours} false activations of {COUNTED_FROM_S} s or more in {minutes:.2f} minutes, the reference {theirs}"
+        f"the engine has {ours} false activation{'' if ours == 1 else 's'} of {COUNTED_FROM_S} s or more in "
+        f"{minutes:.2f} minutes, the reference {theirs}"
     )
     more = ours - theirs
     if more == 1 and more / minutes > limits.max_more_false_per_minute:
