@@ -132,10 +132,10 @@ class LiveDelays(Part):
     """Delays that `edgeseg live` measured with this engine, in milliseconds."""
 
     picture_p50_ms: float | None
-    """From a frame's arrival to its presentation."""
+    """Time from a frame's arrival to its presentation."""
     picture_p99_ms: float | None
     mark_p50_ms: float | None
-    """From the arrival of the frame that a mark was made of to its presentation."""
+    """Time from the arrival of the frame that a mark was made of to its presentation."""
     mark_p99_ms: float | None
     frames: int
     source: str
@@ -164,7 +164,7 @@ class ClipVerdict(Value):
     lesions_found: LesionsFound
     lesions: tuple[LesionRow, ...]
     false_activations: FalseActivations
-    """Of the engine, over all clips."""
+    """The engine's, over all clips."""
     reference_false_activations: FalseActivations
     live: LiveDelays | None = None
     """None where no report of `edgeseg live` was given: a file has no delay."""

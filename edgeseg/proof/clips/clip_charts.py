@@ -15,7 +15,7 @@ TOP, ROW_HEIGHT, BAR_HEIGHT, AXIS_HEIGHT = 6.0, 24.0, 16.0, 40.0
 
 
 _Stretches = tuple[str, bool, Iterable[bool]]
-"""What the frames show, whether it is a false mark, and in which frames."""
+"""A thing that frames show, whether it is a false mark, and the frames that show it, as flags."""
 
 
 @dataclass(frozen=True)

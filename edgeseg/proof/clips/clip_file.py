@@ -92,7 +92,7 @@ class Clip:
     """The path as the file of clips has it."""
     path: Path
     lesions: tuple[LesionEntry, ...]
-    """With a name each, and masks by a path that can be opened."""
+    """The lesions, each with a name, and with masks by a path that can be opened."""
 
 
 @dataclass(frozen=True)

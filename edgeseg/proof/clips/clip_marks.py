@@ -39,9 +39,9 @@ class FrameMarks:
     """The mask, packed; see `mask_of`. Equal masks are equal bytes."""
     thumbnail: Bits
     shown: tuple[bool, ...]
-    """For each lesion of the clip: whether the frame shows it."""
+    """True for each lesion of the clip that the frame shows."""
     marked: tuple[bool, ...]
-    """For each lesion: whether it is shown and marked."""
+    """True for each lesion that is shown and marked."""
     is_judged: bool
     """True if a false mark can be told: no lesion is in view of which nobody knows where it is."""
     links: tuple[tuple[int, tuple[int, ...]], ...]

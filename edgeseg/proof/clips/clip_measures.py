@@ -1,4 +1,4 @@
-"""What the marks of a clip say: times of its lesions, false activations, how far two networks are apart in time."""
+"""Measures of the marks of clips: times of its lesions, false activations, how far two networks are apart in time."""
 
 from __future__ import annotations
 

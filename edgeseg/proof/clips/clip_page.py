@@ -19,7 +19,7 @@ _TEMPLATE = "clips/clip_verdict.html.j2"
 
 @dataclass(frozen=True)
 class ClipSection:
-    """What a page shows of clips."""
+    """The part of a page that shows clips."""
 
     verdict: ClipVerdict
     timelines: Sequence[clip_charts.Timeline]

@@ -22,7 +22,7 @@ from edgeseg.runtime.engine.engine import Engine
 
 @dataclass(frozen=True)
 class ClipMaterial:
-    """What an engine is proven on, read and checked."""
+    """The clips that an engine is proven on, read and checked."""
 
     clips: ClipSet
     live: LiveDelays | None = None

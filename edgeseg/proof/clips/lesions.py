@@ -1,4 +1,4 @@
-"""Where a lesion is in a frame, and whether a mark lies on it."""
+"""The place of a lesion in a frame, and whether a mark lies on it."""
 
 from __future__ import annotations
 

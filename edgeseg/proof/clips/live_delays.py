@@ -10,7 +10,7 @@ from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.files import read_text
 
 PICTURE_DELAY_MS, MARK_DELAY_MS = 5.75, 120.0
-"""What GI Genius was cleared with (FDA, De Novo DEN200055): the delay of the video, and of its markers."""
+"""The limits that GI Genius was cleared with (FDA, De Novo DEN200055): delay of the video, delay of its markers."""
 _FORM = "what `edgeseg live ENGINE SOURCE --json` prints at its end"
 
 

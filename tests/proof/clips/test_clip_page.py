@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,7 @@ def test_disputed_frames_are_the_worst_of_their_second(proven: ProvenClips) -> N
     assert shares == sorted(shares, reverse=True) and min(shares) > 0
     for name in ("polyp.mp4", "normal.mp4"):
         indices = sorted(frame.index for frame in disputed if frame.clip == name)
-        assert all(later - former >= 25 for former, later in zip(indices, indices[1:], strict=False))
+        assert all(later - former >= 25 for former, later in pairwise(indices))
     # Every fifth frame is dropped, counted over both clips.
     assert all(frame.index % 5 == 4 and frame.dice == 0 for frame in disputed)
 
