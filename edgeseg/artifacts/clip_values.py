@@ -27,7 +27,7 @@ class ClipLimits(Part):
     """How much smaller the share of the frames with a lesion that are marked may be, over all lesions."""
     max_more_flicker_per_s: float = pydantic.Field(default=1.0, ge=0)
     """Switches a second between marked and unmarked beyond the reference's, over all lesions."""
-    min_agreement: float = pydantic.Field(default=0.7, ge=0, le=1)
+    min_agreement: float = pydantic.Field(default=0.9, ge=0, le=1)
     """Floor of the mean Dice of the engine's masks against the reference's in a clip; see `ClipRow.agreement`."""
 
 
@@ -95,7 +95,8 @@ class ClipRow(Part):
     agreement: float | None
     """Mean Dice of the engine's mask against the reference's, over the frames with a lesion that either marks.
 
-    None without any: false marks hang on a threshold, so that two sound networks differ in them; they are counted.
+    The reference's masks are those of `lag_frames` before, since a delay is judged by itself. None without any: false
+    marks hang on a threshold, so that two sound networks differ in them; they are counted.
     """
     one_sided_frames: int
     """Frames that only one of the two marks."""

@@ -1,4 +1,4 @@
-"""What verdicts on images and on clips share."""
+"""The parts that verdicts on images and on clips share."""
 
 from __future__ import annotations
 

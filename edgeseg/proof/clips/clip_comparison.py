@@ -55,9 +55,7 @@ def paired(clip: Clip, engine: ClipMarks, reference: ClipMarks) -> PairedClip:
         ours, theirs = engine.mask_of(index), reference.mask_of(index)
         dice.append(dice_per_image(ours, theirs))
         marked.append((bool(ours.any()), bool(theirs.any())))
-    telling = [
-        value for value, pair, frame in zip(dice, marked, engine.frames, strict=True) if any(pair) and any(frame.shown)
-    ]
+    lag = lag_frames(engine, reference)
     held, could_be_held = held_frames(engine, reference)
     row = ClipRow(
         name=clip.name,
@@ -68,9 +66,9 @@ def paired(clip: Clip, engine: ClipMarks, reference: ClipMarks) -> PairedClip:
         height=engine.height,
         false_activations=false_activations([engine]),
         reference_false_activations=false_activations([reference]),
-        agreement=float(np.mean(telling)) if telling else None,
+        agreement=_agreement(engine, reference, lag),
         one_sided_frames=sum(ours != theirs for ours, theirs in marked),
-        lag_frames=lag_frames(engine, reference),
+        lag_frames=lag,
         held_frames=held,
         could_be_held_frames=could_be_held,
         changed_outside_px=engine.changed_outside_px,
@@ -98,6 +96,16 @@ def lesions_found(rows: Sequence[LesionRow]) -> LesionsFound:
 def named(row: LesionRow) -> str:
     """The name of a lesion among those of all clips: ``CLIP: LESION``."""
     return f"{row.clip}: {row.lesion}"
+
+
+def _agreement(engine: ClipMarks, reference: ClipMarks, lag: int) -> float | None:
+    """The mean Dice on lesions against the reference's masks of `lag` frames before: a delay is judged by itself."""
+    dice = []
+    for index in range(lag, len(engine.frames)):
+        ours, theirs = engine.mask_of(index), reference.mask_of(index - lag)
+        if any(engine.frames[index].shown) and (ours.any() or theirs.any()):
+            dice.append(dice_per_image(ours, theirs))
+    return float(np.mean(dice)) if dice else None
 
 
 def _lesions(clip: Clip, engine: ClipMarks, reference: ClipMarks) -> tuple[LesionRow, ...]:

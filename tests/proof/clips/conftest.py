@@ -21,7 +21,7 @@ HEIGHT, WIDTH = 96, 128
 FRAMES, SHOWN = 100, (20, 79)
 """The disc is in view from the first to the last frame of `SHOWN`, both included."""
 OTHER_FRAMES = (30, 47)
-"""In these frames of the other clip a reflection looks like a polyp."""
+"""The frames of the other clip in which a reflection looks like a polyp."""
 
 
 def disc_centre(index: int) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from tests.proof.verdict.answers import network, of_nan, right
 
 
 def rounding(frame: np.ndarray) -> np.ndarray:
-    """What INT8 does to a sound network: its probabilities move a little."""
+    """INT8 moves the probabilities of a sound network a little."""
     return right(frame) + np.random.default_rng(int(frame.sum())).uniform(-0.02, 0.02, frame.shape[:2])
 
 
