@@ -60,7 +60,7 @@ def test_an_honest_engine_passes_with_figures_that_can_be_counted_by_hand(prove)
 @pytest.mark.parametrize(
     ("defective", "cause"),
     [
-        (lambda sound: HeldEngine(sound, 10), "are held"),
+        (lambda sound: HeldEngine(sound, 10), "masks in polyp.mp4 are held: "),
         (lambda sound: DroppingEngine(sound, 5), "marks on lesions flicker 9.58 times a second"),
         (lambda sound: LateEngine(sound, 4), "of 4 frames (160 ms) before best: they come late"),
         (lambda sound: LateEngine(sound, 4), "the first mark on polyp.mp4: polyp comes 160 ms later"),
