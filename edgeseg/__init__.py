@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from edgeseg.third_parties import settle_environment
 
 if TYPE_CHECKING:
-    from edgeseg.interface import OpenEngine, build_engine, import_onnx, open_engine, verify
+    from edgeseg.interface import OpenEngine, build_engine, import_onnx, open_engine, verify, verify_clips
 
 __version__ = "0.1.0"
-__all__ = ["OpenEngine", "__version__", "build_engine", "import_onnx", "open_engine", "verify"]
+__all__ = ["OpenEngine", "__version__", "build_engine", "import_onnx", "open_engine", "verify", "verify_clips"]
 
 settle_environment()
 

@@ -10,6 +10,7 @@ from typing import Any, get_args
 from edgeseg.artifacts import (
     PRECISIONS,
     CalibrationTable,
+    ClipVerdict,
     EngineArtifact,
     KeptFloat32,
     LatencyReport,
@@ -42,6 +43,7 @@ JSON_KINDS: tuple[type[Value], ...] = (
     LayerReport,
     PrecisionPlan,
     Verdict,
+    ClipVerdict,
     ThresholdChoice,
     TrainingStatistics,
 )

@@ -9,12 +9,19 @@ import logging
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from edgeseg.errors import BadInputError, UsageError
 from edgeseg.shell import quoted
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 logger = logging.getLogger(__name__)
 
@@ -239,6 +246,22 @@ def read_text(path: Path, kind: str) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInputError(f"cannot read {path}", found=error, expected=f"{kind} (UTF-8 text)") from error
+
+
+def read_toml(path: Path, kind: str) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Args:
+        path: The file.
+        kind: What it should be, for the message ("a study").
+
+    Raises:
+        BadInputError: As for `read_text`, or it is not TOML.
+    """
+    try:
+        return tomllib.loads(read_text(path, kind))
+    except tomllib.TOMLDecodeError as error:
+        raise BadInputError(f"{path} is no TOML", found=error, expected=kind) from error
 
 
 def _umask() -> int:

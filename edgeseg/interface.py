@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from edgeseg.artifacts import Precision, Verdict
+from edgeseg.artifacts import ClipVerdict, Precision, Verdict
 from edgeseg.errors import BadInputError, UsageError
 from edgeseg.export.build import BuildOptions, BuildResult
 from edgeseg.export.foreign.foreign_options import ImportOptions
 from edgeseg.export.foreign.importing import ImportResult
 from edgeseg.frames import Frame, Mask, Probability
 from edgeseg.packages import find_model
-from edgeseg.proof.verdict.engine_verdict import Demands, verify_engine
+from edgeseg.proof.clips.clip_verdict import ClipRequest
+from edgeseg.proof.verdict.engine_verdict import Demands, verify_engine, verify_on_clips
 from edgeseg.runtime.cuda.cuda_engine import CudaEngine
 from edgeseg.runtime.cuda.device_frames import DevicePixels
 from edgeseg.runtime.cuda.lane_results import DeviceResult
@@ -190,6 +191,8 @@ def verify(
     report: PathLike | None = None,
     min_reference_dice: float | None = None,
     min_agreement: float | None = None,
+    clips: PathLike | None = None,
+    live_report: PathLike | None = None,
 ) -> Verdict:
     """Prove that an engine stays within tolerance, as `edgeseg verify` does; arguments are named as its flags.
 
@@ -198,9 +201,34 @@ def verify(
     """
     demands = Demands(max_dice_drop, max_p99_ms, max_lost_polyps, _path(baseline), min_reference_dice, min_agreement)
     open_reference = functools.partial(engine_from_file.open_engine, Path(reference))
+    request = None if clips is None else ClipRequest(Path(clips), _path(live_report))
     return verify_engine(
-        Path(engine), open_reference, Path(data), split, demands, _path(report), reference=Path(reference)
+        Path(engine),
+        open_reference,
+        Path(data),
+        split,
+        demands,
+        _path(report),
+        reference=Path(reference),
+        clips=request,
     )
+
+
+def verify_clips(
+    engine: PathLike,
+    *,
+    reference: PathLike,
+    clips: PathLike,
+    live_report: PathLike | None = None,
+    report: PathLike | None = None,
+) -> ClipVerdict:
+    """Prove an engine on clips alone, as `edgeseg verify --clips` without `--data` does.
+
+    Returns:
+        The verdict; `passed` is True, False or "undecided". Nothing is raised for an engine that fails.
+    """
+    open_reference = functools.partial(engine_from_file.open_engine, Path(reference))
+    return verify_on_clips(Path(engine), open_reference, ClipRequest(Path(clips), _path(live_report)), _path(report))
 
 
 def import_onnx(source: PathLike, *, out: PathLike, data: PathLike | None = None, **options: Any) -> ImportResult:

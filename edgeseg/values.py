@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -83,8 +85,16 @@ class Value(Part):
         write_text(path, self.to_json() + "\n")
 
 
-def describe_validation(error: pydantic.ValidationError) -> str:
-    """Put up to three of pydantic's complaints into one short line."""
+def describe_validation(error: pydantic.ValidationError, known: Iterable[str] = ()) -> str:
+    """Put up to three of pydantic's complaints into one short line.
+
+    Args:
+        error: The complaints.
+        known: The keys that exist; for the first key that does not, the nearest of them is named.
+    """
     lines = [f"{'.'.join(map(str, item['loc'])) or 'document'}: {item['msg']}" for item in error.errors()]
     rest = f" (and {len(lines) - 3} more)" if len(lines) > 3 else ""
-    return "; ".join(lines[:3]) + rest
+    words = "; ".join(lines[:3]) + rest
+    unknown = [str(item["loc"][-1]) for item in error.errors() if item["type"] == "extra_forbidden"]
+    near = difflib.get_close_matches(unknown[0], list(known), 1) if unknown else []
+    return f"{words}; did you mean {near[0]}?" if near else words

@@ -1,5 +1,16 @@
-"""The values that describe files: calibration table, engine passport, latency report, verdict."""
+"""The values that describe files: calibration table, engine passport, latency report, verdicts."""
 
+from edgeseg.artifacts.clip_values import (
+    ActivationCount,
+    ClipLimits,
+    ClipRow,
+    ClipVerdict,
+    FalseActivations,
+    LesionRow,
+    LesionsFound,
+    LesionTimes,
+    LiveDelays,
+)
 from edgeseg.artifacts.passport_values import (
     PRECISIONS,
     AsymmetryTrial,
@@ -16,9 +27,8 @@ from edgeseg.artifacts.passport_values import (
     TensorSpec,
     matches,
 )
+from edgeseg.artifacts.proof_values import RESEARCH_NOTICE, ConfidenceInterval
 from edgeseg.artifacts.verdict_values import (
-    RESEARCH_NOTICE,
-    ConfidenceInterval,
     FoundPolyps,
     LatencyReport,
     Percentiles,
@@ -30,6 +40,15 @@ from edgeseg.artifacts.verdict_values import (
 )
 
 __all__ = [
+    "LiveDelays",
+    "LesionsFound",
+    "LesionTimes",
+    "LesionRow",
+    "FalseActivations",
+    "ClipVerdict",
+    "ClipRow",
+    "ClipLimits",
+    "ActivationCount",
     "PRECISIONS",
     "RESEARCH_NOTICE",
     "AsymmetryTrial",

@@ -6,12 +6,12 @@ from typing import Literal
 
 import pydantic
 
+from edgeseg.artifacts.clip_values import ClipVerdict
 from edgeseg.artifacts.passport_values import Precision
+from edgeseg.artifacts.proof_values import RESEARCH_NOTICE, ConfidenceInterval
 from edgeseg.class_overlap import ClassScore
 from edgeseg.specs import ModelSpec
 from edgeseg.values import Part, Value
-
-RESEARCH_NOTICE = "Research use only; not a medical device"
 
 
 class Percentiles(Part):
@@ -67,14 +67,6 @@ class VerdictLimits(Part):
     """Floor of the reference's mean Dice over the images that show a polyp; None takes the default, as below."""
     min_agreement: float | None = pydantic.Field(default=None, ge=0, le=1)
     """Floor of the mean Dice of the engine's masks against the reference's, over the images that either marks."""
-
-
-class ConfidenceInterval(Part):
-    """A confidence interval: of a mean over images by the bootstrap, of a share of them after Clopper and Pearson."""
-
-    low: float
-    high: float
-    level: float = 0.95
 
 
 class VerdictRow(Part):
@@ -206,4 +198,6 @@ class Verdict(Value):
     next_command: str | None = None
     """The command to type next where an INT8 engine did not pass."""
     notice: str = RESEARCH_NOTICE
+    clips: ClipVerdict | None = None
+    """The verdict on clips, which `passed` and `reasons` take in; None where none were given."""
     rows: tuple[VerdictRow, ...]

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgeseg.cli.clip_text import clip_lines, clip_text, outcome_word
 from edgeseg.cli.model_argument import TrustOption
 from edgeseg.cli.output import JsonFlag, emit, say, track
 
 if TYPE_CHECKING:
-    from edgeseg.artifacts import FoundPolyps, Verdict
+    from edgeseg.artifacts import ClipVerdict, FoundPolyps, Verdict
+    from edgeseg.proof.verdict.engine_verdict import Demands
     from edgeseg.runtime.engine.engine import Engine
 
 MOST_GAINED = 10
@@ -21,7 +23,17 @@ MOST_GAINED = 10
 def verify(
     engine: Annotated[Path, typer.Argument(metavar="ENGINE", help="The .engine file, with its passport beside it.")],
     reference: Annotated[Path, typer.Option(metavar="MODEL", help="Model that the engine is compared with.")],
-    data: Annotated[Path, typer.Option(metavar="DIR", help="Data set with masks.")],
+    data: Annotated[Path | None, typer.Option(metavar="DIR", help="Data set with masks.")] = None,
+    clips: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.toml", help="Clips, and the frames of them that show a lesion; with or without --data."
+        ),
+    ] = None,
+    live_report: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="JSON that live --json printed for this engine: delays for --clips."),
+    ] = None,
     split: Annotated[
         str, typer.Option(help="train, validation or test; a data set without splits is taken whole.")
     ] = "test",
@@ -62,17 +74,47 @@ def verify(
 ) -> None:
     """Prove that an engine stays within tolerance of accuracy and latency; exit code 3 if it does not."""
     from edgeseg.errors import ToleranceError
-    from edgeseg.proof.verdict.engine_verdict import Demands, verify_engine
+    from edgeseg.proof.clips.clip_verdict import ClipRequest
+    from edgeseg.proof.verdict.engine_verdict import Demands, verify_engine, verify_on_clips
     from edgeseg.runtime.opener.engine_from_file import open_engine
 
     def open_reference() -> Engine:
         return open_engine(reference, trusted=trust or ())
 
     demands = Demands(max_dice_drop, max_p99_ms, max_lost_polyps, baseline, min_reference_dice, min_agreement)
-    verdict = verify_engine(engine, open_reference, data, split, demands, report, track, say, reference)
-    emit(verdict, as_json, _text(verdict))
+    _refuse_idle_flags(data, clips, live_report, demands)
+    request = None if clips is None else ClipRequest(clips, live_report)
+    verdict: Verdict | ClipVerdict
+    if data is not None:
+        verdict = verify_engine(engine, open_reference, data, split, demands, report, track, say, reference, request)
+        emit(verdict, as_json, _text(verdict))
+    else:
+        assert request is not None
+        verdict = verify_on_clips(engine, open_reference, request, report, track, say)
+        emit(verdict, as_json, clip_text(verdict))
     if verdict.passed is not True:
         raise typer.Exit(ToleranceError.exit_code)
+
+
+def _refuse_idle_flags(data: Path | None, clips: Path | None, live_report: Path | None, demands: Demands) -> None:
+    """Refuse flags that would do nothing.
+
+    Raises:
+        UsageError: Nothing to verify on, or a flag without what it is for.
+    """
+    from edgeseg.errors import UsageError
+    from edgeseg.proof.verdict.engine_verdict import Demands
+
+    if data is None and clips is None:
+        raise UsageError("there is nothing to verify on", expected="--data DIR, --clips FILE.toml, or both")
+    if live_report is not None and clips is None:
+        raise UsageError("--live-report works with --clips only", expected="--clips FILE.toml")
+    if data is None and demands != Demands():
+        raise UsageError(
+            "limits for labelled images were given, and no labelled images",
+            found="--clips alone",
+            expected="--data DIR; limits for clips stand under [limits] in their file",
+        )
 
 
 def _polyps(polyps: FoundPolyps | None) -> list[str]:
@@ -103,10 +145,9 @@ def _text(verdict: Verdict) -> str:
     from edgeseg.proof.verdict.probability_shift import shift_in_words
     from edgeseg.runtime.engine.backends import on_cpu
 
-    outcome = "UNDECIDED" if verdict.passed == "undecided" else "PASSED" if verdict.passed else "FAILED"
     times = verdict.latency.end_to_end
     lines = [
-        f"{outcome}: {verdict.precision} on {verdict.backend} "
+        f"{outcome_word(verdict)}: {verdict.precision} on {verdict.backend} "
         f"against {verdict.reference_precision} on {verdict.reference_backend}",
         *(f"  - {reason}" for reason in verdict.reasons),
         f"mean Dice {verdict.mean_dice:.4f} (reference {verdict.reference_mean_dice:.4f}), "
@@ -117,6 +158,8 @@ def _text(verdict: Verdict) -> str:
         f"one image: p50 {times.p50_ms:.2f}, p90 {times.p90_ms:.2f}, p99 {times.p99_ms:.2f} ms "
         f"on {verdict.latency.machine}",
     ]
+    if verdict.clips is not None:
+        lines += clip_lines(verdict.clips)
     if on_cpu(verdict.backend):
         lines.append("these times were measured on this CPU, not on a GPU")
     lines.append(f"this holds for the engine with sha256 {verdict.engine_sha256}, and for no other build")

@@ -125,7 +125,7 @@ def _draw_mask(canvas: Canvas, mask: Mask, mode: OverlayMode, probability: Proba
             continue
         if mode == "fill" or (mode == "heat" and probability is None):
             canvas.tint(region, colour, FILL_OPACITY)
-        canvas.darken(outlines, DARK, width_px + 2 * max(1, width_px // 3))
+        canvas.darken(outlines, DARK, cased_width_px(*mask.shape))
         canvas.lines(outlines, colour, width_px)
 
 
@@ -143,6 +143,12 @@ def _regions(mask: Mask) -> list[tuple[Mask, Colour]]:
 def outline_width_px(height: int, width: int) -> int:
     """The width of the coloured line: 2 px up to SD, 5 at 1080p, 10 at 4K."""
     return max(2, round(min(height, width) / 216))
+
+
+def cased_width_px(height: int, width: int) -> int:
+    """The width of the outline with its dark edges."""
+    width_px = outline_width_px(height, width)
+    return width_px + 2 * max(1, width_px // 3)
 
 
 @lru_cache(maxsize=1)

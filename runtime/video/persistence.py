@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from edgeseg.errors import UsageError
-from edgeseg.frames import THRESHOLD, Mask, Probability
+from edgeseg.frames import THRESHOLD, Probability
+from edgeseg.runtime.video.tracks import FORGET_FRAMES, REACH, RegionFollower
 
 WITHHELD = 0.49
 """The probability to which withheld marks are lowered: below the threshold, and still seen in a heat map."""
@@ -29,22 +28,10 @@ class PersistenceSettings:
     """A mark is shown from the so many-th frame on in which it is strong: the delay is at least one frame less."""
     strong: float = 0.7
     """The probability that a mark must reach somewhere to be strong; at least the threshold, 0.5."""
-    forget_frames: int = 5
+    forget_frames: int = FORGET_FRAMES
     """A mark that was away for more frames than this must be confirmed again."""
-    reach: float = 0.05
+    reach: float = REACH
     """Distance that a mark may move between two frames, as a share of the map's longer side."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Mark:
-    """A region that was marked, where its next mark may lie."""
-
-    near: Mask
-    """uint8 [h,w], not 0 where the next mark belongs to it."""
-    frames: int
-    """Frames in which it was strong."""
-    away: int = 0
-    """Frames since it was marked last."""
 
 
 @dataclass
@@ -58,7 +45,9 @@ class MarkPersistence:
 
     def reset(self) -> None:
         """Forget all marks: after a gated frame, a lost engine, another scene."""
-        self._marks: list[_Mark] = []
+        self._follower = RegionFollower(self.settings.reach, self.settings.forget_frames)
+        self._strong_frames: dict[int, int] = {}
+        """The frames in which each remembered region, and what it continues, was strong."""
 
     def update(self, probability: Probability) -> Probability:
         """Take in the map of one frame and give the one that counts.
@@ -74,32 +63,15 @@ class MarkPersistence:
         """
         refuse_several_classes(len(probability))
         plane = probability[0]
-        count, regions = cv2.connectedComponents((plane >= THRESHOLD).astype(np.uint8), connectivity=8)
-        shown, marks, followed = probability.copy(), [], set()
-        for region in (regions == label for label in range(1, count)):
-            former = {index for index, mark in enumerate(self._marks) if mark.near[region].any()}
-            is_strong = bool(plane[region].max() >= self.settings.strong)
-            frames = max((self._marks[index].frames for index in former), default=0) + is_strong
-            if frames:
-                marks.append(_Mark(self._near(region), frames))
-            if frames < self.settings.confirm_frames:
-                shown[0][region] = WITHHELD
-            followed |= former
-        self._marks = marks + self._missing(followed)
+        shown, before, now = probability.copy(), self._strong_frames, {}
+        for region in self._follower.update((plane >= THRESHOLD).view(np.uint8)):
+            is_strong = bool(plane[region.pixels].max() >= self.settings.strong)
+            now[region.number] = max((before[number] for number in region.continues), default=0) + is_strong
+            if now[region.number] < self.settings.confirm_frames:
+                shown[0][region.pixels] = WITHHELD
+        known = before | now
+        self._strong_frames = {number: known[number] for number in self._follower.remembered}
         return shown
-
-    def _near(self, region: NDArray[np.bool_]) -> Mask:
-        radius = max(round(self.settings.reach * max(region.shape)), 1)
-        kernel = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
-        return np.asarray(cv2.dilate(region.astype(np.uint8), kernel), np.uint8)
-
-    def _missing(self, followed: set[int]) -> list[_Mark]:
-        """The marks that no region of this frame continues and that are not forgotten yet."""
-        return [
-            _Mark(mark.near, mark.frames, mark.away + 1)
-            for index, mark in enumerate(self._marks)
-            if index not in followed and mark.away < self.settings.forget_frames
-        ]
 
 
 def refuse_several_classes(count: int) -> None:

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import difflib
-import sys
 from pathlib import Path
 from typing import Any
 
 import pydantic
 
 from edgeseg.errors import BadInputError, UsageError
-from edgeseg.files import read_text, sha256_bytes
+from edgeseg.files import read_toml, sha256_bytes
 from edgeseg.shell import quoted
 from edgeseg.train.recipe import AugmentationRecipe, ModelRecipe, Recipe, TrainingRecipe
 from edgeseg.values import Part, Value, describe_validation
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 Settings = dict[str, Any]
 """Recipe key (``training.loss``) -> value."""
@@ -115,6 +109,9 @@ class StudyFile(Value):
         return self
 
 
+_KEYS = [key for part in (StudyFile, Axis, Search, Pruning) for key in part.model_fields]
+
+
 def study_names() -> list[str]:
     """The studies that can be named without a path."""
     return sorted(path.stem for folder in _folders() for path in folder.glob(f"*{SUFFIX}"))
@@ -128,16 +125,13 @@ def read_study(name: str) -> StudyFile:
         BadInputError: The file is missing, no TOML, or has a key that is none.
     """
     path = _path_of(name)
-    try:
-        document = tomllib.loads(read_text(path, "a study"))
-    except tomllib.TOMLDecodeError as error:
-        raise BadInputError(f"{path} is no TOML", found=error) from error
+    document = read_toml(path, "a study")
     try:
         return StudyFile.model_validate(document)
     except pydantic.ValidationError as error:
         raise BadInputError(
             f"the study {path} does not hold together",
-            found=_described(error),
+            found=describe_validation(error, _KEYS),
             expected="the keys of docs/studies/README.md",
         ) from error
 
@@ -212,14 +206,6 @@ def _folders() -> list[Path]:
     folders = [Path("recipes/studies"), *([tree / "recipes/studies"] if (tree / "pyproject.toml").is_file() else [])]
     distinct = {folder.resolve(): folder for folder in folders if folder.is_dir()}
     return list(distinct.values())
-
-
-def _described(error: pydantic.ValidationError) -> str:
-    words = describe_validation(error)
-    unknown = [str(item["loc"][-1]) for item in error.errors() if item["type"] == "extra_forbidden"]
-    known = [*StudyFile.model_fields, *Axis.model_fields, *Search.model_fields, *Pruning.model_fields]
-    near = difflib.get_close_matches(unknown[0], known, 1) if unknown else []
-    return f"{words}; did you mean {near[0]}?" if near else words
 
 
 def _word(value: Any) -> str:

@@ -6,18 +6,22 @@ import contextlib
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
-from edgeseg.artifacts import EngineArtifact, Verdict
+from edgeseg.artifacts import ClipVerdict, EngineArtifact, Verdict
 from edgeseg.dataset import load_pairs
 from edgeseg.errors import BadInputError
 from edgeseg.packages import find_model
 from edgeseg.progress import Say, Track, quiet, silent
-from edgeseg.proof.verdict.rules import limits_for
-from edgeseg.proof.verdict.verdict_page import HTML_NAME, check_report_folder, write_report
+from edgeseg.proof.clips.clip_page import clip_section, write_clip_report
+from edgeseg.proof.clips.clip_verdict import ClipRequest, prove_clips
+from edgeseg.proof.verdict.rules import Finding, conclude, limits_for
+from edgeseg.proof.verdict.verdict_page import HTML_NAME, JSON_NAME, check_report_folder, write_report
 from edgeseg.proof.verdict.verification import verify
 from edgeseg.runtime.engine.engine import Engine
 from edgeseg.runtime.opener.engine_from_file import open_engine
+from edgeseg.runtime.opener.use import FILE
 from edgeseg.runtime.passport.passports import read_checked
 
 DEFAULT_SPLIT = "test"
@@ -51,6 +55,7 @@ def verify_engine(
     track: Track = silent,
     say: Say = quiet,
     reference: Path | None = None,
+    clips: ClipRequest | None = None,
 ) -> Verdict:
     """Hold an engine file against its reference on labelled images.
 
@@ -64,9 +69,10 @@ def verify_engine(
         track: Shows progress.
         say: Hears where the report lies.
         reference: What `open_reference` opens, for the next command.
+        clips: Clips that the engine must pass on as well.
 
     Raises:
-        BadInputError: No labelled images, or a file that cannot be read.
+        BadInputError: No labelled images, a file that cannot be read, or a clip that does not fit its description.
         MismatchError: The engine does not fit its passport, this machine or the reference.
         UsageError: A limit that is no limit.
     """
@@ -75,6 +81,7 @@ def verify_engine(
         check_report_folder(report, demands.baseline)
     baseline = None if demands.baseline is None else Verdict.read(demands.baseline)
     _, passport = read_checked(engine)
+    material = None if clips is None else clips.read(passport)
     with contextlib.closing(open_engine(engine)) as candidate, contextlib.closing(open_reference()) as standard:
         limits = limits_for(
             candidate.info.precision,
@@ -86,12 +93,60 @@ def verify_engine(
         )
         pairs = load_pairs(data, split, classes=candidate.info.model.channels)
         verdict = verify(candidate, standard, pairs, limits, passport=passport, baseline=baseline, track=track)
+        section = None
+        if material is not None:
+            proven = prove_clips(candidate, standard, material, passport, track)
+            section = clip_section(proven.verdict, proven.clips)
+            verdict = with_clips(verdict, proven.verdict)
         if verdict.precision == "int8" and verdict.passed is not True:
             verdict = verdict.model_copy(update={"next_command": _advise(passport, reference, data, split, demands)})
         if report is not None:
-            write_report(report, verdict, candidate, standard, pairs)
-            say(f"wrote {report / HTML_NAME} and verdict.json")
+            write_report(report, verdict, candidate, standard, pairs, section)
+            say(f"wrote {report / HTML_NAME} and {JSON_NAME}")
     return verdict
+
+
+def with_clips(verdict: Verdict, clips: ClipVerdict) -> Verdict:
+    """Give the verdict on images that takes in one on clips: the worse of the two, its reasons first."""
+    outcome = conclude([Finding(verdict.passed, ""), Finding(clips.passed, "")])
+    reasons = [verdict.reasons, clips.reasons]
+    if verdict.passed != outcome:
+        reasons.reverse()
+    return verdict.model_copy(update={"passed": outcome, "reasons": tuple(chain(*reasons)), "clips": clips})
+
+
+def verify_on_clips(
+    engine: Path,
+    open_reference: Callable[[], Engine],
+    clips: ClipRequest,
+    report: Path | None = None,
+    track: Track = silent,
+    say: Say = quiet,
+) -> ClipVerdict:
+    """Hold an engine file against its reference on clips alone, without labelled images.
+
+    Args:
+        engine: NAME.engine, its passport beside it.
+        open_reference: Opens the network that the engine must not be worse than; it is closed here.
+        clips: The clips.
+        report: Folder for verdict.json and verdict.html.
+        track: Shows progress.
+        say: Hears where the report lies.
+
+    Raises:
+        BadInputError: A clip or the file of clips that cannot be read, or that do not fit each other.
+        MismatchError: The engine does not fit its passport, this machine, the reference or the live report.
+    """
+    if report is not None:
+        check_report_folder(report)
+    _, passport = read_checked(engine)
+    material = clips.read(passport)
+    with contextlib.closing(open_engine(engine, FILE)) as candidate, contextlib.closing(open_reference()) as standard:
+        proven = prove_clips(candidate, standard, material, passport, track)
+    if report is not None:
+        write_clip_report(report, clip_section(proven.verdict, proven.clips), HTML_NAME, JSON_NAME)
+        say(f"wrote {report / HTML_NAME} and {JSON_NAME}")
+    return proven.verdict
 
 
 def _advise(passport: EngineArtifact, reference: Path | None, data: Path, split: str, demands: Demands) -> str:

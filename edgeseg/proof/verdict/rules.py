@@ -83,6 +83,11 @@ def conclude(findings: Sequence[Finding]) -> Outcome:
     return "undecided" if "undecided" in outcomes else True
 
 
+def worst_first(findings: Sequence[Finding]) -> list[Finding]:
+    """The failures first, then what is undecided, then what is in order."""
+    return sorted(findings, key=lambda finding: {False: 0, "undecided": 1, True: 2}[finding.outcome])
+
+
 def judge_finite(comparison: Comparison) -> list[Finding]:
     """Probabilities that are not finite fail the engine, however rare."""
     broken = [row.name for row in comparison.rows if not row.finite]

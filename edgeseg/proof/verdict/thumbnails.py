@@ -83,9 +83,9 @@ def shuffled(images: Sequence[Thumbnails]) -> Shuffled | None:
     count = min(MOST_SHIFTS, len(shown) - 1)
     others = [np.roll(truth, 1 + index * (len(shown) - 1) // count, axis=0) for index in range(count)]
     return Shuffled(
-        reference_dice=float(np.mean([_dice(reference, other) for other in others])),
-        truth_dice=float(np.mean([_dice(truth, other) for other in others])),
-        own_dice=float(np.mean(_dice(reference, truth))),
+        reference_dice=float(np.mean([dice_of_thumbnails(reference, other) for other in others])),
+        truth_dice=float(np.mean([dice_of_thumbnails(truth, other) for other in others])),
+        own_dice=float(np.mean(dice_of_thumbnails(reference, truth))),
     )
 
 
@@ -112,10 +112,10 @@ def better_turned(images: Sequence[Thumbnails]) -> Turned | None:
     reference = np.stack([image.reference for image in shown])
     truth = np.unpackbits(np.stack([image.truth for image in shown]), axis=1).reshape(-1, SIZE_PX, SIZE_PX)
     dice = {
-        how: float(np.mean(_dice(reference, np.packbits(turn(truth).reshape(len(shown), -1), axis=1))))
+        how: float(np.mean(dice_of_thumbnails(reference, np.packbits(turn(truth).reshape(len(shown), -1), axis=1))))
         for how, turn in _TURNS.items()
     }
-    own = float(np.mean(_dice(reference, np.stack([image.truth for image in shown]))))
+    own = float(np.mean(dice_of_thumbnails(reference, np.stack([image.truth for image in shown]))))
     how = max(dice, key=dice.__getitem__)
     return Turned(how, dice[how], own) if dice[how] > own else None
 
@@ -140,8 +140,13 @@ def constant(masks: Sequence[Bits], truths: Sequence[Bits]) -> Constant | None:
     return "the same" if commonest <= len(truths) / 2 else None
 
 
-def _dice(one: Bits, other: Bits) -> NDArray[np.float64]:
-    """Dice of each row of packed masks."""
+def dice_of_thumbnails(one: Bits, other: Bits) -> NDArray[np.float64]:
+    """Dice of each row of packed masks, float64 [n]; empty against empty is 1.
+
+    Args:
+        one: uint8 [n,512].
+        other: Likewise.
+    """
     both, total = (_count(bits) for bits in (one & other, np.concatenate([one, other], axis=1)))
     return np.where(total == 0, 1.0, 2 * both / np.maximum(total, 1))
 

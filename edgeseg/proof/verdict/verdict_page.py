@@ -8,6 +8,7 @@ from pathlib import Path
 from edgeseg.artifacts import Verdict
 from edgeseg.dataset import Pair
 from edgeseg.files import check_writable, write_text
+from edgeseg.proof.clips.clip_page import ClipSection
 from edgeseg.proof.verdict import verdict_charts as charts
 from edgeseg.proof.verdict.probability_shift import shift_in_words
 from edgeseg.proof.verdict.templates import render
@@ -34,7 +35,14 @@ def check_report_folder(folder: Path, baseline: Path | None = None) -> None:
     check_writable(folder / JSON_NAME, baseline)
 
 
-def write_report(folder: Path, verdict: Verdict, engine: Engine, reference: Engine, pairs: Sequence[Pair]) -> None:
+def write_report(
+    folder: Path,
+    verdict: Verdict,
+    engine: Engine,
+    reference: Engine,
+    pairs: Sequence[Pair],
+    clips: ClipSection | None = None,
+) -> None:
     """Write `verdict.json` and `verdict.html`, each whole or not at all; files of these names are replaced.
 
     Args:
@@ -43,18 +51,20 @@ def write_report(folder: Path, verdict: Verdict, engine: Engine, reference: Engi
         engine: The engine, to segment the worst images once more.
         reference: Likewise.
         pairs: The images of the verdict.
+        clips: What the page shows of clips, where there were any.
     """
-    page = render_page(verdict, draw_worst(verdict.rows, engine, reference, pairs))
+    page = render_page(verdict, draw_worst(verdict.rows, engine, reference, pairs), clips)
     write_text(folder / HTML_NAME, page)
     verdict.write(folder / JSON_NAME)
 
 
-def render_page(verdict: Verdict, worst: Sequence[WorstImage]) -> str:
+def render_page(verdict: Verdict, worst: Sequence[WorstImage], clips: ClipSection | None = None) -> str:
     """The page as HTML text; every name from outside is escaped.
 
     Args:
         verdict: What was concluded.
         worst: The images with the largest drop, drawn, in the order to show.
+        clips: What to show of clips.
     """
     latency = verdict.latency
     return render(
@@ -62,6 +72,7 @@ def render_page(verdict: Verdict, worst: Sequence[WorstImage]) -> str:
         verdict=verdict,
         on_cpu=on_cpu(verdict.backend),
         worst=worst,
+        clips=clips,
         frame=charts,
         scatter=charts.scatter_chart(verdict.rows),
         confidences=charts.confidence_chart(verdict.rows),

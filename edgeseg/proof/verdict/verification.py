@@ -64,7 +64,7 @@ def verify(
         convolutions=None if passport is None else passport.convolutions,
         int8_convolutions=None if passport is None else passport.int8_convolutions,
         **_scores(comparison),
-        **_identity(engine.info, reference.info),
+        **identity(engine.info, reference.info),
     )
 
 
@@ -83,7 +83,7 @@ def judge(
     ]
     if baseline is not None:
         findings += rules.judge_baseline(comparison, latency, limits, baseline)
-    return sorted(findings, key=_severity)
+    return rules.worst_first(findings)
 
 
 def judge_accuracy(comparison: Comparison, limits: VerdictLimits, precision: Precision) -> list[rules.Finding]:
@@ -98,11 +98,7 @@ def judge_accuracy(comparison: Comparison, limits: VerdictLimits, precision: Pre
         *plausibility.judge_reference(comparison, limits),
         *plausibility.judge_gain(comparison, limits, precision),
     ]
-    return sorted(findings, key=_severity)
-
-
-def _severity(finding: rules.Finding) -> int:
-    return {False: 0, "undecided": 1, True: 2}[finding.outcome]
+    return rules.worst_first(findings)
 
 
 def _scores(comparison: Comparison) -> dict[str, Any]:
@@ -123,7 +119,8 @@ def _scores(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _identity(engine: SessionInfo, reference: SessionInfo) -> dict[str, Any]:
+def identity(engine: SessionInfo, reference: SessionInfo) -> dict[str, Any]:
+    """The fields of a verdict that name the two networks."""
     return {
         "engine_sha256": engine.sha256,
         "model": engine.model,
