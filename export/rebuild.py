@@ -48,8 +48,8 @@ class RebuildResult:
         """The proof that other bytes need; None for the former ones, whose verdict holds."""
         if self.identical or self.former.build is None:
             return None
-        reference = quoted(self.former.build.model)
-        return f"edgeseg verify {quoted(self.result.engine)} --reference {reference} --data DIR"
+        model = self.former.build.model
+        return f"edgeseg verify {quoted(self.result.engine)} --reference {quoted(model)} --data DIR"
 
 
 def rebuild_engine(passport: Path, out: Path | None = None, track: Track = silent, say: Say = quiet) -> RebuildResult:

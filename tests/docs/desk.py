@@ -1,5 +1,6 @@
 """A folder in which the documents' commands can be typed: tiny files under the names that the documents use."""
 
+import contextlib
 import shutil
 import subprocess
 import sys
@@ -50,6 +51,11 @@ PARTS = {
     "images@800:1000": "images@:2",
 }
 """The same, where it is a part of a word."""
+CLIPS_FILE = """
+[[clips]]
+path = "colonoscopy.mp4"
+shown = [[2, 9]]
+"""
 OWN_NETWORK = """
 import torch
 
@@ -138,6 +144,9 @@ def lay_out(desk: Path) -> None:
     assert run(["export", str(run_folder), "--data", data, "--out", model]) == 0
     assert run(["calibrate", model, "--data", data, "--out", table]) == 0
     assert run(["build-engine", model, "--precision", "int8", "--out", engine]) == 0
+    (desk / "clips.toml").write_text(CLIPS_FILE)
+    with (desk / "live.json").open("w") as report, contextlib.redirect_stdout(report):
+        assert run(["live", engine, str(desk / "colonoscopy.mp4"), "--json", "--max-frames", "4"]) == 0
 
 
 def here(word: str) -> str:
