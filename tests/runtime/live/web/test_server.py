@@ -20,12 +20,12 @@ import pytest
 
 from edgeseg.errors import UsageError
 from edgeseg.runtime.live.assembly import PageSink
-from edgeseg.runtime.live.web import app as app_module
 from edgeseg.runtime.live.web.access import RateLimit
 from edgeseg.runtime.live.web.newest_picture import HEADER
 from tests.runtime.live.web.conftest import STATUS, ScriptedView, presented
 
 httpx = pytest.importorskip("httpx")
+app_module = pytest.importorskip("edgeseg.runtime.live.web.app", reason="the page needs the extra `web`")
 ConnectionClosed = pytest.importorskip("websockets").ConnectionClosed
 Serve = Callable[..., Any]
 TOKEN = "0123456789abcdef"
