@@ -98,20 +98,21 @@ def shared_ranges(
         quantised: The tensors that INT8 convolutions read.
     """
     shared = dict(ranges)
-    joined = [
-        [name for name in dict.fromkeys((node.output[0], *node.input)) if name in quantised]
-        for node in proto.graph.node
-        if node.op_type == "Concat" and node.output[0] in quantised
-    ]
-    changed = True
-    while changed:  # a tensor may stand in several concatenations
-        changed = False
-        for names in joined:
-            largest = max(shared[name].amax for name in names)
-            for name in names:
-                if shared[name].amax < largest:
-                    shared[name], changed = shared[name].model_copy(update={"amax": largest}), True
+    for group in scale_groups(proto, quantised):
+        largest = max(ranges[name].amax for name in group)
+        shared.update({name: ranges[name].model_copy(update={"amax": largest}) for name in group})
     return shared
+
+
+def scale_groups(proto: onnx.ModelProto, quantised: Collection[str]) -> list[set[str]]:
+    """The quantised concatenations with their quantised inputs; those that have a tensor in common are one group."""
+    groups: list[set[str]] = []
+    for node in proto.graph.node:
+        if node.op_type == "Concat" and node.output[0] in quantised:
+            names = {name for name in (node.output[0], *node.input) if name in quantised}
+            joined = [group for group in groups if group & names]
+            groups = [*(group for group in groups if not group & names), names.union(*joined)]
+    return groups
 
 
 def adds_tensors(node: onnx.NodeProto, constants: Collection[str]) -> bool:

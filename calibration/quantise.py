@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +40,8 @@ class QuantisedGraph:
     """Names of the Conv nodes whose input and weight are quantised, in order."""
     vanishing: tuple[str, ...]
     """Names of those that should have been, but whose activation scale vanishes in the scale's type."""
+    ranges: Mapping[str, Range]
+    """The ranges of the table, with the magnitudes that the style lets tensors share."""
 
 
 def quantise(
@@ -68,7 +71,8 @@ def quantise(
     dead = _too_small(artifact.proto, table, style)
     chosen = tuple(name for name in wanted if name not in dead)
     vanishing = tuple(name for name in wanted if name in dead)
-    return QuantisedGraph(_Rewriter(artifact.proto, table, style, chosen).run(), chosen, vanishing)
+    rewriter = _Rewriter(artifact.proto, table, style, chosen)
+    return QuantisedGraph(rewriter.run(), chosen, vanishing, rewriter.ranges)
 
 
 def quantise_weight(
@@ -135,7 +139,9 @@ class _Rewriter:
         self.proto, self.style, self.chosen = copy_of(proto), style, set(chosen)
         self.inputs = {node.input[0] for node in proto.graph.node if node.name in self.chosen}
         shares = SHARED_CONCATENATIONS in style.rules
-        self.ranges = shared_ranges(proto, table.ranges, self.inputs) if shares else table.ranges
+        self.ranges: Mapping[str, Range] = table.ranges
+        if shares:
+            self.ranges = shared_ranges(proto, table.ranges, self.inputs)
         self.bias_shifts = (table.bias_shifts or {}) if style.corrects_biases else {}
         self.weights = {tensor.name: tensor for tensor in self.proto.graph.initializer}
         self.nodes: list[onnx.NodeProto] = []

@@ -45,12 +45,33 @@ def calibrate(
     data: Path | None = None,
     examine: Callable[[Mapping[str, Observer]], object] | None = None,
 ) -> CalibrationTable:
-    """Run images through the float network and watch the input and the output of every convolution.
+    """Measure the ranges of a network, and choose what its INT8 graph on CPUs does with them.
 
     Where tensors lie mostly on one side of zero, INT8 with asymmetric levels is tried on at most 100 of the images.
     What INT8 adds to the means of convolutions' outputs is measured on at most 16 of them, and taken from the biases
     where that is better on at most 32.
     Ranges that quantisation-aware training chose stay, with symmetric levels and with its biases.
+
+    Takes and raises what `measure_ranges` does.
+    """
+    table = measure_ranges(artifact, images, track, method, say, data, examine)
+    if artifact.metadata.trained_ranges is not None:
+        return with_trained_ranges(table, artifact.metadata.trained_ranges)
+    trial = try_asymmetry(artifact, table, choose_images(images, MOST_IMAGES), track)
+    table = table.model_copy(update={"asymmetry": trial})
+    return table.model_copy(update={"bias_shifts": bias_shifts(artifact, table, images, track)})
+
+
+def measure_ranges(
+    artifact: OnnxArtifact,
+    images: Sequence[Path],
+    track: Track = silent,
+    method: str = DEFAULT_METHOD,
+    say: Say = quiet,
+    data: Path | None = None,
+    examine: Callable[[Mapping[str, Observer]], object] | None = None,
+) -> CalibrationTable:
+    """Run images through the float network and watch the input and the output of every convolution.
 
     Args:
         artifact: The network.
@@ -60,6 +81,9 @@ def calibrate(
         say: Takes warnings of pictures that spoil the calibration.
         data: The data set that the images come from; pictures of its test split are warned of.
         examine: Is given each tensor's observer by name, once all images were seen.
+
+    Returns:
+        The ranges alone: symmetric levels, and biases as they are.
 
     Raises:
         UsageError: There is no such method.
@@ -78,18 +102,13 @@ def calibrate(
             say(str(warning))
     if examine is not None:
         examine({tensor.name: tensor.observer for tensor in seen})
-    table = CalibrationTable(
+    return CalibrationTable(
         method=method,
         image_count=len(images),
         data_sha256=hash_files(images),
         weights_sha256=artifact.weights_sha256,
         ranges={tensor.name: tensor.range() for tensor in seen},
     )
-    if artifact.metadata.trained_ranges is not None:
-        return with_trained_ranges(table, artifact.metadata.trained_ranges)
-    trial = try_asymmetry(artifact, table, choose_images(images, MOST_IMAGES), track)
-    table = table.model_copy(update={"asymmetry": trial})
-    return table.model_copy(update={"bias_shifts": bias_shifts(artifact, table, images, track)})
 
 
 def _watch(artifact: OnnxArtifact, images: Iterable[Path], observer: type[Observer]) -> tuple[list[_Seen], list[str]]:

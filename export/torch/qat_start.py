@@ -10,7 +10,7 @@ import onnx
 import torch
 from torch import nn
 
-from edgeseg.calibration.ranges import calibrate
+from edgeseg.calibration.ranges import measure_ranges
 from edgeseg.calibration.selection import choose_images
 from edgeseg.dataset import load_images
 from edgeseg.errors import BadInputError
@@ -50,7 +50,7 @@ def starting_point(
     session = open_run(run, trusted)
     artifact, parameters = folded_and_traced(session, run)
     images = choose_images(load_images(data, "train"), CALIBRATION_IMAGES)
-    table = calibrate(artifact, images, track, METHOD, say)
+    table = measure_ranges(artifact, images, track, METHOD, say)
     network = session.network.network
     return StartingPoint(recipe, session.info.sha256, network, artifact, table, parameters)
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from edgeseg.artifacts import Range
 from edgeseg.calibration.placement import default_plan
+from edgeseg.calibration.placement_rules import SHARED_CONCATENATIONS, scale_groups
 from edgeseg.calibration.qdq_style import ONNXRUNTIME_STYLE, TENSORRT_STYLE, QdqStyle
 from edgeseg.calibration.quantise import activation_quantisation, quantise
 from edgeseg.errors import BadInputError
@@ -69,14 +70,23 @@ class FakeQuantisedNetwork(NormalisedNetwork):
         self.target, self.source_sha256 = recipe.training.qat_target, start.checkpoint_sha256
         self.style = STYLES[self.target]
         plan = default_plan(start.artifact.proto, "int8", "fp32")
-        graph = quantise(start.artifact, start.table, self.style, plan).proto.graph
+        quantised = quantise(start.artifact, start.table, self.style, plan)
+        graph = quantised.proto.graph
         self._steps = [_step(node) for node in graph.node]
         self._parameters_of = dict(start.parameters)
         self._groups = _groups_of_weights(self._steps)
         scaled = [step.inputs[1] for step in self._steps if step.operator == "QuantizeLinear"]
-        self._calibrated = {name: start.table.ranges[name] for name in dict.fromkeys(map(_tensor_of, scaled))}
-        self.range_shift = nn.Parameter(torch.zeros(len(self._calibrated)))
-        """The logarithm of each range's growth since calibration, divided by `RANGE_RATE`."""
+        self._calibrated = {name: quantised.ranges[name] for name in dict.fromkeys(map(_tensor_of, scaled))}
+        groups = (
+            scale_groups(start.artifact.proto, self._calibrated) if SHARED_CONCATENATIONS in self.style.rules else []
+        )
+        leaders = {name: min(group) for group in groups for name in group}
+        alone = dict.fromkeys(leaders.get(name, name) for name in self._calibrated)
+        places = {name: place for place, name in enumerate(alone)}
+        self._place_of = {name: places[leaders.get(name, name)] for name in self._calibrated}
+        """Quantised activation -> its place in `range_shift`; those that share a scale have one place."""
+        self.range_shift = nn.Parameter(torch.zeros(len(places)))
+        """The logarithm of ranges' growth since calibration, divided by `RANGE_RATE`."""
         self._plain: dict[str, Tensor] = {}
         self._keep_constants(graph.initializer)
         self._stored: dict[str, tuple[Tensor, Tensor]] = {}
@@ -98,9 +108,10 @@ class FakeQuantisedNetwork(NormalisedNetwork):
     def ranges(self) -> dict[str, Range]:
         """The range of each quantised activation as it is now."""
         growth = (self.range_shift.detach().double() * RANGE_RATE).exp().tolist()
+        grown = {name: seen.amax * growth[self._place_of[name]] for name, seen in self._calibrated.items()}
         return {
-            name: calibrated.model_copy(update={"amax": max(calibrated.amax * grown, self._smallest_amax(calibrated))})
-            for (name, calibrated), grown in zip(self._calibrated.items(), growth, strict=True)
+            name: seen.model_copy(update={"amax": max(grown[name], self._smallest_amax(seen))})
+            for name, seen in self._calibrated.items()
         }
 
     def trained_ranges(self) -> TrainedRanges:
@@ -124,11 +135,12 @@ class FakeQuantisedNetwork(NormalisedNetwork):
     def _run(self, frames: Tensor) -> dict[str, Tensor]:
         values = {INPUT_NAME: frames.float()}
         ranges = self.ranges()
-        shifts = dict(zip(ranges, self.range_shift * RANGE_RATE, strict=True))
+        shifts = self.range_shift * RANGE_RATE
         for step in self._steps[:-1]:
             if step.operator == "QuantizeLinear":
                 name = _tensor_of(step.inputs[1])
-                values[step.output] = fake_quantised(values[step.inputs[0]], shifts[name], ranges[name], self.style)
+                shift = shifts[self._place_of[name]]
+                values[step.output] = fake_quantised(values[step.inputs[0]], shift, ranges[name], self.style)
             elif step.operator == "DequantizeLinear":
                 source = step.inputs[0]
                 values[step.output] = values[source] if source in values else self._weight(source)

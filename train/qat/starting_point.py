@@ -24,6 +24,6 @@ class StartingPoint:
     artifact: OnnxArtifact
     """The same network, exported."""
     table: CalibrationTable
-    """Its ranges."""
+    """Its ranges alone: training learns what a calibration would choose for biases and levels."""
     parameters: Mapping[str, str]
     """Initialiser of the graph -> the network's parameter that it holds."""

@@ -18,6 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from starting_points import computed, qdq_graph, starting_point_of
 
 from edgeseg.artifacts import Range
+from edgeseg.calibration.quantise import activation_quantisation
 from edgeseg.errors import BadInputError
 from edgeseg.graph.onnx_files import OnnxArtifact
 from edgeseg.specs import Int8Target, ModelMetadata, ModelSpec, PreprocessSpec
@@ -139,7 +140,7 @@ def step(network: FakeQuantisedNetwork, frames: np.ndarray) -> None:
                 parameter -= 0.02 * parameter.grad.sign() * parameter.abs().mean().clamp(min=0.5)
 
 
-@settings(max_examples=25)
+@settings(max_examples=60)
 @given(drawn=drawn_starts())
 def test_a_drawn_network_computes_its_q_dq_graph(drawn: tuple[StartingPoint, np.ndarray, Int8Target]) -> None:
     start, frames, target = drawn
@@ -148,6 +149,11 @@ def test_a_drawn_network_computes_its_q_dq_graph(drawn: tuple[StartingPoint, np.
     scales = [numpy_helper.to_array(tensor) for tensor in graph.graph.initializer if tensor.name.endswith(".scale")]
     assert all((np.frexp(scale)[0] == 0.5).all() for scale in scales)  # powers of two, or the test says less
     assert np.abs(probability(network, frames) - computed(graph, frames, as_written=True)).max() < SAME
+    step(network, frames)
+    stored = {t.name: numpy_helper.to_array(t) for t in qdq_graph(network, start).graph.initializer}
+    for name, seen in network.ranges().items():  # tensors that share a scale are moved together
+        scale = np.asarray(activation_quantisation(seen, network.style).scale, network.style.scale_dtype)
+        assert stored[f"{name}.scale"] == scale.astype(np.float32), name
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ import torch
 from onnx import numpy_helper
 from starting_points import computed, qdq_graph
 
-from edgeseg.artifacts import CalibrationTable
+from edgeseg.artifacts import AsymmetryTrial, CalibrationTable
+from edgeseg.calibration import ranges
 from edgeseg.calibration.placement import default_plan
 from edgeseg.calibration.quantise import quantise
 from edgeseg.calibration.ranges import calibrate
@@ -69,6 +70,17 @@ def begin(traced: StartingPoint) -> Callable[[], StartingPoint]:
         return StartingPoint(**{**vars(traced), "network": copy.deepcopy(traced.network)})
 
     return fresh
+
+
+def test_training_begins_with_ranges_alone(float_run: Path, blobs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a calibration chooses besides is not carried on, so a simulation with it would be of another graph."""
+    trial = AsymmetryTrial(
+        image_count=1, tensors=1, symmetric_flipped_share=1, asymmetric_flipped_share=0, asymmetric=True
+    )
+    monkeypatch.setattr(ranges, "bias_shifts", lambda artifact, *_: {artifact.proto.graph.node[0].name: (1.0,)})
+    monkeypatch.setattr(ranges, "try_asymmetry", lambda *_: trial)
+    table = starting_point(float_run, blobs).table
+    assert (table.bias_shifts, table.asymmetry) == (None, None)
 
 
 @pytest.mark.parametrize("target", STYLES)
