@@ -16,6 +16,7 @@ from edgeseg.cli.output import JsonFlag, emit, say, track
 from edgeseg.shell import quoted
 
 if TYPE_CHECKING:
+    from edgeseg.train.processes import Launch
     from edgeseg.train.recipe import Recipe
     from edgeseg.train.record import Epoch, RunRecord
 
@@ -69,22 +70,13 @@ def train(
     from edgeseg.optional import require
 
     require("torch")
-    from edgeseg.packages import RUN_RECIPE
     from edgeseg.train.architectures.catalogue import is_own
-    from edgeseg.train.processes import Launch, is_first_process, process_count
-    from edgeseg.train.qat.qat_recipe import qat_recipe, recipe_for_qat, recipe_of_run
-    from edgeseg.train.recipe import read_recipe
+    from edgeseg.train.processes import Launch, is_first_process
     from edgeseg.train.training import train as train_run
 
     if find_lr and (resume or qat or devices not in (None, 1)):
         raise UsageError("--find-lr does not work with --resume, --qat or --devices")
-    source = recipe
-    if recipe is None and (resume or qat is not None):
-        source = (out if resume or qat is None else qat) / RUN_RECIPE
-    by_run = qat is not None and source == qat / RUN_RECIPE
-    chosen = qat_recipe(qat, set_ or ()) if qat is not None and by_run else read_recipe(source, set_ or ())
-    if qat is not None:
-        chosen = recipe_for_qat(chosen, recipe_of_run(qat), process_count(Launch(devices)), started=start is not None)
+    chosen, source = _recipe(out, recipe, set_ or (), resume, qat, Launch(devices), start is not None)
     trusted = list(trust or ())
     if is_own(chosen.model.architecture):
         if source == recipe or any("model.architecture" in setting for setting in set_ or ()):
@@ -132,6 +124,30 @@ def train(
         )
     if is_first_process():
         emit(record, as_json, _result(record, out, chosen.model.architecture))
+
+
+def _recipe(
+    out: Path,
+    recipe: Path | None,
+    settings: Sequence[str],
+    resume: bool,
+    qat: Path | None,
+    launch: Launch,
+    started: bool,
+) -> tuple[Recipe, Path | None]:
+    """The recipe to train by, and the file that it came from; None for the default one."""
+    from edgeseg.packages import RUN_RECIPE
+    from edgeseg.train.processes import process_count
+    from edgeseg.train.qat.qat_recipe import qat_recipe, recipe_for_qat, recipe_of_run
+    from edgeseg.train.recipe import read_recipe
+
+    source = recipe
+    if recipe is None and (resume or qat is not None):
+        source = (out if resume or qat is None else qat) / RUN_RECIPE
+    if qat is None:
+        return read_recipe(source, settings), source
+    chosen = qat_recipe(qat, settings) if source == qat / RUN_RECIPE else read_recipe(source, settings)
+    return recipe_for_qat(chosen, recipe_of_run(qat), process_count(launch), started), source
 
 
 def _way_back(
