@@ -228,7 +228,8 @@ def verify_clips(
         The verdict; `passed` is True, False or "undecided". Nothing is raised for an engine that fails.
     """
     open_reference = functools.partial(engine_from_file.open_engine, Path(reference))
-    return verify_on_clips(Path(engine), open_reference, ClipRequest(Path(clips), _path(live_report)), _path(report))
+    request = ClipRequest(Path(clips), _path(live_report))
+    return verify_on_clips(Path(engine), open_reference, request, _path(report), reference=Path(reference))
 
 
 def import_onnx(source: PathLike, *, out: PathLike, data: PathLike | None = None, **options: Any) -> ImportResult:

@@ -15,6 +15,8 @@ from edgeseg.values import Part, Value
 class ClipLimits(Part):
     """The limits of a clip verdict, engine against reference on the same frames; `[limits]` of the file of clips."""
 
+    model_config = pydantic.ConfigDict(allow_inf_nan=False)
+
     max_lost_lesions: int = pydantic.Field(default=0, ge=0)
     """Lesions that the reference finds and the engine does not."""
     max_more_false_per_minute: float = pydantic.Field(default=1.0, ge=0)
@@ -169,6 +171,8 @@ class ClipVerdict(Value):
     reference_false_activations: FalseActivations
     live: LiveDelays | None = None
     """None where no report of `edgeseg live` was given: a file has no delay."""
+    next_command: str | None = None
+    """Says which precision to ship instead, where an INT8 engine did not pass; see `Verdict`."""
     clips: tuple[ClipRow, ...]
     edgeseg_version: str
     created: str

@@ -20,6 +20,7 @@ def clip_text(verdict: ClipVerdict) -> str:
         f"against {verdict.reference_precision} on {verdict.reference_backend}",
         *(f"  - {reason}" for reason in verdict.reasons),
         *clip_lines(verdict),
+        *([] if verdict.next_command is None else [f"next: {verdict.next_command}"]),
     ]
     return "\n".join([*lines, f"{verdict.notice}."])
 

@@ -90,7 +90,7 @@ def verify(
         emit(verdict, as_json, _text(verdict))
     else:
         assert request is not None
-        verdict = verify_on_clips(engine, open_reference, request, report, track, say)
+        verdict = verify_on_clips(engine, open_reference, request, report, track, say, reference)
         emit(verdict, as_json, clip_text(verdict))
     if verdict.passed is not True:
         raise typer.Exit(ToleranceError.exit_code)

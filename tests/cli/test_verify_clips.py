@@ -103,3 +103,16 @@ def test_flags_that_would_do_nothing_are_refused(
 ) -> None:
     assert run(["verify", str(tiny_engine), "--reference", str(tiny_onnx), *flags]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_an_int8_engine_that_does_not_pass_names_advise(
+    words: list[str], tiny_engine: Path, tiny_onnx: Path, tmp_path: Path, capsys
+) -> None:
+    shift_bias(tiny_engine, -20)
+    passport = EngineArtifact.read(passport_path(tiny_engine))
+    passport.model_copy(update={"precision": "int8"}).write(passport_path(tiny_engine))
+    assert run([*words, "--report", str(tmp_path / "report")]) == 3
+    command = f"edgeseg advise {tiny_onnx} --data DIR"
+    assert f"next: {command}\n" in capsys.readouterr().out
+    assert ClipVerdict.read(tmp_path / "report" / "verdict.json").next_command == command
+    assert command in (tmp_path / "report" / "verdict.html").read_text(encoding="utf-8")

@@ -24,6 +24,8 @@ DOCUMENT = "docs/how-to/verify-clips.md"
 class LesionEntry(Part):
     """One lesion of a clip: when it is in view, and where if somebody knows."""
 
+    model_config = pydantic.ConfigDict(allow_inf_nan=False)
+
     name: str | None = None
     frames: tuple[Range, ...] = ()
     """The frames that show it; may be left out where `masks` tells."""

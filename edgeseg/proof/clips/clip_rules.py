@@ -157,14 +157,10 @@ def judge_agreement(
     sentence = (
         f"the engine's masks agree with the reference's to a mean Dice of {reached:.4f} on the lesions of {clip.name}"
     )
-    another = built_from_reference is False
-    cause = "; the engine was built from another network than the reference" if another else ""
-    if reached >= limits.min_agreement:
-        return [Finding(True, f"{sentence}; this is above min_agreement {limits.min_agreement:g}{cause}")]
-    cause = (
-        "" if built_from_reference is not False else "; the engine was built from another network than the reference"
-    )
-    return [Finding(False, f"{sentence}; this is below min_agreement {limits.min_agreement:g}{cause}")]
+    cause = "; the engine was built from another network than the reference" if built_from_reference is False else ""
+    passed = reached >= limits.min_agreement
+    relation = "above" if passed else "below"
+    return [Finding(passed, f"{sentence}; this is {relation} min_agreement {limits.min_agreement:g}{cause}")]
 
 
 def judge_time(clips: Sequence[ClipRow], limits: ClipLimits) -> list[Finding]:

@@ -122,6 +122,7 @@ def verify_on_clips(
     report: Path | None = None,
     track: Track = silent,
     say: Say = quiet,
+    reference: Path | None = None,
 ) -> ClipVerdict:
     """Hold an engine file against its reference on clips alone, without labelled images.
 
@@ -132,6 +133,7 @@ def verify_on_clips(
         report: Folder for verdict.json and verdict.html.
         track: Shows progress.
         say: Hears where the report lies.
+        reference: What `open_reference` opens, for the next command.
 
     Raises:
         BadInputError: A clip or the file of clips that cannot be read, or that do not fit each other.
@@ -143,10 +145,14 @@ def verify_on_clips(
     material = clips.read(passport)
     with contextlib.closing(open_engine(engine, FILE)) as candidate, contextlib.closing(open_reference()) as standard:
         proven = prove_clips(candidate, standard, material, passport, track)
+    verdict = proven.verdict
+    if verdict.precision == "int8" and verdict.passed is not True:
+        advise = _advise(passport, reference, Path("DIR"), DEFAULT_SPLIT, Demands())
+        verdict = verdict.model_copy(update={"next_command": advise})
     if report is not None:
-        write_clip_report(report, clip_section(proven.verdict, proven.clips), HTML_NAME, JSON_NAME)
+        write_clip_report(report, clip_section(verdict, proven.clips), HTML_NAME, JSON_NAME)
         say(f"wrote {report / HTML_NAME} and {JSON_NAME}")
-    return proven.verdict
+    return verdict
 
 
 def _advise(passport: EngineArtifact, reference: Path | None, data: Path, split: str, demands: Demands) -> str:

@@ -44,6 +44,11 @@ def folder(clip_folder: Path, tmp_path: Path) -> Path:
             '[[clips]]\npath = "polyp.mp4"\n[[clips.lesions]]\nframes = [[1, 2]]\nboxes = [[1, 9, 0, 5, 5]]',
             "left < right",
         ),
+        (
+            '[[clips]]\npath = "polyp.mp4"\n[[clips.lesions]]\nframes = [[1, 2]]\nboxes = [[1, 0, 0, inf, 5]]',
+            "finite number",
+        ),
+        ('[[clips]]\npath = "polyp.mp4"\npolyp = false\n[limits]\nmax_longer_delay_ms = inf', "finite number"),
         ('[[clips]]\npath = "polyp.mp4"\n[[clips.lesions]]\nname = "a"', "needs frames"),
         ("clips = []", "at least 1 item"),
         ("[[clips", "is no TOML"),
