@@ -23,8 +23,8 @@ from edgeseg.calibration.ranges import calibrate, extremes
 from edgeseg.errors import BadInputError
 from edgeseg.files import sha256_bytes
 from edgeseg.graph.onnx_files import OnnxArtifact
-from edgeseg.images import write_png
 from edgeseg.specs import ModelMetadata, ModelSpec, PreprocessSpec
+from tests.calibration.picture_files import written
 
 FRAMES = np.random.default_rng(7).integers(0, 256, (4, 16, 16, 3), dtype=np.uint8)
 CORRECTED = ["conv1", "conv4"]
@@ -73,10 +73,7 @@ def clipping_table(artifact: OnnxArtifact) -> CalibrationTable:
 @pytest.fixture
 def pictures(tmp_path: Path) -> list[Path]:
     """FRAMES as files."""
-    paths = [tmp_path / "pictures" / f"{index}.png" for index in range(len(FRAMES))]
-    for path, frame in zip(paths, FRAMES, strict=True):
-        write_png(path, frame)
-    return paths
+    return written(tmp_path / "pictures", FRAMES)
 
 
 def channel_means(proto: onnx.ModelProto, names: list[str]) -> list[np.ndarray]:

@@ -27,9 +27,9 @@ from edgeseg.export.builders.onnxruntime_builder import optimised_graph
 from edgeseg.export.builders.tensorrt_builder import graph_in_precision
 from edgeseg.files import sha256_bytes
 from edgeseg.graph.onnx_files import OnnxArtifact, serialize, with_metadata
-from edgeseg.images import write_png
 from edgeseg.runtime.passport.passports import passport_path
 from edgeseg.specs import ModelMetadata, ModelSpec, PreprocessSpec
+from tests.calibration.picture_files import written
 
 ASYMMETRIC = dataclasses.replace(ONNXRUNTIME_STYLE, asymmetric=True)
 HARD_SWISH = Range(minimum=-0.375, maximum=5.4, amax=5.4)
@@ -99,10 +99,7 @@ def table_of(artifact: OnnxArtifact, **changed: tuple[float, float]) -> Calibrat
 @pytest.fixture
 def pictures(tmp_path: Path) -> list[Path]:
     """FRAMES as files."""
-    paths = [tmp_path / "pictures" / f"{index}.png" for index in range(len(FRAMES))]
-    for path, frame in zip(paths, FRAMES, strict=True):
-        write_png(path, frame)
-    return paths
+    return written(tmp_path / "pictures", FRAMES)
 
 
 def test_lopsided_levels_bring_the_engine_nearer_to_float32() -> None:
