@@ -124,6 +124,8 @@ def lay_out(desk: Path) -> None:
     pictures = ["--train", "8", "--validation", "4", "--test", "8", "--height", "64", "--width", "64"]
     assert run(["data", "synth", "--out", str(desk / "DATA"), *pictures]) == 0
     shutil.copytree(desk / "DATA", desk / "kvasir-seg")
+    for name in ("PH2", "NUCLEI"):
+        shutil.copytree(desk / "DATA" / "train", desk / name)
     lay_out_sequences(desk / "cvc-clinicdb", desk / "DATA" / "test")
     generator = np.random.default_rng(0)
     for folder in ("healthy", "normal-mucosa/images"):
