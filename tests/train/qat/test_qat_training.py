@@ -73,7 +73,7 @@ def begin(traced: StartingPoint) -> Callable[[], StartingPoint]:
 
 
 def test_training_begins_with_ranges_alone(float_run: Path, blobs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A calibration chooses more than ranges; training cannot carry that on, and would simulate another graph with it."""
+    """A calibration chooses more than ranges; training does not, and with that would simulate another graph."""
     trial = AsymmetryTrial(
         image_count=1, tensors=1, symmetric_flipped_share=1, asymmetric_flipped_share=0, asymmetric=True
     )
