@@ -130,7 +130,10 @@ def nncf(accuracy_control: bool) -> Callable[[Path, Path, Path], None]:
 
 
 TOOLS: dict[str, tuple[str, Callable[[Path, Path, Path], None]]] = {
-    **{f"edgeseg {method}": ("onnxruntime", edgeseg(method)) for method in ("max", "percentile", "mse", "entropy")},
+    **{
+        f"edgeseg {method}": ("onnxruntime", edgeseg(method))
+        for method in ("max", "percentile", "mse", "entropy", "auto")
+    },
     **{f"onnxruntime {name}": ("onnxruntime", onnxruntime(name)) for name in ("MinMax", "Entropy", "Percentile")},
     "onnxruntime MinMax, reduce_range": ("onnxruntime", onnxruntime("MinMax", reduce_range=True)),
     **{f"modelopt {method}": ("nvidia-modelopt", modelopt(method)) for method in ("max", "entropy")},

@@ -12,14 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgeseg.artifacts import AsymmetryTrial, CalibrationTable
-from edgeseg.calibration.flips import flipped_shares
+from edgeseg.calibration.flips import TRIED, flipped_shares
 from edgeseg.calibration.placement import assign, conv_outputs, default_plan
 from edgeseg.calibration.qdq_style import ONNXRUNTIME_STYLE
 from edgeseg.calibration.quantise import is_lopsided, quantise
 from edgeseg.graph.onnx_files import OnnxArtifact
 from edgeseg.progress import Track, silent
-
-MOST_IMAGES = 100
 
 
 def try_asymmetry(
@@ -32,7 +30,7 @@ def try_asymmetry(
     Args:
         artifact: The network, float32.
         table: Its ranges.
-        images: Files; at least one. Three inferences each.
+        images: Files; at least one, of which at most 32 are run.
         track: Draws the progress.
 
     Returns:
@@ -44,9 +42,9 @@ def try_asymmetry(
     plan = default_plan(artifact.proto, "int8", "fp32")
     styles = (replace(ONNXRUNTIME_STYLE, asymmetric=levels) for levels in (False, True))
     graphs = [quantise(artifact, table, style, plan).proto for style in styles]
-    before, after = flipped_shares(artifact, graphs, track(images, "trying asymmetric INT8 levels", len(images)))
+    before, after = flipped_shares(artifact, graphs, images, track, "trying asymmetric INT8 levels")
     return AsymmetryTrial(
-        image_count=len(images),
+        image_count=min(len(images), TRIED),
         tensors=len(tensors),
         symmetric_flipped_share=before,
         asymmetric_flipped_share=after,

@@ -30,8 +30,8 @@ from edgeseg.images import read_rgb
 from edgeseg.progress import Track, silent
 from edgeseg.specs import INPUT_NAME
 
-MEASURED, TRIED = 16, 32
-"""Pictures at most on which means are measured, and on which both graphs are tried."""
+MEASURED = 16
+"""Pictures at most on which means are measured."""
 STEP = 3
 """Every third convolution is corrected, the last one included: it takes away what those before it added, too."""
 _AXES = "bias_correction.axes"
@@ -76,8 +76,8 @@ def bias_shifts(
         shifted = onnx.numpy_helper.to_array(biases[name]) + shift
         biases[name].CopyFrom(onnx.numpy_helper.from_array(shifted, biases[name].name))
         shifts[name] = tuple(shift.tolist())
-    tried = track(choose_images(images, TRIED), "trying corrected biases", min(len(images), TRIED))
-    before, after = flipped_shares(artifact, [uncorrected, quantised.proto], tried)
+    graphs = [uncorrected, quantised.proto]
+    before, after = flipped_shares(artifact, graphs, images, track, "trying corrected biases")
     return shifts if after < before else None
 
 

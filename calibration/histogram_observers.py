@@ -33,8 +33,12 @@ class HistogramObserver(Observer):
 
     def amax(self) -> float:
         """The magnitude that the method clips at; never beyond the largest."""
-        largest = self.histogram.largest
-        return self.clip(self.histogram.counts(self.bins), largest) if largest else 0.0
+        return self.clip_of(self.histogram)
+
+    @classmethod
+    def clip_of(cls, histogram: Histogram) -> float:
+        """The magnitude that the method clips at, given a tensor's histogram; 0 where it holds nothing but zeros."""
+        return cls.clip(histogram.counts(cls.bins), histogram.largest) if histogram.largest else 0.0
 
     @staticmethod
     @abstractmethod

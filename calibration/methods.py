@@ -14,6 +14,8 @@ METHODS: dict[str, type[Observer]] = {
 }
 """Method, as `--method` and the tables name it -> what watches each tensor."""
 DEFAULT_METHOD = "max"
+AUTO_METHOD = "auto"
+"""Tries the methods and keeps one of them, which the table then names."""
 
 
 def observer_of(method: str) -> type[Observer]:

@@ -12,7 +12,7 @@ import numpy as np
 from edgeseg.artifacts import CalibrationTable
 from edgeseg.calibration.histogram import BINS, Counts
 from edgeseg.calibration.histogram_observers import HistogramObserver
-from edgeseg.calibration.methods import METHODS, observer_of
+from edgeseg.calibration.methods import AUTO_METHOD, METHODS, observer_of
 from edgeseg.calibration.observer import Observer
 from edgeseg.errors import UsageError
 from edgeseg.plot_files import check_plot, new_figure, write_figure
@@ -48,7 +48,7 @@ def check_range_plot(path: Path, method: str) -> None:
         UsageError: The method keeps no histogram, or the file's kind is none of ours.
         MissingComponentError: No matplotlib.
     """
-    if not issubclass(observer_of(method), HistogramObserver):
+    if method != AUTO_METHOD and not issubclass(observer_of(method), HistogramObserver):
         drawn = [name for name, observer in METHODS.items() if issubclass(observer, HistogramObserver)]
         raise UsageError(
             "--plot draws how values are distributed, and this method keeps their extremes alone",

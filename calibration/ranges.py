@@ -13,14 +13,14 @@ import onnx
 from numpy.typing import NDArray
 
 from edgeseg.artifacts import CalibrationTable, Range
-from edgeseg.calibration.asymmetry import MOST_IMAGES, try_asymmetry
+from edgeseg.calibration.asymmetry import try_asymmetry
 from edgeseg.calibration.bias_correction import bias_shifts
 from edgeseg.calibration.cpu_session import cpu_session
 from edgeseg.calibration.image_warnings import constant_warning, held_out_warning, is_constant
-from edgeseg.calibration.methods import DEFAULT_METHOD, observer_of
+from edgeseg.calibration.method_trial import try_methods
+from edgeseg.calibration.methods import AUTO_METHOD, DEFAULT_METHOD, observer_of
 from edgeseg.calibration.observer import Observer
 from edgeseg.calibration.placement import activations
-from edgeseg.calibration.selection import choose_images
 from edgeseg.calibration.table_check import refuse_quantised
 from edgeseg.dataset import hash_files
 from edgeseg.errors import BadInputError
@@ -32,6 +32,8 @@ from edgeseg.progress import Say, Track, quiet, silent
 from edgeseg.shell import quoted
 from edgeseg.specs import INPUT_NAME, TrainedRanges
 
+WATCHES_ALL = "mse"
+"""A method whose observer keeps what all of them choose from."""
 REDUCTIONS = ("ReduceMin", "ReduceMax", "ReduceSum")
 """The sum tells of NaN, which ONNX Runtime's minimum and maximum pass over."""
 
@@ -47,17 +49,27 @@ def calibrate(
 ) -> CalibrationTable:
     """Measure the ranges of a network, and choose what its INT8 graph on CPUs does with them.
 
-    Where tensors lie mostly on one side of zero, INT8 with asymmetric levels is tried on at most 100 of the images.
+    The method `auto` tries INT8 with the ranges of each on at most 32 of the images.
+    Where tensors lie mostly on one side of zero, INT8 with asymmetric levels is tried on at most 32 of the images.
     What INT8 adds to the means of convolutions' outputs is measured on at most 16 of them, and taken from the biases
     where that is better on at most 32.
     Ranges that quantisation-aware training chose stay, with symmetric levels and with its biases.
 
     Takes and raises what `measure_ranges` does.
     """
-    table = measure_ranges(artifact, images, track, method, say, data, examine)
-    if artifact.metadata.trained_ranges is not None:
-        return with_trained_ranges(table, artifact.metadata.trained_ranges)
-    trial = try_asymmetry(artifact, table, choose_images(images, MOST_IMAGES), track)
+    trained = artifact.metadata.trained_ranges
+    if method != AUTO_METHOD:
+        table = measure_ranges(artifact, images, track, method, say, data, examine)
+    else:
+        observers: dict[str, Observer] = {}
+        table = measure_ranges(artifact, images, track, WATCHES_ALL, say, data, observers.update)
+        if trained is None:
+            table = try_methods(artifact, table, observers, images, track)
+        if examine is not None:
+            examine(observers)
+    if trained is not None:
+        return with_trained_ranges(table, trained)
+    trial = try_asymmetry(artifact, table, images, track)
     table = table.model_copy(update={"asymmetry": trial})
     return table.model_copy(update={"bias_shifts": bias_shifts(artifact, table, images, track)})
 

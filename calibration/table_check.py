@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 from edgeseg.artifacts import CalibrationTable
-from edgeseg.calibration.methods import METHODS
+from edgeseg.calibration.methods import AUTO_METHOD, METHODS
 from edgeseg.calibration.placement import convolutions
 from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.graph.onnx_files import OnnxArtifact
@@ -51,7 +51,11 @@ def check_table(artifact: OnnxArtifact, table: CalibrationTable, method: str | N
             expected="one for each output channel of a convolution with a constant bias",
             next_command=f"{again} --out FILE",
         )
-    if method is not None and table.method != method:
+    if method == AUTO_METHOD:
+        as_asked = table.method_trial is not None
+    else:
+        as_asked = method in (None, table.method)
+    if not as_asked:
         raise MismatchError(
             f"the calibration table was not made with --method {method}",
             found=f"method {table.method}",

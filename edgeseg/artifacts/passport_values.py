@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from fnmatch import fnmatchcase
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 
@@ -42,6 +42,20 @@ class AsymmetryTrial(Part):
     """True if ONNX Runtime and OpenVINO are given asymmetric levels: fewer pixels flipped with them."""
 
 
+class MethodTrial(Part):
+    """INT8 with the ranges of several calibration methods, each held against float32 on the same pictures."""
+
+    image_count: int = pydantic.Field(gt=0)
+    """Calibration pictures that were compared."""
+    flipped_shares: dict[str, Annotated[float, pydantic.Field(ge=0, le=1)]] = pydantic.Field(min_length=1)
+    """Method -> share of the mask's pixels whose class differs from float32's, as `AsymmetryTrial` has it."""
+
+    @property
+    def method(self) -> str:
+        """The one under which fewest pixels flip, the first of them where several do."""
+        return min(self.flipped_shares, key=self.flipped_shares.__getitem__)
+
+
 class CalibrationTable(Value):
     """Per-tensor ranges of one network on some images: what INT8 needs beside the ONNX file."""
 
@@ -54,6 +68,8 @@ class CalibrationTable(Value):
     """Hash of the network's weights in float32; a table of other weights is refused."""
     ranges: dict[str, Range]
     """Tensor name -> range, for every convolution's input."""
+    method_trial: MethodTrial | None = None
+    """The trial that chose the method; None where it was asked for by name."""
     asymmetry: AsymmetryTrial | None = None
     """None where no tensor lies mostly on one side of zero, and in tables from before this was tried."""
     bias_shifts: dict[str, tuple[pydantic.FiniteFloat, ...]] | None = None

@@ -38,7 +38,6 @@ def calibrate(
     as_json: JsonFlag = False,
 ) -> None:
     """Measure the ranges of the activations that INT8 needs."""
-    from edgeseg.calibration.asymmetry import asymmetry_in_words
     from edgeseg.calibration.range_plot import check_range_plot
     from edgeseg.calibration.ranges import calibrate as measure
     from edgeseg.calibration.selection import DEFAULT_SELECTION, choose_images
@@ -66,14 +65,23 @@ def calibrate(
     table.write(out)
     if plot is not None:
         _write_plot(plot, table, observers, model)
-    trial = "" if table.asymmetry is None else f"{asymmetry_in_words(table.asymmetry)}\n"
+    follow = f"next: edgeseg build-engine {quoted(model)} --precision int8 --calibration {quoted(out)}"
+    emit(table, as_json, f"{out}: {_in_words(table)}\n{follow}")
+
+
+def _in_words(table: CalibrationTable) -> str:
+    from edgeseg.calibration.asymmetry import asymmetry_in_words
+    from edgeseg.calibration.method_trial import trial_in_words
+
     corrected = f", biases of {len(table.bias_shifts)} convolutions corrected" if table.bias_shifts else ""
-    kept = f"{table.trained} ranges are those of the quantisation-aware training\n" if table.trained else ""
-    text = (
-        f"{out}: {len(table.ranges)} tensors on {table.image_count} images, method {method}{corrected}\n{kept}{trial}"
-        f"next: edgeseg build-engine {quoted(model)} --precision int8 --calibration {quoted(out)}"
-    )
-    emit(table, as_json, text)
+    lines = [f"{len(table.ranges)} tensors on {table.image_count} images, method {table.method}{corrected}"]
+    if table.trained:
+        lines.append(f"{table.trained} ranges are those of the quantisation-aware training")
+    if table.method_trial is not None:
+        lines.append(trial_in_words(table.method_trial))
+    if table.asymmetry is not None:
+        lines.append(asymmetry_in_words(table.asymmetry))
+    return "\n".join(lines)
 
 
 def _write_plot(path: Path, table: CalibrationTable, observers: dict[str, Observer], model: Path) -> None:

@@ -16,9 +16,9 @@ def _backends() -> tuple[str, ...]:
 
 
 def _methods() -> tuple[str, ...]:
-    from edgeseg.calibration.methods import METHODS
+    from edgeseg.calibration.methods import AUTO_METHOD, METHODS
 
-    return tuple(METHODS)
+    return (*METHODS, AUTO_METHOD)
 
 
 def _selections() -> tuple[str, ...]:
@@ -63,7 +63,9 @@ BackendOption = Annotated[
 ]
 MethodOption = Annotated[
     str,
-    typer.Option(metavar="NAME", callback=_known, help="How the range of a tensor is chosen."),
+    typer.Option(
+        metavar="NAME", callback=_known, help="How the range of a tensor is chosen; auto tries all and keeps the best."
+    ),
 ]
 SelectionOption = Annotated[
     str,
@@ -78,6 +80,7 @@ TableMethodOption = Annotated[
     typer.Option(
         metavar="NAME",
         callback=_known,
-        help="How the range of a tensor is chosen, max by default; a calibration table must have been made this way.",
+        help="How the range of a tensor is chosen, max by default, auto tries all; a calibration table must have been "
+        "made this way.",
     ),
 ]

@@ -103,7 +103,7 @@ def test_the_commands_take_it_by_its_name(
     table, out = tmp_path / "t.json", tmp_path / "x.engine"
     for command in ("calibrate", "build-engine"):
         assert run([command, "--help"]) == 0
-        assert "[max|percentile|mse|entropy|toy]" in capsys.readouterr().out
+        assert "[max|percentile|mse|entropy|toy|auto]" in capsys.readouterr().out
     words = ["calibrate", str(small_onnx), "--data", str(small_images), "--out", str(table)]
     assert run([*words, "--method", "toy"]) == 0
     assert CalibrationTable.read(table).method == "toy"
