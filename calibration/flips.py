@@ -18,7 +18,6 @@ from edgeseg.images import read_rgb
 from edgeseg.progress import Track, silent
 from edgeseg.specs import INPUT_NAME
 
-
 TRIED = 32
 """Pictures at most on which graphs are compared."""
 
