@@ -51,11 +51,8 @@ def check_table(artifact: OnnxArtifact, table: CalibrationTable, method: str | N
             expected="one for each output channel of a convolution with a constant bias",
             next_command=f"{again} --out FILE",
         )
-    if method == AUTO_METHOD:
-        as_asked = table.method_trial is not None
-    else:
-        as_asked = method in (None, table.method)
-    if not as_asked:
+    made_by = {table.method, None, AUTO_METHOD if table.method_trial is not None else None}
+    if method not in made_by:
         raise MismatchError(
             f"the calibration table was not made with --method {method}",
             found=f"method {table.method}",
