@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgeseg.cli.bisect_text import run_bisection
 from edgeseg.cli.clip_text import clip_lines, clip_text, outcome_word
 from edgeseg.cli.model_argument import TrustOption
 from edgeseg.cli.output import JsonFlag, emit, say, track
@@ -66,6 +67,14 @@ def verify(
             "beyond 0.3 is allowed.",
         ),
     ] = None,
+    bisect: Annotated[
+        bool,
+        typer.Option(
+            "--bisect",
+            help="Instead of a verdict: the first layer at which the engine's graph and the reference's disagree on "
+            "eight pictures, and why. ENGINE may be an .onnx file.",
+        ),
+    ] = False,
     report: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for verdict.json and verdict.html.")
     ] = None,
@@ -73,7 +82,7 @@ def verify(
     as_json: JsonFlag = False,
 ) -> None:
     """Prove that an engine stays within tolerance of accuracy and latency; exit code 3 if it does not."""
-    from edgeseg.errors import ToleranceError
+    from edgeseg.errors import ToleranceError, UsageError
     from edgeseg.proof.clips.clip_verdict import ClipRequest
     from edgeseg.proof.verdict.engine_verdict import Demands, verify_engine, verify_on_clips
     from edgeseg.runtime.opener.engine_from_file import open_engine
@@ -82,6 +91,12 @@ def verify(
         return open_engine(reference, trusted=trust or ())
 
     demands = Demands(max_dice_drop, max_p99_ms, max_lost_polyps, baseline, min_reference_dice, min_agreement)
+    if bisect:
+        if clips is not None or live_report is not None or demands != Demands():
+            raise UsageError("--bisect judges no limit and no clip", expected="--data, --split and --report beside it")
+        if not run_bisection(engine, reference, data, split, report, as_json):
+            raise typer.Exit(ToleranceError.exit_code)
+        return
     _refuse_idle_flags(data, clips, live_report, demands)
     request = None if clips is None else ClipRequest(clips, live_report)
     verdict: Verdict | ClipVerdict
