@@ -33,6 +33,7 @@ def demo(
         "engines": [row.to_dict() for row in result.rows],
         "page": str(result.page),
         "clip": str(result.clip),
+        "clips": {"passed": result.clips.passed, "reasons": list(result.clips.reasons), "page": str(result.clips_page)},
         "seconds": result.seconds,
     }
     emit(document, as_json, _text(result))
@@ -46,6 +47,7 @@ def _text(result: DemoResult) -> str:
     lines = [
         table(title, columns, [_cells(row) for row in result.rows]),
         f"page  {result.page}",
+        f"video {result.clips_page}",
         f"clip  {result.clip}",
     ]
     if result.against_int8 is not None:

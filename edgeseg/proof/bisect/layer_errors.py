@@ -89,7 +89,7 @@ class LayerError:
 
     @property
     def seen(self) -> Difference:
-        """What later layers read."""
+        """The values that later layers read."""
         return self.rounded or self.computed
 
 
@@ -166,7 +166,7 @@ def _rounded(proto: onnx.ModelProto) -> dict[str, str]:
 def _values(
     proto: onnx.ModelProto, names: Sequence[str], frames: Sequence[Frame]
 ) -> Iterator[Mapping[str, NDArray[np.generic]]]:
-    """What the named tensors hold, frame by frame."""
+    """The values of the named tensors, frame by frame."""
     shown = copy_of(proto)
     del shown.graph.output[:]
     shown.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
