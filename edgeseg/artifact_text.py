@@ -24,11 +24,12 @@ from edgeseg.calibration.plan_files import read_plan
 from edgeseg.errors import BadInputError
 from edgeseg.export.layers.layer_report import LayerReport
 from edgeseg.export.mixing.search_words import headline
-from edgeseg.files import read_text, sha256_file
+from edgeseg.files import read_text, read_toml, sha256_file
 from edgeseg.graph.onnx_files import load_onnx
 from edgeseg.machine.bench.bench_report import BenchReport
 from edgeseg.packages import PACKAGE_CARD, find_model
 from edgeseg.proof.evaluation.document import EvaluationDocument
+from edgeseg.proof.protocol.protocol_file import read_protocol
 from edgeseg.runtime.live.scene.statistics import TrainingStatistics
 from edgeseg.runtime.passport.passports import read_checked
 from edgeseg.specs import ModelSpec, TrainedRanges
@@ -74,7 +75,7 @@ def describe(path: Path) -> Description:
     if path.suffix == ".json" and path.is_file():
         return _json_file(path)
     if path.suffix == ".toml" and path.is_file():
-        return _plan(path)
+        return _protocol(path) if "set_by" in read_toml(path, "a plan or a protocol") else _plan(path)
     files = find_model(path)
     if files.kind == "engine":
         return _engine(path)
@@ -144,6 +145,17 @@ def _engine(path: Path) -> Description:
 def _plan(path: Path) -> Description:
     plan = read_plan(path)
     return Description("precision plan", {"plan": _plan_in_words(plan), "sha256": plan.sha256}, plan.to_dict())
+
+
+def _protocol(path: Path) -> Description:
+    file = read_protocol(path)
+    document = {
+        "sha256": file.sha256,
+        "edited": file.edited,
+        **file.protocol.model_dump(mode="json", exclude_none=True),
+    }
+    facts = {key: _short(value) for key, value in document.items() if key != "seal"}
+    return Description("protocol", facts, document)
 
 
 def _plan_in_words(plan: PrecisionPlan) -> str:

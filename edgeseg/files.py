@@ -83,6 +83,18 @@ def check_writable(path: Path, *inputs: Path | None) -> None:
     _tell_leftovers(path)
 
 
+def check_writable_file(path: Path, *inputs: Path | None) -> None:
+    """Refuse what `check_writable` refuses, and a folder where a file shall be written.
+
+    Raises:
+        UnwritableError: As there, or a folder.
+        UsageError: As there.
+    """
+    if path.is_dir():
+        raise UnwritableError(f"cannot write {path}", found="a folder", expected=f"a file, such as {path / 'FILE'}")
+    check_writable(path, *inputs)
+
+
 def leftovers(path: Path) -> list[Path]:
     """The hidden files and folders beside an output that a killed run left half written; those in work are not."""
     pattern = re.compile(rf"\.(?:{re.escape(path.stem)}|{re.escape(path.name)})-[a-z0-9_]{{8}}(?:\.\w+)?")

@@ -193,6 +193,7 @@ def verify(
     min_agreement: float | None = None,
     clips: PathLike | None = None,
     live_report: PathLike | None = None,
+    protocol: PathLike | None = None,
 ) -> Verdict:
     """Prove that an engine stays within tolerance, as `edgeseg verify` does; arguments are named as its flags.
 
@@ -211,6 +212,7 @@ def verify(
         _path(report),
         reference=Path(reference),
         clips=request,
+        protocol=_path(protocol),
     )
 
 
@@ -221,6 +223,7 @@ def verify_clips(
     clips: PathLike,
     live_report: PathLike | None = None,
     report: PathLike | None = None,
+    protocol: PathLike | None = None,
 ) -> ClipVerdict:
     """Prove an engine on clips alone, as `edgeseg verify --clips` without `--data` does.
 
@@ -229,7 +232,14 @@ def verify_clips(
     """
     open_reference = functools.partial(engine_from_file.open_engine, Path(reference))
     request = ClipRequest(Path(clips), _path(live_report))
-    return verify_on_clips(Path(engine), open_reference, request, _path(report), reference=Path(reference))
+    return verify_on_clips(
+        Path(engine),
+        open_reference,
+        request,
+        _path(report),
+        reference=Path(reference),
+        protocol=_path(protocol),
+    )
 
 
 def import_onnx(source: PathLike, *, out: PathLike, data: PathLike | None = None, **options: Any) -> ImportResult:

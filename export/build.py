@@ -132,7 +132,7 @@ def build_engine(model: Path, options: BuildOptions, track: Track = silent, say:
         built = builder.build(request, say)
     record = _record(files, options, found, request.table)
     rebuild = rebuild_command(request, builder, record, options.builder, out)
-    passport = passport_from_build(request, built, builder, rebuild, record)
+    passport = passport_from_build(request, built, builder, rebuild, record, options.former)
     if found is not None and options.plan_path is not None and request.plan is not None:
         write_plan_of(artifact.proto, request.plan, options.plan_path)
     write_bytes(out, built.data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import shlex
 from pathlib import Path
 
@@ -18,6 +19,7 @@ def passport_from_build(
     builder: EngineBuilder,
     rebuild: str = "",
     record: BuildRecord | None = None,
+    former: EngineArtifact | None = None,
 ) -> EngineArtifact:
     """Describe an engine.
 
@@ -27,11 +29,13 @@ def passport_from_build(
         builder: Whose engine it is.
         rebuild: The command that makes it again; see `rebuild_command`.
         record: The sources as they were named; both are left out for an engine that is never written.
+        former: The passport that the build repeats; an engine of the same bytes keeps its date.
     """
     artifact, plan = request.artifact, request.plan
+    sha256 = sha256_bytes(built.data)
     frame, probability = tensor_specs(artifact.metadata.model)
     return EngineArtifact(
-        engine_sha256=sha256_bytes(built.data),
+        engine_sha256=sha256,
         engine_bytes=len(built.data),
         backend=builder.name,
         backend_version=built.backend_version,
@@ -51,6 +55,7 @@ def passport_from_build(
         preprocess=artifact.metadata.preprocess,
         build_flags=built.build_flags,
         rebuild=rebuild,
+        built=former.built if former is not None and former.engine_sha256 == sha256 else _now(),
         build=record,
         binding=built.binding,
         timings=built.timings,
@@ -77,3 +82,7 @@ def rebuild_command(
         words += [] if value is None else [flag, value]
     words += [] if options is None else options.command_line()
     return shlex.join([*words, "--out", str(out)])
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)

@@ -28,7 +28,7 @@ from edgeseg.artifacts.passport_values import (
     TensorSpec,
     matches,
 )
-from edgeseg.artifacts.proof_values import RESEARCH_NOTICE, ConfidenceInterval
+from edgeseg.artifacts.proof_values import RESEARCH_NOTICE, ConfidenceInterval, ProtocolRecord, RuleResult
 from edgeseg.artifacts.verdict_values import (
     FoundPolyps,
     LatencyReport,
@@ -68,8 +68,10 @@ __all__ = [
     "Precision",
     "PrecisionPlan",
     "ProbabilityShift",
+    "ProtocolRecord",
     "Quantity",
     "Range",
+    "RuleResult",
     "TensorSpec",
     "Verdict",
     "VerdictLimits",

@@ -7,7 +7,7 @@ from typing import Literal
 import pydantic
 
 from edgeseg.artifacts.passport_values import Precision
-from edgeseg.artifacts.proof_values import RESEARCH_NOTICE, ConfidenceInterval
+from edgeseg.artifacts.proof_values import RESEARCH_NOTICE, ConfidenceInterval, ProtocolRecord, RuleResult
 from edgeseg.specs import ModelSpec
 from edgeseg.values import Part, Value
 
@@ -153,10 +153,12 @@ class ClipVerdict(Value):
     passed: bool | Literal["undecided"]
     reasons: tuple[str, ...]
     """One sentence with its figures for each thing that was judged, passed or not."""
+    rules: tuple[RuleResult, ...] = ()
+    """The outcome of each rule, in the order of the rules; empty in a verdict from before they were kept."""
     engine_sha256: str
     reference_sha256: str
     clips_sha256: str
-    """Hash of the file of clips and of every video in it."""
+    """Hash of the file of clips, and of every video and mask that it names."""
     backend: str
     precision: Precision
     reference_backend: str
@@ -178,3 +180,5 @@ class ClipVerdict(Value):
     created: str
     """UTC, ISO 8601."""
     notice: str = RESEARCH_NOTICE
+    protocol: ProtocolRecord | None = None
+    """None where no protocol was given."""

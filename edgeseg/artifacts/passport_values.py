@@ -204,6 +204,8 @@ class EngineArtifact(Value):
     build_flags: dict[str, Any] = pydantic.Field(default_factory=dict)
     rebuild: str
     """The exact command that makes this engine again."""
+    built: pydantic.AwareDatetime | None = None
+    """UTC, ISO 8601: the first build that gave these bytes; None in passports from before this was recorded."""
     build: BuildRecord | None = None
     """None in passports from before this was recorded."""
     binding: Binding = Binding()

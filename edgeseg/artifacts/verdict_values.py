@@ -8,7 +8,7 @@ import pydantic
 
 from edgeseg.artifacts.clip_values import ClipVerdict
 from edgeseg.artifacts.passport_values import Precision
-from edgeseg.artifacts.proof_values import RESEARCH_NOTICE, ConfidenceInterval
+from edgeseg.artifacts.proof_values import RESEARCH_NOTICE, ConfidenceInterval, ProtocolRecord, RuleResult
 from edgeseg.class_overlap import ClassScore
 from edgeseg.specs import ModelSpec
 from edgeseg.values import Part, Value
@@ -56,6 +56,8 @@ class LatencyReport(Value):
 
 class VerdictLimits(Part):
     """The limits that were demanded."""
+
+    model_config = pydantic.ConfigDict(allow_inf_nan=False)
 
     max_dice_drop: float
     """Limit of the mean drop over the images; a negative limit demands a gain."""
@@ -154,6 +156,8 @@ class Verdict(Value):
     passed: bool | Literal["undecided"]
     reasons: tuple[str, ...]
     """One sentence with its figures for each thing that was judged, passed or not."""
+    rules: tuple[RuleResult, ...] = ()
+    """The outcome of each rule, in the order of the rules; empty in a verdict from before they were kept."""
     engine_sha256: str
     reference_sha256: str
     data_sha256: str
@@ -198,6 +202,8 @@ class Verdict(Value):
     next_command: str | None = None
     """The command to type next where an INT8 engine did not pass."""
     notice: str = RESEARCH_NOTICE
+    protocol: ProtocolRecord | None = None
+    """None where no protocol was given."""
     clips: ClipVerdict | None = None
     """The verdict on clips, which `passed` and `reasons` take in; None where none were given."""
     rows: tuple[VerdictRow, ...]

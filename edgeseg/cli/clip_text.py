@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 
 def outcome_word(verdict: Verdict | ClipVerdict) -> str:
     """``PASSED``, ``FAILED`` or ``UNDECIDED``."""
-    return "UNDECIDED" if verdict.passed == "undecided" else "PASSED" if verdict.passed else "FAILED"
+    from edgeseg.proof.ci.verdict_figures import outcome_of
+
+    return outcome_of(verdict).upper()
 
 
 def clip_text(verdict: ClipVerdict) -> str:

@@ -16,11 +16,13 @@ from edgeseg.cli.demo import demo
 from edgeseg.cli.doctor import doctor
 from edgeseg.cli.evaluate import evaluate
 from edgeseg.cli.export import export
+from edgeseg.cli.history import history
 from edgeseg.cli.import_onnx import import_onnx
 from edgeseg.cli.inspect import inspect
 from edgeseg.cli.live import live
 from edgeseg.cli.models import models
 from edgeseg.cli.package import package
+from edgeseg.cli.protocol import protocol
 from edgeseg.cli.registry_options import RegistryCommand
 from edgeseg.cli.run import run
 from edgeseg.cli.study import study
@@ -67,6 +69,8 @@ app.command("inspect")(inspect)
 app.command("run")(run)
 app.command("live")(live)
 app.command("bench")(bench)
+app.command("protocol")(protocol)
 app.command("verify")(verify)
+app.command("history")(history)
 app.command("package")(package)
 app.command("models")(models)

@@ -75,14 +75,26 @@ def verify(
             "eight pictures, and why. ENGINE may be an .onnx file.",
         ),
     ] = False,
+    protocol: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.toml", help="Limits and data fixed beforehand by `edgeseg protocol`."),
+    ] = None,
     report: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for verdict.json and verdict.html.")
+    ] = None,
+    junit: Annotated[
+        Path | None, typer.Option(metavar="FILE.xml", help="JUnit XML: a test case for each rule.")
+    ] = None,
+    summary: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.md", help='Markdown to append to, such as "$GITHUB_STEP_SUMMARY".'),
     ] = None,
     trust: TrustOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Prove that an engine stays within tolerance of accuracy and latency; exit code 3 if it does not."""
     from edgeseg.errors import ToleranceError, UsageError
+    from edgeseg.proof.ci.records import check_records, write_records
     from edgeseg.proof.clips.clip_verdict import ClipRequest
     from edgeseg.proof.verdict.engine_verdict import Demands, verify_engine, verify_on_clips
     from edgeseg.runtime.opener.engine_from_file import open_engine
@@ -92,21 +104,25 @@ def verify(
 
     demands = Demands(max_dice_drop, max_p99_ms, max_lost_polyps, baseline, min_reference_dice, min_agreement)
     if bisect:
-        if clips is not None or live_report is not None or demands != Demands():
+        idle = (clips, live_report, protocol, junit, summary)
+        if any(flag is not None for flag in idle) or demands != Demands():
             raise UsageError("--bisect judges no limit and no clip", expected="--data, --split and --report beside it")
         if not run_bisection(engine, reference, data, split, report, as_json):
             raise typer.Exit(ToleranceError.exit_code)
         return
     _refuse_idle_flags(data, clips, live_report, demands)
+    check_records(junit, summary, engine, reference, clips, live_report, baseline, protocol)
     request = None if clips is None else ClipRequest(clips, live_report)
     verdict: Verdict | ClipVerdict
     if data is not None:
-        verdict = verify_engine(engine, open_reference, data, split, demands, report, track, say, reference, request)
-        emit(verdict, as_json, _text(verdict))
+        verdict = verify_engine(
+            engine, open_reference, data, split, demands, report, track, say, reference, request, protocol
+        )
     else:
         assert request is not None
-        verdict = verify_on_clips(engine, open_reference, request, report, track, say, reference)
-        emit(verdict, as_json, clip_text(verdict))
+        verdict = verify_on_clips(engine, open_reference, request, report, track, say, reference, protocol)
+    write_records(verdict, junit, summary)
+    emit(verdict, as_json, _text(verdict))
     if verdict.passed is not True:
         raise typer.Exit(ToleranceError.exit_code)
 
@@ -156,10 +172,13 @@ def _figure(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-def _text(verdict: Verdict) -> str:
+def _text(verdict: Verdict | ClipVerdict) -> str:
+    from edgeseg.artifacts import ClipVerdict
     from edgeseg.proof.verdict.probability_shift import shift_in_words
     from edgeseg.runtime.engine.backends import on_cpu
 
+    if isinstance(verdict, ClipVerdict):
+        return clip_text(verdict)
     times = verdict.latency.end_to_end
     lines = [
         f"{outcome_word(verdict)}: {verdict.precision} on {verdict.backend} "

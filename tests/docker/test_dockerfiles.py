@@ -72,6 +72,8 @@ class TestDockerfile:
                     shutil.copytree(ROOT / source, tmp_path / words[-1], symlinks=True)
         for package in PROJECT["tool"]["setuptools"]["packages"]:
             assert (tmp_path / Path(*package.split("."), "__init__.py")).is_file(), package
+        for module in PROJECT["tool"]["setuptools"]["py-modules"]:
+            assert (tmp_path / f"{module}.py").is_file(), module
         for name in (PROJECT["project"]["readme"], *PROJECT["project"]["license-files"]):
             assert (tmp_path / name).is_file(), name
 

@@ -1,3 +1,4 @@
+import datetime
 import hashlib
 import json
 from collections.abc import Callable
@@ -43,6 +44,17 @@ def test_a_repeated_build_gives_the_same_engine(engine: Path, capsys: pytest.Cap
     assert (document["engine"], document["precision"]) == (str(engine), "int8")
     assert engine.read_bytes() == data
     assert EngineArtifact.read(passport_path(engine)) == passport
+
+
+def test_the_date_is_that_of_the_first_build_with_these_bytes(engine: Path) -> None:
+    path, now = passport_path(engine), datetime.datetime.now(datetime.timezone.utc)
+    passport = EngineArtifact.read(path)
+    assert passport.built is not None and abs(now - passport.built) < datetime.timedelta(minutes=5)
+    first = datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)
+    passport.model_copy(update={"built": first}).write(path)
+    assert rebuild_engine(path).result.passport.built == first
+    passport.model_copy(update={"built": first, "engine_sha256": "0" * 64}).write(path)
+    assert rebuild_engine(path).result.passport.built != first
 
 
 def test_bytes_that_differ_are_told(engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

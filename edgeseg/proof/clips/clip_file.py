@@ -105,7 +105,7 @@ class ClipSet:
     clips: tuple[Clip, ...]
     limits: ClipLimits
     sha256: str
-    """Hash of the file and of every video."""
+    """Hash of the file, of every video and of every mask."""
 
 
 def read_clips(path: Path) -> ClipSet:
@@ -131,7 +131,9 @@ def read_clips(path: Path) -> ClipSet:
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise BadInputError(f"{path} names a clip twice", found=twice, expected="each clip once")
-    hashes = [sha256_file(path), *(sha256_file(clip.path) for clip in clips)]
+    masks = [lesion.masks for clip in clips for lesion in clip.lesions if lesion.masks is not None]
+    drawn = [file for folder in masks for file in sorted(folder.glob("*.png"))]
+    hashes = [sha256_file(file) for file in (path, *(clip.path for clip in clips), *drawn)]
     return ClipSet(path, clips, file.limits, sha256_of_hashes(hashes))
 
 

@@ -21,8 +21,8 @@ def judge_clips(
     reference_false: FalseActivations,
     limits: ClipLimits,
     built_from_reference: bool | None = None,
-) -> list[Finding]:
-    """Every rule's findings, in the order of the rules.
+) -> dict[str, list[Finding]]:
+    """Every rule's findings, by the rule's name.
 
     Args:
         clips: All clips.
@@ -32,17 +32,17 @@ def judge_clips(
         limits: What is demanded.
         built_from_reference: Whether the engine's passport names the reference as its network; None if unknown.
     """
-    return [
-        *judge_lost_lesions(lesions, limits),
-        *judge_first_marks(lesions, limits),
-        *judge_misses(lesions, limits),
-        *judge_marked_share(lesions, limits),
-        *judge_flicker(lesions, limits),
-        *judge_false_activations(false, reference_false, limits),
-        *judge_agreement(clips, limits, built_from_reference),
-        *judge_time(clips, limits),
-        *judge_pixels(clips),
-    ]
+    return {
+        "lost lesions": judge_lost_lesions(lesions, limits),
+        "time to the first mark": judge_first_marks(lesions, limits),
+        "longest miss": judge_misses(lesions, limits),
+        "frames marked": judge_marked_share(lesions, limits),
+        "flicker": judge_flicker(lesions, limits),
+        "false activations": judge_false_activations(false, reference_false, limits),
+        "agreement on lesions": judge_agreement(clips, limits, built_from_reference),
+        "late or held masks": judge_time(clips, limits),
+        "pixels outside the mark": judge_pixels(clips),
+    }
 
 
 def judge_lost_lesions(lesions: Sequence[LesionRow], limits: ClipLimits) -> list[Finding]:

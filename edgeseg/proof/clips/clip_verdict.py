@@ -15,7 +15,7 @@ from edgeseg.proof.clips.clip_file import ClipSet, read_clips
 from edgeseg.proof.clips.clip_measures import false_activations
 from edgeseg.proof.clips.clip_rules import judge_clips
 from edgeseg.proof.clips.live_delays import read_live_delays
-from edgeseg.proof.verdict.rules import conclude, worst_first
+from edgeseg.proof.verdict.rules import conclude, flattened, results
 from edgeseg.proof.verdict.verification import identity
 from edgeseg.runtime.engine.engine import Engine
 
@@ -88,10 +88,12 @@ def prove_clips(
         false_activations([getattr(pair, which) for pair in paired]) for which in ("engine", "reference")
     )
     built_from_reference = None if passport is None else passport.onnx_sha256 == reference.info.sha256
-    findings = worst_first(judge_clips(rows, lesions, false, reference_false, clips.limits, built_from_reference))
+    judged = judge_clips(rows, lesions, false, reference_false, clips.limits, built_from_reference)
+    findings = flattened(judged)
     verdict = ClipVerdict(
         passed=conclude(findings),
         reasons=tuple(finding.reason for finding in findings),
+        rules=results(judged),
         clips_sha256=clips.sha256,
         limits=clips.limits,
         lesions_found=lesions_found(lesions),

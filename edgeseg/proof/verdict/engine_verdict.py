@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
-from edgeseg.artifacts import ClipVerdict, EngineArtifact, Verdict
+from edgeseg.artifacts import ClipVerdict, EngineArtifact, Precision, Verdict, VerdictLimits
 from edgeseg.dataset import load_pairs
 from edgeseg.errors import BadInputError
 from edgeseg.packages import find_model
 from edgeseg.progress import Say, Track, quiet, silent
 from edgeseg.proof.clips.clip_page import clip_section, write_clip_report
 from edgeseg.proof.clips.clip_verdict import ClipRequest, prove_clips
+from edgeseg.proof.protocol.keeping import held_to
+from edgeseg.proof.protocol.protocol_file import ProtocolFile, read_protocol
 from edgeseg.proof.verdict.rules import Finding, conclude, limits_for
 from edgeseg.proof.verdict.verdict_page import HTML_NAME, JSON_NAME, check_report_folder, write_report
 from edgeseg.proof.verdict.verification import verify
@@ -39,6 +41,27 @@ class Demands:
     min_reference_dice: float | None = None
     min_agreement: float | None = None
 
+    def under(self, protocol: ProtocolFile | None) -> Demands:
+        """These demands, with the protocol's limits where they name none."""
+        agreed = None if protocol is None else protocol.protocol.limits
+        unnamed = {} if agreed is None else {name: value for name, value in agreed if getattr(self, name) is None}
+        return replace(self, **unnamed)
+
+    def limits(self, precision: Precision) -> VerdictLimits:
+        """The limits to judge by, with the default drop of the precision where none was named.
+
+        Raises:
+            UsageError: A limit that is no limit.
+        """
+        return limits_for(
+            precision,
+            self.max_dice_drop,
+            self.max_p99_ms,
+            self.max_lost_polyps,
+            self.min_reference_dice,
+            self.min_agreement,
+        )
+
     def words(self) -> list[str]:
         """The limits of accuracy that were named, as `edgeseg verify`, `advise` and `build-engine` take them."""
         named = {"--max-dice-drop": self.max_dice_drop, "--max-lost-polyps": self.max_lost_polyps}
@@ -56,6 +79,7 @@ def verify_engine(
     say: Say = quiet,
     reference: Path | None = None,
     clips: ClipRequest | None = None,
+    protocol: Path | None = None,
 ) -> Verdict:
     """Hold an engine file against its reference on labelled images.
 
@@ -70,27 +94,22 @@ def verify_engine(
         say: Hears where the report lies.
         reference: What `open_reference` opens, for the next command.
         clips: Clips that the engine must pass on as well.
+        protocol: The limits and data that were fixed beforehand.
 
     Raises:
         BadInputError: No labelled images, a file that cannot be read, or a clip that does not fit its description.
         MismatchError: The engine does not fit its passport, this machine or the reference.
         UsageError: A limit that is no limit.
     """
-    demands = demands or Demands()
+    agreed = None if protocol is None else read_protocol(protocol)
+    demands = (demands or Demands()).under(agreed)
     if report is not None:
         check_report_folder(report, demands.baseline)
     baseline = None if demands.baseline is None else Verdict.read(demands.baseline)
     _, passport = read_checked(engine)
     material = None if clips is None else clips.read(passport)
     with contextlib.closing(open_engine(engine)) as candidate, contextlib.closing(open_reference()) as standard:
-        limits = limits_for(
-            candidate.info.precision,
-            demands.max_dice_drop,
-            demands.max_p99_ms,
-            demands.max_lost_polyps,
-            demands.min_reference_dice,
-            demands.min_agreement,
-        )
+        limits = demands.limits(candidate.info.precision)
         pairs = load_pairs(data, split, classes=candidate.info.model.channels)
         verdict = verify(candidate, standard, pairs, limits, passport=passport, baseline=baseline, track=track)
         section = None
@@ -100,6 +119,8 @@ def verify_engine(
             verdict = with_clips(verdict, proven.verdict)
         if verdict.precision == "int8" and verdict.passed is not True:
             verdict = verdict.model_copy(update={"next_command": _advise(passport, reference, data, split, demands)})
+        if agreed is not None:
+            verdict = held_to(agreed, verdict, passport.built)
         if report is not None:
             write_report(report, verdict, candidate, standard, pairs, section)
             say(f"wrote {report / HTML_NAME} and {JSON_NAME}")
@@ -123,6 +144,7 @@ def verify_on_clips(
     track: Track = silent,
     say: Say = quiet,
     reference: Path | None = None,
+    protocol: Path | None = None,
 ) -> ClipVerdict:
     """Hold an engine file against its reference on clips alone, without labelled images.
 
@@ -134,6 +156,7 @@ def verify_on_clips(
         track: Shows progress.
         say: Hears where the report lies.
         reference: What `open_reference` opens, for the next command.
+        protocol: The clips that were fixed beforehand.
 
     Raises:
         BadInputError: A clip or the file of clips that cannot be read, or that do not fit each other.
@@ -141,6 +164,7 @@ def verify_on_clips(
     """
     if report is not None:
         check_report_folder(report)
+    agreed = None if protocol is None else read_protocol(protocol)
     _, passport = read_checked(engine)
     material = clips.read(passport)
     with contextlib.closing(open_engine(engine, FILE)) as candidate, contextlib.closing(open_reference()) as standard:
@@ -149,6 +173,8 @@ def verify_on_clips(
     if verdict.precision == "int8" and verdict.passed is not True:
         advise = _advise(passport, reference, Path("DIR"), DEFAULT_SPLIT, Demands())
         verdict = verdict.model_copy(update={"next_command": advise})
+    if agreed is not None:
+        verdict = held_to(agreed, verdict, passport.built)
     if report is not None:
         write_clip_report(report, clip_section(verdict, proven.clips), HTML_NAME, JSON_NAME)
         say(f"wrote {report / HTML_NAME} and {JSON_NAME}")
@@ -157,15 +183,16 @@ def verify_on_clips(
 
 def _advise(passport: EngineArtifact, reference: Path | None, data: Path, split: str, demands: Demands) -> str:
     """The command that says which precision to ship instead, of the network that the engine was built from."""
-    words = ["edgeseg", "advise", _model_of(passport, reference), "--data", str(data), *demands.words()]
+    model = model_of(passport, reference)
+    words = ["edgeseg", "advise", "MODEL" if model is None else str(model), "--data", str(data), *demands.words()]
     return shlex.join([*words, *([] if split == DEFAULT_SPLIT else ["--split", split])])
 
 
-def _model_of(passport: EngineArtifact, reference: Path | None) -> str:
+def model_of(passport: EngineArtifact, reference: Path | None = None) -> Path | None:
     """The model as it was named for the build, where it is still there; else the reference, where that is one."""
     built_from = None if passport.build is None else Path(passport.build.model)
     for named in (built_from, reference):
         with contextlib.suppress(BadInputError):
             if named is not None and find_model(named).onnx is not None:
-                return str(named)
-    return "MODEL"
+                return named
+    return None

@@ -6,11 +6,19 @@ An engine fails where one finding fails; else it is undecided where one finding 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from edgeseg.artifacts import ConfidenceInterval, FoundPolyps, LatencyReport, Precision, Verdict, VerdictLimits
+from edgeseg.artifacts import (
+    ConfidenceInterval,
+    FoundPolyps,
+    LatencyReport,
+    Precision,
+    RuleResult,
+    Verdict,
+    VerdictLimits,
+)
 from edgeseg.errors import MismatchError, UsageError
 from edgeseg.proof.verdict.engine_comparison import Comparison
 from edgeseg.proof.verdict.lost_polyps import found_polyps
@@ -38,6 +46,10 @@ class Finding:
 
     outcome: Outcome
     reason: str
+
+
+Judged = Mapping[str, Sequence[Finding]]
+"""The findings of each rule by its name, in the order of the rules; none where a rule had nothing to say."""
 
 
 def limits_for(
@@ -72,6 +84,19 @@ def limits_for(
         max_lost_polyps=max_lost_polyps,
         min_reference_dice=min_reference_dice,
         min_agreement=min_agreement,
+    )
+
+
+def flattened(judged: Judged) -> list[Finding]:
+    """Every rule's findings in one list: the failures first, then what is undecided, then what is in order."""
+    return worst_first([finding for findings in judged.values() for finding in findings])
+
+
+def results(judged: Judged) -> tuple[RuleResult, ...]:
+    """The outcome of each rule, for a verdict; a rule that found nothing has passed."""
+    return tuple(
+        RuleResult(rule=rule, passed=conclude(findings), reasons=tuple(finding.reason for finding in findings))
+        for rule, findings in judged.items()
     )
 
 

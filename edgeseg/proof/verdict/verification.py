@@ -50,10 +50,12 @@ def verify(
     comparison = compare(engine, reference, pairs, track)
     latency, samples_ms = measure_latency(engine, pairs, track=track)
     limits = plausibility.with_floors(limits)
-    findings = judge(comparison, latency, limits, engine.info.precision, baseline)
+    judged = judge(comparison, latency, limits, engine.info.precision, baseline)
+    findings = rules.flattened(judged)
     return Verdict(
         passed=rules.conclude(findings),
         reasons=tuple(finding.reason for finding in findings),
+        rules=rules.results(judged),
         data_sha256=data_sha256,
         image_count=len(pairs),
         limits=limits,
@@ -74,31 +76,34 @@ def judge(
     limits: VerdictLimits,
     precision: Precision,
     baseline: Verdict | None = None,
-) -> list[rules.Finding]:
-    """Every rule's finding: the failures first, then what is undecided, then what is in order."""
-    findings = [
-        *judge_accuracy(comparison, limits, precision),
-        *rules.judge_latency(latency, limits),
-        *rules.note_cpu_fp16(latency),
-    ]
+) -> dict[str, Sequence[rules.Finding]]:
+    """Every rule's findings, by the rule's name."""
+    judged = _judge_accuracy(comparison, limits, precision)
+    judged["latency"] = rules.judge_latency(latency, limits)
+    judged["FP16 on a CPU"] = rules.note_cpu_fp16(latency)
     if baseline is not None:
-        findings += rules.judge_baseline(comparison, latency, limits, baseline)
-    return rules.worst_first(findings)
+        judged["baseline"] = rules.judge_baseline(comparison, latency, limits, baseline)
+    return judged
 
 
 def judge_accuracy(comparison: Comparison, limits: VerdictLimits, precision: Precision) -> list[rules.Finding]:
-    """The findings of the rules that ask for no time, in the order of `judge`."""
-    findings = [
-        *rules.judge_finite(comparison),
-        rules.judge_dice(comparison, comparison.drop_interval(), limits),
-        *rules.judge_lost_polyps(comparison, limits),
-        *rules.judge_evidence(comparison),
-        *plausibility.judge_agreement(comparison, limits),
-        *plausibility.judge_engine_masks(comparison),
-        *plausibility.judge_reference(comparison, limits),
-        *plausibility.judge_gain(comparison, limits, precision),
-    ]
-    return rules.worst_first(findings)
+    """The findings of the rules that ask for no time, the worst first."""
+    return rules.flattened(_judge_accuracy(comparison, limits, precision))
+
+
+def _judge_accuracy(
+    comparison: Comparison, limits: VerdictLimits, precision: Precision
+) -> dict[str, Sequence[rules.Finding]]:
+    return {
+        "finite probabilities": rules.judge_finite(comparison),
+        "mean Dice drop": [rules.judge_dice(comparison, comparison.drop_interval(), limits)],
+        "lost polyps": rules.judge_lost_polyps(comparison, limits),
+        "enough images": rules.judge_evidence(comparison),
+        "agreement with the reference": plausibility.judge_agreement(comparison, limits),
+        "engine's masks": plausibility.judge_engine_masks(comparison),
+        "reference's masks": plausibility.judge_reference(comparison, limits),
+        "unexplained gain": plausibility.judge_gain(comparison, limits, precision),
+    }
 
 
 def _scores(comparison: Comparison) -> dict[str, Any]:

@@ -231,6 +231,8 @@ def test_the_command(ultra: OnnxArtifact, pictures: Path, tmp_path: Path, capsys
         ([], 2, "--bisect runs both graphs on pictures"),
         (["--data", "d", "--max-lost-polyps", "0"], 2, "judges no limit"),
         (["--data", "d", "--clips", "c.toml"], 2, "judges no limit and no clip"),
+        (["--data", "d", "--protocol", "p.toml"], 2, "judges no limit"),
+        (["--data", "d", "--junit", "j.xml"], 2, "judges no limit"),
     ],
 )
 def test_flags_that_do_not_fit(more: list[str], code: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:

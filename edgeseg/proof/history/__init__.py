@@ -1,0 +1,1 @@
+"""Verdicts of several versions side by side: what became better or worse from one to the next."""
