@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -242,6 +243,35 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file whole or not at all."""
     write_bytes(path, text.encode())
+
+
+def read_bounded(path: Path, kind: str, most_bytes: int, next_command: str | None = None) -> bytes:
+    """Read a file of bounded size, and nothing that is no regular file: a device may never end, a pipe never begin.
+
+    Args:
+        path: The file.
+        kind: What it should be, for the message ("an envelope").
+        most_bytes: The size from which on a file is refused; never more is read.
+        next_command: The command that mends it, for the message.
+
+    Raises:
+        BadInputError: Missing, unreadable, no regular file, or too large.
+    """
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as stream:
+            is_file = stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+            data = stream.read(most_bytes + 1) if is_file else b""
+    except OSError as error:
+        found = error.strerror or error
+        raise BadInputError(f"cannot read {path}", found=found, expected=kind, next_command=next_command) from error
+    if not is_file or len(data) > most_bytes:
+        raise BadInputError(
+            f"cannot read {path}",
+            found=f"more than {most_bytes} bytes" if is_file else "no regular file",
+            expected=kind,
+            next_command=next_command,
+        )
+    return data
 
 
 def read_text(path: Path, kind: str) -> str:

@@ -11,6 +11,8 @@ from types import ModuleType
 from edgeseg.errors import MissingComponentError
 from edgeseg.third_parties import without_openvino_telemetry, without_system_fonts
 
+_SIGNING = "pip install 'edgeseg[sign]'"
+
 INSTALL_COMMANDS = {
     "torch": "pip install 'edgeseg[train]'",
     "torch.nn": "pip install 'edgeseg[train]'",
@@ -31,6 +33,12 @@ INSTALL_COMMANDS = {
     "tensorrt_rtx": "pip install 'edgeseg[rtx]'",
     "pycuda.driver": "pip install 'edgeseg[cuda13]'  (cuda12 where nvidia-smi says CUDA 12; needs nvcc)",
     "cuda.bindings.driver": "pip install 'edgeseg[cuda13]'  (cuda12 where nvidia-smi says CUDA 12)",
+    "securesystemslib.signer": _SIGNING,
+    "securesystemslib.dsse": _SIGNING,
+    "securesystemslib.exceptions": _SIGNING,
+    "cryptography.hazmat.primitives.serialization": _SIGNING,
+    "cryptography.hazmat.primitives.asymmetric.ed25519": _SIGNING,
+    "cyclonedx.output": "pip install 'edgeseg[train]'",
     "tensorrt": "pip install tensorrt  (on a Jetson: sudo apt install tensorrt python3-libnvinfer)",
 }
 

@@ -55,11 +55,11 @@ class Value(Part):
         return json.dumps(self.to_dict(), indent=2)
 
     @classmethod
-    def from_json(cls: type[ValueT], text: str, origin: str = "JSON") -> ValueT:
+    def from_json(cls: type[ValueT], text: str | bytes, origin: str = "JSON") -> ValueT:
         """Read a value back.
 
         Args:
-            text: The JSON document.
+            text: The JSON document; bytes are UTF-8.
             origin: The text's origin, for the message.
 
         Raises:

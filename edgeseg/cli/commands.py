@@ -19,15 +19,18 @@ from edgeseg.cli.export import export
 from edgeseg.cli.history import history
 from edgeseg.cli.import_onnx import import_onnx
 from edgeseg.cli.inspect import inspect
+from edgeseg.cli.keys import app as keys_app
 from edgeseg.cli.live import live
 from edgeseg.cli.models import models
 from edgeseg.cli.package import package
 from edgeseg.cli.protocol import protocol
 from edgeseg.cli.registry_options import RegistryCommand
 from edgeseg.cli.run import run
+from edgeseg.cli.sign import sign
 from edgeseg.cli.study import study
 from edgeseg.cli.train import train
 from edgeseg.cli.verify import verify
+from edgeseg.cli.verify_signature import verify_signature
 
 app = typer.Typer(
     name="edgeseg",
@@ -72,5 +75,8 @@ app.command("bench")(bench)
 app.command("protocol")(protocol)
 app.command("verify")(verify)
 app.command("history")(history)
+app.add_typer(keys_app, name="keys")
+app.command("sign")(sign)
+app.command("verify-signature")(verify_signature)
 app.command("package")(package)
 app.command("models")(models)

@@ -10,6 +10,7 @@ import typer
 from edgeseg.cli.config_file import ConfigFile
 from edgeseg.cli.output import JsonFlag
 from edgeseg.cli.run_flags import EngineArgument, LiveFlags, with_flags
+from edgeseg.cli.signing_key import demanded_key
 from edgeseg.errors import UsageError
 from edgeseg.runtime.live.settings import EngineSettings, LiveSettings, OutputSettings, PageSettings, WatchSettings
 
@@ -50,6 +51,7 @@ def live(
     settings = LiveSettings(
         engine=engine,
         source=source,
+        signed_by=demanded_key(flags.require_signature),
         source_options=SourceOptions(
             size=None if flags.size is None else parse_size(flags.size),
             rate=None if flags.rate is None else Fraction(flags.rate).limit_denominator(1001),

@@ -55,7 +55,7 @@ def package(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Make a model package: ONNX, calibration table and a card with measured figures."""
+    """Make a model package: ONNX, calibration table, a card with measured figures, a bill of materials."""
     from edgeseg.optional import require
 
     require("torch")

@@ -10,6 +10,7 @@ import typer
 from edgeseg.cli.config_file import ConfigFile
 from edgeseg.cli.output import JsonFlag
 from edgeseg.cli.run_flags import EngineArgument, FileFlags, with_flags
+from edgeseg.cli.signing_key import demanded_key
 from edgeseg.errors import UsageError
 from edgeseg.shell import quoted
 
@@ -39,4 +40,4 @@ def run(
             next_command=f"edgeseg live {quoted(engine)} {quoted(source)}",
         )
     outputs = Outputs(flags.out, flags.masks, flags.latency, flags.record)
-    run_file(engine, Path(source), outputs, flags.max_frames, flags.overlay, flags.deinterlace, as_json, flags.steady)
+    run_file(engine, Path(source), outputs, flags, as_json, demanded_key(flags.require_signature))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,27 +13,29 @@ from edgeseg.cli.output import emit, say, track
 from edgeseg.errors import BadInputError
 
 if TYPE_CHECKING:
+    from edgeseg.cli.run_flags import FileFlags
     from edgeseg.errors import EdgesegError
     from edgeseg.runtime.file.outputs import Outputs
     from edgeseg.runtime.file.pipeline import StreamResult
-    from edgeseg.runtime.video.deinterlace import Deinterlace
-    from edgeseg.runtime.video.overlay import OverlayMode
     from edgeseg.runtime.video.source import Source
+    from edgeseg.signing.key_files import PublicKey
 
 CARRIED = "carried"
 
 
 def run_file(
-    engine: Path,
-    source: Path,
-    outputs: Outputs,
-    max_frames: int | None,
-    overlay: OverlayMode,
-    deinterlace: Deinterlace,
-    as_json: bool,
-    steady: bool = False,
+    engine: Path, source: Path, outputs: Outputs, flags: FileFlags, as_json: bool, signed_by: PublicKey | None = None
 ) -> None:
-    """Segment a file or a folder of images and say what came of it."""
+    """Segment a file or a folder of images and say what came of it.
+
+    Args:
+        engine: The engine or model.
+        source: The file or folder.
+        outputs: The files to write.
+        flags: What else was typed.
+        as_json: Print one JSON document.
+        signed_by: The key that must have signed the engine; None demands no signature.
+    """
     from edgeseg.runtime.file.pipeline import run_stream
     from edgeseg.runtime.opener.engine_from_file import open_engine
     from edgeseg.runtime.opener.use import FILE
@@ -41,15 +44,15 @@ def run_file(
     from edgeseg.runtime.video.video_files import left_out_of, open_source
 
     outputs.check([engine, passport_path(engine), source])
-    with contextlib.closing(open_engine(engine, FILE)) as opened:
-        if steady:
+    with contextlib.closing(open_engine(engine, replace(FILE, signed_by=signed_by))) as opened:
+        if flags.steady:
             refuse_several_classes(len(opened.info.model.classes))
-        persistence = MarkPersistence() if steady else None
+        persistence = MarkPersistence() if flags.steady else None
         with (
-            open_source(source, deinterlace, keep_going=True) as frames,
+            open_source(source, flags.deinterlace, keep_going=True) as frames,
             outputs.open(frames.timing, frames.sound) as sinks,
         ):
-            result = run_stream(opened, frames, sinks, max_frames, track, overlay, persistence)
+            result = run_stream(opened, frames, sinks, flags.max_frames, track, flags.overlay, persistence)
             sound = _sound(frames, outputs)
     if outputs.latency is not None:
         result.latency.write(outputs.latency)

@@ -64,6 +64,12 @@ class CommonFlags:
         Literal["auto", "on", "off"],
         typer.Option(help="Deinterlace where the video says that it is interlaced, always, or never."),
     ] = "auto"
+    require_signature: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.pub", help="Open nothing that the owner of this public key has not signed (edgeseg sign)."
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""RUN folder -> model package: FP16-stored ONNX, calibration table, statistics of the pictures, card with figures."""
+"""RUN folder -> model package: FP16-stored ONNX, calibration table, picture statistics, card, bill of materials."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from edgeseg.artifacts import PRECISIONS, CalibrationTable
 from edgeseg.calibration.ranges import calibrate
 from edgeseg.calibration.selection import choose_images
 from edgeseg.dataset import load_images
+from edgeseg.export.package.bill_of_materials import bill_of_materials
 from edgeseg.export.package.card import render_card
 from edgeseg.export.package.facts import CardFacts, Clip, PrecisionRow, SeedRow
 from edgeseg.export.package.measuring import draw_curves, load_material, measure_precision, measure_seeds, seeds_of
@@ -21,7 +22,15 @@ from edgeseg.files import atomic_folder, write_bytes, write_text
 from edgeseg.graph.cost import multiply_adds, parameter_count
 from edgeseg.graph.onnx_files import load_onnx, serialize, with_metadata
 from edgeseg.graph.weights import with_fp16_stored_weights
-from edgeseg.packages import PACKAGE_CALIBRATION, PACKAGE_CARD, PACKAGE_CURVES, PACKAGE_ONNX, PACKAGE_STATISTICS
+from edgeseg.optional import require
+from edgeseg.packages import (
+    PACKAGE_BILL,
+    PACKAGE_CALIBRATION,
+    PACKAGE_CARD,
+    PACKAGE_CURVES,
+    PACKAGE_ONNX,
+    PACKAGE_STATISTICS,
+)
 from edgeseg.progress import Track, silent
 from edgeseg.proof.verdict.evaluation import Evaluation
 from edgeseg.runtime.live.scene.statistics import MIN_IMAGES, statistics_of_folder
@@ -71,8 +80,10 @@ def package_run(run: Path, out: Path, options: PackageOptions, track: Track = si
 
     Raises:
         MismatchError: Two RUNs of one seed, or a threshold that was chosen for another RUN.
+        MissingComponentError: torch or cyclonedx-python-lib is not installed.
         BadInputError: A RUN or a data set that cannot be read.
     """
+    require("cyclonedx.output")  # before anything is measured
     session, record = open_run(run, options.trusted), RunRecord.read(run / RUN_RECORD)
     runs = seeds_of((run, *options.seeds))
     material = load_material(options.data, options.others, options.clips, session.info.model.channels)
@@ -99,6 +110,8 @@ def package_run(run: Path, out: Path, options: PackageOptions, track: Track = si
             seen.write(folder / PACKAGE_STATISTICS)
         facts = _facts(out.name, metadata, artifact.proto, table, rows, seeds, options)
         write_text(folder / PACKAGE_CARD, render_card(facts))
+        files = sorted(folder.iterdir(), key=lambda file: (file != path, file.name))
+        write_text(folder / PACKAGE_BILL, bill_of_materials(out.name, metadata, files))
     return facts
 
 

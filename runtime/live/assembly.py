@@ -6,7 +6,7 @@ import contextlib
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from edgeseg.packages import find_model
@@ -60,7 +60,7 @@ def live_stream(settings: LiveSettings, say: Say) -> Iterator[LiveStream]:
         page = None if settings.page is None else stack.enter_context(open_page(settings.page))
         processes = settings.processes
         use = live_use(processes.active, processes.spares, processes.threads)
-        engine = start_workers(settings.engine, use)
+        engine = start_workers(settings.engine, replace(use, signed_by=settings.signed_by))
         stack.callback(engine.close)
         if settings.steady:
             refuse_several_classes(len(engine.info.model.classes))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from edgeseg.runtime.live.sources.contract import SourceOptions
     from edgeseg.runtime.video.overlay import OverlayMode
+    from edgeseg.signing.key_files import PublicKey
 
 
 def _source_options() -> SourceOptions:
@@ -82,6 +83,8 @@ class LiveSettings:
     engine: Path
     """An .engine file, an .onnx file or a package."""
     source: str
+    signed_by: PublicKey | None = None
+    """The key that must have signed the engine, and the reference; None demands no signature."""
     source_options: SourceOptions = field(default_factory=_source_options)
     processes: EngineSettings = field(default_factory=EngineSettings)
     outputs: OutputSettings = field(default_factory=OutputSettings)

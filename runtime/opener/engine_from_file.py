@@ -28,10 +28,13 @@ from edgeseg.runtime.passport.bindings import check_binding, read_machine
 from edgeseg.runtime.passport.passports import read_checked, session_info
 from edgeseg.runtime.worker.worker_engine import WorkerEngine
 from edgeseg.shell import quoted
+from edgeseg.signing.envelopes import SignatureError
+from edgeseg.signing.key_files import PublicKey
 
 RUN_OPENER = "edgeseg.train.predictor", "open_run"
 """The function that opens a RUN folder. It needs torch, which no edge box has, so it is imported late."""
 OpenHere = Callable[[SessionLayout], Session | Engine]
+_KINDS = {"run": "a RUN folder", "onnx": "an ONNX file", "package": "a model package"}
 
 
 def open_engine(path: Path, use: Use = PROOF, *, trusted: Sequence[str] = ()) -> Engine:
@@ -48,17 +51,18 @@ def open_engine(path: Path, use: Use = PROOF, *, trusted: Sequence[str] = ()) ->
 
     Raises:
         BadInputError: The path is none of these, the backend is not here, or a RUN's code is not trusted.
-        MismatchError: The passport is missing or does not fit, or the engine is bound to another machine.
+        MismatchError: The passport is missing or does not fit, the engine is bound to another machine, or not signed
+            by the key that the use demands.
         MissingComponentError: This machine cannot execute it.
         TransientError: The GPU has no memory for it.
     """
     files = find_model(path)
-    if files.kind == "run" and not use.apart:
+    if files.kind == "run" and not use.apart and use.signed_by is None:
         require("torch")
         module, name = RUN_OPENER
         session: Session = getattr(importlib.import_module(module), name)(path, trusted)
         return LocalEngine(lambda: session)
-    model = _model_of(path, files)
+    model = _model_of(path, files, use.signed_by)
     if not (use.apart or model.on_gpu):
         return _on_cpu(model.opener(), use)
     workers = _workers(path, model, use)
@@ -79,46 +83,53 @@ def start_workers(path: Path, use: Use) -> WorkerEngine:
 
     Raises:
         BadInputError: The path is nothing that runs in a process of its own.
-        MismatchError: The engine's passport is missing or does not fit.
+        MismatchError: The engine's passport is missing or does not fit, or the use demands another signature.
     """
-    return _workers(path, _model_of(path, find_model(path)), use)
+    return _workers(path, _model_of(path, find_model(path), use.signed_by), use)
 
 
-def open_here(path: Path, layout: SessionLayout) -> Session | Engine:
+def open_here(path: Path, layout: SessionLayout, signed_by: PublicKey | None = None) -> Session | Engine:
     """Open an engine in this process once its passport has been checked. A GPU's initialises CUDA here.
 
     Args:
         path: NAME.engine with its passport, an .onnx file or a model package.
         layout: The layout to open it in.
+        signed_by: The key that must have signed it; None demands no signature.
 
     Raises:
         BadInputError: There is no such engine, or its backend is not here.
-        MismatchError: The passport is missing or does not fit, or the engine is bound to another machine.
+        MismatchError: The passport is missing or does not fit, the engine is bound to another machine, or not signed
+            by the key.
         MissingComponentError: This machine cannot execute engines of that backend.
         TransientError: The GPU has too little memory.
     """
-    return _model_of(path, find_model(path)).opener()(layout)
+    return _model_of(path, find_model(path), signed_by).opener()(layout)
 
 
-def open_in_worker(path: Path, layout: SessionLayout, or_fewer_lanes: bool, frame_bytes: int) -> Engine:
+def open_in_worker(
+    path: Path, layout: SessionLayout, or_fewer_lanes: bool, frame_bytes: int, signed_by: PublicKey | None = None
+) -> Engine:
     """Open an engine inside a worker process, which is given this function.
+
+    The process checks what it reads itself, signature included: the file may have changed since it was started.
 
     Args:
         path: See `open_here`.
         layout: The layout to open it in.
         or_fewer_lanes: Take one lane where the GPU's memory has no room for more.
         frame_bytes: Room for the largest frame.
+        signed_by: See `open_here`.
     """
     layout = replace(layout, frame_bytes=frame_bytes)
     try:
-        return engine_of(open_here(path, layout))
+        return engine_of(open_here(path, layout, signed_by))
     except ProcessLostError:
         raise
     except TransientError as error:
         if layout.lanes == 1 or not or_fewer_lanes:
             raise
         logging.getLogger(__name__).warning("%s: one lane instead of %s: %s", path, layout.lanes, error)
-    return engine_of(open_here(path, replace(layout, lanes=1)))
+    return engine_of(open_here(path, replace(layout, lanes=1), signed_by))
 
 
 @dataclass(frozen=True)
@@ -129,7 +140,14 @@ class _Model:
     """A function that checks the model against this machine and gives what opens it."""
 
 
-def _model_of(path: Path, files: ModelFiles) -> _Model:
+def _model_of(path: Path, files: ModelFiles, signed_by: PublicKey | None) -> _Model:
+    if signed_by is not None and files.kind != "engine":
+        raise SignatureError(
+            f"{path} carries no signature, and one is demanded",
+            found=_KINDS[files.kind],
+            expected=f"an engine whose passport is signed by key {signed_by.key_id}",
+            next_command=f"edgeseg build-engine {quoted(path)} --precision fp32, and edgeseg sign its passport",
+        )
     if files.kind == "run":
         raise BadInputError(
             "a RUN folder cannot run in a process of its own",
@@ -138,7 +156,7 @@ def _model_of(path: Path, files: ModelFiles) -> _Model:
             next_command=f"edgeseg export {quoted(path)} --out model.onnx",
         )
     if files.kind == "engine":
-        data, passport = read_checked(path)
+        data, passport = read_checked(path, signed_by)
         on_gpu = backend_named(passport.backend).device == "gpu"
         return _Model(session_info(passport), on_gpu, functools.partial(_checked_opener, path, data, passport))
     from edgeseg.graph.onnx_files import load_onnx, serialize  # the workers of a GPU never need onnx
@@ -182,7 +200,8 @@ def _workers(path: Path, model: _Model, use: Use) -> WorkerEngine:
     if not options.grows:
         supervisor = replace(options.supervisor, frame_bytes=_room_bytes(model.info))
         options = replace(options, supervisor=supervisor)
-    return WorkerEngine(functools.partial(open_in_worker, path, layout, use.at_once is None), model.info, options)
+    opener = functools.partial(open_in_worker, path, layout, use.at_once is None, signed_by=use.signed_by)
+    return WorkerEngine(opener, model.info, options)
 
 
 def _room_bytes(info: SessionInfo) -> int:

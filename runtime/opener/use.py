@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from edgeseg.runtime.worker.restarts import RestartLimit
 from edgeseg.runtime.worker.supervisor import SupervisorOptions
 from edgeseg.runtime.worker.worker_engine import WorkerOptions
+from edgeseg.signing.key_files import PublicKey
 
 LOSSLESS = WorkerOptions(supervisor=SupervisorOptions(answer_deadline_s=10.0, restarts=RestartLimit(3, 600.0)))
 """The bounds for files and proofs, where a frame may be late but not lost."""
@@ -39,6 +40,8 @@ class Use:
     """The number and bounds of the processes, where there are any."""
     start_s: float = 600.0
     """The time in which a process must become ready, restarts included."""
+    signed_by: PublicKey | None = None
+    """The key that must have signed the engine and its passport; None demands no signature."""
 
 
 PROOF = Use()

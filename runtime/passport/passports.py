@@ -6,10 +6,12 @@ from pathlib import Path
 
 from edgeseg.artifacts import EngineArtifact
 from edgeseg.errors import BadInputError, MismatchError
-from edgeseg.files import sha256_bytes
+from edgeseg.files import read_bounded, sha256_bytes
 from edgeseg.runtime.engine.backends import backend_named, find_backend
 from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.runtime.passport.bindings import binding_of
+from edgeseg.signing.key_files import PublicKey
+from edgeseg.signing.signatures import DOCUMENT_BYTES_MAX, check_signed_engine
 
 
 def passport_path(engine: Path) -> Path:
@@ -33,16 +35,20 @@ def session_info(passport: EngineArtifact) -> SessionInfo:
     )
 
 
-def read_checked(engine: Path) -> tuple[bytes, EngineArtifact]:
+def read_checked(engine: Path, signed_by: PublicKey | None = None) -> tuple[bytes, EngineArtifact]:
     """Read an engine and its passport and check one against the other.
 
+    Args:
+        engine: NAME.engine, with NAME.engine.json beside it.
+        signed_by: The key that must have signed them; None demands no signature.
+
     Returns:
-        The engine's bytes and its passport.
+        The engine's bytes and its passport, both as they were checked: nothing is read a second time.
 
     Raises:
         BadInputError: There is no such engine, or its backend must not be given it: it is no ONNX file, or
             refers to other files.
-        MismatchError: There is no passport, or it describes another engine.
+        MismatchError: There is no passport, it describes another engine, or they are not signed by the key.
     """
     try:
         data = engine.read_bytes()
@@ -60,7 +66,10 @@ def read_checked(engine: Path) -> tuple[bytes, EngineArtifact]:
             expected=str(path),
             next_command="copy the .engine.json file along, or build the engine again with edgeseg build-engine",
         )
-    passport = EngineArtifact.read(path)
+    described = read_bounded(path, "an engine's passport", DOCUMENT_BYTES_MAX)
+    if signed_by is not None:
+        check_signed_engine(path, described, data, signed_by)
+    passport = EngineArtifact.from_json(described, str(path))
     found = sha256_bytes(data)
     if found != passport.engine_sha256:
         raise MismatchError(

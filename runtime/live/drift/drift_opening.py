@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from edgeseg.errors import MismatchError, UsageError
@@ -16,7 +17,7 @@ from edgeseg.runtime.live.scene.statistics import TrainingStatistics
 from edgeseg.runtime.live.scene.watch import LiveGate
 from edgeseg.runtime.live.settings import LiveSettings
 from edgeseg.runtime.opener.engine_from_file import start_workers
-from edgeseg.runtime.opener.use import REFERENCE, live_use
+from edgeseg.runtime.opener.use import REFERENCE, Use, live_use
 from edgeseg.runtime.worker.worker_engine import WorkerEngine
 from edgeseg.shell import quoted
 
@@ -47,13 +48,15 @@ def open_drift_monitor(
 
     def reference_as_engine() -> WorkerEngine:
         assert reference_path is not None
-        return start_workers(reference_path, live_use(processes.active, processes.spares, processes.threads))
+        use = live_use(processes.active, processes.spares, processes.threads)
+        return start_workers(reference_path, replace(use, signed_by=settings.signed_by))
 
     def is_gated() -> bool:
         return gate is not None and gate.view is not None and gate.view.gate.reason is not None
 
     options = MonitorOptions(watch.every, reference_as_engine if watch.fall_back else None, is_gated)
-    reference = None if reference_path is None else _ready(reference_path, live, say)
+    use = replace(REFERENCE, signed_by=settings.signed_by)
+    reference = None if reference_path is None else _ready(reference_path, use, live, say)
     return DriftMonitor(DriftWatch(training), live, reference, options)
 
 
@@ -115,9 +118,9 @@ def _seen_and_said(info: SessionInfo) -> str:
     )
 
 
-def _ready(path: Path, live: SessionInfo, say: Say) -> WorkerEngine:
+def _ready(path: Path, use: Use, live: SessionInfo, say: Say) -> WorkerEngine:
     started_s = time.monotonic()
-    reference = start_workers(path, REFERENCE)
+    reference = start_workers(path, use)
     try:
         check_reference(live, reference.info)
         reference.wait_ready(READY_S)

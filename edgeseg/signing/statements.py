@@ -1,0 +1,196 @@
+"""The statements that are signed: which files a passport or a verdict binds (in-toto Statement v1)."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+
+from edgeseg.artifacts import ClipVerdict, EngineArtifact, Verdict
+from edgeseg.errors import BadInputError
+from edgeseg.files import sha256_bytes
+from edgeseg.shell import quoted
+from edgeseg.values import Part, describe_validation
+
+STATEMENT_TYPE: Literal["https://in-toto.io/Statement/v1"] = "https://in-toto.io/Statement/v1"
+ENGINE_OF_A_VERDICT = "engine"
+"""The name of a verdict's engine, of which a verdict knows the hash alone."""
+
+
+@dataclass(frozen=True)
+class Signable:
+    """A kind of document that can be signed."""
+
+    words: str
+    value: type[EngineArtifact] | type[Verdict] | type[ClipVerdict]
+    predicate_type: str
+    bound: tuple[str, ...]
+    """The fields of the document that are repeated in the predicate, for readers of the envelope alone."""
+
+
+PASSPORT = Signable(
+    "engine passport",
+    EngineArtifact,
+    "urn:edgeseg:engine-passport:1",
+    (
+        *("backend", "backend_version", "precision"),
+        *("onnx_sha256", "weights_sha256", "calibration_sha256", "precision_plan_sha256"),
+    ),
+)
+VERDICT = Signable(
+    "verdict",
+    Verdict,
+    "urn:edgeseg:verdict:1",
+    ("passed", "backend", "precision", "reference_sha256", "data_sha256"),
+)
+CLIP_VERDICT = Signable(
+    "clip verdict",
+    ClipVerdict,
+    "urn:edgeseg:clip-verdict:1",
+    ("passed", "backend", "precision", "reference_sha256", "clips_sha256"),
+)
+SIGNABLE = (PASSPORT, VERDICT, CLIP_VERDICT)
+
+
+class Digests(Part):
+    """The digests of a file."""
+
+    sha256: str = pydantic.Field(pattern="^[0-9a-f]{64}$")
+
+
+class Subject(Part):
+    """A file that a statement is about."""
+
+    name: str
+    digest: Digests
+
+
+class Statement(Part):
+    """An in-toto Statement v1 (https://github.com/in-toto/attestation) about a document and its engine."""
+
+    statement_type: Literal["https://in-toto.io/Statement/v1"] = pydantic.Field(default=STATEMENT_TYPE, alias="_type")
+    subject: tuple[Subject, Subject]
+    """The document, then the engine."""
+    predicate_type: str = pydantic.Field(alias="predicateType")
+    predicate: dict[str, Any]
+    """``signed_at`` (UTC, ISO 8601, by the signer's clock) and the fields that `Signable.bound` lists."""
+
+    def to_bytes(self) -> bytes:
+        """Return the statement as the JSON that is signed."""
+        return json.dumps(self.model_dump(mode="json", by_alias=True), indent=2).encode()
+
+
+@dataclass(frozen=True)
+class Document:
+    """A document that can be signed, as it was read."""
+
+    path: Path
+    kind: Signable
+    sha256: str
+    value: EngineArtifact | Verdict | ClipVerdict
+
+    @property
+    def engine_sha256(self) -> str:
+        """The hash of the engine that the document is about."""
+        return self.value.engine_sha256
+
+
+def document_of(path: Path, data: bytes) -> Document:
+    """Read a passport or a verdict.
+
+    Args:
+        path: The document's path.
+        data: Its bytes.
+
+    Raises:
+        BadInputError: It is neither, or its JSON has two meanings (a key twice) or none (NaN).
+    """
+    parsed = parse_json(data, str(path))
+    for kind in SIGNABLE:
+        try:
+            return Document(path, kind, sha256_bytes(data), kind.value.model_validate(parsed))
+        except pydantic.ValidationError:
+            continue
+    raise BadInputError(
+        f"{path} cannot be signed",
+        found="neither a passport nor a verdict",
+        expected="NAME.engine.json, or verdict.json as edgeseg verify --report writes it",
+        next_command=f"edgeseg inspect {quoted(path)}",
+    )
+
+
+def statement_about(document: Document) -> Statement:
+    """Make the statement that binds a document and its engine, as of now."""
+    is_passport = document.kind is PASSPORT
+    engine = engine_beside(document.path).name if is_passport else ENGINE_OF_A_VERDICT
+    fields = document.value.to_dict()
+    bound = {name: fields[name] for name in document.kind.bound if fields[name] is not None}
+    signed_at = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    return Statement(
+        subject=(
+            Subject(name=document.path.name, digest=Digests(sha256=document.sha256)),
+            Subject(name=engine, digest=Digests(sha256=document.engine_sha256)),
+        ),
+        predicateType=document.kind.predicate_type,
+        predicate={"signed_at": signed_at, **bound},
+    )
+
+
+def engine_beside(passport: Path) -> Path:
+    """The path of the engine that a passport lies beside: NAME.engine.json -> NAME.engine."""
+    return passport.with_suffix("")
+
+
+def statement_from(payload: bytes, origin: str) -> Statement:
+    """Read a statement whose signature has been checked.
+
+    Args:
+        payload: The payload of the envelope.
+        origin: The envelope, for the message.
+
+    Raises:
+        BadInputError: It is no in-toto Statement v1 of ours.
+    """
+    try:
+        return Statement.model_validate(parse_json(payload, f"the payload of {origin}"))
+    except pydantic.ValidationError as error:
+        raise BadInputError(
+            f"the payload of {origin} is no statement about a passport or a verdict",
+            found=describe_validation(error),
+            expected=f"an in-toto Statement v1 as edgeseg sign writes it ({STATEMENT_TYPE})",
+        ) from error
+
+
+def parse_json(data: bytes, origin: str) -> Any:
+    """Parse JSON that everybody must read alike: no key twice in an object, no NaN, no infinity.
+
+    Args:
+        data: UTF-8 text.
+        origin: The text's origin, for the message.
+
+    Raises:
+        BadInputError: It is none.
+    """
+    try:
+        return json.loads(data.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        words = "too deeply nested" if isinstance(error, RecursionError) else error
+        raise BadInputError(f"{origin} is no JSON that can be signed", found=words, expected="plain JSON") from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice!r} occurs twice")
+    return found
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")
