@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.files import read_bounded
@@ -84,7 +84,7 @@ def verified_payload(data: bytes, key: PublicKey, document: Path) -> bytes:
     envelope = _parsed(data, origin)
     if envelope.payload_type != PAYLOAD_TYPE:
         raise BadInputError(
-            f"{origin} holds something else than a statement", found=envelope.payload_type, expected=PAYLOAD_TYPE
+            f"{origin} holds something else than a statement", found=repr(envelope.payload_type), expected=PAYLOAD_TYPE
         )
     signed_by = ", ".join(f"key {key_id}" for key_id in envelope.signatures) or "nobody"
     if key.key_id not in envelope.signatures:
@@ -113,13 +113,15 @@ def _parsed(data: bytes, origin: str) -> Envelope:
         envelope: Envelope = require(_DSSE).Envelope.from_dict(copy.deepcopy(document))
         is_canonical = envelope.to_dict() == document
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _no_envelope(origin, f"{type(error).__name__}: {error}") from error
+        raise _no_envelope(origin, f"a field that is missing or malformed ({error})") from error
+    if not all(isinstance(key_id, str) and key_id.isprintable() for key_id in envelope.signatures):
+        raise _no_envelope(origin, "a keyid that is no text, or cannot be printed")
     if not is_canonical:
         raise _no_envelope(origin, "fields or base64 that can be written in more ways than one")
     return envelope
 
 
-def _no_envelope(origin: str, found: Any) -> BadInputError:
+def _no_envelope(origin: str, found: str) -> BadInputError:
     return BadInputError(
         f"{origin} is no DSSE envelope",
         found=found,

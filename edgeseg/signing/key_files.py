@@ -140,8 +140,9 @@ def read_signer(path: Path, ask_password: Callable[[], bytes]) -> CryptoSigner:
     try:
         key = serialization.load_pem_private_key(data, password)
     except (ValueError, TypeError) as error:
-        words = "a private key in PEM" if password is None else "a private key, and its password"
-        raise _no_key(path, words, error) from error
+        if password is not None:
+            raise BadInputError(f"the password of {path} is wrong", found=error) from error
+        raise _no_key(path, "a private key in PEM", error) from error
     if not isinstance(key, require(_ED25519).Ed25519PrivateKey):
         raise _no_key(path, "an Ed25519 private key in PEM", type(key).__name__)
     public = signer.SSlibKey.from_crypto(key.public_key(), keyid=_public_key(key.public_key()).key_id)
