@@ -27,6 +27,9 @@ COMMANDS = (
     "verify",
     "package",
     "models",
+    "keys",
+    "sign",
+    "verify-signature",
 )
 
 
