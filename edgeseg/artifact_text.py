@@ -32,6 +32,7 @@ from edgeseg.proof.evaluation.document import EvaluationDocument
 from edgeseg.proof.protocol.protocol_file import read_protocol
 from edgeseg.runtime.live.scene.statistics import TrainingStatistics
 from edgeseg.runtime.passport.passports import read_checked
+from edgeseg.signing.envelopes import ENVELOPE_SUFFIX, claims_of
 from edgeseg.specs import ModelSpec, TrainedRanges
 from edgeseg.threshold import ThresholdChoice
 from edgeseg.values import Value
@@ -72,6 +73,8 @@ def describe(path: Path) -> Description:
         BadInputError: Nothing of ours.
         MismatchError: An engine that its passport does not describe.
     """
+    if path.name.endswith(ENVELOPE_SUFFIX) and path.is_file():
+        return _envelope(path)
     if path.suffix == ".json" and path.is_file():
         return _json_file(path)
     if path.suffix == ".toml" and path.is_file():
@@ -93,6 +96,19 @@ def describe(path: Path) -> Description:
         "card": card.is_file(),
     }
     return Description("model package", facts, {"package": files.name, **description.document})
+
+
+def _envelope(path: Path) -> Description:
+    statement, key_ids = claims_of(path)
+    document, engine = statement.subject
+    facts = {
+        document.name: f"sha256 {document.digest.sha256}",
+        engine.name: f"sha256 {engine.digest.sha256}",
+        **statement.predicate,
+        "claims to be signed by": ", ".join(f"key {key_id}" for key_id in key_ids) or "nobody",
+        "checked by": "edgeseg verify-signature; nothing was checked here",
+    }
+    return Description("signature", facts, {"key_ids": key_ids, **statement.model_dump(mode="json", by_alias=True)})
 
 
 def _onnx(path: Path) -> Description:

@@ -12,7 +12,7 @@ from edgeseg.files import read_bounded
 from edgeseg.optional import require
 from edgeseg.shell import quoted
 from edgeseg.signing.key_files import PublicKey
-from edgeseg.signing.statements import Statement, parse_json
+from edgeseg.signing.statements import Statement, parse_json, statement_from
 
 if TYPE_CHECKING:
     from securesystemslib.dsse import Envelope
@@ -105,6 +105,17 @@ def verified_payload(data: bytes, key: PublicKey, document: Path) -> bytes:
             next_command="get the file and its envelope again from who signed it",
         ) from error
     return envelope.payload
+
+
+def claims_of(path: Path) -> tuple[Statement, tuple[str, ...]]:
+    """Read what an envelope claims: its statement, and the ids of the keys that signed it. Nothing is checked.
+
+    Raises:
+        BadInputError: It is no envelope of ours.
+        MissingComponentError: securesystemslib is not installed.
+    """
+    envelope = _parsed(read_bounded(path, "an envelope that edgeseg sign writes", ENVELOPE_BYTES_MAX), str(path))
+    return statement_from(envelope.payload, str(path)), tuple(envelope.signatures)
 
 
 def _parsed(data: bytes, origin: str) -> Envelope:

@@ -133,7 +133,7 @@ def read_signer(path: Path, ask_password: Callable[[], bytes]) -> CryptoSigner:
     data = read_bounded(path, "an Ed25519 private key", KEY_BYTES_MAX)
     if b"PUBLIC KEY" in data:
         raise BadInputError(
-            f"{path} is a public key; one signs with the private one",
+            f"{path} is a public key; signing takes the private one",
             expected=f"the file that ends in {PRIVATE_SUFFIX}",
         )
     password = ask_password() if b"ENCRYPTED PRIVATE KEY" in data else None

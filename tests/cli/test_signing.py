@@ -244,3 +244,13 @@ def test_a_model_that_carries_no_signature(
     shutil.copy(f"{passport}.dsse.json", f"{tiny_onnx}.json.dsse.json")
     error = refused(["run", tiny_onnx, pictures, "--require-signature", keys / "signing.pub"], capsys)
     assert (error["exit_code"], error["found"]) == (6, "an ONNX file")
+
+
+def test_an_envelope_is_shown_as_unchecked(passport: Path, keys: Path, capsys: Output) -> None:
+    envelope = Path(f"{passport}.dsse.json")
+    assert run(["inspect", str(envelope)]) == 0
+    text = capsys.readouterr().out
+    assert f"{passport.name}" in text
+    assert "nothing was checked here" in text
+    assert run(["inspect", str(envelope), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["predicateType"] == "urn:edgeseg:engine-passport:1"

@@ -1,4 +1,5 @@
 import contextlib
+import json
 import shutil
 from pathlib import Path
 from xml.etree import ElementTree
@@ -13,8 +14,8 @@ from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.export.package.curves import curves_of, curves_to_svg
 from edgeseg.export.package.facts import Clip
 from edgeseg.export.package.packaging import PackageOptions, package_run
-from edgeseg.files import UnwritableError
-from edgeseg.packages import PACKAGE_CURVES, PACKAGE_STATISTICS, find_model
+from edgeseg.files import UnwritableError, sha256_file
+from edgeseg.packages import PACKAGE_BILL, PACKAGE_CURVES, PACKAGE_STATISTICS, find_model
 from edgeseg.proof.evaluation.frame_masks import UnlabelledSource, measure_frames
 from edgeseg.proof.evaluation.shifted_engine import ShiftedEngine
 from edgeseg.proof.verdict.evaluation import evaluate
@@ -156,3 +157,11 @@ def test_curves_are_the_figures_at_each_threshold(tiny_run: Path, squares: Path)
         masks = measure_frames(engine, clip.source)
         assert finds.values[index] == masks.share(row.counts for row in masks.rows)
     assert curves_to_svg([dice, finds], 0.7) == curves_to_svg([dice, finds], 0.7)
+
+
+def test_the_bill_of_materials_lists_the_packages_files(package: Path) -> None:
+    model = json.loads((package / PACKAGE_BILL).read_text())["metadata"]["component"]
+    listed = {part["name"]: part["hashes"][0]["content"] for part in model["components"]}
+    assert listed == {path.name: sha256_file(path) for path in package.iterdir() if path.name != PACKAGE_BILL}
+    assert model["hashes"][0]["content"] == listed["model.onnx"]
+    assert model["name"] == package.name
