@@ -245,14 +245,13 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def read_bounded(path: Path, kind: str, most_bytes: int, next_command: str | None = None) -> bytes:
+def read_bounded(path: Path, kind: str, most_bytes: int) -> bytes:
     """Read a file of bounded size, and nothing that is no regular file: a device may never end, a pipe never begin.
 
     Args:
         path: The file.
         kind: What it should be, for the message ("an envelope").
-        most_bytes: The size from which on a file is refused; never more is read.
-        next_command: The command that mends it, for the message.
+        most_bytes: The largest size; of a larger file no more than this is read.
 
     Raises:
         BadInputError: Missing, unreadable, no regular file, or too large.
@@ -262,15 +261,10 @@ def read_bounded(path: Path, kind: str, most_bytes: int, next_command: str | Non
             is_file = stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
             data = stream.read(most_bytes + 1) if is_file else b""
     except OSError as error:
-        found = error.strerror or error
-        raise BadInputError(f"cannot read {path}", found=found, expected=kind, next_command=next_command) from error
+        raise BadInputError(f"cannot read {path}", found=error.strerror or error, expected=kind) from error
     if not is_file or len(data) > most_bytes:
-        raise BadInputError(
-            f"cannot read {path}",
-            found=f"more than {most_bytes} bytes" if is_file else "no regular file",
-            expected=kind,
-            next_command=next_command,
-        )
+        found = f"more than {most_bytes} bytes" if is_file else "no regular file"
+        raise BadInputError(f"cannot read {path}", found=found, expected=kind)
     return data
 
 

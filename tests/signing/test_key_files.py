@@ -84,7 +84,7 @@ def test_a_password_locks_a_key(tmp_path: Path) -> None:
     made = make_keys(tmp_path, "release", b"secret")
     assert b"ENCRYPTED" in made.private.read_bytes()
     assert read_signer(made.private, lambda: b"secret").public_key.keyid == made.key_id
-    with pytest.raises(BadInputError, match="the password of .* is wrong"):
+    with pytest.raises(BadInputError, match=r"the password of .* is wrong"):
         read_signer(made.private, lambda: b"guess")
 
 
