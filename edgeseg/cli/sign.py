@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,6 @@ import typer
 
 from edgeseg.cli.output import JsonFlag, emit
 from edgeseg.cli.signing_key import signer_of
-from edgeseg.shell import quoted
 
 
 def sign(
@@ -29,8 +29,8 @@ def sign(
         f"{one.document.path}: signed as {one.document.kind.words}, in {envelope_path(one.document.path)}"
         for one in signed
     ]
-    public = key.with_suffix(PUBLIC_SUFFIX)
-    named = quoted(public) if public.is_file() else f"FILE{PUBLIC_SUFFIX}"
+    beside = key.with_suffix(PUBLIC_SUFFIX)
+    public = beside if beside.is_file() else f"FILE{PUBLIC_SUFFIX}"
     lines.append(f"by key {signed[0].key_id}")
-    lines.append(f"next: edgeseg verify-signature {' '.join(map(quoted, files))} --public-key {named}")
+    lines.append(f"next: {shlex.join(['edgeseg', 'verify-signature', *map(str, files), '--public-key', str(public)])}")
     emit({"signed": [one.to_dict() for one in signed]}, as_json, "\n".join(lines))

@@ -47,7 +47,8 @@ def test_the_command_of_an_error_is_pasted(tmp_path: Path) -> None:
 def sources() -> list[Path]:
     folders = (ROOT / name for name in ("train", "export", "calibration", "runtime"))
     core = list((ROOT / "edgeseg").glob("*.py"))
-    inner = [path for name in ("cli", "graph", "synthetic") for path in (ROOT / "edgeseg" / name).rglob("*.py")]
+    rooms = ("cli", "graph", "signing", "synthetic")
+    inner = [path for name in rooms for path in (ROOT / "edgeseg" / name).rglob("*.py")]
     return [*core, *inner, *(path for folder in folders for path in folder.rglob("*.py"))]
 
 
