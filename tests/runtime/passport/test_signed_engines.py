@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from edgeseg.files import sha256_bytes
 from edgeseg.runtime.engine.engine_layout import SessionLayout
 from edgeseg.runtime.engine.inputs import NetworkInput
 from edgeseg.runtime.engine.one_frame import probability_of
+from edgeseg.runtime.live.drift import drift_opening
 from edgeseg.runtime.live.drift.drift_opening import open_drift_monitor
 from edgeseg.runtime.live.settings import LiveSettings, WatchSettings
 from edgeseg.runtime.opener import use
@@ -90,3 +92,22 @@ def test_a_reference_must_be_signed_as_well(tiny_engine: Path, tiny_onnx: Path, 
     settings = LiveSettings(tiny_engine, "synthetic", signed_by=key, watch=WatchSettings(tiny_onnx))
     with pytest.raises(SignatureError, match="carries no signature"):
         open_drift_monitor(settings, live, None, lambda line: None)
+
+
+def test_the_engine_that_is_fallen_back_to_is_checked_again(
+    tiny_engine: Path, key: PublicKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demanded = []
+
+    def start(path: Path, wanted: use.Use) -> Any:
+        demanded.append((path, wanted.signed_by))
+        return SimpleNamespace(info=replace(live, precision="fp16"), wait_ready=lambda timeout_s: None)
+
+    live = session_info(EngineArtifact.read(passport_path(tiny_engine)))
+    monkeypatch.setattr(drift_opening, "start_workers", start)
+    watch = WatchSettings(tiny_engine, fall_back=True)
+    settings = LiveSettings(tiny_engine, "synthetic", signed_by=key, watch=watch)
+    monkeypatch.setattr(drift_opening, "DriftMonitor", lambda *arguments: arguments[-1])
+    options: Any = open_drift_monitor(settings, live, None, lambda line: None)
+    options.fall_back()
+    assert demanded == [(tiny_engine, key)] * 2
