@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeseg.cli.output import JsonFlag, emit
+from edgeseg.shell import quoted
 
 if TYPE_CHECKING:
     from edgeseg.artifacts import VerdictLimits
@@ -48,7 +49,7 @@ def protocol(
     check_writable_file(out)
     file = write_protocol(out, by, limits, data, split, clips)
     document = {"protocol": str(out), "sha256": file.sha256, **file.protocol.model_dump(mode="json")}
-    emit(document, as_json, f"{out}: sha256 {file.sha256}\nnext: edgeseg verify ENGINE --protocol {out}")
+    emit(document, as_json, f"{out}: sha256 {file.sha256}\nnext: edgeseg verify ENGINE --protocol {quoted(out)}")
 
 
 def _limits(

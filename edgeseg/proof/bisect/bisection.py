@@ -43,7 +43,7 @@ class LayerAgreement(Part):
 
 
 class Bisection(Value):
-    """Where two graphs of a network part, layer by layer on the same frames."""
+    """The place at which two graphs of a network part, layer by layer on the same frames."""
 
     agrees: bool
     layer: str | None
