@@ -6,7 +6,9 @@ counts as outside. Distances are exact Euclidean distances between pixel centres
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,12 +50,28 @@ def border_distances(predicted: NDArray[np.uint8], truth: NDArray[np.uint8]) -> 
     Raises:
         ValueError: Masks of different shapes.
     """
-    if predicted.shape != truth.shape:
-        raise ValueError(f"masks of different shapes: {predicted.shape} and {truth.shape}")
-    worst_px = math.hypot(*predicted.shape)
-    a, b = _cropped((predicted > 0).astype(np.uint8), (truth > 0).astype(np.uint8))
-    border_a, border_b = border(a), border(b)
-    return BorderDistances(_distances(border_a, border_b), _distances(border_b, border_a), worst_px)
+    return distances_to_truth([predicted], truth)[0]
+
+
+def distances_to_truth(predicted: Sequence[NDArray[np.uint8]], truth: NDArray[np.uint8]) -> list[BorderDistances]:
+    """Measure the borders of several masks against those of one ground truth.
+
+    Args:
+        predicted: uint8 [H,W] each; anything above 0 is foreground.
+        truth: uint8 [H,W], likewise.
+
+    Raises:
+        ValueError: Masks of different shapes.
+    """
+    for mask in predicted:
+        if mask.shape != truth.shape:
+            raise ValueError(f"masks of different shapes: {mask.shape} and {truth.shape}")
+    worst_px = math.hypot(*truth.shape)
+    true_border, *borders = (border(mask) for mask in _cropped([truth, *predicted]))
+    to_truth = _nearest(true_border)
+    return [
+        BorderDistances(_picked(to_truth, each), _picked(_nearest(each), true_border), worst_px) for each in borders
+    ]
 
 
 def border(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -89,16 +107,23 @@ def surface_dice(distances: BorderDistances, tolerance_px: float) -> float:
     return sum(int(np.count_nonzero(way <= tolerance_px)) for way in ways) / total
 
 
-def _cropped(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Both masks cut to the rows and columns that either marks: what lies outside changes no distance."""
-    left, top, width, height = cv2.boundingRect(a | b)
+def _cropped(masks: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+    """The masks as 0 and 1, cut to the rows and columns that any marks: what lies outside changes no distance."""
+    left, top, width, height = cv2.boundingRect(functools.reduce(np.bitwise_or, masks))
     window = slice(top, top + max(1, height)), slice(left, left + max(1, width))
-    return np.ascontiguousarray(a[window]), np.ascontiguousarray(b[window])
+    return [np.ascontiguousarray(mask[window] > 0).view(np.uint8) for mask in masks]
 
 
-def _distances(from_border: NDArray[np.bool_], to_border: NDArray[np.bool_]) -> Distances:
+def _nearest(to_border: NDArray[np.bool_]) -> Distances | None:
+    """The distance of every pixel to the nearest border pixel, float32 [H,W]; None where there is no border."""
     if not to_border.any():
-        return np.zeros(np.count_nonzero(from_border), np.float32)
-    elsewhere = (~to_border).astype(np.uint8)
+        return None
+    elsewhere = (~to_border).view(np.uint8)
     nearest: Any = cv2.distanceTransform(elsewhere, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return np.asarray(nearest[from_border], np.float32)
+    return np.asarray(nearest, np.float32)
+
+
+def _picked(distances: Distances | None, from_border: NDArray[np.bool_]) -> Distances:
+    if distances is None:
+        return np.zeros(np.count_nonzero(from_border), np.float32)
+    return np.asarray(distances[from_border], np.float32)

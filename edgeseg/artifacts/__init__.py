@@ -11,6 +11,16 @@ from edgeseg.artifacts.clip_values import (
     LesionTimes,
     LiveDelays,
 )
+from edgeseg.artifacts.measure_values import (
+    BoundaryComparison,
+    BoundaryError,
+    CalibrationComparison,
+    CalibrationError,
+    FoundRegions,
+    NonInferiority,
+    PolypChange,
+    SizeComparison,
+)
 from edgeseg.artifacts.passport_values import (
     PRECISIONS,
     AsymmetryTrial,
@@ -33,7 +43,6 @@ from edgeseg.artifacts.verdict_values import (
     FoundPolyps,
     LatencyReport,
     Percentiles,
-    PolypChange,
     ProbabilityShift,
     Verdict,
     VerdictLimits,
@@ -76,5 +85,12 @@ __all__ = [
     "Verdict",
     "VerdictLimits",
     "VerdictRow",
+    "BoundaryComparison",
+    "BoundaryError",
+    "CalibrationComparison",
+    "CalibrationError",
+    "FoundRegions",
+    "NonInferiority",
+    "SizeComparison",
     "matches",
 ]

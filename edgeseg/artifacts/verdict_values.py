@@ -7,6 +7,14 @@ from typing import Literal
 import pydantic
 
 from edgeseg.artifacts.clip_values import ClipVerdict
+from edgeseg.artifacts.measure_values import (
+    BoundaryComparison,
+    CalibrationComparison,
+    FoundRegions,
+    NonInferiority,
+    PolypChange,
+    SizeComparison,
+)
 from edgeseg.artifacts.passport_values import Precision
 from edgeseg.artifacts.proof_values import RESEARCH_NOTICE, ConfidenceInterval, ProtocolRecord, RuleResult
 from edgeseg.class_overlap import ClassScore
@@ -64,7 +72,8 @@ class VerdictLimits(Part):
     max_p99_ms: float | None = None
     """End to end for one image; None demands nothing."""
     max_lost_polyps: int | None = pydantic.Field(default=None, ge=0)
-    """Images whose polyp the reference finds and the engine does not; None demands nothing."""
+    """Polyps that the reference finds and the engine does not, counted by image and by region, whichever is more; None
+    demands nothing."""
     min_reference_dice: float | None = pydantic.Field(default=None, ge=0, le=1)
     """Floor of the reference's mean Dice over the images that show a polyp; None takes the default, as below."""
     min_agreement: float | None = pydantic.Field(default=None, ge=0, le=1)
@@ -98,6 +107,15 @@ class VerdictRow(Part):
     """Mean of the engine's probabilities inside the reference's mask; None where that is empty, and as for `marked`."""
     reference_confidence: float | None = None
     """Mean of the reference's probabilities there; None where `confidence` is."""
+    region_ious: tuple[float, ...] = ()
+    """The engine's IoU with each connected region of ground truth, the largest region first; empty where there is none,
+    and in a verdict from before this field, as are the next three."""
+    reference_region_ious: tuple[float, ...] = ()
+    hd95_px: float | None = None
+    """95th percentile Hausdorff distance of the engine's mask to ground truth; the diagonal where one is empty."""
+    reference_hd95_px: float | None = None
+    diagonal_px: float | None = None
+    """The picture's diagonal."""
     finite: bool = True
     """True if every probability of the engine was a number; one image without fails the engine."""
 
@@ -116,18 +134,6 @@ class ProbabilityShift(Part):
     """Mean of the engine's probabilities inside the reference's masks; None where these are empty, as is the next."""
     reference_confidence: float | None = None
     """Mean of the reference's own probabilities there."""
-
-
-class PolypChange(Part):
-    """The images whose polyp one of the two networks finds and the other does not."""
-
-    count: int
-    of: int
-    """Images on which it could have happened."""
-    names: tuple[str, ...]
-    """The largest change of the IoU first."""
-    interval: ConfidenceInterval | None
-    """Interval of the share `count / of`; None where `of` is 0."""
 
 
 class FoundPolyps(Part):
@@ -182,6 +188,15 @@ class Verdict(Value):
     reference_by_class: tuple[ClassScore, ...] = ()
     polyps: FoundPolyps | None = None
     """None in a verdict from before they were counted."""
+    non_inferiority: NonInferiority | None = None
+    """None in a verdict from before it was tested; likewise the next three."""
+    regions: FoundRegions | None = None
+    by_size: tuple[SizeComparison, ...] = ()
+    """Small, medium and large polyps."""
+    boundary: BoundaryComparison | None = None
+    """None as well where no image shows a polyp."""
+    calibration: CalibrationComparison | None = None
+    """None where the engine gave no finite probabilities, and as the fields before."""
     probability_shift: ProbabilityShift | None = None
     """None where the engine gave no finite probabilities, and in a verdict from before this was measured."""
     limits: VerdictLimits

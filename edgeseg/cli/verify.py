@@ -47,7 +47,11 @@ def verify(
     ] = None,
     max_lost_polyps: Annotated[
         int | None,
-        typer.Option(min=0, metavar="N", help="Limit of the polyps that the reference finds and the engine loses."),
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Limit of the polyps that the reference finds and the engine loses, by image or by region.",
+        ),
     ] = None,
     baseline: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Earlier verdict.json that the engine must not fall behind.")
@@ -174,7 +178,7 @@ def _figure(value: float | None) -> str:
 
 def _text(verdict: Verdict | ClipVerdict) -> str:
     from edgeseg.artifacts import ClipVerdict
-    from edgeseg.proof.verdict.probability_shift import shift_in_words
+    from edgeseg.proof.verdict.measure_words import measure_lines
     from edgeseg.runtime.engine.backends import on_cpu
 
     if isinstance(verdict, ClipVerdict):
@@ -188,7 +192,7 @@ def _text(verdict: Verdict | ClipVerdict) -> str:
         f"mean IoU {verdict.mean_iou:.4f}, masks agree to {verdict.mean_agreement:.4f}",
         *_classes(verdict),
         *_polyps(verdict.polyps),
-        *([] if verdict.probability_shift is None else [shift_in_words(verdict.probability_shift)]),
+        *measure_lines(verdict),
         f"one image: p50 {times.p50_ms:.2f}, p90 {times.p90_ms:.2f}, p99 {times.p99_ms:.2f} ms "
         f"on {verdict.latency.machine}",
     ]

@@ -11,7 +11,7 @@ from edgeseg.errors import UsageError
 from edgeseg.precision_search import MaskHarm
 from edgeseg.proof.verdict import rules
 from edgeseg.proof.verdict.engine_comparison import Comparison
-from edgeseg.proof.verdict.lost_polyps import found_polyps
+from edgeseg.proof.verdict.lost_polyps import lost_count
 
 SPLIT = "validation"
 """The split that chooses, so that the test split can still prove."""
@@ -65,7 +65,7 @@ def harm_of(comparison: Comparison) -> MaskHarm:
     flipped = [1.0 if row.flipped_share is None else row.flipped_share for row in comparison.rows]
     return MaskHarm(
         mean_dice_drop=comparison.mean_dice_drop,
-        lost_polyps=found_polyps(comparison.rows).lost.count,
+        lost_polyps=lost_count(comparison.rows),
         flipped_share=sum(flipped) / len(flipped),
     )
 

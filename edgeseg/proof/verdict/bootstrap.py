@@ -31,15 +31,29 @@ def bootstrap_interval(
     Raises:
         ValueError: No values.
     """
+    means = resampled_means(values, resamples, seed)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return ConfidenceInterval(low=float(low), high=float(high), level=level)
+
+
+def resampled_means(values: NDArray[np.float64], resamples: int = RESAMPLES, seed: int = SEED) -> NDArray[np.float64]:
+    """The means of resamples with replacement, float64 [resamples].
+
+    Args:
+        values: float64 [N], one value an image.
+        resamples: How many resamples.
+        seed: The generator's seed.
+
+    Raises:
+        ValueError: No values.
+    """
     if values.size == 0:
         raise ValueError("the bootstrap needs at least one value")
     generator = np.random.default_rng(seed)
     block = max(1, _BLOCK_VALUES // values.size)
-    means = np.concatenate(
+    return np.concatenate(
         [
             values[generator.integers(0, values.size, (min(block, resamples - start), values.size))].mean(axis=1)
             for start in range(0, resamples, block)
         ]
     )
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return ConfidenceInterval(low=float(low), high=float(high), level=level)

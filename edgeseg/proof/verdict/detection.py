@@ -72,7 +72,7 @@ def by_size(scores: Sequence[ImageScore]) -> tuple[SizeGroup, ...]:
 
 
 def _group(scores: Sequence[ImageScore], name: str, above: float, below: float) -> SizeGroup:
-    members = [score for score in scores if score.polyp_share > 0 and _size_name(score.polyp_share) == name]
+    members = [score for score in scores if score.polyp_share > 0 and size_name(score.polyp_share) == name]
     return SizeGroup(
         name=name,
         above=above,
@@ -83,7 +83,8 @@ def _group(scores: Sequence[ImageScore], name: str, above: float, below: float) 
     )
 
 
-def _size_name(polyp_share: float) -> str:
+def size_name(polyp_share: float) -> str:
+    """The group of a polyp that takes a share of the picture."""
     if polyp_share < SMALL_BELOW:
         return "small"
     return "large" if polyp_share > LARGE_ABOVE else "medium"

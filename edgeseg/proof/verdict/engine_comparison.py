@@ -9,17 +9,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.artifacts import ConfidenceInterval, ProbabilityShift, VerdictRow
+from edgeseg.artifacts import CalibrationComparison, ConfidenceInterval, ProbabilityShift, VerdictRow
 from edgeseg.class_overlap import ClassScore, Overlap, class_overlaps, class_scores
 from edgeseg.dataset import Pair
 from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.frames import Frame, Mask
-from edgeseg.metrics import marked_share, overlap_per_image
 from edgeseg.progress import Track, silent
 from edgeseg.proof.verdict.bootstrap import bootstrap_interval
 from edgeseg.proof.verdict.evaluation import NotFiniteError, probability_named
+from edgeseg.proof.verdict.probability_calibration import CalibrationMeters
 from edgeseg.proof.verdict.probability_shift import ShiftMeter
 from edgeseg.proof.verdict.thumbnails import Shuffled, Thumbnails, shuffled, thumbnail
+from edgeseg.proof.verdict.verdict_rows import verdict_row
 from edgeseg.runtime.engine.engine import Engine
 from edgeseg.runtime.engine.session import SessionInfo, marked_at_frame, mask_at_frame
 
@@ -36,6 +37,8 @@ class Comparison:
     reference_by_class: tuple[ClassScore, ...] = ()
     shift: ProbabilityShift | None = None
     """How far the engine's probabilities are from the reference's; None where only masks were compared."""
+    calibration: CalibrationComparison | None = None
+    """How far both networks' probabilities can be taken at their word; None as for `shift`."""
 
     @functools.cached_property
     def shuffled(self) -> Shuffled | None:
@@ -72,9 +75,14 @@ class Comparison:
         """Dice of one network's masks against the other's."""
         return self._mean("agreement")
 
+    @property
+    def drops(self) -> NDArray[np.float64]:
+        """Reference minus engine of each image, float64 [N]."""
+        return self._values("drop")
+
     def drop_interval(self) -> ConfidenceInterval:
         """The paired bootstrap's 95 % interval of the mean Dice drop."""
-        return bootstrap_interval(self._values("drop"))
+        return bootstrap_interval(self.drops)
 
     def _values(self, field: str) -> NDArray[np.float64]:
         return np.array([getattr(row, field) for row in self.rows], np.float64)
@@ -156,7 +164,8 @@ def _compare(
         )
     names = engine.info.model.classes
     classes = engine.info.model.channels
-    rows, thumbnails, overlaps, reference_overlaps, meter = [], [], [], [], ShiftMeter()
+    rows, thumbnails, overlaps, reference_overlaps = [], [], [], []
+    meter, meters = ShiftMeter(), CalibrationMeters()
     for pair in track(pairs, "comparing", len(pairs)):
         labelled = pair.read_labelled(classes)
         frame = labelled.frame
@@ -164,9 +173,11 @@ def _compare(
         reference_mask = labelled.judged(standard.mask)
         found = _segmented_or_none(engine, frame, pair.name)
         mask = None if found is None else labelled.judged(found.mask)
-        row = _row(pair.name, labelled.mask, reference_mask, mask, classes)
+        row = verdict_row(pair.name, labelled.mask, reference_mask, mask, classes)
         if found is not None and found.marked is not None and standard.marked is not None:
             row = _with_confidence(row, meter.add(standard.marked, found.marked, reference_mask))
+            meters.engine.add(found.marked, labelled.mask, labelled.ignored)
+            meters.reference.add(standard.marked, labelled.mask, labelled.ignored)
         rows.append(row)
         if classes > 1:
             overlaps.append(_overlaps(mask, labelled.mask, classes))
@@ -174,7 +185,7 @@ def _compare(
         small = None if mask is None else thumbnail(mask)
         thumbnails.append(Thumbnails(thumbnail(labelled.mask), thumbnail(reference_mask), small))
     by_class = (class_scores(names, overlaps), class_scores(names, reference_overlaps)) if classes > 1 else ((), ())
-    return Comparison(tuple(rows), tuple(thumbnails), *by_class, meter.shift())
+    return Comparison(tuple(rows), tuple(thumbnails), *by_class, meter.shift(), meters.comparison())
 
 
 def _overlaps(mask: Mask | None, truth: Mask, classes: int) -> tuple[Overlap | None, ...]:
@@ -199,35 +210,3 @@ def _with_confidence(row: VerdictRow, means: tuple[float, float] | None) -> Verd
     if means is None:
         return row
     return row.model_copy(update={"reference_confidence": means[0], "confidence": means[1]})
-
-
-def _row(name: str, truth: Mask, reference_mask: Mask, mask: Mask | None, classes: int) -> VerdictRow:
-    reference_dice, reference_iou = overlap_per_image(reference_mask, truth, classes)
-    foreground = marked_share(truth)
-    if mask is None:
-        return VerdictRow(
-            name=name,
-            dice=0,
-            reference_dice=reference_dice,
-            drop=reference_dice,
-            agreement=0,
-            iou=0,
-            reference_iou=reference_iou,
-            foreground=foreground,
-            reference_marked=marked_share(reference_mask),
-            finite=False,
-        )
-    dice, iou = overlap_per_image(mask, truth, classes)
-    return VerdictRow(
-        name=name,
-        dice=dice,
-        reference_dice=reference_dice,
-        drop=reference_dice - dice,
-        agreement=overlap_per_image(mask, reference_mask, classes)[0],
-        iou=iou,
-        reference_iou=reference_iou,
-        foreground=foreground,
-        marked=marked_share(mask),
-        reference_marked=marked_share(reference_mask),
-        flipped_share=float(np.mean(mask != reference_mask)),
-    )

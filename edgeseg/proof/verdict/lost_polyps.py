@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgeseg.artifacts import FoundPolyps, PolypChange, VerdictRow
+from edgeseg.artifacts import FoundPolyps, VerdictRow
 from edgeseg.proof.verdict.detection import FOUND_IOU
-from edgeseg.proof.verdict.proportion import share_interval
+from edgeseg.proof.verdict.regions import change, found_regions
 
 
 def found_polyps(rows: Sequence[VerdictRow]) -> FoundPolyps:
@@ -29,9 +29,14 @@ def found_polyps(rows: Sequence[VerdictRow]) -> FoundPolyps:
         images_with_polyp=len(shown),
         reference_found=len(by_reference),
         engine_found=len(by_reference) - len(lost) + len(gained),
-        lost=_change(lost, len(by_reference)),
-        gained=_change(gained, len(missed)),
+        lost=change(_ious(lost), len(by_reference)),
+        gained=change(_ious(gained), len(missed)),
     )
+
+
+def lost_count(rows: Sequence[VerdictRow]) -> int:
+    """The polyps that count against `--max-lost-polyps`: those lost by image or those lost by region, if more."""
+    return max(found_polyps(rows).lost.count, found_regions(rows).lost.count)
 
 
 def reference_finds(row: VerdictRow) -> bool:
@@ -44,11 +49,5 @@ def engine_finds(row: VerdictRow) -> bool:
     return row.iou >= FOUND_IOU
 
 
-def _change(rows: Sequence[VerdictRow], of: int) -> PolypChange:
-    ordered = sorted(rows, key=lambda row: (-abs((row.reference_iou or 0) - row.iou), row.name))
-    return PolypChange(
-        count=len(rows),
-        of=of,
-        names=tuple(row.name for row in ordered),
-        interval=share_interval(len(rows), of) if of else None,
-    )
+def _ious(rows: Sequence[VerdictRow]) -> list[tuple[str, float, float]]:
+    return [(row.name, row.reference_iou or 0, row.iou) for row in rows]

@@ -21,15 +21,15 @@ from edgeseg.artifacts import (
 )
 from edgeseg.errors import MismatchError, UsageError
 from edgeseg.proof.verdict.engine_comparison import Comparison
-from edgeseg.proof.verdict.lost_polyps import found_polyps
+from edgeseg.proof.verdict.lost_polyps import found_polyps, lost_count
+from edgeseg.proof.verdict.non_inferiority import MIN_IMAGES, non_inferiority, non_inferiority_in_words
+from edgeseg.proof.verdict.regions import found_regions
 from edgeseg.runtime.engine.backends import on_cpu
 
 Outcome = bool | Literal["undecided"]
 
 MAX_DICE_DROP: dict[Precision, float] = {"fp32": 0.0005, "fp16": 0.001, "int8": 0.005}
 """Largest drop of each precision where the caller sets no limit."""
-MIN_IMAGES = 6
-"""The smallest number of pairs on which a paired sign test can reach 5 % at all (2 * 2^-6 = 3.1 %)."""
 MIN_LATENCY_SAMPLES = 100
 """Below this a 99th percentile is the maximum under another name."""
 MAX_LATENCY_GROWTH = 1.2
@@ -141,19 +141,24 @@ def judge_dice(comparison: Comparison, interval: ConfidenceInterval, limits: Ver
         relation = "is within" if passed else "is beyond"
         sentence = f"mean Dice drop {drop:.4f} {relation} {limit:.4f} ({figures})"
     if passed and interval.high > limit:
-        sentence += "; the interval reaches past the limit, more images would make this surer"
+        test = non_inferiority(comparison.drops, limit)
+        sentence += f"; the interval reaches past the limit: {non_inferiority_in_words(test, len(comparison.rows))}"
     return Finding(passed, sentence)
 
 
 def judge_lost_polyps(comparison: Comparison, limits: VerdictLimits) -> list[Finding]:
-    """The polyps that the reference finds and the engine loses, which a mean hides; without a limit a warning."""
-    polyps, limit = found_polyps(comparison.rows), limits.max_lost_polyps
+    """The polyps that the reference finds and the engine loses, which a mean hides; without a limit a warning.
+
+    They are counted by image and by region, and the larger count is held against the limit: the second polyp of an
+    image hides behind the first, and what is marked far from a polyp spoils the mask of an image alone.
+    """
+    polyps, limit, lost = found_polyps(comparison.rows), limits.max_lost_polyps, lost_count(comparison.rows)
     if limit is None:
         warning = f"warning: {_lost_in_words(polyps, comparison)}; no --max-lost-polyps was set"
-        return [Finding(True, warning)] if polyps.lost.count else []
-    if not polyps.reference_found:
+        return [Finding(True, warning)] if lost else []
+    if not polyps.reference_found and not found_regions(comparison.rows).reference_found:
         return [Finding("undecided", "the reference finds no polyp, so there is none that the engine could lose")]
-    passed = polyps.lost.count <= limit
+    passed = lost <= limit
     relation = "is within" if passed else "is beyond"
     return [Finding(passed, f"{_lost_in_words(polyps, comparison)}; this {relation} --max-lost-polyps {limit}")]
 
@@ -165,9 +170,19 @@ def _lost_in_words(polyps: FoundPolyps, comparison: Comparison) -> str:
     if lost.interval is not None:
         low, high = 100 * lost.interval.low, 100 * lost.interval.high
         sentence += f" ({100 * lost.count / lost.of:.1f} %, 95 % interval {low:.1f} to {high:.1f} %)"
-    named = [f"{name} (IoU {rows[name].reference_iou:.2f} to {rows[name].iou:.2f})" for name in lost.names[:MOST_NAMES]]
-    more = [f"{lost.count - MOST_NAMES} more"] if lost.count > MOST_NAMES else []
-    return f"{sentence}: {', '.join(named + more)}" if named else sentence
+    named = [f"{name} (IoU {rows[name].reference_iou:.2f} to {rows[name].iou:.2f})" for name in lost.names]
+    if named:
+        sentence += f": {_first(named)}"
+    by_region = found_regions(comparison.rows).lost
+    if by_region.of and by_region.names != lost.names:
+        sentence += f"; region by region it loses {by_region.count} of {by_region.of}"
+        sentence += f": {_first(by_region.names)}" if by_region.names else ""
+    return sentence
+
+
+def _first(names: Sequence[str]) -> str:
+    more = [f"{len(names) - MOST_NAMES} more"] if len(names) > MOST_NAMES else []
+    return ", ".join([*names[:MOST_NAMES], *more])
 
 
 def judge_evidence(comparison: Comparison) -> list[Finding]:
@@ -180,11 +195,13 @@ def judge_evidence(comparison: Comparison) -> list[Finding]:
     if telling >= MIN_IMAGES:
         return []
     what = "image shows" if telling == 1 else "images show"
+    more = math.ceil((MIN_IMAGES - telling) * len(comparison.rows) / telling) if telling else None
+    sufficient = "" if more is None else f", about {more} more images like these"
     return [
         Finding(
             "undecided",
             f"{telling} of {len(comparison.rows)} {what} something that either network finds; "
-            f"at least {MIN_IMAGES} are needed to decide",
+            f"at least {MIN_IMAGES} are needed to decide{sufficient}",
         )
     ]
 

@@ -10,6 +10,7 @@ from edgeseg.dataset import Pair
 from edgeseg.files import check_writable, write_text
 from edgeseg.proof.clips.clip_page import ClipSection
 from edgeseg.proof.verdict import verdict_charts as charts
+from edgeseg.proof.verdict.non_inferiority import non_inferiority_in_words
 from edgeseg.proof.verdict.probability_shift import shift_in_words
 from edgeseg.proof.verdict.templates import render
 from edgeseg.proof.verdict.verdict_pictures import WorstImage, draw_worst
@@ -77,7 +78,13 @@ def render_page(verdict: Verdict, worst: Sequence[WorstImage], clips: ClipSectio
         scatter=charts.scatter_chart(verdict.rows),
         confidences=charts.confidence_chart(verdict.rows),
         shift=None if verdict.probability_shift is None else shift_in_words(verdict.probability_shift),
+        non_inferiority=_non_inferiority(verdict),
         drops=charts.drop_chart(verdict.rows, verdict.limits.max_dice_drop),
         times=charts.latency_chart(latency.end_to_end, verdict.latency_samples_ms, verdict.limits.max_p99_ms),
         stages=[(name, getattr(latency, name)) for name in ("pre", "infer", "post", "end_to_end")],
     )
+
+
+def _non_inferiority(verdict: Verdict) -> str | None:
+    test = verdict.non_inferiority
+    return None if test is None else non_inferiority_in_words(test, verdict.image_count)

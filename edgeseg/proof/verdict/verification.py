@@ -13,7 +13,10 @@ from edgeseg.progress import Track, silent
 from edgeseg.proof.timing.image_times import measure_latency
 from edgeseg.proof.verdict import plausibility, rules
 from edgeseg.proof.verdict.engine_comparison import Comparison, compare
+from edgeseg.proof.verdict.engine_measures import boundary_comparison, compare_by_size
 from edgeseg.proof.verdict.lost_polyps import found_polyps
+from edgeseg.proof.verdict.non_inferiority import non_inferiority
+from edgeseg.proof.verdict.regions import found_regions
 from edgeseg.runtime.engine.engine import Engine
 from edgeseg.runtime.engine.session import SessionInfo
 
@@ -65,7 +68,7 @@ def verify(
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         convolutions=None if passport is None else passport.convolutions,
         int8_convolutions=None if passport is None else passport.int8_convolutions,
-        **_scores(comparison),
+        **_scores(comparison, limits),
         **identity(engine.info, reference.info),
     )
 
@@ -106,7 +109,7 @@ def _judge_accuracy(
     }
 
 
-def _scores(comparison: Comparison) -> dict[str, Any]:
+def _scores(comparison: Comparison, limits: VerdictLimits) -> dict[str, Any]:
     return {
         "mean_dice": comparison.mean_dice,
         "mean_iou": comparison.mean_iou,
@@ -119,6 +122,11 @@ def _scores(comparison: Comparison) -> dict[str, Any]:
         "by_class": comparison.by_class,
         "reference_by_class": comparison.reference_by_class,
         "polyps": found_polyps(comparison.rows),
+        "non_inferiority": non_inferiority(comparison.drops, limits.max_dice_drop),
+        "regions": found_regions(comparison.rows),
+        "by_size": compare_by_size(comparison.rows),
+        "boundary": boundary_comparison(comparison.rows),
+        "calibration": comparison.calibration,
         "probability_shift": comparison.shift,
         "rows": comparison.rows,
     }
