@@ -20,6 +20,7 @@ from edgeseg.artifacts.measure_values import (
     NonInferiority,
     PolypChange,
     SizeComparison,
+    SystematicDifference,
 )
 from edgeseg.artifacts.passport_values import (
     PRECISIONS,
@@ -93,4 +94,5 @@ __all__ = [
     "NonInferiority",
     "SizeComparison",
     "matches",
+    "SystematicDifference",
 ]

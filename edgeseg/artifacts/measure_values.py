@@ -118,3 +118,24 @@ class CalibrationComparison(Part):
     bins: int
     engine: CalibrationError
     reference: CalibrationError
+
+
+class SystematicDifference(Part):
+    """Differences between two networks that are the same on every image, as medians over images.
+
+    `edgeseg.proof.verdict.systematic` measures them, where both networks' outputs have the same size.
+    """
+
+    image_count: int
+    """Images from which a displacement could be told."""
+    right_px: float
+    """How far the engine's probabilities lie to the right of the reference's, in pixels of the network's output."""
+    right_sure: bool
+    """True if more images agree on the direction than chance brings (a sign test at 5 %)."""
+    down_px: float
+    down_sure: bool
+    offset_count: int
+    """Images from which an offset could be told."""
+    logit_offset: float
+    """Engine minus reference near the threshold; a threshold t in the place of 0.5 has the offset -logit(t)."""
+    offset_sure: bool

@@ -14,6 +14,7 @@ from edgeseg.artifacts.measure_values import (
     NonInferiority,
     PolypChange,
     SizeComparison,
+    SystematicDifference,
 )
 from edgeseg.artifacts.passport_values import Precision
 from edgeseg.artifacts.proof_values import RESEARCH_NOTICE, ConfidenceInterval, ProtocolRecord, RuleResult
@@ -199,6 +200,8 @@ class Verdict(Value):
     """None where the engine gave no finite probabilities, and as the fields before."""
     probability_shift: ProbabilityShift | None = None
     """None where the engine gave no finite probabilities, and in a verdict from before this was measured."""
+    systematic: SystematicDifference | None = None
+    """None where the outputs have other sizes or nothing could be told, and in a verdict from before this field."""
     limits: VerdictLimits
     latency: LatencyReport
     latency_samples_ms: tuple[float, ...]

@@ -9,7 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.artifacts import CalibrationComparison, ConfidenceInterval, ProbabilityShift, VerdictRow
+from edgeseg.artifacts import (
+    CalibrationComparison,
+    ConfidenceInterval,
+    ProbabilityShift,
+    SystematicDifference,
+    VerdictRow,
+)
 from edgeseg.class_overlap import ClassScore, Overlap, class_overlaps, class_scores
 from edgeseg.dataset import Pair
 from edgeseg.errors import BadInputError, MismatchError
@@ -19,6 +25,7 @@ from edgeseg.proof.verdict.bootstrap import bootstrap_interval
 from edgeseg.proof.verdict.evaluation import NotFiniteError, probability_named
 from edgeseg.proof.verdict.probability_calibration import CalibrationMeters
 from edgeseg.proof.verdict.probability_shift import ShiftMeter
+from edgeseg.proof.verdict.systematic import SystematicMeter
 from edgeseg.proof.verdict.thumbnails import Shuffled, Thumbnails, shuffled, thumbnail
 from edgeseg.proof.verdict.verdict_rows import verdict_row
 from edgeseg.runtime.engine.engine import Engine
@@ -39,6 +46,8 @@ class Comparison:
     """How far the engine's probabilities are from the reference's; None where only masks were compared."""
     calibration: CalibrationComparison | None = None
     """How far both networks' probabilities can be taken at their word; None as for `shift`."""
+    systematic: SystematicDifference | None = None
+    """Differences that are the same on every image; None as for `shift`, and where outputs have other sizes."""
 
     @functools.cached_property
     def shuffled(self) -> Shuffled | None:
@@ -165,7 +174,7 @@ def _compare(
     names = engine.info.model.classes
     classes = engine.info.model.channels
     rows, thumbnails, overlaps, reference_overlaps = [], [], [], []
-    meter, meters = ShiftMeter(), CalibrationMeters()
+    meter, meters, systematic = ShiftMeter(), CalibrationMeters(), SystematicMeter()
     for pair in track(pairs, "comparing", len(pairs)):
         labelled = pair.read_labelled(classes)
         frame = labelled.frame
@@ -176,6 +185,7 @@ def _compare(
         row = verdict_row(pair.name, labelled.mask, reference_mask, mask, classes)
         if found is not None and found.marked is not None and standard.marked is not None:
             row = _with_confidence(row, meter.add(standard.marked, found.marked, reference_mask))
+            systematic.add(standard.marked, found.marked)
             meters.engine.add(found.marked, labelled.mask, labelled.ignored)
             meters.reference.add(standard.marked, labelled.mask, labelled.ignored)
         rows.append(row)
@@ -185,7 +195,9 @@ def _compare(
         small = None if mask is None else thumbnail(mask)
         thumbnails.append(Thumbnails(thumbnail(labelled.mask), thumbnail(reference_mask), small))
     by_class = (class_scores(names, overlaps), class_scores(names, reference_overlaps)) if classes > 1 else ((), ())
-    return Comparison(tuple(rows), tuple(thumbnails), *by_class, meter.shift(), meters.comparison())
+    return Comparison(
+        tuple(rows), tuple(thumbnails), *by_class, meter.shift(), meters.comparison(), systematic.difference()
+    )
 
 
 def _overlaps(mask: Mask | None, truth: Mask, classes: int) -> tuple[Overlap | None, ...]:

@@ -11,7 +11,8 @@ from edgeseg.artifacts import EngineArtifact, LatencyReport, Precision, Verdict,
 from edgeseg.dataset import Pair, hash_pairs
 from edgeseg.progress import Track, silent
 from edgeseg.proof.timing.image_times import measure_latency
-from edgeseg.proof.verdict import plausibility, rules
+from edgeseg.proof.verdict import identity_rules, plausibility, rules
+from edgeseg.proof.verdict.diagnosis import likely_cause
 from edgeseg.proof.verdict.engine_comparison import Comparison, compare
 from edgeseg.proof.verdict.engine_measures import boundary_comparison, compare_by_size
 from edgeseg.proof.verdict.lost_polyps import found_polyps
@@ -53,10 +54,17 @@ def verify(
     comparison = compare(engine, reference, pairs, track)
     latency, samples_ms = measure_latency(engine, pairs, track=track)
     limits = plausibility.with_floors(limits)
-    judged = judge(comparison, latency, limits, engine.info.precision, baseline)
-    findings = rules.flattened(judged)
+    built_from_reference = identity_rules.is_built_from(engine.info, reference.info, passport)
+    judged = judge(comparison, latency, limits, engine.info.precision, baseline, built_from_reference)
+    judged["float32's own masks"] = identity_rules.judge_float32(
+        comparison, engine.info.precision, reference.info.precision, built_from_reference
+    )
+    outcome = rules.conclude(rules.flattened(judged))
+    cause = None if outcome is True else likely_cause(engine, reference, pairs, comparison.rows, passport)
+    causes = {} if cause is None else {"likely cause": [rules.Finding(outcome, cause)]}
+    findings = rules.flattened({**judged, **causes})
     return Verdict(
-        passed=rules.conclude(findings),
+        passed=outcome,
         reasons=tuple(finding.reason for finding in findings),
         rules=rules.results(judged),
         data_sha256=data_sha256,
@@ -79,9 +87,10 @@ def judge(
     limits: VerdictLimits,
     precision: Precision,
     baseline: Verdict | None = None,
+    built_from_reference: bool | None = None,
 ) -> dict[str, Sequence[rules.Finding]]:
     """Every rule's findings, by the rule's name."""
-    judged = _judge_accuracy(comparison, limits, precision)
+    judged = _judge_accuracy(comparison, limits, precision, built_from_reference)
     judged["latency"] = rules.judge_latency(latency, limits)
     judged["FP16 on a CPU"] = rules.note_cpu_fp16(latency)
     if baseline is not None:
@@ -95,7 +104,7 @@ def judge_accuracy(comparison: Comparison, limits: VerdictLimits, precision: Pre
 
 
 def _judge_accuracy(
-    comparison: Comparison, limits: VerdictLimits, precision: Precision
+    comparison: Comparison, limits: VerdictLimits, precision: Precision, built_from_reference: bool | None = None
 ) -> dict[str, Sequence[rules.Finding]]:
     return {
         "finite probabilities": rules.judge_finite(comparison),
@@ -104,6 +113,8 @@ def _judge_accuracy(
         "enough images": rules.judge_evidence(comparison),
         "agreement with the reference": plausibility.judge_agreement(comparison, limits),
         "engine's masks": plausibility.judge_engine_masks(comparison),
+        "displacement": identity_rules.judge_displacement(comparison),
+        "threshold": identity_rules.judge_offset(comparison, built_from_reference),
         "reference's masks": plausibility.judge_reference(comparison, limits),
         "unexplained gain": plausibility.judge_gain(comparison, limits, precision),
     }
@@ -128,6 +139,7 @@ def _scores(comparison: Comparison, limits: VerdictLimits) -> dict[str, Any]:
         "boundary": boundary_comparison(comparison.rows),
         "calibration": comparison.calibration,
         "probability_shift": comparison.shift,
+        "systematic": comparison.systematic,
         "rows": comparison.rows,
     }
 
