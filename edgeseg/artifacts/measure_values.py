@@ -23,7 +23,7 @@ class NonInferiority(Part):
     upper_bound: float
     """The one-sided bound of the mean drop: the upper end of the verdict's interval."""
     p: float = pydantic.Field(ge=0, le=1)
-    """The smallest level at which the test would show it; no smaller than 1 / (resamples + 1)."""
+    """The smallest level at which the test would show it; never 0, for resamples are finite."""
     shown: bool
     """True if the upper bound is below the margin."""
     images_needed: int | None

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.artifacts import NonInferiority
-from edgeseg.proof.verdict.bootstrap import bootstrap_interval, resampled_means
+from edgeseg.proof.verdict.bootstrap import bootstrap_interval, level_of_tail, resampled_means
 
 LEVEL = 0.95
 """The two-sided interval whose upper end is the one-sided bound. ICH E9, section 5.5, sets the one-sided level to half
@@ -31,11 +31,12 @@ def non_inferiority(drops: NDArray[np.float64], margin: float) -> NonInferiority
         ValueError: No drops.
     """
     interval, means = bootstrap_interval(drops, LEVEL), resampled_means(drops)
+    beyond = float((1 + np.count_nonzero(means >= margin)) / (2 + means.size))
     return NonInferiority(
         margin=margin,
         alpha=(1 - LEVEL) / 2,
         upper_bound=interval.high,
-        p=float((1 + np.count_nonzero(means >= margin)) / (1 + means.size)),
+        p=level_of_tail(beyond, drops.size),
         shown=interval.high < margin,
         images_needed=images_needed(float(drops.mean()), float(drops.std(ddof=1)) if drops.size > 1 else 0.0, margin),
     )
