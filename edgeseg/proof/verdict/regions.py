@@ -51,9 +51,11 @@ def labelled_regions(truth: NDArray[np.bool_]) -> tuple[Labels, int]:
         int32 [H,W]: 0 outside, 1 to n in the regions, n + 1 in flecks; and n.
     """
     count, labels, stats, _ = cv2.connectedComponentsWithStats(truth.view(np.uint8))
+    if count <= 2:
+        return np.asarray(labels, np.int32), count - 1
     areas = stats[1:count, cv2.CC_STAT_AREA]
     order = np.argsort(-areas, kind="stable")
-    kept = max(min(1, len(areas)), int(np.count_nonzero(areas >= SMALLEST_SHARE * truth.size)))
+    kept = max(1, int(np.count_nonzero(areas >= SMALLEST_SHARE * truth.size)))
     number = np.zeros(count, np.int32)
     number[1 + order] = np.minimum(np.arange(len(order)), kept) + 1
     return np.asarray(number[labels], np.int32), kept
@@ -78,7 +80,8 @@ def region_ious(predicted: NDArray[np.bool_], regions: Labels, count: int) -> tu
         return ()
     pieces, labels = cv2.connectedComponents(predicted.view(np.uint8))
     rows = count + 2
-    shared = np.bincount((regions * pieces + labels).reshape(-1), minlength=rows * pieces).reshape(rows, pieces)
+    codes = (regions * pieces + labels).reshape(-1)
+    shared = np.bincount(codes[codes > 0], minlength=rows * pieces).reshape(rows, pieces)
     on_region, outside = shared[1 : count + 1, 1:], shared[0, 1:]
     both = on_region.sum(axis=1)
     union = shared[1 : count + 1].sum(axis=1) + ((on_region > 0) * outside).sum(axis=1)
