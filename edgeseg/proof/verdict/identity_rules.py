@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgeseg.artifacts import EngineArtifact, Precision
+from edgeseg.artifacts import EngineArtifact, Precision, VerdictLimits
 from edgeseg.proof.verdict.engine_comparison import Comparison
-from edgeseg.proof.verdict.rules import Finding
+from edgeseg.proof.verdict.rules import MAX_DICE_DROP, Finding
 from edgeseg.proof.verdict.systematic import threshold_of
 from edgeseg.runtime.engine.session import SessionInfo
 
@@ -69,10 +69,19 @@ def judge_offset(comparison: Comparison, built_from_reference: bool | None) -> l
 
 
 def judge_float32(
-    comparison: Comparison, precision: Precision, reference_precision: Precision, built_from_reference: bool | None
+    comparison: Comparison,
+    limits: VerdictLimits,
+    precision: Precision,
+    reference_precision: Precision,
+    built_from_reference: bool | None,
 ) -> list[Finding]:
-    """Fail a float32 engine of the very network whose float32 masks are others: nothing was rounded that may differ."""
+    """Fail a float32 engine of the very network whose float32 masks are others: nothing was rounded that may differ.
+
+    Whoever allows more than float32's own drop allows other masks as well.
+    """
     if (precision, reference_precision, built_from_reference) != ("fp32", "fp32", True):
+        return []
+    if limits.max_dice_drop > MAX_DICE_DROP["fp32"]:
         return []
     flipped = float(np.mean([1.0 if row.flipped_share is None else row.flipped_share for row in comparison.rows]))
     if flipped <= MAX_FLIPPED_FP32:

@@ -57,7 +57,7 @@ def verify(
     built_from_reference = identity_rules.is_built_from(engine.info, reference.info, passport)
     judged = judge(comparison, latency, limits, engine.info.precision, baseline, built_from_reference)
     judged["float32's own masks"] = identity_rules.judge_float32(
-        comparison, engine.info.precision, reference.info.precision, built_from_reference
+        comparison, limits, engine.info.precision, reference.info.precision, built_from_reference
     )
     outcome = rules.conclude(rules.flattened(judged))
     cause = None if outcome is True else likely_cause(engine, reference, pairs, comparison.rows, passport)
