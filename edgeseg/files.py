@@ -9,20 +9,15 @@ import logging
 import os
 import re
 import shutil
-import stat
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from edgeseg.errors import BadInputError, UsageError
+from edgeseg.plain_files import MOST_TEXT_BYTES, open_plain, read_plain
 from edgeseg.shell import quoted
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from edgeseg.strict_text import parse_json, parse_toml
 
 logger = logging.getLogger(__name__)
 
@@ -32,9 +27,13 @@ class UnwritableError(BadInputError):
 
 
 def sha256_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, as 64 hex digits."""
+    """SHA-256 of a file's bytes, as 64 hex digits.
+
+    Raises:
+        OSError: It is missing, cannot be read, or is no plain file.
+    """
     digest = hashlib.sha256()
-    with path.open("rb") as stream:
+    with open_plain(path) as stream:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
@@ -251,53 +250,70 @@ def read_bounded(path: Path, kind: str, most_bytes: int) -> bytes:
     Args:
         path: The file.
         kind: What it should be, for the message ("an envelope").
-        most_bytes: The largest size; of a larger file no more than this is read.
+        most_bytes: The largest size.
 
     Raises:
         BadInputError: Missing, unreadable, no regular file, or too large.
     """
     try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as stream:
-            is_file = stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
-            data = stream.read(most_bytes + 1) if is_file else b""
+        return read_plain(path, most_bytes)
     except OSError as error:
         raise BadInputError(f"cannot read {path}", found=error.strerror or error, expected=kind) from error
-    if not is_file or len(data) > most_bytes:
-        found = f"more than {most_bytes} bytes" if is_file else "no regular file"
-        raise BadInputError(f"cannot read {path}", found=found, expected=kind)
-    return data
 
 
-def read_text(path: Path, kind: str) -> str:
-    """Read a UTF-8 text file.
+def read_text(path: Path, kind: str, encoding: str = "utf-8") -> str:
+    """Read a text file of at most 64 MiB.
 
     Args:
         path: The file.
         kind: What it should be, for the message ("a recipe").
+        encoding: ``utf-8-sig`` leaves out the mark that some editors put in front.
 
     Raises:
-        BadInputError: Missing, unreadable, or not text.
+        BadInputError: Missing, unreadable, no plain file, too large, or not text.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        return read_plain(path, MOST_TEXT_BYTES).decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInputError(f"cannot read {path}", found=error, expected=f"{kind} (UTF-8 text)") from error
+        found = getattr(error, "strerror", None) or error
+        raise BadInputError(f"cannot read {path}", found=found, expected=f"{kind} (UTF-8 text)") from error
 
 
-def read_toml(path: Path, kind: str) -> dict[str, Any]:
+def read_json(path: Path, kind: str, encoding: str = "utf-8") -> dict[str, Any]:
+    """Read a JSON object.
+
+    Args:
+        path: The file.
+        kind: What it should be, for the message ("the record of a RUN").
+        encoding: As for `read_text`.
+
+    Raises:
+        BadInputError: As for `read_text`, or it is no JSON object that all readers see alike.
+    """
+    try:
+        document = parse_json(read_text(path, kind, encoding))
+    except ValueError as error:
+        raise BadInputError(f"{path} is no JSON", found=error, expected=kind) from error
+    if not isinstance(document, dict):
+        raise BadInputError(f"{path} is not what it should be", found=type(document).__name__, expected=kind)
+    return document
+
+
+def read_toml(path: Path, kind: str, next_command: str | None = None) -> dict[str, Any]:
     """Read a TOML file.
 
     Args:
         path: The file.
         kind: What it should be, for the message ("a study").
+        next_command: What to type where it is not.
 
     Raises:
         BadInputError: As for `read_text`, or it is not TOML.
     """
     try:
-        return tomllib.loads(read_text(path, kind))
-    except tomllib.TOMLDecodeError as error:
-        raise BadInputError(f"{path} is no TOML", found=error, expected=kind) from error
+        return parse_toml(read_text(path, kind))
+    except ValueError as error:
+        raise BadInputError(f"{path} is no TOML", found=error, expected=kind, next_command=next_command) from error
 
 
 def _umask() -> int:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -14,6 +12,7 @@ import onnx
 from edgeseg.errors import BadInputError
 from edgeseg.graph.onnx_files import external_tensors
 from edgeseg.graph.weights import copy_of
+from edgeseg.plain_files import read_plain
 
 LARGEST_BYTES = 2**31 - 2**20
 """A file of weights inside one ONNX message ends at 2 GB."""
@@ -62,14 +61,7 @@ class BesideFiles:
         if location not in self._contents:
             path = self._path(location, tensor)
             try:
-                # Without O_NONBLOCK a named pipe would be waited for.
-                with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
-                    kind = os.fstat(file.fileno())
-                    if not stat.S_ISREG(kind.st_mode) or kind.st_size > LARGEST_BYTES:
-                        raise self._refused(
-                            "it names no file that could hold weights", location, "a file of less than 2 GB"
-                        )
-                    self._contents[location] = file.read()
+                self._contents[location] = read_plain(path, LARGEST_BYTES)
             except OSError as error:
                 raise self._refused(
                     f"the file with its weights cannot be read: {location}",

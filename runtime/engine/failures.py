@@ -22,5 +22,9 @@ class EngineDownError(EdgesegError):
     exit_code = 4
 
 
+class InferenceFailedError(TransientError):
+    """The library that computes an engine's frames raised an error of its own: the engine is damaged, or memory is full."""
+
+
 class ProcessLostError(TransientError):
     """The device will do nothing for this process any more; only a new process helps."""
