@@ -26,8 +26,8 @@ def parse_json(text: str) -> Any:
     """Read a JSON document.
 
     Raises:
-        ValueError: It is not JSON, has NaN or infinity or a number too large for a double, a key twice in one object, or
-            it is nested too deeply.
+        ValueError: It is not JSON, has NaN or infinity or a number too large for a double, a key twice in one object,
+            or it is nested too deeply.
     """
     try:
         return json.loads(text, parse_constant=_no_number, parse_float=_finite, object_pairs_hook=_object)

@@ -23,7 +23,7 @@ from benchmarks.fuzz.cases import ACCEPTED, FINDING, PEAK
 from benchmarks.fuzz.parsers import PARSERS, Parser
 from edgeseg.files import write_text
 
-HANG_S = 30.0
+HANG_S = 60.0
 """A case that takes longer hangs; the slowest honest one takes a second or two on a busy machine."""
 START_S = 300.0
 """A process has this long until its first case: it imports everything and lets its parser read what is sound."""

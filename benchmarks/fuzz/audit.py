@@ -45,8 +45,8 @@ class Watch:
         is_open = event == "open" and isinstance(arguments[2], int) and arguments[2] & _FLAGS
         if (is_open or event in WRITING) and isinstance(arguments[0], str | bytes | os.PathLike):
             opened = arguments[-1] if event in BESIDE else -1
-            folder = os.readlink(f"/proc/self/fd/{opened}") if opened >= 0 else ""
-            path = os.path.realpath(os.path.join(folder, os.fsdecode(arguments[int(event == "os.rename")])))
+            folder = Path(f"/proc/self/fd/{opened}").readlink() if opened >= 0 else Path()
+            path = os.path.realpath(folder / os.fsdecode(arguments[int(event == "os.rename")]))
             if not (path + os.sep).startswith(self._folder) and path != os.devnull:
                 raise ForbiddenActError(f"{event} {path}")
 

@@ -1,4 +1,4 @@
-"""The sound files that are mutated, each written by edgeseg itself or by the library that people write such files with."""
+"""The sound files that are mutated, each written by edgeseg or by the library that people write such files with."""
 
 from __future__ import annotations
 
@@ -45,6 +45,8 @@ def _example(annotation: Any, length: int = 1) -> Any:
         return [_example(kind) for kind in arguments]
     if origin in (tuple, list):
         return [_example(arguments[0])] * length
+    if annotation is EngineArtifact:
+        return passport(b"").model_dump(mode="json")
     if origin is dict:
         return {_example(arguments[0]): _example(arguments[1])}
     if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
@@ -140,7 +142,7 @@ def network() -> bytes:
 
 
 def foreign_networks() -> list[bytes]:
-    """Networks of other people's form, [1,3,SIDE,SIDE] in: one with its weights inside, one with them in `weights.bin`."""
+    """Networks of others, [1,3,SIDE,SIDE] in: one with its weights inside, one with them in `weights.bin`."""
     found = []
     for is_inside in (True, False):
         weight = helper.make_tensor("weight", TensorProto.FLOAT, [1, 3, 1, 1], [0.5, 0.25, 0.125])

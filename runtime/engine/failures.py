@@ -23,7 +23,7 @@ class EngineDownError(EdgesegError):
 
 
 class InferenceFailedError(TransientError):
-    """The library that computes an engine's frames raised an error of its own: the engine is damaged, or memory is full."""
+    """The library that computes the frames raised an error of its own: the engine is damaged, or memory is full."""
 
 
 class ProcessLostError(TransientError):

@@ -50,7 +50,7 @@ def open_container(path: Path) -> InputContainer:
 
 @functools.cache
 def _formats() -> str:
-    """All formats but those whose files name other files: what these are, a named pipe or a device, nobody has checked."""
+    """All formats but those whose files name other files, which may be named pipes or devices."""
     return ",".join(sorted(require("av").formats_available - _PLAYLISTS))
 
 
