@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import random
 import struct
@@ -39,6 +40,7 @@ def mutated_png(data: bytes, rng: random.Random) -> bytes:
     return data[:8] + b"".join(parts)
 
 
+@functools.cache
 def _bombs() -> list[tuple[bytes, bytes]]:
     """Parts of a PNG that are small and become large."""
     zeros = zlib.compress(bytes(50_000_000), 9)

@@ -84,7 +84,9 @@ def _labelled(evaluation: Evaluation) -> dict[str, Any]:
 
 def _class(score: ClassScore) -> str:
     shown = f"{score.image_count} images"
-    return shown if score.mean_dice is None else f"{shown}, Dice {score.mean_dice:.4f}, IoU {score.mean_iou:.4f}"
+    if score.mean_dice is None or score.mean_iou is None:
+        return shown
+    return f"{shown}, Dice {score.mean_dice:.4f}, IoU {score.mean_iou:.4f}"
 
 
 def _size(group: SizeGroup) -> str:
