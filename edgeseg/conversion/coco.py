@@ -104,9 +104,9 @@ def mask_of(picture: CocoPicture, categories: frozenset[int], where: Path) -> Ma
     """
     mask = np.zeros((picture.height, picture.width), np.uint8)
     for entry in picture.annotations:
-        if entry.get("category_id") not in categories:
-            continue
         try:
+            if entry.get("category_id") not in categories:
+                continue
             marked = segmentation_mask(entry["segmentation"], picture.height, picture.width)
         except (ValueError, ArithmeticError, TypeError, KeyError, IndexError) as error:
             raise BadInputError(

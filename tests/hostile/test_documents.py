@@ -15,11 +15,12 @@ from edgeseg.artifact_text import describe
 from edgeseg.artifacts import CalibrationTable, EngineArtifact, Range
 from edgeseg.cli import run
 from edgeseg.cli.config_file import read_config
-from edgeseg.conversion.coco import segmentation_mask
+from edgeseg.conversion.coco import CocoPicture, mask_of, segmentation_mask
 from edgeseg.conversion.convert import convert_dataset
 from edgeseg.dataset.pair_table import layout_of_table
 from edgeseg.errors import BadInputError, EdgesegError
 from edgeseg.images import write_png
+from edgeseg.proof.clips.clip_file import read_clips
 from edgeseg.proof.clips.live_delays import read_live_delays
 from edgeseg.proof.evaluation.polyp_clip import read_ranges
 from edgeseg.shell import is_own_command, quoted
@@ -83,6 +84,14 @@ def test_cells_that_no_path_has_are_refused(tmp_path: Path, cell: str) -> None:
         read_ranges(tmp_path / "a.csv")
 
 
+@pytest.mark.parametrize("name", ["a" * 300, "a\\u0000b", "loop"])
+def test_a_clip_with_a_name_that_no_file_has_is_no_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "clips.toml").write_text(f'[[clips]]\npath = "{name}"\npolyp = false\n')
+    with pytest.raises(BadInputError, match="is no file"):
+        read_clips(tmp_path / "clips.toml")
+
+
 HUGE = [[0, 0, 1e12, 0, 5, 5]]
 
 
@@ -96,6 +105,14 @@ def test_an_outline_or_run_length_that_no_picture_has_costs_nothing(segmentation
         segmentation_mask(segmentation, 16, 16)
     assert time.process_time() - started_s < 1.0
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # KiB
+
+
+def test_a_category_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    write_png(tmp_path / "a.png", np.zeros((16, 16, 3), np.uint8))
+    entry = {"image_id": 1, "category_id": [1], "segmentation": [[0, 0, 5, 0, 5, 5]]}
+    picture = CocoPicture(tmp_path / "a.png", 16, 16, (entry,))
+    with pytest.raises(BadInputError, match="a segmentation that cannot be read"):
+        mask_of(picture, frozenset({1}), tmp_path / "coco.json")
 
 
 def test_corners_somewhat_outside_are_cut_off_as_before() -> None:

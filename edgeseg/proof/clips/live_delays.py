@@ -6,7 +6,8 @@ from pathlib import Path
 
 from edgeseg.artifacts import LiveDelays
 from edgeseg.errors import BadInputError, MismatchError
-from edgeseg.files import read_json
+from edgeseg.files import read_text
+from edgeseg.strict_text import parse_json
 
 PICTURE_DELAY_MS, MARK_DELAY_MS = 5.75, 120.0
 """The limits that GI Genius was cleared with (FDA, De Novo DEN200055): delay of the video, delay of its markers."""
@@ -27,8 +28,9 @@ def read_live_delays(path: Path, engine_sha256: str) -> LiveDelays:
         BadInputError: It is no such document.
         MismatchError: It is of another engine.
     """
-    status = read_json(path, _FORM)
+    text = read_text(path, _FORM)
     try:
+        status = parse_json(text)
         engine, picture, mark = status["engine"], status["picture_age_ms"], status["mask_age_ms"]
         delays = LiveDelays(
             picture_p50_ms=picture["p50"],
