@@ -27,7 +27,10 @@ def mutated_json(data: bytes, rng: random.Random) -> bytes:
     """Exchange, remove, repeat or nest values of a document; what comes out is text, not always JSON."""
     if rng.random() < 0.25:
         return mutated_bytes(data, rng)
-    document = json.loads(data)
+    try:
+        document = json.loads(data)
+    except ValueError:  # it was mutated before
+        return mutated_bytes(data, rng)
     marks: dict[str, str] = {}
     for number in range(rng.choice((1, 1, 1, 2, 3))):
         document = _with_mark(document, f"@mark{number}@", rng, marks)

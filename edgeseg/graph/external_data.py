@@ -39,6 +39,8 @@ class BesideFiles:
             BadInputError: A place outside the folder, a file that is not there, or a length that does not fit.
         """
         entries = {entry.key: entry.value for entry in tensor.external_data}
+        if not all(isinstance(text, str) for text in entries.values()):  # protobuf gives bytes for what is no UTF-8
+            raise self._refused(f"the place of the weights of {tensor.name} is no text", repr(entries)[:80], "UTF-8")
         content = self._content(entries.get("location", ""), tensor)
         offset, wanted = self._number(entries.get("offset", "0"), tensor), self._size(tensor)
         length = self._number(entries.get("length", str(wanted)), tensor)

@@ -16,9 +16,8 @@ from queue import Empty, SimpleQueue
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.errors import EdgesegError, MismatchError
+from edgeseg.errors import EdgesegError
 from edgeseg.runtime.engine.engine import Engine
-from edgeseg.runtime.engine.failures import InferenceFailedError
 from edgeseg.runtime.engine.inputs import EngineInput
 from edgeseg.runtime.engine.outcomes import Outcome, Segmented, refused
 from edgeseg.runtime.engine.session import FrameBatch, ProbabilityBatch, Session, SessionInfo, preprocess
@@ -82,8 +81,7 @@ class LocalEngine:
         """Take the outcomes since the last call; see `Engine`.
 
         Raises:
-            InferenceFailedError: The library that infers raised an error of its own.
-            ProcessLostError: The process is lost.
+            Exception: An inference raised it, and it is no `EdgesegError` or says that the process is lost.
         """
         if not self._under_way:
             return []
@@ -115,10 +113,8 @@ class LocalEngine:
         session = self._free.popleft()  # thread-safe, and there is a session for every thread
         try:
             self._ready.put(_outcome(session, sequence, frame))
-        except EdgesegError as error:  # `poll` raises it in the caller's thread
+        except Exception as error:  # `poll` raises it in the caller's thread
             self._ready.put(error)
-        except Exception as error:  # each library has its own
-            self._ready.put(_failed(session.info, error))
         finally:
             self._free.append(session)
 
@@ -134,29 +130,7 @@ def _outcome(session: Session, sequence: int, frame: EngineInput) -> Outcome:
         batch = preprocess(session.info, frame)
         prepared_ns = time.perf_counter_ns()
         probability = session.infer(batch)[0]
-        _check_output(session.info, probability)
     except EdgesegError as error:
         return refused(sequence, error)
     done_ns = time.perf_counter_ns()
     return Segmented(sequence, probability, (done_ns - prepared_ns) / 1e6, (prepared_ns - started_ns) / 1e6)
-
-
-def _check_output(info: SessionInfo, probability: NDArray[np.float32]) -> None:
-    """Refuse an engine that gives something else than its passport says: its file is a stranger's."""
-    expected = (info.model.channels, info.model.height, info.model.width)
-    if probability.shape != expected or probability.dtype != np.float32:
-        raise MismatchError(
-            "the engine does not give what its passport says",
-            found=f"{probability.dtype} {list(probability.shape)}",
-            expected=f"float32 {list(expected)}",
-            next_command="edgeseg build-engine MODEL --out NAME.engine",
-        )
-
-
-def _failed(info: SessionInfo, error: Exception) -> InferenceFailedError:
-    return InferenceFailedError(
-        f"{info.backend} failed while it computed a frame",
-        found=f"{type(error).__name__}: {error}"[:300],
-        expected="an engine that is whole, and memory for its frames",
-        next_command="edgeseg build-engine MODEL --out NAME.engine",
-    )

@@ -11,9 +11,11 @@ import numpy as np
 import onnx
 import pytest
 
+from benchmarks.fuzz import corpus
 from edgeseg.artifacts import EngineArtifact
 from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.files import sha256_bytes
+from edgeseg.graph.external_data import with_data_inside
 from edgeseg.graph.onnx_files import load_onnx, serialize
 from edgeseg.runtime.engine.failures import InferenceFailedError
 from edgeseg.runtime.engine.inputs import PackedFrame
@@ -67,11 +69,17 @@ def test_an_engine_that_gives_something_else_than_its_passport_says_is_refused(t
         convolution.attribute.append(onnx.helper.make_attribute("strides", [2, 1]))
         del proto.graph.output[0].type.tensor_type.shape.dim[:]
 
-    with pytest.raises(MismatchError, match="does not give what its passport says") as caught:
+    with pytest.raises(MismatchError, match="does not give what its passport") as caught:
         probability(signed_again(tiny_engine, no_rows))
-    assert "[1, 16, 32]" in str(caught.value.found) and "[1, 32, 32]" in str(caught.value.expected)
+    assert "[1, 1, 16, 32]" in str(caught.value.found) and "[1, 1, 32, 32]" in str(caught.value.expected)
 
 
 def test_a_version_of_any_length_is_a_version() -> None:
     assert numbers("10.3.0") == (10, 3, 0)
     assert numbers("1" * 5000)
+
+
+def test_a_place_of_weights_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    data = corpus.foreign_networks()[1].replace(b"weights.bin", b"weight\xff.bin")
+    with pytest.raises(BadInputError, match="is no text"):
+        with_data_inside(onnx.load_model_from_string(data), tmp_path / "model.onnx")
