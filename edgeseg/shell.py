@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 
+from edgeseg.errors import shown
+
 _QUOTED = re.compile(r"""'[^']*'|"'\"""")
 _PLAIN = re.compile(r"edgeseg [a-z][a-z-]*( [\w@%+=:,./-]*)*", re.ASCII)
 
@@ -19,4 +21,4 @@ def is_own_command(text: str) -> bool:
 
     A file of strangers may say what to type next, and people paste it.
     """
-    return text.isprintable() and _PLAIN.fullmatch(_QUOTED.sub("", text)) is not None
+    return "\n" not in text and shown(text) == text and _PLAIN.fullmatch(_QUOTED.sub("", text)) is not None

@@ -71,7 +71,7 @@ def _ending(process: subprocess.Popen[bytes], log: Path) -> str:
 
 
 def _is_under_way(log: Path) -> bool:
-    """Whether the last line of a log is that of a case that has not ended."""
+    """Tell whether the last line of a log is that of a case that has not ended."""
     return not log.read_text().endswith("\n") and log.stat().st_size > 0
 
 

@@ -1,4 +1,4 @@
-"""What a reader of files must not do: write elsewhere, open a connection, start a program, run what a file says."""
+"""Watches for what a reader of files must not do: write elsewhere, connect, start a program, run what a file says."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Watch:
     def __init__(self, folder: Path) -> None:
         self._folder = str(folder.resolve()) + os.sep
         self.is_on = False
-        """Whether acts are refused now."""
+        """True while acts are refused."""
         sys.addaudithook(self._seen)
 
     def _seen(self, event: str, arguments: tuple[Any, ...]) -> None:

@@ -29,7 +29,7 @@ def mutated_json(data: bytes, rng: random.Random) -> bytes:
         return mutated_bytes(data, rng)
     try:
         document = json.loads(data)
-    except ValueError:  # it was mutated before
+    except (ValueError, RecursionError):  # it was mutated before
         return mutated_bytes(data, rng)
     marks: dict[str, str] = {}
     for number in range(rng.choice((1, 1, 1, 2, 3))):

@@ -141,7 +141,7 @@ def evaluation_documents() -> list[bytes]:
 
 
 def live_reports() -> list[bytes]:
-    """What `edgeseg live --json` prints, as far as it is read."""
+    """The end of `edgeseg live --json`, as far as it is read."""
     ages = {"p50": 1.5, "p99": 2.5}
     report = {"engine": "0" * 64, "picture_age_ms": ages, "mask_age_ms": ages, "frames": 9, "source": "x"}
     return [json.dumps(report).encode()]

@@ -137,6 +137,8 @@ def test_coco_of_another_form_is_refused(tmp_path: Path, part: dict[str, object]
     [
         ("edgeseg build-engine model.onnx --precision int8 --out a.engine", True),
         (f"edgeseg build-engine {quoted('it is $(x); /tmp/é')} --out a", True),
+        ("edgeseg build-engine 'a\u3000b.onnx'", True),
+        ("edgeseg build-engine '\x1b[2J'", False),
         ("edgeseg build-engine a; rm -rf ~", False),
         ("edgeseg build-engine $(x)", False),
         ("edgeseg build-engine 'a' \"`x`\"", False),
