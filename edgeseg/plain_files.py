@@ -7,10 +7,10 @@ Everything is refused with an OSError, so that a reader has one kind of failure 
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
 
 MOST_TEXT_BYTES = 64 * 2**20
 """The largest document of ours has a line for each of some thousand pictures, and a hundredth of this size."""
@@ -22,7 +22,7 @@ _KINDS = (
 )
 
 
-def open_plain(path: Path) -> BinaryIO:
+def open_plain(path: Path) -> io.BufferedReader:
     """Open a file for reading, at its beginning.
 
     Raises:

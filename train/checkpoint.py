@@ -81,7 +81,7 @@ def load(path: Path) -> dict[str, Any]:
         _refuse_packed(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a foreign pickle, which is refused in words below
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise BadInputError(
             f"{path} is no checkpoint that can be read",
@@ -99,7 +99,8 @@ def load(path: Path) -> dict[str, Any]:
             found=type(content).__name__ if weights is None else "weights that are no tensors",
             expected=f"{RUN_CHECKPOINT} or {LAST} of a RUN",
         )
-    return content
+    found: dict[str, Any] = content
+    return found
 
 
 def _refuse_packed(path: Path) -> None:
