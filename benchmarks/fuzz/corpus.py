@@ -52,7 +52,8 @@ def _example(annotation: Any, length: int = 1) -> Any:
     if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
         fields = annotation.model_fields
         return {name: _example(field.annotation, _least(field)) for name, field in fields.items()}
-    return {bool: True, int: 1, float: 0.5, Any: 1}.get(annotation, "a")
+    plain = {bool: True, int: 1, float: 0.5, Any: 1, pydantic.AwareDatetime: "2026-01-02T03:04:05+00:00"}
+    return plain.get(annotation, "a")
 
 
 def _least(field: Any) -> int:

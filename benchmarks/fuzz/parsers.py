@@ -12,12 +12,14 @@ from benchmarks.fuzz.hostile_binaries import mutated_onnx, mutated_png, mutated_
 from benchmarks.fuzz.hostile_bytes import Mutation, mutated_bytes
 from benchmarks.fuzz.hostile_text import mutated_json, mutated_table, mutated_toml
 from edgeseg.artifact_text import JSON_KINDS, describe
+from edgeseg.artifacts import ClipVerdict, Verdict
 from edgeseg.calibration.plan_files import read_plan
 from edgeseg.dataset.pair_table import layout_of_table
 from edgeseg.images import read_mask_values
 from edgeseg.images.class_colours import read_class_colours
 from edgeseg.proof.clips.clip_file import read_clips
 from edgeseg.proof.evaluation.polyp_clip import read_ranges
+from edgeseg.proof.history.verdict_history import read_history
 from edgeseg.splitting import read_sequences
 from edgeseg.values import Value
 
@@ -47,6 +49,10 @@ def _of_value(kind: type[Value]) -> Parser:
 
 def _documents(kinds: Sequence[type[Value]]) -> list[bytes]:
     return [corpus.value_json(kind) for kind in kinds]
+
+
+def _verdicts() -> list[bytes]:
+    return _documents((Verdict, ClipVerdict))
 
 
 def _png() -> list[bytes]:
@@ -81,6 +87,8 @@ DOCUMENTS = (
             surroundings.clips_around,
         )
     ),
+    Parser("protocol", "protocol.toml", surroundings.protocols, mutated_toml, readings.check_protocol, 2.0),
+    Parser("verdict history", "verdict.json", _verdicts, mutated_json, lambda path: read_history([path])),
     Parser("--config", "live.toml", _only(surroundings.CONFIG), mutated_toml, readings.check_config, 2.0),
     Parser("frame ranges", "a.csv", _only(b"first,last\n0,4\n9,20\n"), mutated_table, read_ranges),
     Parser("sequences", "a.csv", _only(b"sequence,first,last\na,0,4\nb,5,9\n"), mutated_table, read_sequences),

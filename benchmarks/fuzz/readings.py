@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.fuzz import corpus
+from benchmarks.fuzz import corpus, surroundings
 from edgeseg.artifact_text import describe
 from edgeseg.conversion.convert import convert_dataset
 from edgeseg.dataset import load_pairs
@@ -20,6 +20,7 @@ from edgeseg.graph.onnx_files import load_onnx
 from edgeseg.images import picture_count, pictures_in, read_rgb
 from edgeseg.inspection import inspect_dataset
 from edgeseg.proof.clips.live_delays import read_live_delays
+from edgeseg.proof.protocol.protocol_file import read_protocol
 from edgeseg.runtime.passport.passports import read_checked
 from edgeseg.values import Value
 
@@ -88,6 +89,11 @@ def check_passport(path: Path) -> None:
 def check_live_report(path: Path) -> None:
     """The delays of a report are finite."""
     assert all(map(math.isfinite, _numbers(read_live_delays(path, "0" * 64).model_dump())))
+
+
+def check_protocol(path: Path) -> None:
+    """A protocol that counts as sealed says what was sealed."""
+    assert read_protocol(path).edited or path.read_bytes().startswith(surroundings.SEALED)
 
 
 def check_opened_engine(path: Path) -> None:

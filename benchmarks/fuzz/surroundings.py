@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.fuzz import corpus
+from edgeseg.files import sha256_bytes
 
 CLIPS = b"""[limits]
 max_lost_lesions = 1
@@ -22,6 +23,14 @@ boxes = [[0, 1.0, 2.0, 3.5, 4.5]]
 [[clips]]
 path = "other.mp4"
 polyp = false
+"""
+SEALED = b"""set_by = "A"
+set_at = 2026-01-02T03:04:05+00:00
+
+[clips]
+clips = 2
+sha256 = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
 """
 CONFIG = b'engine = "a.engine"\nsource = "b"\nmax-mask-age-ms = 1.5\nsync = true\nevent = ["a", "b"]\n'
 PLAN = b'schema_version = 1\ndefault = "int8"\n[layers]\n"stem" = "fp16"\n"decoder.*" = "fp32"\n'
@@ -42,6 +51,11 @@ def _recipe() -> tuple[str, dict[str, Any]]:
     model = ModelRecipe(height=corpus.SIDE, width=corpus.SIDE, base_width=1, depth=1)
     state = dict(network_from_recipe(model, pretrained=False).state_dict())
     return recipe_to_toml(Recipe(model=model)), state
+
+
+def protocols() -> list[bytes]:
+    """A protocol for clips, sealed."""
+    return [SEALED + f'[seal]\nsha256 = "{sha256_bytes(SEALED)}"\n'.encode()]
 
 
 def recipes() -> list[bytes]:
