@@ -15,11 +15,6 @@ from pathlib import Path
 MOST_TEXT_BYTES = 64 * 2**20
 """The largest document of ours has a line for each of some thousand pictures, and a hundredth of this size."""
 MOST_BYTES = 4 * 2**30
-_KINDS = (
-    (stat.S_ISDIR, errno.EISDIR, "a folder, no file"),
-    (stat.S_ISFIFO, errno.EINVAL, "a named pipe, no file"),
-    (stat.S_ISSOCK, errno.EINVAL, "a socket, no file"),
-)
 
 
 def open_plain(path: Path) -> io.BufferedReader:
@@ -37,8 +32,9 @@ def open_plain(path: Path) -> io.BufferedReader:
     if stat.S_ISREG(mode):
         return os.fdopen(descriptor, "rb")
     os.close(descriptor)
-    number, words = next(((n, w) for test, n, w in _KINDS if test(mode)), (errno.EINVAL, "a device, no file"))
-    raise OSError(number, words, str(path))
+    if stat.S_ISDIR(mode):
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise OSError(errno.EINVAL, "no regular file", str(path))
 
 
 def read_plain(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
@@ -54,7 +50,7 @@ def read_plain(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
     with open_plain(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > most_bytes:
-            raise OSError(errno.EFBIG, f"{size} bytes, more than the {most_bytes} that are read", str(path))
+            raise OSError(errno.EFBIG, f"more than {most_bytes} bytes", str(path))
         return file.read(size)
 
 

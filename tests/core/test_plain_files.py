@@ -25,7 +25,7 @@ def test_what_is_no_file_is_named_and_never_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     (tmp_path / "zeros").symlink_to("/dev/zero")
-    for name, words in (("pipe", "a named pipe"), ("folder", "a folder"), ("zeros", "a device")):
+    for name, words in (("pipe", "no regular file"), ("folder", "Is a directory"), ("zeros", "no regular file")):
         with pytest.raises(OSError, match=words):
             read_plain(tmp_path / name)
         with pytest.raises(OSError, match=words):
@@ -39,17 +39,17 @@ def test_what_is_no_file_is_named_and_never_waited_for(tmp_path: Path) -> None:
 def test_a_socket_is_no_file(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(str(tmp_path / "s"))
-        with pytest.raises(OSError, match=r"No such device|a socket"):
+        with pytest.raises(OSError, match=r"No such device|no regular file"):
             open_plain(tmp_path / "s")
 
 
 def test_a_terabyte_without_content_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "sparse").open("wb") as file:
         file.truncate(2**40)
-    with pytest.raises(OSError, match="1099511627776 bytes") as caught:
+    with pytest.raises(OSError, match="more than 4294967296 bytes") as caught:
         read_plain(tmp_path / "sparse")
     assert caught.value.errno == errno.EFBIG
-    with pytest.raises(OSError, match="5 bytes, more than the 4"):
+    with pytest.raises(OSError, match="more than 4 bytes"):
         (tmp_path / "five").write_bytes(b"12345")
         read_plain(tmp_path / "five", 4)
 

@@ -30,8 +30,8 @@ def test_a_pipe_among_pictures_is_a_problem_and_is_not_waited_for(tmp_path: Path
     assert [path.name for path in list_images(tmp_path / "images")] == ["a.png", "b.png", "c.png"]
     with pytest.raises(BadInputError, match="cannot read the image") as caught:
         read_rgb(tmp_path / "images" / "c.png")
-    assert "a named pipe" in str(caught.value.found)
-    assert any("a named pipe" in problem for problem in inspect_dataset(tmp_path).problems)
+    assert "no regular file" in str(caught.value.found)
+    assert any("no regular file" in problem for problem in inspect_dataset(tmp_path).problems)
 
 
 def test_a_picture_that_is_scanned_thousands_of_times_is_refused_at_once(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_neither_a_pipe_nor_a_list_of_pipes_is_waited_for(tmp_path: Path, name: 
     with pytest.raises(BadInputError, match=name.replace(".", r"\.")) as caught:
         open_source(tmp_path / name)
     if name != "a.dcm":
-        assert ("a named pipe" if content is None else "playlist") in str(caught.value)
+        assert ("no regular file" if content is None else "playlist") in str(caught.value)
 
 
 def test_frames_of_a_sound_video_are_still_all_there(tmp_path: Path) -> None:
