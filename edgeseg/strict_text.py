@@ -27,12 +27,12 @@ def parse_json(text: str) -> Any:
 
     Raises:
         ValueError: It is not JSON, has NaN or infinity or a number too large for a double, a key twice in one object,
-            or it is nested too deeply.
+            or too deeply nested.
     """
     try:
         return json.loads(text, parse_constant=_no_number, parse_float=_finite, object_pairs_hook=_object)
     except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        raise ValueError("too deeply nested") from None
 
 
 def parse_toml(text: str) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def parse_toml(text: str) -> dict[str, Any]:
 
     Raises:
         ValueError: It is not TOML, has NaN or infinity, which no setting of ours can be, or an integer beyond 64 bits,
-            or it is nested too deeply.
+            or too deeply nested.
     """
     long_key = _LONG_KEY.search(text)
     if long_key is not None:
@@ -49,7 +49,7 @@ def parse_toml(text: str) -> dict[str, Any]:
         document = tomllib.loads(text, parse_float=_finite)
         _refuse_wide_integers(document)
     except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        raise ValueError("too deeply nested") from None
     return document
 
 
@@ -92,6 +92,6 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise ValueError(f"the key {key!r:.60} stands there twice")
+            raise ValueError(f"the key {key!r:.60} occurs twice")
         found[key] = value
     return found

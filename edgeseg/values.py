@@ -87,14 +87,14 @@ class Value(Part):
         write_text(path, self.to_json() + "\n")
 
 
-def part_from_json(kind: type[PartT], text: str) -> PartT:
-    """Read a part from a JSON document that every reader sees alike.
+def part_from_json(kind: type[PartT], text: str | bytes) -> PartT:
+    """Read a part from a JSON document that every reader sees alike, text or UTF-8.
 
     Raises:
         ValueError: The text is not such JSON, it does not validate (then it is pydantic's ValidationError), or a number
             in it is not finite: pydantic takes the text "Infinity" for one.
     """
-    parse_json(text)
+    parse_json(text if isinstance(text, str) else text.decode())
     part = kind.model_validate_json(text)
     refuse_infinite(part.model_dump())
     return part
