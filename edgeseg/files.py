@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import logging
 import os
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.errors import BadInputError, UsageError
+from edgeseg.file_locks import held, is_held
 from edgeseg.plain_files import MOST_TEXT_BYTES, open_plain, read_plain
 from edgeseg.shell import quoted
 from edgeseg.strict_text import parse_json, parse_toml
@@ -102,7 +102,7 @@ def leftovers(path: Path) -> list[Path]:
         names = sorted(entry.name for entry in os.scandir(path.absolute().parent) if pattern.fullmatch(entry.name))
     except OSError:
         return []
-    return [left for left in (path.parent / name for name in names) if not _is_held(left)]
+    return [left for left in (path.parent / name for name in names) if not is_held(left)]
 
 
 def _tell_leftovers(path: Path) -> None:
@@ -114,32 +114,6 @@ def _tell_leftovers(path: Path) -> None:
             path,
             " ".join(quoted(one) for one in left),
         )
-
-
-@contextlib.contextmanager
-def _held(temporary: Path) -> Iterator[None]:
-    """Lock what is being written, so that no other process takes it for a leftover; the lock dies with this one."""
-    descriptor = os.open(temporary, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _is_held(path: Path) -> bool:
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except OSError:
-        return True  # gone, or not ours to judge
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 @contextlib.contextmanager
@@ -181,7 +155,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
             os.close(descriptor)
         temporary = Path(name)
         try:
-            with _held(temporary):
+            with held(temporary):
                 yield temporary
             with _unwritable_named(path):
                 temporary.chmod(0o666 & ~_umask())
@@ -207,7 +181,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         with _unwritable_named(path):
             temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
         try:
-            with _held(temporary):
+            with held(temporary):
                 yield temporary
             with _unwritable_named(path):
                 temporary.chmod(0o777 & ~_umask())
@@ -216,21 +190,6 @@ def atomic_folder(path: Path) -> Iterator[Path]:
                 temporary.replace(path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Let one process at a time into the block; the lock is the folder's, and ends with the process, however that ends.
-
-    Args:
-        folder: A folder that exists, on a file system with locks.
-    """
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.errors import BadInputError, MismatchError
-from edgeseg.files import alone_in, check_writable, read_json, write_text
+from edgeseg.file_locks import alone_in
+from edgeseg.files import check_writable, read_json, write_text
 from edgeseg.progress import Say, Track, quiet, silent
 from edgeseg.proof.verdict.evaluation import NotFiniteError
 from edgeseg.shell import quoted
