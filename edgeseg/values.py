@@ -12,7 +12,9 @@ import pydantic
 
 from edgeseg.errors import BadInputError
 from edgeseg.files import read_text, write_text
+from edgeseg.strict_text import parse_json, refuse_infinite
 
+PartT = TypeVar("PartT", bound="Part")
 ValueT = TypeVar("ValueT", bound="Value")
 
 
@@ -63,15 +65,15 @@ class Value(Part):
             origin: The text's origin, for the message.
 
         Raises:
-            BadInputError: The text is not JSON, a field is missing, unknown or out of range, or the schema
-                version is another.
+            BadInputError: The text is not JSON or has a key twice, a field is missing, unknown or out of range, or the
+                schema version is another.
         """
         try:
-            return cls.model_validate_json(text)
-        except pydantic.ValidationError as error:
+            return part_from_json(cls, text)
+        except ValueError as error:  # pydantic's ValidationError is one, too
             raise BadInputError(
                 f"{origin} is not a valid {cls.__name__}",
-                found=describe_validation(error),
+                found=describe_validation(error) if isinstance(error, pydantic.ValidationError) else error,
                 expected=f"{cls.__name__} version {cls.SCHEMA_VERSION}",
             ) from error
 
@@ -83,6 +85,19 @@ class Value(Part):
     def write(self, path: Path) -> None:
         """Write the value to a file, whole or not at all."""
         write_text(path, self.to_json() + "\n")
+
+
+def part_from_json(kind: type[PartT], text: str | bytes) -> PartT:
+    """Read a part from a JSON document that every reader sees alike, text or UTF-8.
+
+    Raises:
+        ValueError: The text is not such JSON, it does not validate (then it is pydantic's ValidationError), or a number
+            in it is not finite: pydantic takes the text "Infinity" for one.
+    """
+    parse_json(text if isinstance(text, str) else text.decode())
+    part = kind.model_validate_json(text)
+    refuse_infinite(part.model_dump())
+    return part
 
 
 def describe_validation(error: pydantic.ValidationError, known: Iterable[str] = ()) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pickle
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -77,22 +78,38 @@ def load(path: Path) -> dict[str, Any]:
             next_command=f"edgeseg train DATA --out {quoted(path.parent)}",
         )
     try:
+        _refuse_packed(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a foreign pickle, which is refused in words below
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise BadInputError(
             f"{path} is no checkpoint that can be read",
             found="a pickle that is damaged or would run code; nothing of it was run",
             expected="tensors and plain values only",
         ) from error
-    except Exception as error:  # torch raises zip and runtime errors alike
+    except Exception as error:  # zipfile's errors, and torch's, which have no common base
         raise BadInputError(
             f"{path} is no checkpoint that can be read", found=f"{type(error).__name__} {error}".splitlines()[0][:200]
         ) from error
-    if not isinstance(content, dict) or "network" not in content:
-        raise BadInputError(f"{path} is no checkpoint of edgeseg", found=type(content).__name__)
-    return content
+    weights = content.get("network") if isinstance(content, dict) else None
+    if not isinstance(weights, dict) or not all(isinstance(weight, Tensor) for weight in weights.values()):
+        raise BadInputError(
+            f"{path} is no checkpoint of edgeseg",
+            found=type(content).__name__ if weights is None else "weights that are no tensors",
+            expected=f"{RUN_CHECKPOINT} or {LAST} of a RUN",
+        )
+    found: dict[str, Any] = content
+    return found
+
+
+def _refuse_packed(path: Path) -> None:
+    """Refuse what `torch.save` does not write: parts that are compressed, or share bytes, and unpack to gigabytes."""
+    with zipfile.ZipFile(path) as archive:
+        parts = archive.infolist()
+    size = path.stat().st_size
+    if any(part.compress_type != zipfile.ZIP_STORED for part in parts) or sum(p.file_size for p in parts) > size:
+        raise ValueError(f"an archive of {size} bytes whose parts are larger")
 
 
 def load_last(run: Path, recipe: Recipe, say: Say = quiet) -> dict[str, Any] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,24 +9,22 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from edgeseg.errors import BadInputError, UsageError
-from edgeseg.files import read_text, sha256_bytes
+from edgeseg.files import read_toml, sha256_bytes
 from edgeseg.specs import IMAGENET_MEAN, IMAGENET_STD, Fraction, Int8Target, ModelSpec, PreprocessSpec
 from edgeseg.train.architectures.catalogue import check_name, encoder_of, is_own, size_step
 from edgeseg.train.choices import ANY_CLASSES, SEVERAL_CLASSES, LossName, OptimiserName, ScheduleName
 from edgeseg.train.recipe_settings import apply_setting
 from edgeseg.values import Part, Value, describe_validation
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 ConcretePrecision = Literal["32-true", "bf16-mixed", "16-mixed"]
 Precision = Literal["auto", ConcretePrecision]
+FINITE = pydantic.ConfigDict(allow_inf_nan=False)
 
 
 class ModelRecipe(Part):
     """The network, and the size at which it sees frames."""
+
+    model_config = FINITE
 
     architecture: Annotated[str, pydantic.AfterValidator(check_name)] = "unet"
     """A name of `edgeseg.train.architectures.catalogue`, or `python:package.module:function`: a network of your own."""
@@ -90,6 +87,8 @@ class ModelRecipe(Part):
 
 class TrainingRecipe(Part):
     """The loop."""
+
+    model_config = FINITE
 
     epochs: int = pydantic.Field(default=20, ge=1)
     batch_size: int = pydantic.Field(default=12, ge=1)
@@ -155,6 +154,8 @@ class TrainingRecipe(Part):
 
 class AugmentationRecipe(Part):
     """The changes to a training image, each with its own strength; 0 switches it off."""
+
+    model_config = FINITE
 
     flip: bool = True
     """Mirror it, from left to right and from top to bottom, each in half of the cases."""
@@ -259,11 +260,7 @@ def read_recipe(path: Path | None, settings: Sequence[str] = ()) -> Recipe:
         BadInputError: The file is missing, no TOML, or does not validate.
         UsageError: A setting that names nothing or has no value.
     """
-    text = read_text(path, "a recipe") if path is not None else ""
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise BadInputError(f"{path} is no TOML", found=error) from error
+    document = read_toml(path, "a recipe") if path is not None else {}
     for setting in settings:
         apply_setting(document, setting)
     try:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from edgeseg.errors import UsageError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from edgeseg.strict_text import parse_toml
 
 
 def parse_setting(setting: str) -> tuple[str, Any]:
@@ -26,8 +21,8 @@ def parse_setting(setting: str) -> tuple[str, Any]:
             f"--set {setting} is not understood", expected="SECTION.KEY=VALUE", next_command="--set training.epochs=3"
         )
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        value = parse_toml(f"value = {text}")["value"]
+    except ValueError:
         value = text.strip()
     return f"{section}.{name}", value
 

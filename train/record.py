@@ -8,10 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pydantic
+
+from edgeseg.errors import BadInputError
 from edgeseg.files import read_text, write_bytes, write_text
 from edgeseg.optional import require
+from edgeseg.shell import quoted
 from edgeseg.train.recipe import TrainingRecipe
-from edgeseg.values import Part, Value
+from edgeseg.values import Part, Value, describe_validation
 
 RUN_RECORD = "run.json"
 HISTORY = "history.csv"
@@ -115,8 +119,18 @@ def read_history(run: Path) -> list[Epoch]:
     """
     if not (run / HISTORY).is_file():
         return []
-    rows = csv.DictReader(io.StringIO(read_text(run / HISTORY, "a history")))
-    return [Epoch.model_validate({name: value or None for name, value in row.items()}) for row in rows]
+    path = run / HISTORY
+    rows = csv.DictReader(io.StringIO(read_text(path, "a history")))
+    try:
+        return [Epoch.model_validate({name: value or None for name, value in row.items()}) for row in rows]
+    except (csv.Error, pydantic.ValidationError, TypeError) as error:
+        found = describe_validation(error) if isinstance(error, pydantic.ValidationError) else error
+        raise BadInputError(
+            f"{path} is no history of a training",
+            found=found,
+            expected=f"the columns {', '.join(Epoch.model_fields)}",
+            next_command=f"edgeseg train DATA --out {quoted(run)} --resume writes it again",
+        ) from error
 
 
 def write_curves(run: Path, history: Sequence[Epoch]) -> None:

@@ -13,8 +13,10 @@ from typing import Any
 
 from torch.optim.swa_utils import AveragedModel
 
-from edgeseg.packages import RUN_CHECKPOINT
+from edgeseg.errors import BadInputError
+from edgeseg.packages import RUN_CHECKPOINT, RUN_RECIPE
 from edgeseg.progress import Say
+from edgeseg.shell import quoted
 from edgeseg.train import checkpoint
 from edgeseg.train.network import NormalisedNetwork
 from edgeseg.train.optimisation import Descent
@@ -84,13 +86,15 @@ class Keeper:
             return False
         path = self.run / checkpoint.LAST
         checkpoint.load_weights(path, self.descent.bare_network.network, content["network"])
-        for network in (self.descent.bare_network, self.judged_network):
-            network.take_beside_weights(content)
-        if self.average is not None:
-            checkpoint.load_weights(path, self.average, content["average"])
-        self.descent.load_state_dict(content)
-        progress.history = [Epoch.model_validate(row) for row in content["history"]]
-        progress.losses = list(content.get("losses", ()))
+        try:
+            self._take(content, path, progress)
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise BadInputError(
+                f"the training cannot go on from {path}",
+                found=f"{type(error).__name__} {error}".splitlines()[0][:200],
+                expected="weights, optimiser and history as the training wrote them",
+                next_command=f"edgeseg train DATA --out ANOTHER --recipe {quoted(self.run / RUN_RECIPE)}",
+            ) from error
         former = content.get("world_size", 1)
         if former != self.world_size:
             say(
@@ -98,6 +102,15 @@ class Keeper:
                 "rounding and batch statistics differ, so the result will not equal the uninterrupted one"
             )
         return True
+
+    def _take(self, content: dict[str, Any], path: Path, progress: Progress) -> None:
+        for network in (self.descent.bare_network, self.judged_network):
+            network.take_beside_weights(content)
+        if self.average is not None:
+            checkpoint.load_weights(path, self.average, content["average"])
+        self.descent.load_state_dict(content)
+        progress.history = [Epoch.model_validate(row) for row in content["history"]]
+        progress.losses = list(content.get("losses", ()))
 
     def _origin(self, history: Sequence[Epoch]) -> dict[str, Any]:
         return {"recipe_sha256": self.recipe.sha256, "epoch": len(history)}

@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from edgeseg.dataset import Labelled, Pair
-from edgeseg.files import alone_in, atomic_file, write_text
+from edgeseg.file_locks import alone_in
+from edgeseg.files import atomic_file, write_text
 from edgeseg.progress import Track, silent
 from edgeseg.train.recipe import Recipe
 from edgeseg.train.samples import IGNORED, Samples, load_samples

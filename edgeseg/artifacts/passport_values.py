@@ -10,6 +10,7 @@ import pydantic
 
 from edgeseg.files import sha256_bytes
 from edgeseg.precision_search import PrecisionSearch
+from edgeseg.shell import is_own_command
 from edgeseg.specs import ModelSpec, PreprocessSpec
 from edgeseg.values import Part, Value
 
@@ -211,3 +212,11 @@ class EngineArtifact(Value):
     binding: Binding = Binding()
     timings: KernelTimings | None = None
     """None where the backend keeps none, and in passports from before this was recorded."""
+
+    @pydantic.field_validator("rebuild")
+    @classmethod
+    def _is_only_a_command(cls, rebuild: str) -> str:
+        """Refuse what would do something else once a person has pasted it: errors show it as what to type next."""
+        if rebuild and not is_own_command(rebuild):
+            raise ValueError("not a plain `edgeseg ...` command")
+        return rebuild

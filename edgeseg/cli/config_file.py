@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import sys
 import typing
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,12 +12,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from edgeseg.errors import BadInputError
+from edgeseg.files import read_toml
 from edgeseg.runtime.live.credentials import without_credentials
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 
 def _take_over(context: typer.Context, path: Path | None) -> Path | None:
@@ -53,12 +48,7 @@ def read_config(path: Path, kinds: Mapping[str, Any], command: str) -> dict[str,
     Raises:
         BadInputError: There is no such file, it is not TOML, a key is not a flag, or a value has the wrong type.
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInputError(f"{path} cannot be read", found=error.strerror or error) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInputError(f"{path} is not a TOML file", found=error) from error
+    values = read_toml(path, "a TOML file of flags", f"edgeseg {command} --help")
     found: dict[str, Any] = {}
     for key, value in values.items():
         name = key.replace("-", "_")

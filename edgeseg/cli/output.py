@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from edgeseg.errors import shown
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -24,7 +26,7 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document 
 def say(message: str) -> None:
     """A line for the person, on stderr; lost where nobody reads it any more, which is no reason to stop."""
     with contextlib.suppress(BrokenPipeError):
-        print(message, file=sys.stderr, flush=True)
+        print(shown(message), file=sys.stderr, flush=True)
 
 
 def emit(value: Value | dict[str, Any], as_json: bool, text: str) -> None:
@@ -36,7 +38,7 @@ def emit(value: Value | dict[str, Any], as_json: bool, text: str) -> None:
         text: What a person reads instead.
     """
     if not as_json:
-        print(text)
+        print(shown(text))
         return
     print(json.dumps(value if isinstance(value, dict) else value.to_dict(), indent=2))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,16 @@ from numpy.typing import NDArray
 from edgeseg.errors import BadInputError, UsageError
 from edgeseg.frames import Mask
 from edgeseg.images import list_folder
+from edgeseg.plain_files import is_plain, read_plain
+from edgeseg.strict_text import parse_json
 
 _SCALE = 5
+_MOST_BYTES = 2**30
+"""The annotations of COCO itself take half of this."""
+_LONGEST_OUTLINE_PX = 2_000_000
+"""The walk along an outline takes a few hundred bytes a pixel."""
+_LARGEST_SHIFT = 60
+"""Bits of a run length: more are no number of pixels, and take time in the square of their count."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,7 @@ def read_coco(path: Path) -> CocoFile:
         BadInputError: It is no COCO file, or a picture that it names is not there.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_json(read_plain(path, _MOST_BYTES).decode("utf-8"))
         categories = {int(entry["id"]): str(entry.get("name", entry["id"])) for entry in document["categories"]}
         annotations: dict[int, list[dict[str, Any]]] = {}
         for entry in document["annotations"]:
@@ -61,7 +68,7 @@ def read_coco(path: Path) -> CocoFile:
             )
             for entry in document["images"]
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, ArithmeticError, KeyError, TypeError, AttributeError) as error:
         raise BadInputError(
             f"{path} is no COCO file with masks",
             found=f"{type(error).__name__}: {error}",
@@ -97,11 +104,11 @@ def mask_of(picture: CocoPicture, categories: frozenset[int], where: Path) -> Ma
     """
     mask = np.zeros((picture.height, picture.width), np.uint8)
     for entry in picture.annotations:
-        if entry.get("category_id") not in categories:
-            continue
         try:
+            if entry.get("category_id") not in categories:
+                continue
             marked = segmentation_mask(entry["segmentation"], picture.height, picture.width)
-        except (ValueError, TypeError, KeyError, IndexError) as error:
+        except (ValueError, ArithmeticError, TypeError, KeyError, IndexError) as error:
             raise BadInputError(
                 f"{where} has a segmentation that cannot be read, on {picture.image.name}",
                 found=error,
@@ -137,6 +144,9 @@ def _filled(corners: NDArray[np.float64], height: int, width: int) -> NDArray[np
     """
     if len(corners) < 3 or not np.isfinite(corners).all():
         raise ValueError(f"a polygon of {len(corners)} corners")
+    length = np.abs(np.roll(corners, -1, axis=0) - corners).max(axis=1).sum()
+    if not length <= _LONGEST_OUTLINE_PX:
+        raise ValueError(f"an outline of {length:.3g} pixels, more than {_LONGEST_OUTLINE_PX}")
     fine = np.trunc(_SCALE * corners + 0.5).astype(np.int64)
     u, v = (np.concatenate(parts) for parts in zip(*map(_steps, fine, np.roll(fine, -1, axis=0)), strict=True))
     moved = np.flatnonzero(u[1:] != u[:-1]) + 1
@@ -172,6 +182,8 @@ def _decompressed(text: str) -> Iterator[int]:
             bits = ord(text[position]) - 48
             value |= (bits & 31) << shift
             position, shift = position + 1, shift + 5
+            if shift > _LARGEST_SHIFT:
+                raise ValueError("a run length that no picture has")
             if not bits & 32:
                 break
         if bits & 16:
@@ -190,7 +202,7 @@ def _files_by_name(root: Path) -> dict[str, list[Path]]:
 
 
 def _found(coco: Path, name: str, root: Path, files: dict[str, list[Path]]) -> Path:
-    direct = [folder / name for folder in (coco.parent, root) if (folder / name).is_file()]
+    direct = [folder / name for folder in (coco.parent, root) if is_plain(folder / name)]
     candidates = direct[:1] or files.get(Path(name).name, [])
     if len(candidates) != 1:
         raise BadInputError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from edgeseg.conversion.coco import segmentation_mask
 from edgeseg.conversion.item import COPIED, ConversionOptions, Item
 from edgeseg.dataset.layout import UNSPLIT, split_named
 from edgeseg.errors import BadInputError, UsageError
+from edgeseg.files import read_json, read_text
 from edgeseg.images import list_folder, read_oriented_rgb
 
 Shape = tuple[str, list[float]]
@@ -31,10 +31,10 @@ def items_of_labelme(files: Sequence[Path], root: Path, options: ConversionOptio
     names: set[str] = set()
     for path, image in _with_pictures(files, root):
         try:
-            document = json.loads(path.read_text(encoding="utf-8-sig"))
+            document = read_json(path, "LabelMe's polygons", "utf-8-sig")
             shapes = [(str(shape["label"]), _outline(shape)) for shape in document["shapes"]]
             size = document.get("imageHeight"), document.get("imageWidth")
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (ValueError, ArithmeticError, KeyError, TypeError, AttributeError) as error:
             raise _unreadable(path, error) from error
         names |= {name for name, _ in shapes}
         if len(names) > 1:
@@ -62,9 +62,10 @@ def items_of_yolo(files: Sequence[Path], root: Path, options: ConversionOptions)
     classes: set[str] = set()
     for path, image in _with_pictures(files, root):
         try:
-            lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+            text = read_text(path, "YOLO's polygons")
+            lines = [line.split() for line in text.splitlines() if line.strip()]
             shapes = [(line[0], [float(value) for value in line[1:]]) for line in lines]
-        except (OSError, ValueError) as error:
+        except ValueError as error:
             raise _unreadable(path, error) from error
         classes |= {name for name, _ in shapes}
         if options.foreground is None and len(classes) > 1:

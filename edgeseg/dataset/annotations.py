@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Literal
 
 from edgeseg.images import is_hidden
+from edgeseg.plain_files import read_plain
 from edgeseg.shell import quoted
 
 _YOLO_LINE = re.compile(r"\s*\d+(?:\s+[\d.eE+-]+)+\s*")
 _ARRAYS = frozenset({".npy", ".npz", ".mat", ".h5", ".nii"})
 _BOX_VALUES = 5
 """Values in a YOLO line with a box: a class and four numbers; polygons have more."""
+_MOST_BYTES = 2**30
+"""The annotations of COCO itself take half of this."""
 _LOOKED_AT = 2000
 """Files that are looked at before none is taken to be there."""
 
@@ -104,6 +107,6 @@ def _holds(path: Path, words: Iterable[str]) -> bool:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return read_plain(path, _MOST_BYTES).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError):
         return ""

@@ -5,14 +5,19 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
 
 from edgeseg.dataset.layout import UNSPLIT, Layout, SplitFiles, split_named
 from edgeseg.dataset.pairing import Entry
 from edgeseg.errors import BadInputError
+from edgeseg.plain_files import MOST_TEXT_BYTES, read_plain
 
 _IMAGE_COLUMNS = ("image", "images", "img", "image_path", "image_file", "filename", "file", "picture")
 _MASK_COLUMNS = ("mask", "masks", "mask_path", "mask_file", "label", "gt", "groundtruth", "segmentation")
+
+_LONGEST_PATH = 4096
+"""Characters; no path of Linux has more (PATH_MAX)."""
 
 
 def layout_of_table(table: Path) -> Layout:
@@ -26,11 +31,12 @@ def layout_of_table(table: Path) -> Layout:
         raise no_table(table)
     image_column, mask_column, split_column = columns
     rows: dict[str, tuple[list[Entry], list[Entry]]] = {}
-    for number, row in enumerate(_reader(table)):
+    for number, row in enumerate(_rows(table)):
         stated = (row.get(split_column or "") or "").strip()
         split = UNSPLIT if split_column is None else split_named(stated)
-        if not split or not row.get(image_column) or not row.get(mask_column):
-            raise BadInputError(f"{table} has a row that names no pair", found=f"row {number + 2}: {row}")
+        names = row.get(image_column), row.get(mask_column)
+        if not split or any(not name or len(name) > _LONGEST_PATH or "\0" in name for name in names):
+            raise BadInputError(f"{table} has a row that names no pair", found=f"row {number + 2}: {row}"[:300])
         images, masks = rows.setdefault(split, ([], []))
         images.append(Entry(_path(table, row[image_column]), (f"{number:06d}",)))
         masks.append(Entry(_path(table, row[mask_column]), (f"{number:06d}",)))
@@ -69,20 +75,31 @@ def no_table(table: Path) -> BadInputError:
 def _reader(table: Path) -> csv.DictReader[str]:
     """Open a table whose first line tells by what its columns are divided."""
     try:
-        data = table.read_bytes()
+        data = read_plain(table, MOST_TEXT_BYTES)
         is_wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         text = data.decode("utf-16" if is_wide else "utf-8-sig")
         divider = max(",;\t", key=(text.splitlines() or [""])[0].count)
         reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=divider)
         _ = reader.fieldnames
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BadInputError(
-            f"{table} cannot be read",
-            found=error,
-            expected="a CSV file of UTF-8",
-            next_command="save it as CSV UTF-8",
-        ) from error
+        raise _unreadable(table, error) from error
     return reader
+
+
+def _rows(table: Path) -> Iterator[dict[str, str]]:
+    try:
+        yield from _reader(table)
+    except csv.Error as error:
+        raise _unreadable(table, error) from error
+
+
+def _unreadable(table: Path, error: Exception) -> BadInputError:
+    return BadInputError(
+        f"{table} cannot be read",
+        found=getattr(error, "strerror", None) or error,
+        expected="a CSV file of UTF-8",
+        next_command="save it as CSV UTF-8",
+    )
 
 
 def _path(table: Path, cell: str) -> Path:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -14,6 +12,7 @@ import onnx
 from edgeseg.errors import BadInputError
 from edgeseg.graph.onnx_files import external_tensors
 from edgeseg.graph.weights import copy_of
+from edgeseg.plain_files import read_plain
 
 LARGEST_BYTES = 2**31 - 2**20
 """A file of weights inside one ONNX message ends at 2 GB."""
@@ -40,6 +39,8 @@ class BesideFiles:
             BadInputError: A place outside the folder, a file that is not there, or a length that does not fit.
         """
         entries = {entry.key: entry.value for entry in tensor.external_data}
+        if not all(isinstance(text, str) for text in entries.values()):  # protobuf gives bytes for what is no UTF-8
+            raise self._refused(f"the place of the weights of {tensor.name} is no text", repr(entries)[:80], "UTF-8")
         content = self._content(entries.get("location", ""), tensor)
         offset, wanted = self._number(entries.get("offset", "0"), tensor), self._size(tensor)
         length = self._number(entries.get("length", str(wanted)), tensor)
@@ -62,14 +63,7 @@ class BesideFiles:
         if location not in self._contents:
             path = self._path(location, tensor)
             try:
-                # Without O_NONBLOCK a named pipe would be waited for.
-                with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
-                    kind = os.fstat(file.fileno())
-                    if not stat.S_ISREG(kind.st_mode) or kind.st_size > LARGEST_BYTES:
-                        raise self._refused(
-                            "it names no file that could hold weights", location, "a file of less than 2 GB"
-                        )
-                    self._contents[location] = file.read()
+                self._contents[location] = read_plain(path, LARGEST_BYTES)
             except OSError as error:
                 raise self._refused(
                     f"the file with its weights cannot be read: {location}",

@@ -11,11 +11,14 @@ import onnx
 from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.files import sha256_bytes
 from edgeseg.graph.weights import copy_of, weights_sha256, with_float32_weights
+from edgeseg.plain_files import read_plain
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME, ModelMetadata
 
 METADATA_KEY = "edgeseg"
 IR_VERSION = 10
 OPSETS = (19, 20)
+MOST_BYTES = 2**31
+"""A message of Protocol Buffers ends at 2 GB."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,9 @@ def parse_onnx(data: bytes, origin: str) -> onnx.ModelProto:
     _refuse_external(proto, origin)
     try:
         onnx.checker.check_model(proto)
+        for tensor in _all_tensors(proto):  # the checker does not look whether values and shape fit
+            if tensor.data_type:
+                onnx.numpy_helper.to_array(tensor)
     except Exception as error:  # the checker too
         raise _invalid(error, origin) from error
     return proto
@@ -120,7 +126,7 @@ def read_onnx_bytes(path: Path) -> bytes:
         BadInputError: It cannot be read.
     """
     try:
-        return path.read_bytes()
+        return read_plain(path, MOST_BYTES)
     except OSError as error:
         raise BadInputError(
             f"cannot read the model {path}", found=error.strerror or error, expected="an ONNX file or a model package"

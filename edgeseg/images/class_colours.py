@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from edgeseg.errors import BadInputError
 from edgeseg.frames import Frame
+from edgeseg.plain_files import MOST_TEXT_BYTES, read_plain
 
 Colour = tuple[int, int, int]
 COLOUR_TABLES = ("class_dict.csv", "labelmap.txt")
@@ -68,7 +69,7 @@ def read_class_colours(table: Path) -> ClassColours:
         BadInputError: It is neither, or two classes share a colour.
     """
     try:
-        text = table.read_text(encoding="utf-8-sig")
+        text = read_plain(table, MOST_TEXT_BYTES).decode("utf-8-sig")
         rows = _cvat_rows(text) if table.suffix.lower() == ".txt" else _csv_rows(text)
         found = [(name, colour) for name, colour in rows if colour != (0, 0, 0)]
         colours = [colour for _, colour in found]

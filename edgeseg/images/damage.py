@@ -17,6 +17,10 @@ _HARMLESS = re.compile(r"Corrupt JPEG data: (?:bad ICC marker|[1-3] extraneous b
 """A colour profile that no pixel depends on, and the padding that many cameras write before the end mark."""
 _PROGRESSIVE = b"\xff\xc2"
 """The mark of a progressive frame; coded data hold no such bytes."""
+_SCAN = b"\xff\xda"
+"""The mark of a scan: a progressive picture has ten, and each goes over the whole picture."""
+_MOST_SCANNED_PIXELS = 6_400_000_000
+"""Pixels times scans: 64 scans of the largest picture that is read."""
 _FOUR_COLOURS = frozenset({"CMYK", "YCCK"})
 _WIDTH, _HEIGHT = 256, 257
 _STRIP_OFFSETS, _ROWS_PER_STRIP, _STRIP_BYTES, _PLANAR = 273, 278, 279, 284
@@ -39,7 +43,12 @@ def damage_of(data: bytes, image: Image.Image, is_first: bool) -> str | None:
         return None
     if image.format == "PNG":
         return png_damage(data)
-    return jpeg_damage(data) if image.format in ("JPEG", "MPO") else None
+    if image.format not in ("JPEG", "MPO"):
+        return None
+    scans = data.count(_SCAN)
+    if scans * image.width * image.height > _MOST_SCANNED_PIXELS:
+        return f"{scans} scans of {image.width}x{image.height}, which would take minutes"
+    return jpeg_damage(data)
 
 
 def png_damage(data: bytes) -> str | None:

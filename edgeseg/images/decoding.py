@@ -20,6 +20,7 @@ from edgeseg.images.damage import damage_of
 from edgeseg.images.deep_colour import Kind, Planes, deep_colour
 from edgeseg.images.dicom_pixels import dicom_facts, dicom_frames, is_dicom_data, unreadable_dicom
 from edgeseg.images.exif_orientation import ORIENTATION_TAG, upright
+from edgeseg.plain_files import read_plain
 from edgeseg.shell import quoted
 
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "PPM")
@@ -28,6 +29,8 @@ for _plugin in ("Bmp", "Gif", "Jpeg", "Png", "Ppm", "Tiff", "WebP"):
 READABLE = "JPEG, PNG, BMP, TIFF, WebP, GIF or PNM"
 MAX_PIXELS = 100_000_000
 """More pixels than this (an 8K picture has 33 million) are no camera's, and would take gigabytes."""
+_MOST_BYTES = 2**30
+"""More than the largest picture takes without compression, 16 bits a colour and transparency included."""
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # such pictures are refused
 _REDUCED_TAG, _PHOTOMETRIC_TAG = 254, 262
 _NO_IMAGES = (
@@ -155,7 +158,7 @@ def _damaged(path: Path, found: str) -> BadInputError:
 
 def _data(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_plain(path, _MOST_BYTES)
     except OSError as error:
         raise BadInputError(f"cannot read the image {path}", found=error.strerror or error) from error
 

@@ -20,10 +20,13 @@ from numpy.typing import NDArray
 from edgeseg.errors import BadInputError, EdgesegError, MissingComponentError
 from edgeseg.frames import Frame
 from edgeseg.optional import require
+from edgeseg.plain_files import open_plain
 
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
 PREAMBLE_BYTES = 128
 MAGIC = b"DICM"
+_DEFLATED = "1.2.840.10008.1.2.1.99"
+"""Everything behind the file's head is compressed as one; pydicom unpacks it whole, gigabytes out of a megabyte."""
 _VIDEO = re.compile(r"1\.2\.840\.10008\.1\.2\.4\.10[0-8](\.1)?")
 """Transfer syntaxes whose fragments are one stream: MPEG-2, MPEG-4 AVC/H.264 and HEVC/H.265."""
 _LOSSY = re.compile(r"1\.2\.840\.10008\.1\.2\.4\.(5[01]|81|91)")
@@ -60,7 +63,7 @@ class DicomFacts:
 def is_dicom(path: Path) -> bool:
     """Tell by its first bytes whether a file is DICOM."""
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             return is_dicom_data(file.read(PREAMBLE_BYTES + len(MAGIC)))
     except OSError:
         return False
@@ -80,6 +83,8 @@ def dicom_facts(path: Path) -> DicomFacts:
     """
     pydicom = require("pydicom")
     try:
+        if require("pydicom.filereader").read_file_meta_info(path).TransferSyntaxUID == _DEFLATED:
+            raise ValueError("the transfer syntax Deflated Explicit VR Little Endian, which is never unpacked here")
         described = pydicom.dcmread(path, stop_before_pixels=True)
         syntax = described.file_meta.TransferSyntaxUID
         return DicomFacts(

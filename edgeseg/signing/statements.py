@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import pydantic
 
+from edgeseg import strict_text
 from edgeseg.artifacts import ClipVerdict, EngineArtifact, Verdict
 from edgeseg.errors import BadInputError
 from edgeseg.files import sha256_bytes
@@ -167,7 +167,7 @@ def statement_from(payload: bytes, origin: str) -> Statement:
 
 
 def parse_json(data: bytes, origin: str) -> Any:
-    """Parse JSON that everybody must read alike: no key twice in an object, no NaN, no infinity.
+    """Parse JSON that everybody must read alike, by `edgeseg.strict_text`.
 
     Args:
         data: UTF-8 text.
@@ -177,20 +177,6 @@ def parse_json(data: bytes, origin: str) -> Any:
         BadInputError: It is none.
     """
     try:
-        return json.loads(data.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        words = "too deeply nested" if isinstance(error, RecursionError) else error
-        raise BadInputError(f"{origin} is no JSON that can be signed", found=words, expected="plain JSON") from error
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {twice!r} occurs twice")
-    return found
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")
+        return strict_text.parse_json(data.decode())
+    except ValueError as error:
+        raise BadInputError(f"{origin} is no JSON that can be signed", found=error, expected="plain JSON") from error

@@ -22,5 +22,22 @@ class EngineDownError(EdgesegError):
     exit_code = 4
 
 
+class InferenceFailedError(TransientError):
+    """The library that computes the frames raised an error of its own: the engine is damaged, or memory is full.
+
+    Args:
+        backend: Its name.
+        error: What it raised.
+    """
+
+    def __init__(self, backend: str, error: Exception) -> None:
+        super().__init__(
+            f"{backend} failed while it computed a frame",
+            found=f"{type(error).__name__}: {error}"[:300],
+            expected="an engine that is whole, and memory for its frames",
+            next_command="edgeseg build-engine MODEL --out NAME.engine",
+        )
+
+
 class ProcessLostError(TransientError):
     """The device will do nothing for this process any more; only a new process helps."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from edgeseg.files import read_json
 from edgeseg.packages import find_model
 from edgeseg.progress import Say
 from edgeseg.runtime.live.drawing import draw_live
@@ -216,7 +216,7 @@ class StreamView:
         path = self._settings.engine if former is None else self._settings.watch.reference
         assert path is not None
         if find_model(path).kind == "engine":
-            found: dict[str, Any] = json.loads(passport_path(path).read_text(encoding="utf-8"))
+            found = read_json(passport_path(path), "the engine's passport")
         else:
             found = {"backend": status.backend, "precision": status.precision, "onnx_sha256": status.engine}
         return found if former is None else {**found, "fallen_back_from": former}

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from edgeseg.artifacts import EngineArtifact
-from edgeseg.errors import BadInputError
+from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.optional import require
 from edgeseg.runtime.engine.engine_layout import SessionLayout
+from edgeseg.runtime.engine.failures import InferenceFailedError
 from edgeseg.runtime.engine.machine import usable_cores
 from edgeseg.runtime.engine.session import FrameBatch, ProbabilityBatch, SessionInfo
 from edgeseg.runtime.onnxruntime.int8_kernels import check_int8_kernels, examine_int8_kernels
@@ -83,10 +84,27 @@ class OnnxRuntimeSession:
         return self._info
 
     def infer(self, frames: FrameBatch) -> ProbabilityBatch:
-        """Run the network: uint8 [N,H,W,3] RGB in, float32 [N,C,H,W] out; one by one where it takes no more."""
-        if self._info.model.largest_batch == 1 and len(frames) > 1:
+        """Run the network: uint8 [N,H,W,3] RGB in, float32 [N,C,H,W] out; one by one where it takes no more.
+
+        Raises:
+            InferenceFailedError: ONNX Runtime fails on the frames.
+            MismatchError: The graph gives something else than the model that it claims to be.
+        """
+        model = self._info.model
+        if model.largest_batch == 1 and len(frames) > 1:
             return np.concatenate([self.infer(frame[np.newaxis]) for frame in frames])
-        result: ProbabilityBatch = self._session.run([OUTPUT_NAME], {INPUT_NAME: np.ascontiguousarray(frames)})[0]
+        try:
+            result: ProbabilityBatch = self._session.run([OUTPUT_NAME], {INPUT_NAME: np.ascontiguousarray(frames)})[0]
+        except Exception as error:  # as above
+            raise InferenceFailedError(self._info.backend, error) from error
+        expected = (len(frames), model.channels, model.height, model.width)
+        if result.shape != expected or result.dtype != np.float32:
+            raise MismatchError(
+                "the network does not give what its passport or metadata say",
+                found=f"{result.dtype} {list(result.shape)}",
+                expected=f"float32 {list(expected)}",
+                next_command="edgeseg build-engine MODEL --out NAME.engine",
+            )
         return result
 
     def close(self) -> None:

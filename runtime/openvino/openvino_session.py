@@ -10,6 +10,7 @@ from edgeseg.artifacts import EngineArtifact
 from edgeseg.errors import BadInputError
 from edgeseg.optional import require
 from edgeseg.runtime.engine.engine_layout import SessionLayout
+from edgeseg.runtime.engine.failures import InferenceFailedError
 from edgeseg.runtime.engine.machine import usable_cores
 from edgeseg.runtime.engine.session import FrameBatch, ProbabilityBatch, SessionInfo
 from edgeseg.runtime.passport.passports import session_info
@@ -83,12 +84,19 @@ class OpenVinoSession:
         return self._info
 
     def infer(self, frames: FrameBatch) -> ProbabilityBatch:
-        """Run the network, frame by frame: uint8 [N,H,W,3] RGB in, float32 [N,C,H,W] out."""
+        """Run the network, frame by frame: uint8 [N,H,W,3] RGB in, float32 [N,C,H,W] out.
+
+        Raises:
+            InferenceFailedError: OpenVINO fails on the frames.
+        """
         model = self._info.model
         result: ProbabilityBatch = np.empty((len(frames), model.channels, model.height, model.width), np.float32)
-        for frame, probability in zip(np.ascontiguousarray(frames), result, strict=True):
-            self._request.infer({INPUT_NAME: frame[np.newaxis]}, share_inputs=True)
-            probability[:] = self._request.get_tensor(OUTPUT_NAME).data[0]
+        try:
+            for frame, probability in zip(np.ascontiguousarray(frames), result, strict=True):
+                self._request.infer({INPUT_NAME: frame[np.newaxis]}, share_inputs=True)
+                probability[:] = self._request.get_tensor(OUTPUT_NAME).data[0]
+        except Exception as error:  # OpenVINO's have no common base
+            raise InferenceFailedError(self._info.backend, error) from error
         return result
 
     def close(self) -> None:

@@ -222,4 +222,4 @@ def _driver_warning(passport: EngineArtifact, gpu: Gpu) -> list[str]:
 
 def numbers(version: str) -> tuple[int, ...]:
     """Read a version: ``10.3.0`` -> (10, 3, 0)."""
-    return tuple(int(part) for part in re.findall(r"\d+", version))
+    return tuple(int(part) for part in re.findall(r"[0-9]{1,18}", version))

@@ -7,6 +7,7 @@ from pathlib import Path
 from edgeseg.artifacts import EngineArtifact
 from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.files import read_bounded, sha256_bytes
+from edgeseg.plain_files import read_plain
 from edgeseg.runtime.engine.backends import backend_named, find_backend
 from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.runtime.passport.bindings import binding_of
@@ -51,7 +52,7 @@ def read_checked(engine: Path, signed_by: PublicKey | None = None) -> tuple[byte
         MismatchError: There is no passport, it describes another engine, or they are not signed by the key.
     """
     try:
-        data = engine.read_bytes()
+        data = read_plain(engine)
     except OSError as error:
         raise BadInputError(
             f"cannot read the engine {engine}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,16 @@ from typing import TYPE_CHECKING, Any
 from edgeseg.errors import BadInputError
 from edgeseg.images import dicom_facts, is_dicom
 from edgeseg.optional import require
+from edgeseg.plain_files import open_plain
 from edgeseg.runtime.video.dicom import EncapsulatedStream
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+
+_PLAYLISTS = frozenset({"concat", "dash", "hls", "image2", "imf", "lavfi", "sdp", "webm_dash_manifest"})
+_PLAYLIST_MARKS = (b"#EXTM3U", b"ffconcat")
+_LONGEST_MARK = 16
+"""Bytes, a mark of UTF-8 before it included."""
 
 
 def open_container(path: Path) -> InputContainer:
@@ -22,12 +29,13 @@ def open_container(path: Path) -> InputContainer:
         BadInputError: The file is no video, or none of its streams can be decoded.
     """
     av = require("av")
+    _refuse_names_of_others(path)
     within = EncapsulatedStream(path) if is_dicom(path) and dicom_facts(path).is_video else None
     try:  # the prefix keeps a colon in the name from being read as a protocol
         container: InputContainer = av.open(
             f"file:{path}" if within is None else within,
             metadata_errors="replace",
-            options={"protocol_whitelist": "file"},
+            options={"protocol_whitelist": "file", "format_whitelist": _formats()},
         )
     except (av.FFmpegError, OSError) as error:
         found = getattr(error, "strerror", None) or error
@@ -38,6 +46,23 @@ def open_container(path: Path) -> InputContainer:
         container.close()
         raise not_a_video(path, "holds no video stream", kinds)
     return container
+
+
+@functools.cache
+def _formats() -> str:
+    """All formats but those whose files name other files, which may be named pipes or devices."""
+    return ",".join(sorted(require("av").formats_available - _PLAYLISTS))
+
+
+def _refuse_names_of_others(path: Path) -> None:
+    """Refuse what is no plain file, which FFmpeg would wait for, and playlists."""
+    try:
+        with open_plain(path) as file:
+            start = file.read(_LONGEST_MARK)
+    except OSError as error:
+        raise not_a_video(path, "cannot be read as video", error.strerror or error) from error
+    if start.lstrip(b"\xef\xbb\xbf").startswith(_PLAYLIST_MARKS):
+        raise not_a_video(path, "is a playlist, which names other files", "HLS or ffconcat")
 
 
 def packets_of(container: Any, *streams: Any) -> Iterator[Any]:

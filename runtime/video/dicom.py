@@ -15,6 +15,7 @@ import numpy as np
 
 from edgeseg.images import dicom_facts, dicom_frames, unreadable_dicom
 from edgeseg.optional import require
+from edgeseg.plain_files import open_plain
 from edgeseg.runtime.video.picture import Picture
 from edgeseg.runtime.video.source import ClipTiming, SourceFrame, StartedFrames
 
@@ -35,7 +36,7 @@ class EncapsulatedStream(io.RawIOBase):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        self._file = path.open("rb")
+        self._file = open_plain(path)
         try:
             self._fragments = _fragments(self._file)
         except Exception as error:  # whatever pydicom trips over

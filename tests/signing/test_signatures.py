@@ -126,7 +126,7 @@ def test_no_envelope(passport: Path, envelope: Path, key: PublicKey) -> None:
 def test_the_envelope_of_another_file(passport: Path, envelope: Path, key: PublicKey, sign: Sign) -> None:
     other = passport.with_name("other.engine.json")
     shutil.copy(passport.with_suffix(""), other.with_suffix(""))
-    EngineArtifact.read(passport).model_copy(update={"rebuild": "another command"}).write(other)
+    EngineArtifact.read(passport).model_copy(update={"rebuild": "edgeseg build-engine another.onnx"}).write(other)
     sign(other)
     shutil.copy(envelope_path(other), envelope)
     with pytest.raises(SignatureError, match="is the envelope of another file") as error:

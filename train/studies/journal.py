@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from edgeseg.errors import BadInputError
 from edgeseg.optional import require
 
 STUDY = "study"
@@ -55,15 +56,26 @@ def open_journal(path: Path, pruner: Any) -> Any:
 
     Returns:
         An `optuna.study.Study` that maximises.
+
+    Raises:
+        BadInputError: The journal is damaged.
     """
     optuna = require("optuna")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     backend = require("optuna.storages.journal").JournalFileBackend(str(path), lock_obj=JournalLock(path))
-    return optuna.create_study(
-        study_name=STUDY,
-        storage=optuna.storages.JournalStorage(backend),
-        direction="maximize",
-        pruner=pruner,
-        sampler=optuna.samplers.RandomSampler(seed=0),
-        load_if_exists=True,
-    )
+    try:
+        return optuna.create_study(
+            study_name=STUDY,
+            storage=optuna.storages.JournalStorage(backend),
+            direction="maximize",
+            pruner=pruner,
+            sampler=optuna.samplers.RandomSampler(seed=0),
+            load_if_exists=True,
+        )
+    except Exception as error:  # optuna replays the journal line by line, and trips over any of them
+        raise BadInputError(
+            f"the journal {path} is damaged",
+            found=f"{type(error).__name__} {error}".splitlines()[0][:200],
+            expected="the lines that edgeseg study wrote",
+            next_command="edgeseg study STUDY --data DATA --out ANOTHER",
+        ) from error

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from edgeseg.files import alone_in
+from edgeseg.file_locks import alone_in
 from edgeseg.optional import require
 from edgeseg.train.studies.journal import open_journal
 from edgeseg.train.studies.points import Point

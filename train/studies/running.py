@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.errors import BadInputError, MismatchError
-from edgeseg.files import alone_in, check_writable, read_text, write_text
+from edgeseg.file_locks import alone_in
+from edgeseg.files import check_writable, read_json, write_text
 from edgeseg.progress import Say, Track, quiet, silent
 from edgeseg.proof.verdict.evaluation import NotFiniteError
 from edgeseg.shell import quoted
@@ -172,7 +173,7 @@ def _header(out: Path, header: dict[str, Any]) -> dict[str, Any]:
             if any(out.iterdir()):
                 raise BadInputError(f"{out} exists and is not empty", expected="a new folder, or that of a study")
             write_text(path, json.dumps(header, indent=2) + "\n")
-    found: dict[str, Any] = json.loads(read_text(path, "a study's header"))
+    found = read_json(path, "a study's header")
     for name, what in (
         ("study_sha256", "another study, or another form of it"),
         ("data_sha256", "other data"),

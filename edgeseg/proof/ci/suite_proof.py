@@ -9,7 +9,8 @@ from pathlib import Path
 
 from edgeseg.artifacts import Verdict
 from edgeseg.errors import EdgesegError, UsageError
-from edgeseg.files import alone_in, write_text
+from edgeseg.file_locks import alone_in
+from edgeseg.files import write_text
 from edgeseg.proof.verdict.engine_verdict import model_of, verify_engine
 from edgeseg.runtime.opener.engine_from_file import open_engine
 from edgeseg.runtime.passport.passports import read_checked

@@ -151,13 +151,17 @@ def _found(file: Path, entry: ClipEntry) -> Clip:
 def _inside(file: Path, named: Path, what: str) -> Path:
     folder = file.absolute().parent
     path = folder / named
-    if not named.is_absolute() and not path.resolve().is_relative_to(folder.resolve()):
+    try:
+        real, is_there = path.resolve(), path.is_dir() if what == "masks" else path.is_file()
+    except (OSError, ValueError, RuntimeError):  # no file has such a name, or links lead in a circle
+        real, is_there = path, False
+    if not named.is_absolute() and not real.is_relative_to(folder.resolve()):
         raise BadInputError(
             f"the {what} {named} of {file} lies outside its folder",
-            found=path.resolve(),
+            found=real,
             expected=f"a path below {folder}, or an absolute one",
         )
-    if not (path.is_dir() if what == "masks" else path.is_file()):
+    if not is_there:
         raise BadInputError(
             f"the {what} {named} of {file} {'is no folder' if what == 'masks' else 'is no file'}",
             expected="a folder of masks" if what == "masks" else "a video file",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from edgeseg.artifacts import LiveDelays
 from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.files import read_text
+from edgeseg.strict_text import parse_json
 
 PICTURE_DELAY_MS, MARK_DELAY_MS = 5.75, 120.0
 """The limits that GI Genius was cleared with (FDA, De Novo DEN200055): delay of the video, delay of its markers."""
@@ -30,7 +30,7 @@ def read_live_delays(path: Path, engine_sha256: str) -> LiveDelays:
     """
     text = read_text(path, _FORM)
     try:
-        status = json.loads(text)
+        status = parse_json(text)
         engine, picture, mark = status["engine"], status["picture_age_ms"], status["mask_age_ms"]
         delays = LiveDelays(
             picture_p50_ms=picture["p50"],

@@ -14,7 +14,8 @@ from edgeseg.proof.evaluation.polyp_clip import PolypClip
 from edgeseg.proof.evaluation.several import PairedDifference, SeedSpread
 from edgeseg.proof.verdict.detection import SizeGroup
 from edgeseg.proof.verdict.evaluation import Evaluation
-from edgeseg.values import Part, describe_validation
+from edgeseg.strict_text import parse_json
+from edgeseg.values import Part, describe_validation, part_from_json
 
 _BESIDE = ("negatives", "positives", "seeds", "comparisons")
 
@@ -37,12 +38,12 @@ class EvaluationDocument(Part):
             BadInputError: Not JSON, or no document of an evaluation.
         """
         try:
-            document = json.loads(text)
+            document = parse_json(text)
             own = {key: value for key, value in document.items() if key not in _BESIDE}
             beside = {key: document[key] for key in _BESIDE if key in document}
             if not document:
                 raise ValueError("an empty document")
-            return cls.model_validate_json(json.dumps({"evaluation": own or None, **beside}))
+            return part_from_json(cls, json.dumps({"evaluation": own or None, **beside}))
         except pydantic.ValidationError as error:
             found = describe_validation(error)
         except (ValueError, AttributeError) as error:
@@ -83,7 +84,9 @@ def _labelled(evaluation: Evaluation) -> dict[str, Any]:
 
 def _class(score: ClassScore) -> str:
     shown = f"{score.image_count} images"
-    return shown if score.mean_dice is None else f"{shown}, Dice {score.mean_dice:.4f}, IoU {score.mean_iou:.4f}"
+    if score.mean_dice is None or score.mean_iou is None:
+        return shown
+    return f"{shown}, Dice {score.mean_dice:.4f}, IoU {score.mean_iou:.4f}"
 
 
 def _size(group: SizeGroup) -> str:

@@ -92,9 +92,12 @@ def read_ranges(path: Path) -> list[tuple[int, int]]:
         BadInputError: Unreadable, without these columns, without a line, or a line that is no range.
     """
     reader = csv.DictReader(read_text(path, "frame ranges").splitlines())
-    if not set(COLUMNS) <= set(reader.fieldnames or ()):
-        raise BadInputError(f"{path} has no columns first and last", found=reader.fieldnames, expected=RANGES_FORM)
-    ranges = [_range(path, reader.line_num, row) for row in reader]
+    try:
+        if not set(COLUMNS) <= set(reader.fieldnames or ()):
+            raise BadInputError(f"{path} has no columns first and last", found=reader.fieldnames, expected=RANGES_FORM)
+        ranges = [_range(path, reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise BadInputError(f"{path} is no table of frames", found=error, expected=RANGES_FORM) from error
     if not ranges:
         raise BadInputError(f"{path} names no frames", expected=RANGES_FORM)
     return ranges

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +17,7 @@ from edgeseg.proof.ci.verdict_figures import clips_of
 from edgeseg.proof.verdict.bootstrap import bootstrap_interval
 from edgeseg.proof.verdict.verdict_page import JSON_NAME
 from edgeseg.shell import quoted
+from edgeseg.strict_text import parse_json
 from edgeseg.values import Part, Value, describe_validation
 
 
@@ -90,8 +90,8 @@ def _read(path: Path) -> Verdict | ClipVerdict:
         )
     text = read_text(path, "a verdict")
     try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        document = parse_json(text)
+    except ValueError as error:
         raise BadInputError(
             f"{path} is no JSON", found=error, expected="the verdict.json of edgeseg verify --report DIR"
         ) from error

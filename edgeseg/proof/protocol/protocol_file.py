@@ -92,7 +92,7 @@ def read_protocol(path: Path) -> ProtocolFile:
     Raises:
         BadInputError: The file is missing, no TOML, or has a key or value that no protocol has.
     """
-    document = read_toml(path, f"a protocol, as {DOCUMENT} has it")
+    document = read_toml(path, f"a protocol, as {DOCUMENT} has it", "edgeseg protocol --help")
     try:
         protocol = Protocol.model_validate(document, strict=True)
     except pydantic.ValidationError as error:

@@ -25,6 +25,7 @@ from edgeseg.runtime.live.web.newest_picture import PictureFeed, encode_png, hea
 from edgeseg.runtime.live.web.prometheus_metrics import exposition
 from edgeseg.runtime.live.web.stream_view import View
 from edgeseg.runtime.video.overlay import OverlayMode
+from edgeseg.strict_text import parse_json
 
 STATIC = {
     "/": ("page.html", "text/html; charset=utf-8"),
@@ -164,7 +165,7 @@ def _add_actions(app: FastAPI, view: View) -> None:
         if request.headers.get("content-type", "").partition(";")[0] != "application/json":
             return _json({"error": "expected application/json"}, 415)
         try:
-            mode = json.loads(await _short_body(request)).get("mode")
+            mode = parse_json((await _short_body(request)).decode()).get("mode")
         except (ValueError, AttributeError):
             mode = None
         if mode not in get_args(OverlayMode):

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import bootstrap
+from scipy import stats
 
 from edgeseg.artifacts import ProtocolRecord, Verdict, VerdictLimits
 from edgeseg.errors import BadInputError
@@ -52,7 +52,15 @@ def test_the_interval_of_the_mean_dice_is_scipys(paths: list[Path]) -> None:
     interval = read_history(paths).versions[0].dice_interval
     assert interval is not None
     values = np.array([0.8 + index / 100 for index in range(12)])
-    theirs = bootstrap((values,), np.mean, method="percentile", n_resamples=10_000, rng=np.random.default_rng(1))
+    level = 1 - 2 * stats.norm.cdf(np.sqrt(12 / 11) * stats.t.ppf(0.025, 11))
+    theirs = stats.bootstrap(
+        (values,),
+        np.mean,
+        method="percentile",
+        n_resamples=10_000,
+        confidence_level=level,
+        rng=np.random.default_rng(1),
+    )
     assert (interval.low, interval.high) == pytest.approx(theirs.confidence_interval, abs=1.5e-3)
 
 

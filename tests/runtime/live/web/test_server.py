@@ -115,6 +115,8 @@ def test_the_overlay_is_switched_and_nonsense_refused(serve: Serve, view: Script
     assert view.current.overlay == "heat"
     assert httpx.post(url, json={"mode": "pink"}).status_code == 422
     assert httpx.post(url, json=[1]).status_code == 422
+    for body in (b"[" * 1024, b'{"mode": NaN}', b"\xff"):
+        assert httpx.post(url, content=body, headers={"content-type": "application/json"}).status_code == 422
     assert httpx.post(url, content=b'{"mode": "fill"}', headers={"content-type": "text/plain"}).status_code == 415
     assert httpx.post(url, json={"mode": "fill"}, headers={"origin": "http://evil.example"}).status_code == 403
     assert view.current.overlay == "heat"
