@@ -36,9 +36,9 @@ def clip_lines(verdict: ClipVerdict) -> list[str]:
             verdict.false_activations.counts, verdict.reference_false_activations.counts, strict=True
         )
     )
-    frames = sum(clip.frames for clip in verdict.clips)
+    frames, count = sum(clip.frames for clip in verdict.clips), len(verdict.clips)
     lines = [
-        f"{frames} frames of {len(verdict.clips)} clips; false activations of at least {seconds} s, "
+        f"{frames} frames of {count} clip{'' if count == 1 else 's'}; false activations of at least {seconds} s, "
         f"engine/reference, in {verdict.false_activations.judged_s:.1f} s: {counts}"
     ]
     live = verdict.live
