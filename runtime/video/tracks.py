@@ -6,7 +6,7 @@ reach of it, for tissue moves between two frames; a short gap is bridged. Region
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,11 +54,11 @@ class RegionFollower:
     Args:
         reach: Distance that a mark may move between two frames, as a share of the mask's longer side; one pixel at
             least.
-        forget_frames: A mark that was away for more frames than this is a new one.
+        forget_frames: A mark that was away for more frames than this is a new one; `math.inf` leaves it to `forget`.
         smallest_area_px: Regions smaller than this are ignored.
     """
 
-    def __init__(self, reach: float = REACH, forget_frames: int = FORGET_FRAMES, smallest_area_px: int = 1) -> None:
+    def __init__(self, reach: float = REACH, forget_frames: float = FORGET_FRAMES, smallest_area_px: int = 1) -> None:
         self._reach, self._forget_frames, self._smallest_area_px = reach, forget_frames, smallest_area_px
         self._count = 0
         self.reset()
@@ -66,6 +66,10 @@ class RegionFollower:
     def reset(self) -> None:
         """Forget all marks; numbers go on."""
         self._seen: list[_Seen] = []
+
+    def forget(self, numbers: Container[int]) -> None:
+        """Forget these regions: a later one no longer continues them."""
+        self._seen = [seen for seen in self._seen if seen.number not in numbers]
 
     @property
     def remembered(self) -> frozenset[int]:

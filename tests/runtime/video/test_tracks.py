@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -108,3 +110,14 @@ def test_numbers_go_on_after_a_reset_and_nothing_is_continued() -> None:
     (second,) = follower.update(squares((0,))[0])
     assert second.number == first.number + 1
     assert second.continues == ()
+
+
+def test_a_mark_that_is_forgotten_is_not_continued_and_others_are() -> None:
+    follower = RegionFollower(forget_frames=math.inf)
+    left, right = sorted(follower.update(squares((0, 60))[0]), key=lambda region: int(region.pixels.argmax()))
+    for _ in range(100):
+        assert follower.update(squares(())[0]) == []
+    follower.forget([left.number])
+    assert follower.remembered == {right.number}
+    again = follower.update(squares((0, 60))[0])
+    assert sorted(region.continues for region in again) == [(), (right.number,)]

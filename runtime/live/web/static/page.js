@@ -205,9 +205,10 @@ async function showEvents() {
 }
 
 function describeSighting(event) {
-  if (event.event === "appeared") return `${event.structure} in view`;
+  if (event.event === "appeared") return `${event.structure} in view (no. ${event.lesion})`;
   const most = `at most ${(100 * event.largest_area_fraction).toFixed(1)} % of the picture`;
-  return `${event.structure} gone after ${event.duration_s.toFixed(1)} s, ${most}`;
+  const numbers = [event.lesion, ...event.joined].join(", ");
+  return `${event.structure} gone after ${event.duration_s.toFixed(1)} s, ${most} (no. ${numbers})`;
 }
 
 function describeChange(event) {
