@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from edgeseg.artifacts import Verdict
 from edgeseg.cli.output import table, track
-from edgeseg.machine.advise.timing_in_turns import median_interval
+from edgeseg.proof.timing.quantile_interval import median_interval
 from edgeseg.proof.verdict.bootstrap import bootstrap_interval
 from edgeseg.proof.verdict.non_inferiority import LEVEL, POWER, images_needed
 from edgeseg.proof.verdict.proportion import share_interval

@@ -194,13 +194,24 @@ def verify(
     clips: PathLike | None = None,
     live_report: PathLike | None = None,
     protocol: PathLike | None = None,
+    baseline_engine: PathLike | None = None,
+    max_slowdown: float | None = None,
 ) -> Verdict:
     """Prove that an engine stays within tolerance, as `edgeseg verify` does; arguments are named as its flags.
 
     Returns:
         The verdict; `passed` is True, False or "undecided". Nothing is raised for an engine that fails.
     """
-    demands = Demands(max_dice_drop, max_p99_ms, max_lost_polyps, _path(baseline), min_reference_dice, min_agreement)
+    demands = Demands(
+        max_dice_drop,
+        max_p99_ms,
+        max_lost_polyps,
+        _path(baseline),
+        min_reference_dice,
+        min_agreement,
+        _path(baseline_engine),
+        max_slowdown,
+    )
     open_reference = functools.partial(engine_from_file.open_engine, Path(reference))
     request = None if clips is None else ClipRequest(Path(clips), _path(live_report))
     return verify_engine(

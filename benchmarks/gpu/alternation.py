@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgeseg.machine.bench.stability import StabilityRule, is_stable
+from edgeseg.proof.timing.stability import StabilityRule, is_stable
 
 RULE = StabilityRule(window_samples=60, window_s=0.1, max_s=20.0)
 """Stability rule of one window; its bound is that of all windows together."""

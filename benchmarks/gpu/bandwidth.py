@@ -14,8 +14,8 @@ from benchmarks.gpu.frames import on_device
 from benchmarks.gpu.gpu_clock import GpuClock, RecordedGraph
 from edgeseg.machine.bench.gpu_device import read_attributes
 from edgeseg.machine.bench.gpu_peaks import memory_peak
-from edgeseg.machine.bench.stability import StabilityRule
 from edgeseg.optional import require
+from edgeseg.proof.timing.stability import StabilityRule
 from edgeseg.runtime.cuda.buffers import device_buffer
 from edgeseg.runtime.cuda.driver import CudaDevice
 from edgeseg.runtime.cuda.kernels.compile import compiled_kernels

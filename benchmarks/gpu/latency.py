@@ -18,8 +18,8 @@ from benchmarks.gpu.gpu_clock import GpuClock, RecordedGraph
 from benchmarks.gpu.lane_access import LaneAccess
 from benchmarks.gpu.opening import Opening
 from edgeseg.frames import Frame
-from edgeseg.machine.bench.stability import StabilityRule
 from edgeseg.optional import require
+from edgeseg.proof.timing.stability import StabilityRule
 from edgeseg.runtime.cuda.buffers import device_buffer
 from edgeseg.runtime.cuda.cuda_engine import CudaEngine
 from edgeseg.runtime.cuda.device_frames import DevicePixels

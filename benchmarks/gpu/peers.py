@@ -22,7 +22,7 @@ from benchmarks.gpu.frames import pinned_frames
 from benchmarks.gpu.network_from_onnx import network_from_onnx
 from benchmarks.gpu.opening import Opening
 from edgeseg.frames import Frame, Mask, resize_to_network
-from edgeseg.machine.bench.stability import StabilityRule
+from edgeseg.proof.timing.stability import StabilityRule
 from edgeseg.runtime.engine.inputs import PackedFrame
 
 RULE = StabilityRule(window_samples=40, window_s=0.1, max_s=25.0)

@@ -17,8 +17,8 @@ from typing import Any
 
 from benchmarks.gpu.opening import EngineName, Opening, opening_for
 from edgeseg.files import write_text
-from edgeseg.machine.bench.conditions import Watch, find_probes
-from edgeseg.machine.bench.gpu_device import gpu_bus_id
+from edgeseg.proof.timing.conditions import Watch, find_probes
+from edgeseg.proof.timing.nvml_probe import gpu_bus_id
 from edgeseg.runtime.cuda.driver import CudaDevice
 
 LIMITS_S = {"probe-tensorrt": 120, "probe-tensorrt-rtx": 60, "latency": 75, "throughput": 75, "bandwidth": 75}

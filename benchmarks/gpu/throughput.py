@@ -14,8 +14,8 @@ from benchmarks.gpu.frames import on_device, pinned_frames
 from benchmarks.gpu.gpu_clock import GpuClock
 from benchmarks.gpu.lane_access import LaneAccess
 from benchmarks.gpu.opening import Opening
-from edgeseg.machine.bench.stability import StabilityRule
 from edgeseg.optional import require
+from edgeseg.proof.timing.stability import StabilityRule
 from edgeseg.runtime.engine.inputs import PackedFrame
 
 RULE = StabilityRule(window_samples=3, window_s=0.1, max_s=6.0)

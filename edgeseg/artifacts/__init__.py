@@ -40,10 +40,18 @@ from edgeseg.artifacts.passport_values import (
     matches,
 )
 from edgeseg.artifacts.proof_values import RESEARCH_NOTICE, ConfidenceInterval, ProtocolRecord, RuleResult
+from edgeseg.artifacts.timing_values import (
+    BaselineTiming,
+    Conditions,
+    LatencyEvidence,
+    Percentiles,
+    QuantileInterval,
+    SensorSpread,
+    TimeShare,
+)
 from edgeseg.artifacts.verdict_values import (
     FoundPolyps,
     LatencyReport,
-    Percentiles,
     ProbabilityShift,
     Verdict,
     VerdictLimits,
@@ -73,6 +81,12 @@ __all__ = [
     "KernelTimings",
     "KeptFloat32",
     "LatencyReport",
+    "LatencyEvidence",
+    "BaselineTiming",
+    "Conditions",
+    "QuantileInterval",
+    "SensorSpread",
+    "TimeShare",
     "Percentiles",
     "PolypChange",
     "Precision",

@@ -18,19 +18,10 @@ from edgeseg.artifacts.measure_values import (
 )
 from edgeseg.artifacts.passport_values import Precision
 from edgeseg.artifacts.proof_values import RESEARCH_NOTICE, ConfidenceInterval, ProtocolRecord, RuleResult
+from edgeseg.artifacts.timing_values import BaselineTiming, LatencyEvidence, Percentiles
 from edgeseg.class_overlap import ClassScore
 from edgeseg.specs import ModelSpec
 from edgeseg.values import Part, Value
-
-
-class Percentiles(Part):
-    """The distribution of one duration over the frames, in milliseconds."""
-
-    p50_ms: float
-    p90_ms: float
-    p99_ms: float
-    max_ms: float
-    mean_ms: float
 
 
 class LatencyReport(Value):
@@ -72,6 +63,8 @@ class VerdictLimits(Part):
     """Limit of the mean drop over the images; a negative limit demands a gain."""
     max_p99_ms: float | None = None
     """End to end for one image; None demands nothing."""
+    max_slowdown: float | None = pydantic.Field(default=None, ge=0)
+    """How much longer than a baseline engine one image may take, in percent; None demands nothing."""
     max_lost_polyps: int | None = pydantic.Field(default=None, ge=0)
     """Polyps that the reference finds and the engine does not, counted by image and by region, whichever is more; None
     demands nothing."""
@@ -206,6 +199,10 @@ class Verdict(Value):
     latency: LatencyReport
     latency_samples_ms: tuple[float, ...]
     """End-to-end time of each timed image, in the order of measurement."""
+    latency_evidence: LatencyEvidence | None = None
+    """None in a verdict from before it was kept."""
+    baseline_timing: BaselineTiming | None = None
+    """None where no baseline engine was given."""
     model: ModelSpec
     """The engine's network."""
     reference_model: ModelSpec

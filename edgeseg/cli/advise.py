@@ -10,7 +10,8 @@ import typer
 from edgeseg.cli.output import JsonFlag, emit, say, table, track
 
 if TYPE_CHECKING:
-    from edgeseg.machine.advise.advice_values import Advice, Candidate, TimeShare
+    from edgeseg.artifacts import TimeShare
+    from edgeseg.machine.advise.advice_values import Advice, Candidate
 
 
 def advise(

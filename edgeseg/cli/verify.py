@@ -56,6 +56,14 @@ def verify(
     baseline: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Earlier verdict.json that the engine must not fall behind.")
     ] = None,
+    baseline_engine: Annotated[
+        Path | None,
+        typer.Option(metavar="ENGINE", help="Engine that this one must not be slower than; both are timed in turns."),
+    ] = None,
+    max_slowdown: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="PERCENT", help="Limit of that slowdown, in percent; 5 unless set."),
+    ] = None,
     min_reference_dice: Annotated[
         float | None,
         typer.Option(
@@ -106,7 +114,16 @@ def verify(
     def open_reference() -> Engine:
         return open_engine(reference, trusted=trust or ())
 
-    demands = Demands(max_dice_drop, max_p99_ms, max_lost_polyps, baseline, min_reference_dice, min_agreement)
+    demands = Demands(
+        max_dice_drop,
+        max_p99_ms,
+        max_lost_polyps,
+        baseline,
+        min_reference_dice,
+        min_agreement,
+        baseline_engine,
+        max_slowdown,
+    )
     if bisect:
         idle = (clips, live_report, protocol, junit, summary)
         if any(flag is not None for flag in idle) or demands != Demands():
@@ -115,7 +132,7 @@ def verify(
             raise typer.Exit(ToleranceError.exit_code)
         return
     _refuse_idle_flags(data, clips, live_report, demands)
-    check_records(junit, summary, engine, reference, clips, live_report, baseline, protocol)
+    check_records(junit, summary, engine, reference, clips, live_report, baseline, baseline_engine, protocol)
     request = None if clips is None else ClipRequest(clips, live_report)
     verdict: Verdict | ClipVerdict
     if data is not None:
@@ -144,6 +161,8 @@ def _refuse_idle_flags(data: Path | None, clips: Path | None, live_report: Path 
         raise UsageError("there is nothing to verify on", expected="--data DIR, --clips FILE.toml, or both")
     if live_report is not None and clips is None:
         raise UsageError("--live-report works with --clips only", expected="--clips FILE.toml")
+    if demands.max_slowdown is not None and demands.baseline_engine is None:
+        raise UsageError("--max-slowdown works with --baseline-engine only", expected="--baseline-engine ENGINE")
     if data is None and demands != Demands():
         raise UsageError(
             "limits for labelled images were given, and no labelled images",
@@ -178,12 +197,12 @@ def _figure(value: float | None) -> str:
 
 def _text(verdict: Verdict | ClipVerdict) -> str:
     from edgeseg.artifacts import ClipVerdict
+    from edgeseg.proof.verdict.latency_words import latency_lines
     from edgeseg.proof.verdict.measure_words import measure_lines
     from edgeseg.runtime.engine.backends import on_cpu
 
     if isinstance(verdict, ClipVerdict):
         return clip_text(verdict)
-    times = verdict.latency.end_to_end
     lines = [
         f"{outcome_word(verdict)}: {verdict.precision} on {verdict.backend} "
         f"against {verdict.reference_precision} on {verdict.reference_backend}",
@@ -193,8 +212,7 @@ def _text(verdict: Verdict | ClipVerdict) -> str:
         *_classes(verdict),
         *_polyps(verdict.polyps),
         *measure_lines(verdict),
-        f"one image: p50 {times.p50_ms:.2f}, p90 {times.p90_ms:.2f}, p99 {times.p99_ms:.2f} ms "
-        f"on {verdict.latency.machine}",
+        *latency_lines(verdict),
     ]
     if verdict.clips is not None:
         lines += clip_lines(verdict.clips)

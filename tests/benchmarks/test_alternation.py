@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.gpu import alternation
 from benchmarks.gpu.alternation import alternated
-from edgeseg.machine.bench.stability import StabilityRule
+from edgeseg.proof.timing.stability import StabilityRule
 
 
 def rule(samples: int, max_s: float = 1000.0) -> StabilityRule:

@@ -10,8 +10,8 @@ import pytest
 
 from benchmarks.gpu import __main__ as command
 from benchmarks.gpu.real_driver import RealGpu
+from edgeseg.artifacts import Conditions
 from edgeseg.errors import MissingComponentError
-from edgeseg.machine.bench.bench_report import Conditions
 
 PACKAGE = Path(__file__).parents[2] / "models" / "kvasir-small"
 

@@ -20,13 +20,13 @@ from edgeseg.cli import run
 from edgeseg.images import write_png
 from edgeseg.machine.bench.bench_report import BenchReport
 from edgeseg.machine.bench.plan import BenchPlan
-from edgeseg.machine.bench.stability import StabilityRule
 from edgeseg.machine.doctor.checks import DoctorReport
 from edgeseg.machine.qualify import bench_process
 from edgeseg.machine.qualify import engine_qualification as engine
 from edgeseg.machine.qualify.bench_process import bench_apart
 from edgeseg.machine.qualify.qualification import conclude
 from edgeseg.machine.qualify.qualification_values import EngineQualification, Qualification
+from edgeseg.proof.timing.stability import StabilityRule
 from edgeseg.runtime.passport.passports import passport_path
 from tests.cli.test_doctor import plain_report
 

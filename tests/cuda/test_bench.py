@@ -18,9 +18,10 @@ from edgeseg.graph.onnx_files import load_onnx
 from edgeseg.machine.bench.bench_frames import synthetic_frames
 from edgeseg.machine.bench.bench_report import BenchReport
 from edgeseg.machine.bench.bench_run import bench
-from edgeseg.machine.bench.gpu_device import copy_bytes_per_second, gpu_bus_id, read_attributes
+from edgeseg.machine.bench.gpu_device import copy_bytes_per_second, read_attributes
 from edgeseg.machine.bench.plan import BenchPlan, rule_within
 from edgeseg.machine.bench.subject import Subject
+from edgeseg.proof.timing.nvml_probe import gpu_bus_id
 from edgeseg.runtime.cuda.cuda_engine import CudaOptions
 from edgeseg.runtime.cuda.device_frames import DevicePixels
 from edgeseg.runtime.engine.engine_layout import SessionLayout

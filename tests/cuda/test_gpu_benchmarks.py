@@ -24,11 +24,11 @@ from benchmarks.gpu.real_driver import RealGpu, real_gpu
 from benchmarks.gpu.results import document_of, write_results
 from benchmarks.gpu.soak import SoakPlan, soak_figures
 from benchmarks.gpu.throughput import ThroughputPlan, throughput_figures
+from edgeseg.artifacts import Conditions
 from edgeseg.errors import EdgesegError
 from edgeseg.graph.onnx_files import load_onnx
-from edgeseg.machine.bench.bench_report import Conditions
 from edgeseg.machine.bench.plan import BenchPlan, rule_within
-from edgeseg.machine.bench.stability import StabilityRule
+from edgeseg.proof.timing.stability import StabilityRule
 from edgeseg.runtime.opener.engine_from_file import open_engine
 from edgeseg.runtime.opener.use import Use
 

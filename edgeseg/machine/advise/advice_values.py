@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from edgeseg.artifacts import RESEARCH_NOTICE, ConfidenceInterval, Percentiles, PolypChange, Precision
+from edgeseg.artifacts import RESEARCH_NOTICE, ConfidenceInterval, Percentiles, PolypChange, Precision, TimeShare
 from edgeseg.precision_search import PrecisionSearch
 from edgeseg.proof.verdict.engine_verdict import DEFAULT_SPLIT
 from edgeseg.specs import ModelSpec
@@ -38,21 +38,6 @@ class AdviseOptions:
     max_lost_polyps: int | None = None
     seconds: float = 60.0
     """The longest time of the timing."""
-
-
-class TimeShare(Part):
-    """One engine's time over another's, block by block: its quickest of a few rounds in a row counts."""
-
-    ratio: float
-    """Median over the blocks; below 1 the first engine is the quicker one."""
-    interval: ConfidenceInterval
-    """Interval of that median over the blocks."""
-    saved_ms: float
-    """The other engine's time minus the first one's, likewise; positive where the first is quicker."""
-    saved_interval: ConfidenceInterval
-    outcome: Literal["quicker", "slower", "within noise"]
-    """`within noise`: the interval includes 1, or the difference is no larger than one between two openings of the same
-    engine."""
 
 
 class TimingRecord(Part):

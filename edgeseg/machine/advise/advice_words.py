@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from edgeseg.artifacts import ConfidenceInterval
+from edgeseg.artifacts import ConfidenceInterval, TimeShare
 from edgeseg.export.builders.int8_gain import WORTH_HAVING
 from edgeseg.machine.advise.advice_values import (
     PRECISION_OF,
@@ -12,10 +12,9 @@ from edgeseg.machine.advise.advice_values import (
     Candidate,
     Kind,
     SearchFindings,
-    TimeShare,
     TimingRecord,
 )
-from edgeseg.machine.bench.notes import BUSY_CORES
+from edgeseg.proof.timing.disturbances import BUSY_CORES
 from edgeseg.runtime.engine.backends import on_cpu
 
 KIND_NAMES: dict[Kind, str] = {"fp32": "float32", "fp16": "FP16", "mixed": "INT8 in part", "int8": "INT8"}

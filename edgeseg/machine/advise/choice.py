@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from edgeseg.artifacts import TimeShare
 from edgeseg.export.builders.int8_gain import WORTH_HAVING
-from edgeseg.machine.advise.advice_values import TimeShare
 
 T = TypeVar("T")
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edgeseg.artifacts import TimeShare
 from edgeseg.dataset import Pair
 from edgeseg.errors import EdgesegError
 from edgeseg.export.mixing.mixed_networks import RememberedMasks
@@ -15,23 +16,18 @@ from edgeseg.machine.advise.advice_values import (
     AdviseOptions,
     Candidate,
     Kind,
-    TimeShare,
     TimingRecord,
 )
 from edgeseg.machine.advise.choice import pareto_front
-from edgeseg.machine.advise.timing_in_turns import Rounds, reach, time_in_turns
 from edgeseg.progress import Say, Track
 from edgeseg.proof.timing.clock import MonotonicClock
-from edgeseg.proof.timing.image_times import as_in_a_video, spread
+from edgeseg.proof.timing.timing_in_turns import Rounds, pictures_of, reach, time_in_turns
 from edgeseg.proof.verdict import plausibility, rules
 from edgeseg.proof.verdict.engine_comparison import Comparison, compare_with
 from edgeseg.proof.verdict.lost_polyps import found_polyps
 from edgeseg.proof.verdict.verification import judge_accuracy
 from edgeseg.runtime.engine.engine import Engine
 from edgeseg.runtime.opener.engine_from_file import open_engine
-
-MOST_PICTURES = 16
-"""Pictures that go round while engines are timed; they are kept in memory."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +109,7 @@ def _timed(weighed: Weighed, pairs: Sequence[Pair], options: AdviseOptions, say:
     running = [one for one in weighed.candidates if one.holds is not None]
     if not running:
         return weighed
-    pictures = [as_in_a_video(pair) for pair in spread(pairs, min(len(pairs), MOST_PICTURES))]
+    pictures = pictures_of(pairs)
     say(f"timing {len(running)} engines in turns, at most {options.seconds:g} s; nothing else should run meanwhile")
     with contextlib.ExitStack() as opened:
 

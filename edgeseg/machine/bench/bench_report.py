@@ -4,37 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from edgeseg.artifacts import RESEARCH_NOTICE, Percentiles, Precision
+from edgeseg.artifacts import RESEARCH_NOTICE, Conditions, Percentiles, Precision
 from edgeseg.specs import ModelSpec
 from edgeseg.values import Part, Value
 
 Limit = Literal["compute", "memory"]
-
-
-class Spread(Part):
-    """The values of a sensor during one measurement."""
-
-    minimum: float
-    median: float
-    maximum: float
-
-
-class Conditions(Part):
-    """Clocks, power, temperature and company during one measurement, sampled beside it."""
-
-    samples: int = 0
-    """How often the sensors were read."""
-    clocks_mhz: dict[str, Spread] | None = None
-    power_watts: dict[str, Spread] | None = None
-    """Power of each rail or device."""
-    temperature_c: dict[str, Spread] | None = None
-    """Temperature of each zone or device."""
-    throttle: dict[str, float] | None = None
-    """Reason -> share of the samples that showed it; empty where none did."""
-    process_cores: float | None = None
-    """Cores that this process kept busy, on average."""
-    other_cores: float | None = None
-    """Cores that everything else on the machine kept busy: more than a few tenths spoil a measurement on a CPU."""
 
 
 class Series(Part):

@@ -11,19 +11,19 @@ import edgeseg
 from edgeseg.artifacts import Percentiles
 from edgeseg.machine.bench.bench_frames import BenchFrames
 from edgeseg.machine.bench.bench_report import BenchReport, PacedSeries, Roofline, Series, Settings, Throughput
-from edgeseg.machine.bench.company import load_average
-from edgeseg.machine.bench.conditions import power_mode
 from edgeseg.machine.bench.cpu_peaks import cpu_peaks
 from edgeseg.machine.bench.device import Device, find_device
 from edgeseg.machine.bench.frame_latency import measure_back_to_back, measure_paced
 from edgeseg.machine.bench.notes import notes_on
 from edgeseg.machine.bench.plan import BenchPlan
-from edgeseg.machine.bench.probes import Probe
 from edgeseg.machine.bench.roofline import roofline_of
 from edgeseg.machine.bench.subject import Subject
 from edgeseg.machine.bench.throughput import cpu_layouts, measure_batch, measure_lanes
 from edgeseg.progress import Say, quiet
 from edgeseg.proof.timing.clock import Clock, MonotonicClock
+from edgeseg.proof.timing.company import load_average
+from edgeseg.proof.timing.conditions import power_mode
+from edgeseg.proof.timing.probes import Probe
 from edgeseg.runtime.engine.engine import Engine
 from edgeseg.runtime.engine.engine_layout import SessionLayout
 from edgeseg.runtime.engine.failures import ProcessLostError, TransientError

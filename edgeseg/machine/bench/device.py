@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from edgeseg.errors import EdgesegError
 from edgeseg.machine.bench.bench_report import Peaks
-from edgeseg.machine.bench.conditions import find_probes
-from edgeseg.machine.bench.gpu_device import copy_bytes_per_second, gpu_bus_id, read_attributes
+from edgeseg.machine.bench.gpu_device import copy_bytes_per_second, read_attributes
 from edgeseg.machine.bench.gpu_peaks import GpuAttributes, gpu_peaks, memory_peak
-from edgeseg.machine.bench.probes import Probe
+from edgeseg.proof.timing.conditions import find_probes
+from edgeseg.proof.timing.nvml_probe import gpu_bus_id
+from edgeseg.proof.timing.probes import Probe
 from edgeseg.runtime.cuda.driver import CudaDevice
 
 

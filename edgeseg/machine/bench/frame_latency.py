@@ -7,14 +7,14 @@ from fractions import Fraction
 
 import numpy as np
 
-from edgeseg.artifacts import Percentiles
-from edgeseg.machine.bench.bench_report import Conditions, PacedSeries, Series
-from edgeseg.machine.bench.conditions import Watch
+from edgeseg.artifacts import Conditions, Percentiles
+from edgeseg.machine.bench.bench_report import PacedSeries, Series
 from edgeseg.machine.bench.pacing import Pacer
-from edgeseg.machine.bench.probes import Probe
-from edgeseg.machine.bench.stability import Measured, StabilityRule, measure_until_stable
 from edgeseg.proof.timing.clock import Clock
+from edgeseg.proof.timing.conditions import Watch
 from edgeseg.proof.timing.frame_times import time_frame
+from edgeseg.proof.timing.probes import Probe
+from edgeseg.proof.timing.stability import Measured, StabilityRule, measure_until_stable
 from edgeseg.runtime.engine.engine import Engine
 from edgeseg.runtime.engine.latency import NS_PER_MS, percentiles_ms
 from edgeseg.runtime.video.picture import Picture

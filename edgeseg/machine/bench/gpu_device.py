@@ -12,11 +12,6 @@ COPY_BYTES = 64 * 2**20
 COPIES = 8
 
 
-def gpu_bus_id(ordinal: int = 0) -> str:
-    """PCI address of a GPU, as NVML takes it."""
-    return str(require("pycuda.driver").Device(ordinal).pci_bus_id())
-
-
 def read_attributes(ordinal: int = 0) -> GpuAttributes:
     """Read a GPU's attributes from the driver.
 

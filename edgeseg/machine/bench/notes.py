@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edgeseg.machine.bench.bench_report import BenchReport, Conditions, Series
+from edgeseg.machine.bench.bench_report import BenchReport, Series
 from edgeseg.machine.bench.summary import layout_name
+from edgeseg.proof.timing.disturbances import BUSY_CORES, throttle_reasons
 
-BUSY_CORES = 0.2
-"""How many cores others may keep busy before a figure of a CPU is called an upper bound."""
 SLOWER = 1.15
 """Engine time at a rate over that back to back: a larger ratio is more than noise."""
-HARMLESS_THROTTLE = frozenset({"idle"})
 
 
 def notes_on(report: BenchReport) -> tuple[str, ...]:
@@ -69,14 +67,13 @@ def _company(report: BenchReport) -> Iterator[str]:
 def _throttled(report: BenchReport) -> Iterator[str]:
     reasons: dict[str, list[str]] = {}
     for name, series in measurements(report):
-        for reason in _real_reasons(series.conditions):
+        for reason in throttle_reasons(series.conditions):
             reasons.setdefault(reason, []).append(name)
     for reason, names in reasons.items():
         yield f"clocks were lowered ({reason}) during: {', '.join(names)}"
-
-
-def _real_reasons(conditions: Conditions) -> list[str]:
-    return [reason for reason in conditions.throttle or {} if reason not in HARMLESS_THROTTLE]
+    waited = [name for name, series in measurements(report) if series.conditions.throttled_periods]
+    if waited:
+        yield f"the processor quota made it wait during: {', '.join(waited)}"
 
 
 def _slower_when_paced(report: BenchReport) -> Iterator[str]:

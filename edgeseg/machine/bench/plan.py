@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from edgeseg.errors import UsageError
-from edgeseg.machine.bench.stability import StabilityRule
+from edgeseg.proof.timing.stability import StabilityRule
 
 RATES_HZ = (Fraction(25), Fraction(30), Fraction(50), Fraction(60))
 """Rates of endoscopy cameras: PAL and NTSC systems, and their doubles."""

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from edgeseg.artifacts import Percentiles
 from edgeseg.errors import MismatchError
 from edgeseg.machine.bench.bench_report import BaselineComparison, BenchReport, Series
-from edgeseg.proof.verdict.rules import LATENCY_NOISE_MS, MAX_LATENCY_GROWTH, Finding, conclude
+from edgeseg.proof.verdict.latency_rules import LATENCY_NOISE_MS, MAX_LATENCY_GROWTH
+from edgeseg.proof.verdict.rules import Finding, conclude
 
 MAX_P50_GROWTH = 0.05
 """Share of the baseline's median that is allowed on top where the caller says nothing."""

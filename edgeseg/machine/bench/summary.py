@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from edgeseg.artifacts import Percentiles
+from edgeseg.artifacts import Conditions, Percentiles, SensorSpread
 from edgeseg.machine.bench.bench_report import (
     BenchReport,
-    Conditions,
     PacedSeries,
     Roofline,
     Series,
-    Spread,
     Throughput,
 )
+from edgeseg.proof.timing.disturbances import CLOCKS
 
 Table = tuple[str, list[str], list[list[str]]]
 UNKNOWN = "-"
-CLOCKS = ("sm", "gpu", "gpu-gpc-0", "cpu")
-"""Clocks that set the speed, most telling first."""
 
 
 def heading(report: BenchReport) -> list[str]:
@@ -174,7 +171,7 @@ def _clock(seen: Conditions) -> str:
     return next((f"{clocks[name].median:.0f} MHz" for name in CLOCKS if name in clocks), UNKNOWN)
 
 
-def _leading(spreads: Mapping[str, Spread] | None, unit: str) -> str:
+def _leading(spreads: Mapping[str, SensorSpread] | None, unit: str) -> str:
     """The GPU's sensor where there is one, else the first."""
     if not spreads:
         return UNKNOWN

@@ -10,11 +10,11 @@ import numpy as np
 
 from edgeseg.errors import EdgesegError
 from edgeseg.machine.bench.bench_report import Throughput
-from edgeseg.machine.bench.conditions import Watch
 from edgeseg.machine.bench.frame_latency import series_of
-from edgeseg.machine.bench.probes import Probe
-from edgeseg.machine.bench.stability import Measured, StabilityRule, measure_until_stable
 from edgeseg.proof.timing.clock import Clock
+from edgeseg.proof.timing.conditions import Watch
+from edgeseg.proof.timing.probes import Probe
+from edgeseg.proof.timing.stability import Measured, StabilityRule, measure_until_stable
 from edgeseg.runtime.engine.engine import Engine
 from edgeseg.runtime.engine.failures import ProcessLostError, TransientError
 from edgeseg.runtime.engine.inputs import EngineInput

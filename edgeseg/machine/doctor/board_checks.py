@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from edgeseg.machine.bench.sysfs_probe import (
+from edgeseg.machine.doctor.checks import Check
+from edgeseg.machine.doctor.gpu_checks import numbers_of
+from edgeseg.machine.doctor.hardware import Hardware
+from edgeseg.machine.doctor.machine_view import MachineView
+from edgeseg.proof.timing.sysfs_probe import (
     GPU_DEVICES,
     NVPMODEL_CONF,
     NVPMODEL_STATUS,
     power_mode_number,
     power_modes,
 )
-from edgeseg.machine.doctor.checks import Check
-from edgeseg.machine.doctor.gpu_checks import numbers_of
-from edgeseg.machine.doctor.hardware import Hardware
-from edgeseg.machine.doctor.machine_view import MachineView
 
 LOWEST_JETSON_LINUX = (36, 4)
 """JetPack 6.1, the first with TensorRT 10.3; 6.0 has 8.6."""

@@ -27,6 +27,8 @@ from edgeseg.runtime.opener.use import FILE
 from edgeseg.runtime.passport.passports import read_checked
 
 DEFAULT_SPLIT = "test"
+MAX_SLOWDOWN = 5.0
+"""Percent by which an engine may be slower than its baseline engine where the caller sets no limit."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,10 @@ class Demands:
     """A former verdict.json not to fall behind."""
     min_reference_dice: float | None = None
     min_agreement: float | None = None
+    baseline_engine: Path | None = None
+    """An engine not to be slower than, timed in turns with this one."""
+    max_slowdown: float | None = None
+    """In percent; None takes `MAX_SLOWDOWN` where there is a baseline engine."""
 
     def under(self, protocol: ProtocolFile | None) -> Demands:
         """These demands, with the protocol's limits where they name none."""
@@ -60,6 +66,7 @@ class Demands:
             self.max_lost_polyps,
             self.min_reference_dice,
             self.min_agreement,
+            MAX_SLOWDOWN if self.max_slowdown is None and self.baseline_engine is not None else self.max_slowdown,
         )
 
     def words(self) -> list[str]:
@@ -98,7 +105,7 @@ def verify_engine(
 
     Raises:
         BadInputError: No labelled images, a file that cannot be read, or a clip that does not fit its description.
-        MismatchError: The engine does not fit its passport, this machine or the reference.
+        MismatchError: An engine does not fit its passport or this machine, or the engine the reference.
         UsageError: A limit that is no limit.
     """
     agreed = None if protocol is None else read_protocol(protocol)
@@ -108,10 +115,22 @@ def verify_engine(
     baseline = None if demands.baseline is None else Verdict.read(demands.baseline)
     _, passport = read_checked(engine)
     material = None if clips is None else clips.read(passport)
-    with contextlib.closing(open_engine(engine)) as candidate, contextlib.closing(open_reference()) as standard:
+    with contextlib.ExitStack() as opened:
+        candidate = opened.enter_context(contextlib.closing(open_engine(engine)))
+        standard = opened.enter_context(contextlib.closing(open_reference()))
+        baselines = None if demands.baseline_engine is None else _open_twice(demands.baseline_engine, opened)
         limits = demands.limits(candidate.info.precision)
         pairs = load_pairs(data, split, classes=candidate.info.model.channels)
-        verdict = verify(candidate, standard, pairs, limits, passport=passport, baseline=baseline, track=track)
+        verdict = verify(
+            candidate,
+            standard,
+            pairs,
+            limits,
+            passport=passport,
+            baseline=baseline,
+            baseline_engines=baselines,
+            track=track,
+        )
         section = None
         if material is not None:
             proven = prove_clips(candidate, standard, material, passport, track)
@@ -125,6 +144,12 @@ def verify_engine(
             write_report(report, verdict, candidate, standard, pairs, section)
             say(f"wrote {report / HTML_NAME} and {JSON_NAME}")
     return verdict
+
+
+def _open_twice(engine: Path, opened: contextlib.ExitStack) -> tuple[Engine, Engine]:
+    """Two openings of one engine, so that what differs between them is noise."""
+    first, second = (opened.enter_context(contextlib.closing(open_engine(engine))) for _ in range(2))
+    return first, second
 
 
 def with_clips(verdict: Verdict, clips: ClipVerdict) -> Verdict:

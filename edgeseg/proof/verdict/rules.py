@@ -13,7 +13,6 @@ from typing import Literal
 from edgeseg.artifacts import (
     ConfidenceInterval,
     FoundPolyps,
-    LatencyReport,
     Precision,
     RuleResult,
     Verdict,
@@ -24,18 +23,11 @@ from edgeseg.proof.verdict.engine_comparison import Comparison
 from edgeseg.proof.verdict.lost_polyps import found_polyps, lost_count
 from edgeseg.proof.verdict.non_inferiority import MIN_IMAGES, non_inferiority, non_inferiority_in_words
 from edgeseg.proof.verdict.regions import found_regions
-from edgeseg.runtime.engine.backends import on_cpu
 
 Outcome = bool | Literal["undecided"]
 
 MAX_DICE_DROP: dict[Precision, float] = {"fp32": 0.0005, "fp16": 0.001, "int8": 0.005}
 """Largest drop of each precision where the caller sets no limit."""
-MIN_LATENCY_SAMPLES = 100
-"""Below this a 99th percentile is the maximum under another name."""
-MAX_LATENCY_GROWTH = 1.2
-"""How much p99 may grow over a baseline of the same machine."""
-LATENCY_NOISE_MS = 1.0
-"""Growth of p99 that a scheduler causes by itself; less than this is no regression, whatever its share."""
 MOST_NAMES = 10
 """Lost polyps that a sentence names; the verdict's `polyps` names all."""
 
@@ -59,6 +51,7 @@ def limits_for(
     max_lost_polyps: int | None = None,
     min_reference_dice: float | None = None,
     min_agreement: float | None = None,
+    max_slowdown: float | None = None,
 ) -> VerdictLimits:
     """The limits that were asked for, with the precision's own drop where none was.
 
@@ -70,6 +63,8 @@ def limits_for(
             raise UsageError("a floor of the Dice is from 0 to 1", found=floor, expected="for example 0.4")
     if max_lost_polyps is not None and max_lost_polyps < 0:
         raise UsageError("a count cannot be below 0", found=max_lost_polyps, expected="for example --max-lost-polyps 0")
+    if max_slowdown is not None and not 0 <= max_slowdown < math.inf:
+        raise UsageError("a slowdown is at least 0 percent", found=max_slowdown, expected="--max-slowdown 5")
     for limit in (max_dice_drop, max_p99_ms):
         if limit is not None and not math.isfinite(limit):
             raise UsageError(
@@ -84,6 +79,7 @@ def limits_for(
         max_lost_polyps=max_lost_polyps,
         min_reference_dice=min_reference_dice,
         min_agreement=min_agreement,
+        max_slowdown=max_slowdown,
     )
 
 
@@ -206,30 +202,6 @@ def judge_evidence(comparison: Comparison) -> list[Finding]:
     ]
 
 
-def judge_latency(latency: LatencyReport, limits: VerdictLimits) -> list[Finding]:
-    """The 99th percentile of the end-to-end time of one image against its limit, where one was set."""
-    limit, p99 = limits.max_p99_ms, latency.end_to_end.p99_ms
-    if limit is None:
-        return []
-    passed = p99 <= limit
-    relation = "is within" if passed else "is beyond"
-    figures = (
-        f"p99 {p99:.2f} ms end to end {relation} {limit:.2f} ms "
-        f"({latency.inferences} timed images on {latency.machine})"
-    )
-    if passed and latency.inferences < MIN_LATENCY_SAMPLES:
-        return [Finding("undecided", f"{figures}; at least {MIN_LATENCY_SAMPLES} are needed to decide")]
-    return [Finding(passed, figures)]
-
-
-def note_cpu_fp16(latency: LatencyReport) -> list[Finding]:
-    """Say what an FP16 engine on a CPU does not prove."""
-    if latency.precision != "fp16" or not on_cpu(latency.backend):
-        return []
-    sentence = "warning: a CPU computes FP16 engines in float32 between casts, so true FP16 shows on a GPU only"
-    return [Finding(True, sentence)]
-
-
 def refuse_unfit_baseline(baseline: Verdict, data_sha256: str) -> None:
     """Refuse a former verdict that says nothing about this one: one that did not pass, or of other images or masks.
 
@@ -252,32 +224,12 @@ def refuse_unfit_baseline(baseline: Verdict, data_sha256: str) -> None:
         )
 
 
-def judge_baseline(
-    comparison: Comparison, latency: LatencyReport, limits: VerdictLimits, baseline: Verdict
-) -> list[Finding]:
-    """Judge whether the engine is worse than one that was measured before on the same images."""
+def judge_baseline(comparison: Comparison, limits: VerdictLimits, baseline: Verdict) -> Finding:
+    """Judge whether the engine is less accurate than one that was measured before on the same images."""
     fall, allowed = baseline.mean_dice - comparison.mean_dice, max(0.0, limits.max_dice_drop)
     relation = "is within" if fall <= allowed else "is beyond"
-    dice = Finding(
+    return Finding(
         fall <= allowed,
         f"mean Dice {comparison.mean_dice:.4f} against the baseline's {baseline.mean_dice:.4f}: "
         f"a drop of {fall:.4f} {relation} {allowed:.4f}",
-    )
-    return [dice, _judge_baseline_latency(latency, baseline.latency)]
-
-
-def _judge_baseline_latency(latency: LatencyReport, before: LatencyReport) -> Finding:
-    if latency.machine != before.machine:
-        return Finding(
-            True,
-            f"latency is not compared with the baseline's: "
-            f"this machine is {latency.machine}, that one was {before.machine}",
-        )
-    p99, former = latency.end_to_end.p99_ms, before.end_to_end.p99_ms
-    allowed = max(former * MAX_LATENCY_GROWTH, former + LATENCY_NOISE_MS)
-    relation = "is within" if p99 <= allowed else "is beyond"
-    return Finding(
-        p99 <= allowed,
-        f"p99 {p99:.2f} ms against the baseline's {former:.2f} ms {relation} {allowed:.2f} ms "
-        f"(20 % more, at least {LATENCY_NOISE_MS:.0f} ms)",
     )

@@ -147,6 +147,33 @@ def drop_chart(rows: Sequence[VerdictRow], limit: float) -> BarChart:
     )
 
 
+def turns_chart(baseline_ms: Sequence[float], engine_ms: Sequence[float]) -> BarChart:
+    """How often a baseline engine (plain) and the engine (marked) took how long, side by side in bins of one width."""
+    times = [np.asarray(values, np.float64) for values in (baseline_ms, engine_ms)]
+    shown = np.concatenate(times)
+    margin = 0.04 * max(float(np.ptp(shown)), 0.05 * float(shown.max()), 1e-3)
+    bins = min(MAX_BINS, max(10, times[0].size // 8))
+    edges = np.linspace(max(0.0, shown.min() - margin), shown.max() + margin, bins + 1)
+    counts = [np.histogram(values, edges)[0] for values in times]
+    x = Scale(float(edges[0]), float(edges[-1]), LEFT, RIGHT)
+    y = Scale(0, max(int(count.max()) for count in counts) * 1.05, BOTTOM, TOP)
+    width = (RIGHT - LEFT) / bins / 2
+    bars = [
+        Bar(
+            round(x(left) + column * width, 1),
+            y(count),
+            round(width - 0.4, 1),
+            round(BOTTOM - y(count), 1),
+            f"{name}, {left:.2f} to {right:.2f} ms: {count}",
+            name == "engine",
+        )
+        for column, name in enumerate(("baseline", "engine"))
+        for count, left, right in zip(counts[column], edges[:-1], edges[1:], strict=True)
+        if count
+    ]
+    return BarChart(x, y, bars, [])
+
+
 def latency_chart(latency: Percentiles, samples_ms: Sequence[float], limit_ms: float | None) -> BarChart:
     """How often an image took how long, with median, p99 and the limit.
 

@@ -10,6 +10,7 @@ from edgeseg.dataset import Pair
 from edgeseg.files import check_writable, write_text
 from edgeseg.proof.clips.clip_page import ClipSection
 from edgeseg.proof.verdict import verdict_charts as charts
+from edgeseg.proof.verdict.latency_words import baseline_lines, evidence_lines
 from edgeseg.proof.verdict.non_inferiority import non_inferiority_in_words
 from edgeseg.proof.verdict.probability_shift import shift_in_words
 from edgeseg.proof.verdict.templates import render
@@ -67,7 +68,7 @@ def render_page(verdict: Verdict, worst: Sequence[WorstImage], clips: ClipSectio
         worst: The images with the largest drop, drawn, in the order to show.
         clips: What to show of clips.
     """
-    latency = verdict.latency
+    latency, timing = verdict.latency, verdict.baseline_timing
     return render(
         _TEMPLATE,
         verdict=verdict,
@@ -81,6 +82,9 @@ def render_page(verdict: Verdict, worst: Sequence[WorstImage], clips: ClipSectio
         non_inferiority=_non_inferiority(verdict),
         drops=charts.drop_chart(verdict.rows, verdict.limits.max_dice_drop),
         times=charts.latency_chart(latency.end_to_end, verdict.latency_samples_ms, verdict.limits.max_p99_ms),
+        evidence=evidence_lines(verdict.latency_evidence),
+        turns=None if timing is None else charts.turns_chart(timing.baseline_samples_ms, timing.engine_samples_ms),
+        against=baseline_lines(timing),
         stages=[(name, getattr(latency, name)) for name in ("pre", "infer", "post", "end_to_end")],
     )
 

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import edgeseg
-from edgeseg.artifacts import EngineArtifact, LatencyReport, Precision, Verdict, VerdictLimits
+from edgeseg.artifacts import (
+    BaselineTiming,
+    EngineArtifact,
+    LatencyEvidence,
+    LatencyReport,
+    Precision,
+    Verdict,
+    VerdictLimits,
+)
 from edgeseg.dataset import Pair, hash_pairs
 from edgeseg.progress import Track, silent
-from edgeseg.proof.timing.image_times import measure_latency
-from edgeseg.proof.verdict import identity_rules, plausibility, rules
+from edgeseg.proof.timing.baseline_timing import time_against_baseline
+from edgeseg.proof.timing.clock import MonotonicClock
+from edgeseg.proof.timing.image_times import LIMIT_SAMPLES, SAMPLES, measure_latency
+from edgeseg.proof.timing.latency_evidence import evidence_of, watched
+from edgeseg.proof.timing.timing_in_turns import pictures_of
+from edgeseg.proof.verdict import identity_rules, latency_rules, plausibility, rules
 from edgeseg.proof.verdict.diagnosis import likely_cause
 from edgeseg.proof.verdict.engine_comparison import Comparison, compare
 from edgeseg.proof.verdict.engine_measures import boundary_comparison, compare_by_size
@@ -22,6 +35,14 @@ from edgeseg.runtime.engine.engine import Engine
 from edgeseg.runtime.engine.session import SessionInfo
 
 
+@dataclass(frozen=True)
+class Timings:
+    """What times rest on; None where it was not recorded."""
+
+    evidence: LatencyEvidence | None = None
+    baseline: BaselineTiming | None = None
+
+
 def verify(
     engine: Engine,
     reference: Engine,
@@ -30,6 +51,7 @@ def verify(
     *,
     passport: EngineArtifact | None = None,
     baseline: Verdict | None = None,
+    baseline_engines: tuple[Engine, Engine] | None = None,
     track: Track = silent,
 ) -> Verdict:
     """Hold an engine against its reference on labelled images.
@@ -41,6 +63,7 @@ def verify(
         limits: What is demanded; `edgeseg.proof.verdict.rules.limits_for` gives the defaults.
         passport: The engine's, for what it says of INT8 convolutions.
         baseline: A former verdict on the same images, not to fall behind.
+        baseline_engines: Two openings of an engine that it must not be slower than; they are timed in turns.
         track: Shows progress.
 
     Raises:
@@ -52,10 +75,10 @@ def verify(
     if baseline is not None:
         rules.refuse_unfit_baseline(baseline, data_sha256)
     comparison = compare(engine, reference, pairs, track)
-    latency, samples_ms = measure_latency(engine, pairs, track=track)
     limits = plausibility.with_floors(limits)
+    latency, samples_ms, timings = _time(engine, pairs, limits, baseline_engines, track)
     built_from_reference = identity_rules.is_built_from(engine.info, reference.info, passport)
-    judged = judge(comparison, latency, limits, engine.info.precision, baseline, built_from_reference)
+    judged = judge(comparison, latency, limits, engine.info.precision, baseline, built_from_reference, timings)
     judged["float32's own masks"] = identity_rules.judge_float32(
         comparison, limits, engine.info.precision, reference.info.precision, built_from_reference
     )
@@ -76,9 +99,28 @@ def verify(
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         convolutions=None if passport is None else passport.convolutions,
         int8_convolutions=None if passport is None else passport.int8_convolutions,
+        latency_evidence=timings.evidence,
+        baseline_timing=timings.baseline,
         **_scores(comparison, limits),
         **identity(engine.info, reference.info),
     )
+
+
+def _time(
+    engine: Engine,
+    pairs: Sequence[Pair],
+    limits: VerdictLimits,
+    baseline_engines: tuple[Engine, Engine] | None,
+    track: Track,
+) -> tuple[LatencyReport, tuple[float, ...], Timings]:
+    """Time single images, as many as a limit of their p99 needs, and then the engine against its baseline."""
+    samples = SAMPLES if limits.max_p99_ms is None else LIMIT_SAMPLES
+    with watched(engine) as watch:
+        latency, samples_ms = measure_latency(engine, pairs, samples, track=track)
+    evidence, against = evidence_of(samples_ms, watch.conditions), None
+    if baseline_engines is not None:
+        against = time_against_baseline(engine, *baseline_engines, pictures_of(pairs), MonotonicClock())
+    return latency, samples_ms, Timings(evidence, against)
 
 
 def judge(
@@ -88,13 +130,19 @@ def judge(
     precision: Precision,
     baseline: Verdict | None = None,
     built_from_reference: bool | None = None,
+    timings: Timings = Timings(),
 ) -> dict[str, Sequence[rules.Finding]]:
     """Every rule's findings, by the rule's name."""
     judged = _judge_accuracy(comparison, limits, precision, built_from_reference)
-    judged["latency"] = rules.judge_latency(latency, limits)
-    judged["FP16 on a CPU"] = rules.note_cpu_fp16(latency)
+    judged["latency"] = latency_rules.judge_latency(latency, limits, timings.evidence)
+    judged["FP16 on a CPU"] = latency_rules.note_cpu_fp16(latency)
     if baseline is not None:
-        judged["baseline"] = rules.judge_baseline(comparison, latency, limits, baseline)
+        judged["baseline"] = [
+            rules.judge_baseline(comparison, limits, baseline),
+            latency_rules.judge_former_latency(latency, baseline.latency),
+        ]
+    if limits.max_slowdown is not None:
+        judged["baseline engine"] = latency_rules.judge_slowdown(timings.baseline, limits)
     return judged
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from edgeseg.artifacts import ConfidenceInterval, Percentiles, PolypChange
-from edgeseg.machine.advise.advice_values import Candidate, Kind, TimeShare, TimingRecord
+from edgeseg.artifacts import ConfidenceInterval, Percentiles, PolypChange, TimeShare
+from edgeseg.machine.advise.advice_values import Candidate, Kind, TimingRecord
 from edgeseg.machine.advise.advice_words import headline, sentences
 
 WIDE = ConfidenceInterval(low=-0.001, high=0.002)

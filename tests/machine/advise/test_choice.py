@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeseg.artifacts import ConfidenceInterval
-from edgeseg.machine.advise.advice_values import TimeShare
+from edgeseg.artifacts import ConfidenceInterval, TimeShare
 from edgeseg.machine.advise.choice import choose, pareto_front
 
 KINDS = ("fp32", "fp16", "mixed", "int8")

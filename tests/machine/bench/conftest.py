@@ -1,17 +1,13 @@
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edgeseg.artifacts import Percentiles
-from edgeseg.machine.bench.bench_report import BenchReport, Conditions, PacedSeries, Series, Settings, Throughput
+from edgeseg.artifacts import Conditions, Percentiles
+from edgeseg.machine.bench.bench_report import BenchReport, PacedSeries, Series, Settings, Throughput
 from edgeseg.specs import ModelSpec
-
-sys.path.insert(0, str(Path(__file__).parent))  # fake_clock
 
 
 def series(p50_ms: float, p99_ms: float | None = None, stable: bool = True, **seen: Any) -> Series:

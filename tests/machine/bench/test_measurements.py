@@ -10,21 +10,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_clock import FakeClock, TimedEngine
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeseg.errors import UsageError
 from edgeseg.machine.bench.frame_latency import measure_back_to_back, measure_paced, over_budget_share
 from edgeseg.machine.bench.plan import parse_counts, parse_rates, rule_within
-from edgeseg.machine.bench.stability import StabilityRule
 from edgeseg.machine.bench.throughput import cpu_layouts, frames_per_second, measure_batch, measure_lanes
+from edgeseg.proof.timing.stability import StabilityRule
 from edgeseg.runtime.cuda.cuda_errors import DeviceMemoryError, StickyCudaError
 from edgeseg.runtime.engine.inputs import EngineInput
 from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.runtime.video.engine_input import network_input_of
 from edgeseg.runtime.video.picture import Picture
 from edgeseg.specs import ModelSpec, PreprocessSpec
+from tests.proof.timing.fake_clock import FakeClock, TimedEngine
 
 INFO = SessionInfo(ModelSpec(architecture="n", height=8, width=8), PreprocessSpec(), "made-up", "fp32", "0" * 64)
 RULE = StabilityRule(window_samples=10, window_s=0.0, max_s=60.0)

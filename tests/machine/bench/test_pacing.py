@@ -3,11 +3,11 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
-from fake_clock import FakeClock
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeseg.machine.bench.pacing import SPIN_NS, Pacer, deadline_ns, newest_due, wait_until
+from tests.proof.timing.fake_clock import FakeClock
 
 NTSC = Fraction(30000, 1001)
 rates = st.builds(Fraction, st.integers(1, 60000), st.integers(1, 1001)).filter(lambda rate: rate <= 1000)

@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from edgeseg.machine.bench.sysfs_probe import power_mode_number, power_modes
 from edgeseg.machine.doctor.board_checks import parse_power_mode
 from edgeseg.machine.doctor.gpu_checks import numbers_of, parse_nvcc
 from edgeseg.machine.doctor.hardware import parse_tegra_release
 from edgeseg.machine.doctor.requirements import fits, parse_version
+from edgeseg.proof.timing.sysfs_probe import power_mode_number, power_modes
 from edgeseg.runtime.passport.gpu import cuda_version
 
 NUMBER = st.integers(0, 999)

@@ -6,8 +6,9 @@ from edgeseg.artifacts import Verdict, VerdictLimits
 from edgeseg.errors import BadInputError, MismatchError, UsageError
 from edgeseg.proof.timing.image_times import measure_latency
 from edgeseg.proof.verdict.evaluation import NotFiniteError
+from edgeseg.proof.verdict.latency_rules import judge_latency
 from edgeseg.proof.verdict.non_inferiority import MIN_IMAGES
-from edgeseg.proof.verdict.rules import Finding, conclude, judge_latency, limits_for
+from edgeseg.proof.verdict.rules import Finding, conclude, limits_for
 
 # With 20 bright rows and d dim rows, a network that misses the dim ones has Dice 40 / (40 + d); the reference has 1.
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from edgeseg.errors import MissingComponentError
-from edgeseg.machine.bench.probes import Reading
 from edgeseg.optional import require
+from edgeseg.proof.timing.probes import Reading
 
 T = TypeVar("T")
 
@@ -31,6 +31,11 @@ def reasons_of(bits: int) -> tuple[str, ...]:
     known = [name for bit, name in THROTTLE_REASONS.items() if bits & bit]
     rest = bits & ~sum(THROTTLE_REASONS)
     return (*known, f"reason {rest:#x}") if rest else tuple(known)
+
+
+def gpu_bus_id(ordinal: int = 0) -> str:
+    """PCI address of a GPU, as NVML takes it; a `CudaDevice` is open."""
+    return str(require("pycuda.driver").Device(ordinal).pci_bus_id())
 
 
 class NvmlProbe:

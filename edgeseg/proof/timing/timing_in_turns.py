@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import functools
 import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.artifacts import ConfidenceInterval, Percentiles
-from edgeseg.machine.advise.advice_values import TimeShare
-from edgeseg.machine.bench.company import cores_busy, read_times
-from edgeseg.machine.bench.stability import StabilityRule, measure_until_stable
+from edgeseg.artifacts import ConfidenceInterval, Percentiles, TimeShare
+from edgeseg.dataset import Pair
 from edgeseg.proof.timing.clock import Clock
+from edgeseg.proof.timing.company import cores_busy, read_times
 from edgeseg.proof.timing.frame_times import time_frame
-from edgeseg.proof.timing.image_times import WARM_UP_IMAGES
+from edgeseg.proof.timing.image_times import WARM_UP_IMAGES, as_in_a_video, spread
+from edgeseg.proof.timing.quantile_interval import median_interval
+from edgeseg.proof.timing.stability import StabilityRule, measure_until_stable
 from edgeseg.runtime.engine.engine import Engine
 from edgeseg.runtime.engine.latency import NS_PER_MS, percentiles_ms
 from edgeseg.runtime.video.picture import Picture
@@ -27,6 +27,8 @@ BLOCK_ROUNDS = 5
 WINDOW_ROUNDS = 15
 LEAST_ROUNDS = 3 * BLOCK_ROUNDS
 """Rounds that are run whatever the time allows: an interval needs some blocks."""
+MOST_PICTURES = 16
+"""Pictures that go round while engines are timed; they are kept in memory."""
 
 
 @dataclass(frozen=True)
@@ -86,27 +88,18 @@ def reach(twin: TimeShare) -> float:
     return max(abs(twin.interval.low - 1), abs(twin.interval.high - 1))
 
 
-def median_interval(values: NDArray[np.float64], level: float = 0.95) -> ConfidenceInterval:
-    """The interval of a median between two order statistics, whatever the distribution.
-
-    Conover, Practical Nonparametric Statistics, 1999, section 3.2. Fewer than six values give the smallest and the
-    largest, which is less than 95 %.
-
-    Args:
-        values: float64 [N], at least one, independent of each other.
-        level: Share of such intervals that hold the true median, at least.
-    """
-    ordered, below, skipped = np.sort(values), 0.0, 0
-    while skipped < (len(values) - 1) // 2:
-        below += math.comb(len(values), skipped) * 0.5 ** len(values)
-        if below > (1 - level) / 2:
-            break
-        skipped += 1
-    outermost = max(0, skipped - 1)
-    return ConfidenceInterval(low=float(ordered[outermost]), high=float(ordered[-1 - outermost]), level=level)
+def pictures_of(pairs: Sequence[Pair]) -> list[Picture]:
+    """Up to `MOST_PICTURES` pictures to time with, evenly from all."""
+    return [as_in_a_video(pair) for pair in spread(pairs, min(len(pairs), MOST_PICTURES))]
 
 
-def time_in_turns(engines: Sequence[Engine], pictures: Sequence[Picture], max_s: float, clock: Clock) -> Rounds:
+def time_in_turns(
+    engines: Sequence[Engine],
+    pictures: Sequence[Picture],
+    max_s: float,
+    clock: Clock,
+    wanted_rounds: int = LEAST_ROUNDS,
+) -> Rounds:
     """Time engines from frame to mask, in rounds, until a round's level stands still or the time is over.
 
     Whoever comes next finds caches, clocks and other threads as the one before left them. So the order within a round
@@ -117,6 +110,7 @@ def time_in_turns(engines: Sequence[Engine], pictures: Sequence[Picture], max_s:
         pictures: At least one; they go round.
         max_s: No round is started after so many seconds, once there are `LEAST_ROUNDS`.
         clock: To measure by.
+        wanted_rounds: Rounds that are run even when the level stands still, where the time allows.
 
     Raises:
         EdgesegError: An engine refuses a picture, or is down for good.
@@ -136,8 +130,8 @@ def time_in_turns(engines: Sequence[Engine], pictures: Sequence[Picture], max_s:
         return sum(taken)
 
     rule = StabilityRule(window_samples=WINDOW_ROUNDS, max_s=max_s)
-    before = read_times()
+    before, started_ns = read_times(), clock.now_ns()
     measured = measure_until_stable(one_round, rule, clock)
-    while len(times) < LEAST_ROUNDS:
+    while len(times) < LEAST_ROUNDS or (len(times) < wanted_rounds and clock.now_ns() - started_ns < max_s * 1e9):
         one_round()
     return Rounds(np.array(times, np.int64), measured.stable, cores_busy(before, read_times())[1])

@@ -6,15 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-import scipy.stats
-from hypothesis import given
-from hypothesis import strategies as st
 
-from edgeseg.machine.advise.timing_in_turns import (
+from edgeseg.proof.timing.timing_in_turns import (
     BLOCK_ROUNDS,
     LEAST_ROUNDS,
     Rounds,
-    median_interval,
     reach,
     time_in_turns,
 )
@@ -120,18 +116,3 @@ def test_the_last_block_takes_what_is_left_over() -> None:
     times = np.arange(1, BLOCK_ROUNDS * 2 + 4)[:, np.newaxis] * MS
     assert Rounds(times, True, None).quickest_ms[:, 0].tolist() == [1, BLOCK_ROUNDS + 1]
     assert Rounds(times[:3], True, None).quickest_ms[:, 0].tolist() == [1]
-
-
-@given(st.integers(6, 300))
-def test_the_interval_of_a_median_is_the_binomial_one(count: int) -> None:
-    interval = median_interval(np.random.default_rng(count).permutation(count).astype(float))
-    low, high = int(interval.low), int(interval.high)  # ranks, since the values are 0 .. count - 1
-    assert low + high == count - 1
-    outside = 2 * scipy.stats.binom.cdf(low, count, 0.5)
-    assert outside <= 0.05 + 1e-12
-    assert 2 * scipy.stats.binom.cdf(low + 1, count, 0.5) > 0.05  # the narrowest that holds
-
-
-def test_few_values_give_all_there_is() -> None:
-    interval = median_interval(np.array([3.0, 1.0, 2.0]))
-    assert (interval.low, interval.high) == (1, 3)

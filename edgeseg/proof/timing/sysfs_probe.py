@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from edgeseg.machine.bench.probes import Reading, number_in, text_in
+from edgeseg.proof.timing.probes import Reading, number_in, text_in
 
 GPU_DEVICES = re.compile(r"gpu|gv11b|ga10b|gb10b|gp10b|gm20b")
 MEMORY_DEVICES = re.compile(r"emc|memory-controller")

@@ -14,11 +14,11 @@ import psutil
 import pytest
 
 from edgeseg.errors import MissingComponentError
-from edgeseg.machine.bench.company import ProcessorTimes, cores_busy, load_average, read_times
-from edgeseg.machine.bench.conditions import Watch, find_probes, power_mode, summed_up
-from edgeseg.machine.bench.nvml_probe import NvmlProbe, reasons_of
-from edgeseg.machine.bench.probes import Reading, joined
-from edgeseg.machine.bench.sysfs_probe import BoardProbe, CpuProbe
+from edgeseg.proof.timing.company import ProcessorTimes, cores_busy, load_average, read_times
+from edgeseg.proof.timing.conditions import Watch, find_probes, power_mode, summed_up
+from edgeseg.proof.timing.nvml_probe import NvmlProbe, reasons_of
+from edgeseg.proof.timing.probes import Reading, joined
+from edgeseg.proof.timing.sysfs_probe import BoardProbe, CpuProbe
 
 ORIN = {
     "sys/class/devfreq/17000000.gpu/cur_freq": "918000000\n",

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
+
+from edgeseg.proof.timing.probes import text_in
+from edgeseg.runtime.engine.machine import CGROUP
 
 BUSY = frozenset({"user", "nice", "system", "irq", "softirq", "steal"})
 """The fields of `psutil.cpu_times` that count as busy: waiting does not, and a guest is in the user's already."""
@@ -20,13 +25,15 @@ class ProcessorTimes:
     """Seconds that everything ran, in user and kernel mode; None where the system does not tell."""
     process_s: float
     """Seconds that this process and its ended children ran."""
+    throttled_periods: int | None = None
+    """Periods in which the quota of this control group made its processes wait; None where nothing tells."""
 
 
 def read_times() -> ProcessorTimes:
     """Now. In a container the machine's figure is usually the host's, which is what disturbs."""
     times = os.times()
     own = times.user + times.system + times.children_user + times.children_system
-    return ProcessorTimes(times.elapsed, _machine_s(), own)
+    return ProcessorTimes(times.elapsed, _machine_s(), own, throttled_periods())
 
 
 def cores_busy(before: ProcessorTimes, after: ProcessorTimes) -> tuple[float | None, float | None]:
@@ -46,6 +53,19 @@ def load_average() -> tuple[float, float, float] | None:
         return os.getloadavg()
     except OSError:
         return None
+
+
+def throttled_periods(root: Path = CGROUP) -> int | None:
+    """Read ``nr_throttled`` of cgroup-v2 or v1 (Linux, Documentation/admin-guide/cgroup-v2.rst); None without a quota.
+
+    Args:
+        root: The folder in which a container sees its own limits.
+    """
+    for path in (root / "cpu.stat", root / "cpu" / "cpu.stat"):
+        found = re.search(r"^nr_throttled (\d+)$", text_in(path) or "", re.MULTILINE)
+        if found is not None:
+            return int(found[1])
+    return None
 
 
 def _machine_s() -> float | None:

@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
+from edgeseg.artifacts import Conditions, SensorSpread
 from edgeseg.errors import MissingComponentError
-from edgeseg.machine.bench.bench_report import Conditions, Spread
-from edgeseg.machine.bench.company import ProcessorTimes, cores_busy, read_times
-from edgeseg.machine.bench.nvml_probe import NvmlProbe
-from edgeseg.machine.bench.probes import Probe, Reading, joined
-from edgeseg.machine.bench.sysfs_probe import BoardProbe, CpuProbe
+from edgeseg.proof.timing.company import ProcessorTimes, cores_busy, read_times
+from edgeseg.proof.timing.nvml_probe import NvmlProbe
+from edgeseg.proof.timing.probes import Probe, Reading, joined
+from edgeseg.proof.timing.sysfs_probe import BoardProbe, CpuProbe
 
 INTERVAL_S = 0.25
 """Seldom enough not to disturb: one round takes some tenths of a millisecond."""
@@ -45,6 +45,7 @@ def summed_up(readings: Sequence[Reading], before: ProcessorTimes, after: Proces
     told = [reading.throttle for reading in readings if reading.throttle is not None]
     reasons = dict.fromkeys(reason for seen in told for reason in seen)
     own, others = cores_busy(before, after)
+    first, last = before.throttled_periods, after.throttled_periods
     return Conditions(
         samples=len(readings),
         clocks_mhz=_spreads([reading.clocks_mhz for reading in readings]),
@@ -53,6 +54,7 @@ def summed_up(readings: Sequence[Reading], before: ProcessorTimes, after: Proces
         throttle={reason: sum(reason in seen for seen in told) / len(told) for reason in reasons} if told else None,
         process_cores=own,
         other_cores=others,
+        throttled_periods=None if first is None or last is None else last - first,
     )
 
 
@@ -95,10 +97,10 @@ class Watch:
             self._readings.append(joined([probe.read() for probe in self._probes]))
 
 
-def _spreads(readings: Sequence[Mapping[str, float]]) -> dict[str, Spread] | None:
+def _spreads(readings: Sequence[Mapping[str, float]]) -> dict[str, SensorSpread] | None:
     names = dict.fromkeys(name for reading in readings for name in reading)
     spreads = {}
     for name in names:
         values = [reading[name] for reading in readings if name in reading]
-        spreads[name] = Spread(minimum=min(values), median=statistics.median(values), maximum=max(values))
+        spreads[name] = SensorSpread(minimum=min(values), median=statistics.median(values), maximum=max(values))
     return spreads or None

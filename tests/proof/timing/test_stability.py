@@ -3,11 +3,11 @@ from __future__ import annotations
 import statistics
 
 import pytest
-from fake_clock import FakeClock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeseg.machine.bench.stability import StabilityRule, is_stable, measure_until_stable
+from edgeseg.proof.timing.stability import StabilityRule, is_stable, measure_until_stable
+from tests.proof.timing.fake_clock import FakeClock
 
 RULE = StabilityRule(window_samples=10, window_s=0.0, max_s=10.0)
 levels = st.lists(st.floats(0.01, 1e6), min_size=1, max_size=8)
