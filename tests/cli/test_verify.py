@@ -1,3 +1,4 @@
+import functools
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from edgeseg.cli import run
 from edgeseg.files import sha256_bytes
 from edgeseg.graph.onnx_files import serialize
 from edgeseg.images import write_png
+from edgeseg.proof.timing.baseline_timing import time_against_baseline
 from edgeseg.runtime.passport.passports import passport_path
 
 Call = Callable[..., int]
@@ -107,6 +109,37 @@ def test_undecided_exits_with_3(call: Call, labelled: Path, capsys) -> None:
 def test_latency_limit(call: Call, capsys) -> None:
     assert call("--max-p99-ms", "0.0001") == 3
     assert call("--max-p99-ms", "60000") == 0
+
+
+def test_an_engine_against_itself_as_baseline_engine(
+    call: Call, tiny_engine: Path, tmp_path: Path, capsys, monkeypatch
+) -> None:
+    report = tmp_path / "report"
+    monkeypatch.setattr("edgeseg.proof.timing.baseline_timing.WANTED_ROUNDS", 30)
+    short = functools.partial(time_against_baseline, max_s=0.5)
+    monkeypatch.setattr("edgeseg.proof.verdict.verification.time_against_baseline", short)
+    limits = ("--baseline-engine", str(tiny_engine), "--max-slowdown", "1e9")  # no machine is too noisy for that
+    assert call(*limits, "--report", str(report), "--json") == 0
+    verdict = Verdict.read(report / "verdict.json")
+    timing, evidence = verdict.baseline_timing, verdict.latency_evidence
+    assert timing is not None and evidence is not None
+    assert timing.baseline_sha256 == verdict.engine_sha256 == sha256_bytes(tiny_engine.read_bytes())
+    assert len(timing.engine_samples_ms) == timing.rounds and evidence.samples == 200
+    rule = next(rule for rule in verdict.rules if rule.rule == "baseline engine")
+    assert rule.passed is True and "times its undisturbed time" in rule.reasons[0]
+    assert timing.baseline.p99_ms == pytest.approx(np.percentile(timing.baseline_samples_ms, 99), abs=1e-3)
+    page = (report / "verdict.html").read_text()
+    assert "Timed in turns with the baseline engine" in page and "Baseline engine, fp32 on onnxruntime" in page
+    capsys.readouterr()
+    assert call("--max-slowdown", "5") == 2
+    assert "--baseline-engine" in capsys.readouterr().err
+
+
+def test_the_text_says_what_the_times_rest_on(call: Call, capsys) -> None:
+    assert call() == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "over 200 images: p99's 95 % interval is" in said and "to an open end ms" in said
+    assert "the maximum of these is no p99.9" in said and "meanwhile: " in said
 
 
 def test_lost_polyps(call: Call, tiny_engine: Path, labelled: Path, capsys) -> None:

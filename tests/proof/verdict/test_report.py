@@ -9,7 +9,7 @@ import pytest
 from edgeseg.artifacts import Verdict
 from edgeseg.errors import BadInputError
 from edgeseg.images import write_png
-from edgeseg.proof.verdict.verdict_charts import Scale, drop_chart, latency_chart, scatter_chart
+from edgeseg.proof.verdict.verdict_charts import Scale, drop_chart, latency_chart, scatter_chart, turns_chart
 from edgeseg.proof.verdict.verdict_page import check_report_folder, write_report
 from edgeseg.proof.verdict.verdict_pictures import PICTURE_WIDTH_PX, worst_rows
 
@@ -177,6 +177,18 @@ def test_the_histogram_holds_every_sample(report) -> None:
     verdict = report[0]
     chart = latency_chart(verdict.latency.end_to_end, verdict.latency_samples_ms, None)
     assert sum(int(bar.label.split(": ")[1]) for bar in chart.bars) == 400
+
+
+def test_two_distributions_share_their_bins() -> None:
+    baseline, engine = np.linspace(5, 6, 40), np.linspace(7, 8, 60)
+    chart = turns_chart(tuple(baseline), tuple(engine))
+    for name, count, marked in (("baseline", 40, False), ("engine", 60, True)):
+        bars = [bar for bar in chart.bars if bar.label.startswith(f"{name}, ")]
+        assert sum(int(bar.label.rpartition(": ")[2]) for bar in bars) == count
+        assert {bar.marked for bar in bars} == {marked}
+    plain, marked_bars = ([bar for bar in chart.bars if bar.marked is side] for side in (False, True))
+    assert max(bar.x + bar.width for bar in plain) < min(bar.x for bar in marked_bars)
+    assert turns_chart((3.0,), (3.0,)).bars
 
 
 @pytest.mark.parametrize("samples", [(3.0,), (3.0, 3.0, 3.0), (0.0, 0.0), (1.0, 900.0)])
