@@ -81,7 +81,7 @@ class LatencyEvidence(Part):
     """None where there are fewer than 1,000 samples: a 99.9th percentile would be the maximum under another name."""
     conditions: Conditions
     disturbances: tuple[str, ...] = ()
-    """What disturbed the measurement, one clause each; empty where nothing was seen to."""
+    """Whatever was seen to disturb the measurement, one clause each."""
 
 
 class BaselineTiming(Part):
@@ -91,7 +91,7 @@ class BaselineTiming(Part):
     baseline_backend: str
     baseline_precision: Precision
     rounds: int
-    """In each, every opening segments the same picture once for the record."""
+    """Every opening segments the same picture once in each, for the record."""
     stable: bool
     """True if the level of a round stood still, by the rule of `edgeseg bench`."""
     engine: Percentiles
@@ -111,4 +111,4 @@ class BaselineTiming(Part):
     """The farthest that `twin` reaches from 1, interval included."""
     conditions: Conditions
     disturbances: tuple[str, ...] = ()
-    """What disturbed the measurement, one clause each; empty where nothing was seen to."""
+    """Whatever was seen to disturb the measurement, one clause each."""

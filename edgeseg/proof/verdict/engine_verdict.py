@@ -45,7 +45,7 @@ class Demands:
     baseline_engine: Path | None = None
     """An engine not to be slower than, timed in turns with this one."""
     max_slowdown: float | None = None
-    """In percent; None takes `MAX_SLOWDOWN` where there is a baseline engine."""
+    """Limit of the slowdown, in percent; None takes `MAX_SLOWDOWN` where there is a baseline engine."""
 
     def under(self, protocol: ProtocolFile | None) -> Demands:
         """These demands, with the protocol's limits where they name none."""

@@ -44,7 +44,8 @@ def judge_latency(
         ]
     if passed and latency.inferences < MIN_LATENCY_SAMPLES:
         return [Finding("undecided", f"{figures}; at least {MIN_LATENCY_SAMPLES} are needed to decide")]
-    return [Finding(passed, figures)]
+    disturbances = () if passed or evidence is None else evidence.disturbances
+    return [Finding(passed, "; ".join([figures, *disturbances]))]
 
 
 def note_cpu_fp16(latency: LatencyReport) -> list[Finding]:
@@ -113,9 +114,10 @@ def slowdown_in_words(timing: BaselineTiming) -> str:
 
 
 def interval_in_words(interval: QuantileInterval) -> str:
-    """``9.81 to 12.40``; an end that so few values leave open is said to be."""
-    low = "an open end" if interval.low is None else f"{interval.low:.2f}"
-    return f"{low} to {'an open end' if interval.high is None else f'{interval.high:.2f}'}"
+    """``9.81 to 12.40``, ``9.81 and up`` or ``open at both ends``, where so few values leave ends open."""
+    if interval.low is None:
+        return "open at both ends" if interval.high is None else f"up to {interval.high:.2f}"
+    return f"{interval.low:.2f} {'and up' if interval.high is None else f'to {interval.high:.2f}'}"
 
 
 def _holds(interval: QuantileInterval, limit: float) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgeseg.artifacts import BaselineTiming, Conditions, LatencyEvidence, Percentiles, Verdict
 from edgeseg.proof.timing.disturbances import CLOCKS
 from edgeseg.proof.timing.latency_evidence import LEAST_FOR_P99_9
-from edgeseg.proof.verdict.latency_rules import interval_in_words, slowdown_in_words
+from edgeseg.proof.verdict.latency_rules import interval_in_words
 
 
 def latency_lines(verdict: Verdict) -> list[str]:
@@ -32,9 +32,8 @@ def baseline_lines(timing: BaselineTiming | None) -> list[str]:
         return []
     return [
         f"baseline engine, {timing.baseline_precision} on {timing.baseline_backend}, sha256 {timing.baseline_sha256}: "
-        f"{_distribution(timing.baseline)}, this engine in turns with it: {_distribution(timing.engine)}",
-        f"this engine takes {slowdown_in_words(timing)}; two openings of the baseline differ by up to "
-        f"{100 * timing.noise:.1f} %",
+        f"{_distribution(timing.baseline)}, this engine in turns with it: {_distribution(timing.engine)}; "
+        f"two openings of the baseline differ by up to {100 * timing.noise:.1f} %",
         *_conditions_lines(timing.conditions, timing.disturbances),
     ]
 

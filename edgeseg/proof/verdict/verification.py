@@ -37,7 +37,7 @@ from edgeseg.runtime.engine.session import SessionInfo
 
 @dataclass(frozen=True)
 class Timings:
-    """What times rest on; None where it was not recorded."""
+    """The conditions of the times, and the times beside a baseline engine; None where there are none."""
 
     evidence: LatencyEvidence | None = None
     baseline: BaselineTiming | None = None
