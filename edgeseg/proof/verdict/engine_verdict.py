@@ -118,24 +118,15 @@ def verify_engine(
     with contextlib.ExitStack() as opened:
         candidate = opened.enter_context(contextlib.closing(open_engine(engine)))
         standard = opened.enter_context(contextlib.closing(open_reference()))
-        baselines = None if demands.baseline_engine is None else _open_twice(demands.baseline_engine, opened)
+        twins = None if demands.baseline_engine is None else _open_twice(demands.baseline_engine, opened)
         limits = demands.limits(candidate.info.precision)
         pairs = load_pairs(data, split, classes=candidate.info.model.channels)
         verdict = verify(
-            candidate,
-            standard,
-            pairs,
-            limits,
-            passport=passport,
-            baseline=baseline,
-            baseline_engines=baselines,
-            track=track,
+            candidate, standard, pairs, limits, passport=passport, baseline=baseline, twins=twins, track=track
         )
-        section = None
-        if material is not None:
-            proven = prove_clips(candidate, standard, material, passport, track)
-            section = clip_section(proven.verdict, proven.clips)
-            verdict = with_clips(verdict, proven.verdict)
+        proven = None if material is None else prove_clips(candidate, standard, material, passport, track)
+        section = None if proven is None else clip_section(proven.verdict, proven.clips)
+        verdict = verdict if proven is None else with_clips(verdict, proven.verdict)
         if verdict.precision == "int8" and verdict.passed is not True:
             verdict = verdict.model_copy(update={"next_command": _advise(passport, reference, data, split, demands)})
         if agreed is not None:

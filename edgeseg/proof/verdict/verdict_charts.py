@@ -148,8 +148,12 @@ def drop_chart(rows: Sequence[VerdictRow], limit: float) -> BarChart:
 
 
 def turns_chart(baseline_ms: Sequence[float], engine_ms: Sequence[float]) -> BarChart:
-    """How often a baseline engine (plain) and the engine (marked) took how long, side by side in bins of one width."""
-    times = [np.asarray(values, np.float64) for values in (baseline_ms, engine_ms)]
+    """How often a baseline engine (plain) and the engine (marked) took how long, side by side in bins of one width.
+
+    What took longer than either's p99 is in the last bin, since one long pause would dwarf the bars.
+    """
+    last = max(float(np.percentile(values, 99)) for values in (baseline_ms, engine_ms))
+    times = [np.minimum(values, last) for values in (baseline_ms, engine_ms)]
     shown = np.concatenate(times)
     margin = 0.04 * max(float(np.ptp(shown)), 0.05 * float(shown.max()), 1e-3)
     bins = min(MAX_BINS, max(10, times[0].size // 8))

@@ -51,7 +51,7 @@ def verify(
     *,
     passport: EngineArtifact | None = None,
     baseline: Verdict | None = None,
-    baseline_engines: tuple[Engine, Engine] | None = None,
+    twins: tuple[Engine, Engine] | None = None,
     track: Track = silent,
 ) -> Verdict:
     """Hold an engine against its reference on labelled images.
@@ -63,7 +63,7 @@ def verify(
         limits: What is demanded; `edgeseg.proof.verdict.rules.limits_for` gives the defaults.
         passport: The engine's, for what it says of INT8 convolutions.
         baseline: A former verdict on the same images, not to fall behind.
-        baseline_engines: Two openings of an engine that it must not be slower than; they are timed in turns.
+        twins: Two openings of an engine that it must not be slower than; all three are timed in turns.
         track: Shows progress.
 
     Raises:
@@ -71,12 +71,11 @@ def verify(
         NotFiniteError: The reference gave NaN or infinity (an engine that does so fails, with a reason).
         BadInputError: No pairs, or an image or mask that cannot be read.
     """
-    data_sha256 = hash_pairs(pairs)
+    data_sha256, limits = hash_pairs(pairs), plausibility.with_floors(limits)
     if baseline is not None:
         rules.refuse_unfit_baseline(baseline, data_sha256)
     comparison = compare(engine, reference, pairs, track)
-    limits = plausibility.with_floors(limits)
-    latency, samples_ms, timings = _time(engine, pairs, limits, baseline_engines, track)
+    latency, samples_ms, timings = _time(engine, pairs, limits, twins, track)
     built_from_reference = identity_rules.is_built_from(engine.info, reference.info, passport)
     judged = judge(comparison, latency, limits, engine.info.precision, baseline, built_from_reference, timings)
     judged["float32's own masks"] = identity_rules.judge_float32(
@@ -110,7 +109,7 @@ def _time(
     engine: Engine,
     pairs: Sequence[Pair],
     limits: VerdictLimits,
-    baseline_engines: tuple[Engine, Engine] | None,
+    twins: tuple[Engine, Engine] | None,
     track: Track,
 ) -> tuple[LatencyReport, tuple[float, ...], Timings]:
     """Time single images, as many as a limit of their p99 needs, and then the engine against its baseline."""
@@ -118,8 +117,8 @@ def _time(
     with watched(engine) as watch:
         latency, samples_ms = measure_latency(engine, pairs, samples, track=track)
     evidence, against = evidence_of(samples_ms, watch.conditions), None
-    if baseline_engines is not None:
-        against = time_against_baseline(engine, *baseline_engines, pictures_of(pairs), MonotonicClock())
+    if twins is not None:
+        against = time_against_baseline(engine, *twins, pictures_of(pairs), MonotonicClock())
     return latency, samples_ms, Timings(evidence, against)
 
 
