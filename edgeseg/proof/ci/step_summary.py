@@ -10,6 +10,8 @@ from edgeseg.proof.ci.verdict_figures import SIGNS, clips_of, outcome_of, rules_
 
 MARKDOWN = re.compile(r"([\\`*_{}\[\]()#!|~])")
 """The characters that mean something inside a paragraph of Markdown."""
+LIST_MARK = re.compile(r"^(\d*)([-+=.])")
+"""The others that mean something where it begins: they make lists and headings."""
 
 
 def summary_of(verdict: Verdict | ClipVerdict) -> str:
@@ -71,4 +73,4 @@ def _limit(limit: float | None) -> str:
 
 def _plain(text: str) -> str:
     """Text in one line without Markdown or HTML in it."""
-    return MARKDOWN.sub(r"\\\1", html.escape(" ".join(text.split()), quote=False))
+    return LIST_MARK.sub(r"\1\\\2", MARKDOWN.sub(r"\\\1", html.escape(" ".join(text.split()), quote=False)))

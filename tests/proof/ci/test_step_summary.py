@@ -3,7 +3,7 @@
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -48,6 +48,8 @@ def test_a_verdict_that_passed_names_no_worst_images() -> None:
 
 @settings(max_examples=50)
 @given(st.text(alphabet=st.sampled_from("<>&|*_`[]()#!\\~ -+=\n\t1.ab\"'")))
+@example("- ")
+@example("12. a")
 @pytest.mark.filterwarnings("ignore")
 def test_names_bring_no_markup(name: str) -> None:
     clean = Rendered(summary_of(verdict(row("image", 0.2), passed=False)))
