@@ -28,6 +28,7 @@ from edgeseg.proof.timing.quantile_interval import median_interval
 from edgeseg.proof.verdict.bootstrap import bootstrap_interval
 from edgeseg.proof.verdict.non_inferiority import LEVEL, POWER, images_needed
 from edgeseg.proof.verdict.proportion import share_interval
+from edgeseg.proof.verdict.rate import rate_interval
 
 RESAMPLES = 1000
 """Resamples of the bootstrap: a tenth of a verdict's, which moves its ends by less than a study's own chance."""
@@ -84,6 +85,12 @@ def share_ends(values: Values) -> tuple[float, float]:
     return interval.low, interval.high
 
 
+def rate_ends(values: Values) -> tuple[float, float]:
+    """The ends of the exact interval of a rate, as false activations have it; a value is a minute's events."""
+    interval = rate_interval(int(values.sum()), values.size)
+    return interval.low, interval.high
+
+
 def median_ends(values: Values) -> tuple[float, float]:
     """The ends of the interval of a median, as `advise` has it for times."""
     interval = median_interval(values)
@@ -91,13 +98,14 @@ def median_ends(values: Values) -> tuple[float, float]:
 
 
 def rows_of_coverage(verdicts: Sequence[tuple[str, Verdict]], studies: int) -> list[list[str]]:
-    """A row for each interval and population, a column for each sample size."""
+    """A row for each interval and population, a column for each sample size: images, pictures timed, or minutes."""
     cells = [
         *(
             ("mean drop, bootstrap", name, draw, true, mean_ends)
             for name, (draw, true) in populations(verdicts).items()
         ),
         *(("share, Clopper-Pearson", f"{share:.0%}", _hits(share), share, share_ends) for share in SHARES),
+        *(("rate a minute, Garwood", f"{rate:g}", _events(rate), rate, rate_ends) for rate in RATES_A_MINUTE[1:]),
         (
             "median of times",
             "log-normal",
@@ -114,6 +122,10 @@ def rows_of_coverage(verdicts: Sequence[tuple[str, Verdict]], studies: int) -> l
 
 def _hits(share: float) -> Draw:
     return lambda generator, count: (generator.random(count) < share).astype(np.float64)
+
+
+def _events(rate: float) -> Draw:
+    return lambda generator, count: generator.poisson(rate, count).astype(np.float64)
 
 
 def minutes_needed(rate: float, more: float = 1.0) -> float:

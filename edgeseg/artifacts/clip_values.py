@@ -68,6 +68,8 @@ class ActivationCount(Part):
     count: int
     per_minute: float | None
     """None where no frame was judged."""
+    interval: ConfidenceInterval | None = None
+    """Of the rate a minute, exact (Garwood); None where no frame was judged, and in verdicts from before it was."""
 
 
 class FalseActivations(Part):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edgeseg.artifacts import ActivationCount, FalseActivations, LesionTimes
 from edgeseg.proof.clips.clip_marks import ClipMarks
+from edgeseg.proof.verdict.rate import rate_interval
 from edgeseg.proof.verdict.thumbnails import dice_of_thumbnails
 from edgeseg.runtime.video.tracks import FORGET_FRAMES, tracks_of
 
@@ -82,7 +83,14 @@ def false_activations(clips: Sequence[ClipMarks]) -> FalseActivations:
     counts = []
     for min_s in MIN_DURATIONS_S:
         count = sum(duration_s >= min_s - 1e-9 for duration_s in durations)
-        counts.append(ActivationCount(min_s=min_s, count=count, per_minute=60 * count / judged_s if judged else None))
+        counts.append(
+            ActivationCount(
+                min_s=min_s,
+                count=count,
+                per_minute=60 * count / judged_s if judged else None,
+                interval=rate_interval(count, judged_s / 60) if judged else None,
+            )
+        )
     return FalseActivations(
         judged_frames=len(judged),
         judged_s=judged_s,
