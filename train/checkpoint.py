@@ -82,6 +82,12 @@ def load(path: Path) -> dict[str, Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a foreign pickle, which is refused in words below
             content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except zipfile.BadZipFile as error:
+        raise BadInputError(
+            f"{path} is no checkpoint that can be read",
+            found=f"no whole archive ({error}); a bare pickle is not opened, since it would run code",
+            expected="the archive that torch.save writes",
+        ) from error
     except pickle.UnpicklingError as error:
         raise BadInputError(
             f"{path} is no checkpoint that can be read",

@@ -66,7 +66,7 @@ def test_a_box_starts_from_the_file_alone_and_the_command_line_goes_before_it(
         ("out = 2026-01-31", 5, ["a text in quotation marks"]),
         ("[page]\nweb = '127.0.0.1:80'", 5, ["page, which is not a flag"]),
         ("spares = 9", 2, ["--spares"]),
-        ("pace = ", 5, ["not a TOML file"]),
+        ("pace = ", 5, ["is no TOML"]),
     ],
 )
 def test_nonsense_is_refused_by_name(
@@ -77,11 +77,11 @@ def test_nonsense_is_refused_by_name(
     assert cli.run(["live", "no-engine", "synthetic:", "--config", str(config)]) == code
     said = capsys.readouterr().err
     assert all(word in said for word in words), said
-    assert code == 2 or "not a TOML file" in said or "edgeseg live --help" in said
+    assert code == 2 or "edgeseg live --help" in said
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match="cannot be read"):
+    with pytest.raises(BadInputError, match="cannot read"):
         read_config(tmp_path / "none.toml", {}, "live")
 
 

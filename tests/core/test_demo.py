@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeseg.artifacts import Verdict
+from edgeseg.artifacts import ClipVerdict, Verdict
 
 pytest.importorskip("torch")
 
@@ -20,7 +20,8 @@ def row(precision: str, passed: bool | str | None = True, reason: str = "within"
 
 
 def result(*rows: EngineRow) -> DemoResult:
-    return DemoResult(rows, Path("page"), Path("clip"), 1.0)
+    clips = ClipVerdict.model_construct(passed="undecided", reasons=("one clip",))
+    return DemoResult(rows, Path("page"), Path("clip"), clips, Path("clips"), 1.0)
 
 
 def test_nothing_speaks_against_int8_where_its_engine_passed() -> None:

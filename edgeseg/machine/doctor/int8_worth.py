@@ -21,6 +21,8 @@ from edgeseg.specs import INPUT_NAME, OUTPUT_NAME, ModelMetadata, ModelSpec, Pre
 
 SIDE_PX = 128
 WIDTHS = (16, 24, 40)
+REDUCTION = 2 ** len(WIDTHS)
+"""The stem and each step between two widths halve the sides."""
 EXPANSION = 6
 BUDGET_S = 0.8
 
@@ -57,7 +59,9 @@ def typical_network() -> OnnxArtifact:
         last = graph.convolution(f"depthwise{after}", last, wide, wide, stride=2, groups=wide)
         last = graph.convolution(f"project{after}", last, wide, after, 1, bounded=False)
     last = graph.convolution("refine", last, WIDTHS[-1], WIDTHS[-1])
-    graph.node("Sigmoid", [graph.convolution("head", last, WIDTHS[-1], 1, 1, bounded=False)], OUTPUT_NAME)
+    head = graph.convolution("head", last, WIDTHS[-1], 1, 1, bounded=False)
+    graph.constants.append(onnx.numpy_helper.from_array(np.array([1, 1, REDUCTION, REDUCTION], np.float32), "scales"))
+    graph.node("Sigmoid", [graph.node("Resize", [head, "", "scales"], "large", mode="nearest")], OUTPUT_NAME)
     model = ModelSpec(architecture="typical", height=SIDE_PX, width=SIDE_PX)
     return OnnxArtifact(
         Path("typical"), "0" * 64, ModelMetadata(model=model, preprocess=PreprocessSpec()), graph.proto()

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 from edgeseg.artifacts import ClipVerdict, Verdict
 from edgeseg.proof.ci.verdict_figures import figures_of, outcome_of, rules_of, worst_in_words
 
-NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+NOT_IN_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """The characters that XML 1.0 cannot hold, in section 2.2."""
 
 

@@ -112,7 +112,7 @@ def test_what_verify_refuses_is_an_error_in_its_words(
 ) -> None:
     shutil.rmtree(labelled / "test" / "masks")
     pytester.makepyfile("def test_one(edgeseg_verdict): pass\n\ndef test_two(edgeseg_verdict): pass\n")
-    result = pytester.runpytest(*options)
+    result = pytester.runpytest(*options, "--show-capture=no")
     result.assert_outcomes(errors=2)
     result.stdout.fnmatch_lines(["*masks*"])
     result.stdout.no_fnmatch_line("*Traceback*")
