@@ -101,7 +101,7 @@ class _Graph:
 
     def proto(self) -> onnx.ModelProto:
         helper, side = onnx.helper, SIDE_PX
-        shape: list[str | int | None] = ["N", 1, side // 8, side // 8]
+        shape: list[str | int | None] = ["N", 1, side, side]
         graph = helper.make_graph(
             self.nodes,
             "typical",

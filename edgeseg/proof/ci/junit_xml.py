@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 from edgeseg.artifacts import ClipVerdict, Verdict
 from edgeseg.proof.ci.verdict_figures import figures_of, outcome_of, rules_of, worst_in_words
 
+REPLACEMENT = chr(0xFFFD)
 NOT_IN_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """The characters that XML 1.0 cannot hold, in section 2.2."""
 
@@ -51,4 +52,4 @@ def _remedies(verdict: Verdict | ClipVerdict) -> list[str]:
 
 
 def _clean(text: str) -> str:
-    return NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text)
+    return NOT_IN_XML.sub(REPLACEMENT, text)
