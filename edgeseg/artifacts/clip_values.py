@@ -69,7 +69,7 @@ class ActivationCount(Part):
     per_minute: float | None
     """None where no frame was judged."""
     interval: ConfidenceInterval | None = None
-    """The exact interval of the rate a minute (Garwood); None where no frame was judged, and in verdicts from before it was."""
+    """The exact interval of the rate (Garwood); None where no frame was judged, and in older verdicts."""
 
 
 class FalseActivations(Part):
