@@ -30,7 +30,8 @@ def test_flags_of_the_command_reach_tensorrt_and_the_rebuild_command(
     first = EngineArtifact.read(passport_path(out))
     module.calls.clear()
     assert run(shlex.split(first.rebuild)[1:]) == 0
-    assert EngineArtifact.read(passport_path(out)) == first
+    again = EngineArtifact.read(passport_path(out))
+    assert again.model_copy(update={"built": first.built}) == first
     capsys.readouterr()
 
 
