@@ -26,9 +26,12 @@ def run_bisection(
     from edgeseg.optional import is_installed
     from edgeseg.proof.bisect.graphs import bisect_files
     from edgeseg.proof.bisect.layer_plot import write_layer_plot
+    from edgeseg.proof.verdict.verdict_page import check_report_folder
 
     if data is None:
         raise UsageError("--bisect runs both graphs on pictures", expected="--data DIR; masks are not needed")
+    if report is not None:
+        check_report_folder(report)
     found = bisect_files(judged, reference, data, split, track)
     if report is not None:
         report.mkdir(parents=True, exist_ok=True)

@@ -125,7 +125,7 @@ def verify(
         max_slowdown,
     )
     if bisect:
-        idle = (clips, live_report, protocol, junit, summary)
+        idle = (clips, live_report, protocol, junit, summary, trust or None)
         if any(flag is not None for flag in idle) or demands != Demands():
             raise UsageError("--bisect judges no limit and no clip", expected="--data, --split and --report beside it")
         if not run_bisection(engine, reference, data, split, report, as_json):

@@ -66,7 +66,10 @@ def _span(error: LayerError) -> str:
 
 
 def _range_in_words(error: LayerError, judged: onnx.ModelProto, name: str) -> str:
-    low, high = quantised_range(judged, error.tensor)
+    found = quantised_range(judged, error.tensor)
+    if found is None:
+        return f"the range of {name}, which is found while the graph runs, does not fit float32's {_span(error)}"
+    low, high = found
     reach, room = max(-error.lowest, error.highest), max(-low, high)
     if room < reach:
         return (
@@ -79,14 +82,25 @@ def _range_in_words(error: LayerError, judged: onnx.ModelProto, name: str) -> st
     )
 
 
-def quantised_range(proto: onnx.ModelProto, tensor: str) -> tuple[float, float]:
-    """The smallest and the largest value that a tensor's INT8 levels stand for."""
+def quantised_range(proto: onnx.ModelProto, tensor: str) -> tuple[float, float] | None:
+    """The smallest and the largest value that a tensor's INT8 levels stand for; None if they are not constant."""
     node = next(each for each in proto.graph.node if each.op_type == "QuantizeLinear" and each.input[0] == tensor)
-    constants = {each.name: each for each in proto.graph.initializer}
-    scale = float(onnx.numpy_helper.to_array(constants[node.input[1]]).max())
-    zero = onnx.numpy_helper.to_array(constants[node.input[2]])
-    ends = np.iinfo(zero.dtype)
-    return (ends.min - int(zero.max())) * scale, (ends.max - int(zero.max())) * scale
+    scale, zero = constant(proto, node.input[1]), _zero_point(proto, node)
+    if scale is None or zero is None:
+        return None
+    ends = np.iinfo(np.int8 if _is_signed(proto, node) else np.uint8)
+    return float((ends.min - zero.max()) * scale.max()), float((ends.max - zero.max()) * scale.max())
+
+
+def _zero_point(proto: onnx.ModelProto, node: onnx.NodeProto) -> Array | None:
+    """The zero point of a QuantizeLinear or DequantizeLinear; 0 where it names none, None if it is not constant."""
+    named = len(node.input) > 2 and node.input[2]
+    return constant(proto, node.input[2]) if named else np.zeros(1)
+
+
+def _is_signed(proto: onnx.ModelProto, node: onnx.NodeProto) -> bool:
+    kinds = {tensor.name: tensor.data_type for tensor in proto.graph.initializer}
+    return len(node.input) > 2 and kinds.get(node.input[2]) == onnx.TensorProto.INT8
 
 
 def _weights_in_words(
@@ -158,7 +172,7 @@ def constant(proto: onnx.ModelProto, name: str) -> Array | None:
     levels = constant(proto, node.input[0])
     if node.op_type != "DequantizeLinear" or levels is None:
         return levels
-    scale, zero = constant(proto, node.input[1]), constant(proto, node.input[2])
+    scale, zero = constant(proto, node.input[1]), _zero_point(proto, node)
     if scale is None or zero is None:
         return None
     axis = next((each.i for each in node.attribute if each.name == "axis"), 1)

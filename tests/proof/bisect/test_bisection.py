@@ -115,6 +115,17 @@ def test_a_range_a_thousand_times_too_large(chain: OnnxArtifact) -> None:
     assert found.layer == "relu1" and "is too large" in found.cause and "0.1% of the levels" in found.cause
 
 
+def test_levels_without_a_zero_point_are_read_as_onnx_has_them(chain: OnnxArtifact) -> None:
+    judged = int8_of(chain)
+    for node in judged.graph.node:  # uint8 from 0, as ONNX takes what names no zero point
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear") and "x2" in node.output[0] and len(node.input) > 2:
+            del node.input[2:]
+    chosen = next(node for node in judged.graph.node if node.op_type == "QuantizeLinear" and node.input[0] == "x2")
+    set_values(judged, chosen.input[1], lambda scale: scale / np.float32(10))
+    found = bisected(chain, judged, "int8")
+    assert found.layer == "relu1" and "reach from 0 to " in found.cause and "10.0 times as far" in found.cause
+
+
 def test_swapped_weights(chain: OnnxArtifact) -> None:
     judged = copy_of(chain.proto)
     first, second = convolutions(judged)[1:3]
@@ -231,6 +242,8 @@ def test_the_command(ultra: OnnxArtifact, pictures: Path, tmp_path: Path, capsys
         ([], 2, "--bisect runs both graphs on pictures"),
         (["--data", "d", "--max-lost-polyps", "0"], 2, "judges no limit"),
         (["--data", "d", "--clips", "c.toml"], 2, "judges no limit and no clip"),
+        (["--data", "d", "--trust", "backend"], 2, "judges no limit and no clip"),
+        (["--data", "d", "--report", __file__], 5, "cannot write"),
         (["--data", "d", "--protocol", "p.toml"], 2, "judges no limit"),
         (["--data", "d", "--junit", "j.xml"], 2, "judges no limit"),
     ],
