@@ -71,12 +71,16 @@ class OpenVinoSession:
 
     Raises:
         BadInputError: OpenVINO refuses the graph.
+        InferenceFailedError: It fails on an empty frame.
         MissingComponentError: OpenVINO is not installed.
     """
 
     def __init__(self, data: bytes, info: SessionInfo, threads: int = 0, device: str = CPU) -> None:
         self._info = info
         self._request: Any = compiled(data, info, threads, device).create_infer_request()
+        # What the binding looks up at its first inference it looks up once a process, behind a lock that it holds
+        # while it gives up Python's: two threads there at once wait for each other for good.
+        self.infer(np.zeros((1, info.model.height, info.model.width, 3), np.uint8))
 
     @property
     def info(self) -> SessionInfo:

@@ -119,6 +119,39 @@ def test_it_streams_in_sessions_side_by_side_and_runs_beside_live_video(small_on
         pool.close()
 
 
+FIRST_INFERENCES = """
+import sys
+from pathlib import Path
+from threading import Barrier, Thread
+import numpy as np
+from edgeseg.runtime.opener.engine_from_file import open_engine
+from edgeseg.runtime.openvino.openvino_session import OpenVinoSession
+data, info = Path(sys.argv[1]).read_bytes(), open_engine(Path(sys.argv[1])).info
+sessions = [OpenVinoSession(data, info, threads=1) for _ in range(6)]
+together = Barrier(len(sessions))
+sys.setswitchinterval(1e-6)
+def infer(session):
+    together.wait()
+    session.infer(np.zeros((1, info.model.height, info.model.width, 3), np.uint8))
+threads = [Thread(target=infer, args=(session,), daemon=True) for session in sessions]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+def test_first_inferences_at_once_do_not_wait_for_each_other(small_onnx: Path) -> None:
+    """The binding's first inference in a process may be in one thread only; two of three such starts stood still."""
+    starts = [subprocess.Popen([sys.executable, "-c", FIRST_INFERENCES, str(small_onnx)]) for _ in range(3)]
+    try:
+        assert [start.wait(60) for start in starts] == [0, 0, 0]
+    finally:
+        for start in starts:
+            start.kill()
+            start.wait()
+
+
 def test_a_bench_knows_its_network(small_onnx: Path, tmp_path: Path) -> None:
     subject = subject_of(built(small_onnx, "fp32", tmp_path / "x.engine"))
     assert subject.on_cpu and subject.tf32 is False and subject.costs is not None and len(subject.costs) == 5
