@@ -38,14 +38,19 @@ def protocol(
         float | None, typer.Option(metavar="D", help="As for verify; 0.4 unless set.")
     ] = None,
     min_agreement: Annotated[float | None, typer.Option(metavar="D", help="As for verify; 0.7 unless set.")] = None,
+    max_slowdown: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="PERCENT", help="Limit of the slowdown against verify's --baseline-engine."),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Fix the limits and the data of later verifications, before the engine is built."""
     from edgeseg.files import check_writable_file
     from edgeseg.proof.protocol.protocol_file import write_protocol
 
-    named = (max_dice_drop, max_p99_ms, max_lost_polyps, min_reference_dice, min_agreement)
-    limits = _limits(data, clips, *named)
+    limits = _limits(
+        data, clips, max_dice_drop, max_p99_ms, max_lost_polyps, min_reference_dice, min_agreement, max_slowdown
+    )
     check_writable_file(out)
     file = write_protocol(out, by, limits, data, split, clips)
     document = {"protocol": str(out), "sha256": file.sha256, **file.protocol.model_dump(mode="json")}
@@ -60,6 +65,7 @@ def _limits(
     max_lost_polyps: int | None,
     min_reference_dice: float | None,
     min_agreement: float | None,
+    max_slowdown: float | None,
 ) -> VerdictLimits | None:
     """The limits for labelled images, floors among them; None without images.
 
@@ -70,7 +76,7 @@ def _limits(
     from edgeseg.proof.verdict.plausibility import with_floors
     from edgeseg.proof.verdict.rules import limits_for
 
-    named = (max_dice_drop, max_p99_ms, max_lost_polyps, min_reference_dice, min_agreement)
+    named = (max_dice_drop, max_p99_ms, max_lost_polyps, min_reference_dice, min_agreement, max_slowdown)
     if data is None and clips is None:
         raise UsageError("there is nothing to fix", expected="--data DIR, --clips FILE.toml, or both")
     if data is None and any(limit is not None for limit in named):

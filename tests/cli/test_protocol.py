@@ -103,6 +103,19 @@ def test_the_same_limit_and_further_demands_are_no_deviation(verify: Verify) -> 
     assert code == 0 and verdict["protocol"]["kept"] is True
 
 
+def test_a_slowdown_is_fixed_and_needs_its_baseline_engine(
+    verify: Verify, protocol: Path, tiny_engine: Path, labelled: Path, capsys
+) -> None:
+    protocol.unlink()
+    words = ["--data", str(labelled), "--max-dice-drop", "0.005", "--max-slowdown", "1e9"]
+    assert run(["protocol", "--out", str(protocol), "--by", "the clinic", *words]) == 0
+    capsys.readouterr()
+    code, verdict = verify()
+    assert code == 3 and verdict["reasons"][0].endswith("no --baseline-engine was timed")
+    code, verdict = verify("--baseline-engine", str(tiny_engine))
+    assert code == 0 and verdict["limits"]["max_slowdown"] == 1e9
+
+
 def test_a_passport_without_a_date(verify: Verify, tiny_engine: Path) -> None:
     date_engine(tiny_engine, None)
     code, verdict = verify()
