@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import io
 import json
+import os
 import signal
 import sys
+import threading
 import traceback
 from typing import Any, NoReturn
 
 import typer
 
 from edgeseg.cli import commands
-from edgeseg.cli.closed_pipe import CLOSED_PIPE, is_of_output, leave
+from edgeseg.cli.closed_pipe import CLOSED_PIPE, flush_output, is_of_output
 from edgeseg.cli.output import say
 from edgeseg.cli.terminal import fit_streams
 from edgeseg.errors import EdgesegError, MissingComponentError, UsageError
@@ -34,7 +37,10 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, _terminate)
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
-    leave(run([argument for argument in arguments if argument != "--debug"], debug))
+    code = flush_output(run([argument for argument in arguments if argument != "--debug"], debug))
+    if code in (INTERRUPTED, TERMINATED):
+        _end_in_the_middle(code)
+    sys.exit(code)
 
 
 def run(arguments: list[str], debug: bool = False) -> int:
@@ -73,6 +79,13 @@ def run(arguments: list[str], debug: bool = False) -> int:
     if result == INTERRUPTED:  # where typer has taken the KeyboardInterrupt itself
         say("stopped")
     return result if isinstance(result, int) else 0
+
+
+def _end_in_the_middle(code: int) -> NoReturn:
+    """End as the interpreter does, up to the libraries' own destructors: over threads still at work they abort."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    os._exit(flush_output(code))
 
 
 def _terminate(number: int, frame: object) -> NoReturn:

@@ -7,7 +7,7 @@ import os
 import select
 import sys
 import traceback
-from typing import NoReturn, TextIO
+from typing import TextIO
 
 CLOSED_PIPE = 141
 """128 + SIGPIPE's number, as shells have it."""
@@ -32,8 +32,15 @@ def is_of_output(left: SystemExit) -> bool:
     return by_rich or has_no_reader(sys.__stdout__) or has_no_reader(sys.__stderr__)
 
 
-def leave(code: int) -> NoReturn:
-    """End the process; what is still in the buffers of a stream without a reader is thrown away."""
+def flush_output(code: int) -> int:
+    """Write what is still in the buffers, or throw it away where a stream has no reader.
+
+    Args:
+        code: The exit code.
+
+    Returns:
+        The exit code, which is `CLOSED_PIPE` where nobody reads the answer.
+    """
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -41,4 +48,4 @@ def leave(code: int) -> NoReturn:
             code = CLOSED_PIPE if stream is sys.stdout else code
             with contextlib.suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    sys.exit(code)
+    return code

@@ -140,6 +140,26 @@ def test_the_installed_program_takes_debug_anywhere() -> None:
     assert "Traceback" in result.stderr
 
 
+STOPPED = """
+import atexit, ctypes, threading, time
+from edgeseg import cli
+libc = ctypes.CDLL(None)
+libc.__cxa_atexit(ctypes.cast(libc.abort, ctypes.c_void_p), None, None)
+def run(*_):
+    atexit.register(print, "tidied up")
+    threading.Thread(target=lambda: (time.sleep(0.2), print("thread ended"))).start()
+    return cli.TERMINATED
+cli.run = run
+cli.main()
+"""
+
+
+def test_a_stopped_process_ends_before_the_libraries_destructors() -> None:
+    """They abort over native threads that are still at work: a stopped training ended by SIGABRT now and then."""
+    ended = subprocess.run([sys.executable, "-c", STOPPED], capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout) == (143, "thread ended\ntidied up\n"), ended.stderr
+
+
 def test_sigterm_takes_away_what_is_half_written(tmp_path: Path) -> None:
     code = "import edgeseg.cli, sys; sys.argv[0] = 'edgeseg'; edgeseg.cli.main()"
     arguments = ["data", "synth", "--out", str(tmp_path / "made" / "data"), "--train", "5000"]
