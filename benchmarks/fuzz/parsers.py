@@ -136,4 +136,16 @@ MODELS = (
         around=surroundings.recipe_around,
     ),
 )
-PARSERS = (*DOCUMENTS, *DATA, *MODELS)
+SIGNATURES = (
+    Parser(
+        *("signable", "verdict.json", surroundings.verdicts_of_an_engine, mutated_json, readings.check_signable),
+        around=surroundings.key_pair,
+    ),
+    Parser(
+        *("envelope", "verdict.json.dsse.json", surroundings.envelopes, mutated_json, readings.check_envelope),
+        around=surroundings.verdict_and_key,
+    ),
+    Parser("public key", "release.pub", surroundings.public_keys, mutated_bytes, readings.check_public_key),
+    Parser("private key", "release.key", surroundings.private_keys, mutated_bytes, readings.check_private_key),
+)
+PARSERS = (*DOCUMENTS, *DATA, *MODELS, *SIGNATURES)

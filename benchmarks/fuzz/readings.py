@@ -96,6 +96,40 @@ def check_protocol(path: Path) -> None:
     assert read_protocol(path).edited or path.read_bytes().startswith(surroundings.SEALED)
 
 
+def check_envelope(path: Path) -> None:
+    """A signature that is taken is over the payload that was signed."""
+    from edgeseg.signing.key_files import read_public_key
+    from edgeseg.signing.signatures import check_files
+
+    (signed,) = check_files([path.parent / "verdict.json"], read_public_key(path.parent / "release.pub"))
+    (sound,) = surroundings.envelopes()
+    assert json.loads(path.read_bytes())["payload"] == json.loads(sound)["payload"], "another payload was taken"
+    assert signed.document.path.name == "verdict.json"
+
+
+def check_signable(path: Path) -> None:
+    """A document that is signed has a signature that holds."""
+    from edgeseg.signing.key_files import read_public_key, read_signer
+    from edgeseg.signing.signatures import check_files, sign_files
+
+    sign_files([path], read_signer(path.parent / "release.key", bytes))
+    check_files([path], read_public_key(path.parent / "release.pub"))
+
+
+def check_public_key(path: Path) -> None:
+    """A key that is read has an id."""
+    from edgeseg.signing.key_files import read_public_key
+
+    assert len(read_public_key(path).key_id) == 64
+
+
+def check_private_key(path: Path) -> None:
+    """A key that is read signs."""
+    from edgeseg.signing.key_files import read_signer
+
+    assert read_signer(path, bytes).sign(b"").signature
+
+
 def check_opened_engine(path: Path) -> None:
     """An engine opens and computes a frame."""
     from edgeseg.runtime.engine.inputs import PackedFrame

@@ -58,6 +58,64 @@ def protocols() -> list[bytes]:
     return [SEALED + f'[seal]\nsha256 = "{sha256_bytes(SEALED)}"\n'.encode()]
 
 
+@functools.cache
+def _signed_verdict() -> tuple[bytes, bytes, dict[str, bytes]]:
+    """A verdict, its envelope, and the files of the key that signed it."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from edgeseg.signing.envelopes import envelope_path
+    from edgeseg.signing.key_files import read_signer
+    from edgeseg.signing.signatures import sign_files
+
+    key = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+    plain = serialization.NoEncryption()
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    with tempfile.TemporaryDirectory() as folder:
+        verdict, keys = Path(folder) / "verdict.json", Path(folder) / "release.key"
+        verdict.write_bytes(verdicts_of_an_engine()[0])
+        keys.write_bytes(private)
+        sign_files([verdict], read_signer(keys, bytes))
+        return verdict.read_bytes(), envelope_path(verdict).read_bytes(), {"key": private, "pub": public}
+
+
+def verdicts_of_an_engine() -> list[bytes]:
+    """Verdicts that name their engine by a whole hash."""
+    from edgeseg.artifacts import ClipVerdict, Verdict
+
+    documents = [json.loads(corpus.value_json(kind)) for kind in (Verdict, ClipVerdict)]
+    return [json.dumps(document | {"engine_sha256": "a" * 64}).encode() for document in documents]
+
+
+def envelopes() -> list[bytes]:
+    """The envelope of a signed verdict."""
+    return [_signed_verdict()[1]]
+
+
+def verdict_and_key(path: Path, data: bytes) -> None:
+    """The verdict that the envelope is of, and the public key that signed it."""
+    verdict, _, keys = _signed_verdict()
+    (path.parent / "verdict.json").write_bytes(verdict)
+    (path.parent / "release.pub").write_bytes(keys["pub"])
+
+
+def key_pair(path: Path, data: bytes) -> None:
+    """Both keys."""
+    for suffix, key in _signed_verdict()[2].items():
+        (path.parent / f"release.{suffix}").write_bytes(key)
+
+
+def public_keys() -> list[bytes]:
+    """The key by which signatures are checked."""
+    return [_signed_verdict()[2]["pub"]]
+
+
+def private_keys() -> list[bytes]:
+    """The key that signs."""
+    return [_signed_verdict()[2]["key"]]
+
+
 def recipes() -> list[bytes]:
     """The recipe of the small network."""
     return [_recipe()[0].encode()]

@@ -24,6 +24,7 @@ KEY_BYTES_MAX = 1 << 14
 OWNER_ALONE = 0o600
 _SIGNER = "securesystemslib.signer"
 _SERIALIZATION = "cryptography.hazmat.primitives.serialization"
+_EXCEPTIONS = "cryptography.exceptions"
 _ED25519 = "cryptography.hazmat.primitives.asymmetric.ed25519"
 
 
@@ -111,7 +112,7 @@ def read_public_key(path: Path) -> PublicKey:
         )
     try:
         key = serialization.load_pem_public_key(data)
-    except ValueError as error:
+    except (ValueError, require(_EXCEPTIONS).UnsupportedAlgorithm) as error:
         raise _no_key(path, "a public key in PEM", error) from error
     if not isinstance(key, require(_ED25519).Ed25519PublicKey):
         raise _no_key(path, "an Ed25519 public key in PEM", type(key).__name__)
@@ -139,7 +140,7 @@ def read_signer(path: Path, ask_password: Callable[[], bytes]) -> CryptoSigner:
     password = ask_password() if b"ENCRYPTED PRIVATE KEY" in data else None
     try:
         key = serialization.load_pem_private_key(data, password)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, require(_EXCEPTIONS).UnsupportedAlgorithm) as error:
         if password is not None:
             raise BadInputError(f"the password of {path} is wrong", found=error) from error
         raise _no_key(path, "a private key in PEM", error) from error

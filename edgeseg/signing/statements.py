@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -57,10 +58,13 @@ CLIP_VERDICT = Signable(
 SIGNABLE = (PASSPORT, VERDICT, CLIP_VERDICT)
 
 
+SHA256 = "[0-9a-f]{64}"
+
+
 class Digests(Part):
     """The digests of a file."""
 
-    sha256: str = pydantic.Field(pattern="^[0-9a-f]{64}$")
+    sha256: str = pydantic.Field(pattern=f"^{SHA256}$")
 
 
 class Subject(Part):
@@ -108,14 +112,21 @@ def document_of(path: Path, data: bytes) -> Document:
         data: Its bytes.
 
     Raises:
-        BadInputError: It is neither, or its JSON has two meanings (a key twice) or none (NaN).
+        BadInputError: It is neither, its JSON has two meanings (a key twice) or none (NaN), or it names no engine.
     """
     parsed = parse_json(data, str(path))
     for kind in SIGNABLE:
         try:
-            return Document(path, kind, sha256_bytes(data), kind.value.model_validate(parsed))
+            document = Document(path, kind, sha256_bytes(data), kind.value.model_validate(parsed))
         except pydantic.ValidationError:
             continue
+        if not re.fullmatch(SHA256, document.engine_sha256):
+            raise BadInputError(
+                f"{path} does not say which engine it is about",
+                found=f"engine_sha256 {document.engine_sha256!r}",
+                expected="64 digits from 0 to f",
+            )
+        return document
     raise BadInputError(
         f"{path} cannot be signed",
         found="neither a passport nor a verdict",

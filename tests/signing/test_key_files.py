@@ -1,3 +1,4 @@
+import base64
 import hashlib
 import os
 import stat
@@ -103,6 +104,19 @@ def test_keys_of_another_kind_are_refused(tmp_path: Path, rsa_key: rsa.RSAPrivat
     with pytest.raises(BadInputError) as error:
         read_signer(private, no_password)
     assert "RSAPrivateKey" in str(error.value.found)
+
+
+def test_a_kind_of_key_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+    """Both halves with the last byte of Ed25519's object identifier, 1.3.101.112, changed."""
+    made, ed25519 = make_keys(tmp_path, "release"), b"\x06\x03\x2b\x65\x70"
+    for path, read in ((made.public, read_public_key), (made.private, lambda path: read_signer(path, no_password))):
+        first, *body, last = path.read_text().splitlines()
+        der = base64.b64decode("".join(body))
+        assert ed25519 in der
+        body = [base64.b64encode(der.replace(ed25519, ed25519[:-1] + b"\x7f")).decode()]
+        path.write_text("\n".join([first, *body, last, ""]))
+        with pytest.raises(BadInputError, match="cannot be read as a key"):
+            read(path)
 
 
 def test_the_wrong_half_of_a_pair_is_named(tmp_path: Path) -> None:
