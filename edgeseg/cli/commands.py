@@ -22,6 +22,7 @@ from edgeseg.cli.inspect import inspect
 from edgeseg.cli.keys import app as keys_app
 from edgeseg.cli.live import live
 from edgeseg.cli.models import models
+from edgeseg.cli.once import demand_once
 from edgeseg.cli.package import package
 from edgeseg.cli.protocol import protocol
 from edgeseg.cli.registry_options import RegistryCommand
@@ -80,3 +81,4 @@ app.command("sign")(sign)
 app.command("verify-signature")(verify_signature)
 app.command("package")(package)
 app.command("models")(models)
+demand_once(app)

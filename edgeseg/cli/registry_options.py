@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
+from edgeseg.cli.once import OnceCommand
 from edgeseg.runtime.engine.backends import AUTO, backend_names
 
 
@@ -35,7 +35,7 @@ NAMES: dict[str | None, Callable[[], tuple[str, ...]]] = {
 """Parameter -> what it may be, those that other packages add included."""
 
 
-class RegistryCommand(TyperCommand):
+class RegistryCommand(OnceCommand):
     """A command whose help lists what is registered when it is asked for."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:

@@ -4,11 +4,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 import edgeseg
-from edgeseg.cli import run
+from edgeseg.cli import commands, run
+from edgeseg.cli.once import OnceCommand
 
 COMMANDS = (
     "demo",
@@ -82,6 +85,27 @@ def test_usage_errors_are_exit_code_2(
     assert run([*arguments, "--json"]) == 2
     document = json.loads(capsys.readouterr().out)
     assert (document["error"], document["exit_code"]) == ("UsageError", 2)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["evaluate", "run", "data", "--negatives", "a", "--threshold", "0.5", "--negatives", "b"],
+        ["data", "synth", "--out", "a", "--out=a"],
+        ["calibrate", "m.onnx", "--data", "d", "--out", "o", "--method", "max", "--method", "mse"],
+    ],
+)
+def test_a_second_value_of_a_flag_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(words) == 2
+    assert "was given 2 times" in capsys.readouterr().err
+
+
+def test_every_command_minds_it() -> None:
+    def leaves(command: Any) -> list[Any]:
+        inner = getattr(command, "commands", None)
+        return [command] if inner is None else [leaf for child in inner.values() for leaf in leaves(child)]
+
+    assert all(isinstance(leaf, OnceCommand) for leaf in leaves(typer.main.get_command(commands.app)))
 
 
 def test_an_error_is_a_document_with_json(capsys: pytest.CaptureFixture[str]) -> None:
