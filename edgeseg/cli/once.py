@@ -1,4 +1,4 @@
-"""Flags that take one value are given once: of two, the first would go unnoticed."""
+"""Flags that take one value: of two, the last counts, and that is said."""
 
 from __future__ import annotations
 
@@ -8,25 +8,18 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperOption
 
-from edgeseg.errors import UsageError
+from edgeseg.cli.output import say
 
 
 class OnceCommand(TyperCommand):
-    """A command that refuses a flag's second value where it has room for one."""
+    """A command that does not pass over a flag's second value in silence."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the command line, once to count.
-
-        Raises:
-            UsageError: A flag that takes one value has several.
-        """
+        """Parse the command line, once to count."""
         _, _, given = self.make_parser(ctx).parse_args(args=list(args))
         for parameter, times in Counter(given).items():
             if times > 1 and isinstance(parameter, TyperOption) and not (parameter.multiple or parameter.is_flag):
-                raise UsageError(
-                    f"{parameter.opts[0]} was given {times} times, and takes one value",
-                    expected=f"{parameter.opts[0]} once",
-                )
+                say(f"{parameter.opts[0]} takes one value and was given {times} times: the last one counts")
         return super().parse_args(ctx, args)
 
 
