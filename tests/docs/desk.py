@@ -30,6 +30,7 @@ TINY = (
 
 CLIPS = {"clip.mp4": 812, "polyp.mp4": 180, "colonoscopy.mp4": 12}
 """Frames; the documents name frames 800 on, and 176 of the clip with the polyp."""
+QAT_TABLES = (("run", "max"), ("run", "mse"), ("longer", "longer"), ("qat", "qat"))
 NAMES = {
     "ENGINE": "model.int8.engine",
     "ENGINE...": "model.int8.engine",
@@ -42,6 +43,9 @@ NAMES = {
     "DIR": "DATA/train/images",
     "NAME.engine": "model.int8.engine",
     "kvasir-small.int8.engine": "model.int8.engine",
+    "NETWORK...": "model.onnx",
+    "unet.onnx": "model.onnx",
+    **{f"{network}.onnx={table}.json": "model.onnx=model.calibration.json" for network, table in QAT_TABLES},
 }
 """Placeholders of the documents, and the files here that stand for them."""
 PARTS = {
@@ -173,6 +177,7 @@ def typed(command: Command) -> list[str]:
 
 SHORTER = {
     "calibration_data": ("--counts", "4", "--selects", "random", "--draws", "2"),
+    "int8_peers": ("--images", "4"),
     "stream": ("--frames", "12", "--rounds", "1"),
     "training_loop": ("--steps", "2", "--rounds", "1"),
     "training_step": ("--side", "64", "--batch", "2"),
@@ -183,7 +188,7 @@ PACKAGES = {"models/kvasir-best", "models/kvasir-small"}
 def shortened(line: list[str]) -> list[str]:
     """The words of a line that runs a benchmark, with the smallest of the networks and few frames or steps."""
     first = next(index for index, word in enumerate(line) if word.startswith("benchmarks/"))
-    words = [here(NAMES.get(word, word)) for word in line[first + 1 :] if word != "..." and "=" not in word]
+    words = [here(NAMES.get(word, word)) for word in line[first + 1 :] if word != "..."]
     if "models/kvasir-ultra" in words:
         words = [word for word in words if word not in PACKAGES]
     script = ROOT / line[first]
