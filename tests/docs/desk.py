@@ -53,6 +53,7 @@ PARTS = {
     "POLYP_CLIP": "polyp.mp4",
     "SOURCE@FRAMES": "clip.mp4@:4",
     "images@800:1000": "images@:2",
+    "database.example:5432": "127.0.0.1:1",
 }
 """The same, where it is a part of a word."""
 CLIPS_FILE = """

@@ -24,7 +24,7 @@ from edgeseg.train.predictor import open_run
 from edgeseg.train.studies import plots
 from edgeseg.train.studies.effects import verdict_of
 from edgeseg.train.studies.points import words_of
-from edgeseg.train.studies.running import TRIALS, StudyRun
+from edgeseg.train.studies.running import StudyRun
 from edgeseg.train.studies.study_results import (
     CellResult,
     as_csv,
@@ -76,7 +76,7 @@ def write_results(run: StudyRun) -> StudyResult:
         run: A study whose trials are over.
     """
     axes = run.axes
-    trials = trials_of(run.ledger.wanted(), run.ledger.outcomes(), run.out / TRIALS)
+    trials = trials_of(run.ledger.wanted(), run.ledger.outcomes())
     results = cell_results(trials)
     columns, rows = columns_and_rows(axes, results)
     verdict = [*verdict_of(axes, results), *_baseline(run)]
