@@ -18,7 +18,7 @@ TENSORRT_STUBS := 10.3.0 10.13.0.35 11.4.0.106
 # For every program that a target starts; edgeseg sets it itself, too (edgeseg/third_parties.py).
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test test-all test-base test-oldest test-foreign peers older-processor test-older-processor test-cuda-double cuda-double gpu gpu-wheels lint \
+.PHONY: demo docs test test-all test-base test-oldest test-foreign peers older-processor test-older-processor test-cuda-double cuda-double gpu gpu-wheels lint \
 	tensorrt-types format system-packages clean
 
 demo: $(INSTALLED)
@@ -106,6 +106,10 @@ tensorrt-types-%: $(INSTALLED)
 		--cache-dir .mypy_cache/tensorrt-$* edgeseg/export/builders edgeseg/export/layers edgeseg/runtime/cuda/tensorrt_engine.py \
 		edgeseg/runtime/cuda/tensorrt_module.py
 
+# The documentation site, into site/; `NO_MKDOCS_2_WARNING` silences an advertisement of the theme.
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -121,4 +125,4 @@ system-packages:
 	apt-get install --yes --no-install-recommends $$(grep -v '^#' ci/apt.txt)
 
 clean:
-	rm -rf $(VENV) .venv-base .venv-oldest .venv-foreign .venv-modelopt .venv-nncf demo build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-base .venv-oldest .venv-foreign .venv-modelopt .venv-nncf demo build site *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

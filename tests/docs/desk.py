@@ -168,6 +168,8 @@ def typed(command: Command) -> list[str]:
     words = [here(NAMES.get(word, word)) for word in command.words[1:]]
     if words[0] == "study" or (words[0] == "train" and "--resume" not in words):
         words += TINY
+    if words[:2] == ["data", "synth"] and "--clip" in words:
+        words += ["--train", "2", "--validation", "2", "--test", "4", "--clip-frames", "8"]
     if words[0] == "advise":
         words += ["--backend", "onnxruntime", "--seconds", "0.2"]
     if words[0] == "live":
