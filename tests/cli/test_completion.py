@@ -15,10 +15,9 @@ from edgeseg.cli.registry_options import NAMES
 TYPED = [
     ("bu", {"build-engine"}),
     ("data sta", {"statistics"}),
-    ("build-engine --keep", {"--keep-int8"}),
+    ("build-engine --precision-", {"--precision-plan"}),
     ("build-engine model.onnx --precision ", {"fp16", "fp32", "int8"}),
     ("build-engine model.onnx --backend o", {"onnxruntime", "openvino"}),
-    ("calibrate model.onnx --method pe", {"percentile"}),
 ]
 
 

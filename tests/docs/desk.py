@@ -169,7 +169,8 @@ def typed(command: Command) -> list[str]:
     if words[0] == "study" or (words[0] == "train" and "--resume" not in words):
         words += TINY
     if words[:2] == ["data", "synth"] and "--clip" in words:
-        words += ["--train", "2", "--validation", "2", "--test", "4", "--clip-frames", "8"]
+        words += ["--train", "2", "--validation", "2", "--test", "4", "--height", "64", "--width", "64"]
+        words += ["--clip-frames", "8", "--clip-height", "64", "--clip-width", "64"]
     if words[0] == "advise":
         words += ["--backend", "onnxruntime", "--seconds", "0.2"]
     if words[0] == "live":
