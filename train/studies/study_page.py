@@ -24,7 +24,7 @@ from edgeseg.train.predictor import open_run
 from edgeseg.train.studies import plots
 from edgeseg.train.studies.effects import verdict_of
 from edgeseg.train.studies.points import words_of
-from edgeseg.train.studies.running import StudyRun
+from edgeseg.train.studies.running import TRIALS, StudyRun
 from edgeseg.train.studies.study_results import (
     CellResult,
     as_csv,
@@ -128,14 +128,16 @@ def _samples(run: StudyRun, results: Sequence[CellResult]) -> list[_Samples]:
     sections = []
     for words, result in chosen:
         folder = run.run_of(result.best.point.key)
-        if not (folder / RUN_CHECKPOINT).is_file():
+        title = f"{words}: {words_of(run.axes, result.cell)}"
+        if not (folder / RUN_CHECKPOINT).is_file():  # trained on another machine, or it diverged at once
+            sections.append(_Samples(f"{title} (no network here in {TRIALS}/{folder.name})", ()))
             continue
         with contextlib.suppress(BadInputError):
             engine = engine_of(open_run(folder, (run.recipe_of(result.best.point.settings).model.architecture,)))
             pairs = run.shared[engine.info.model.channels].inputs.validation
             step = max(len(pairs) // SAMPLES, 1)
             shown = [draw_shown(engine, pair) for pair in pairs[::step][:SAMPLES]]
-            sections.append(_Samples(f"{words}: {words_of(run.axes, result.cell)}", tuple(map(_encoded, shown))))
+            sections.append(_Samples(title, tuple(map(_encoded, shown))))
     return sections
 
 
