@@ -34,7 +34,9 @@ def study(
     ] = None,
     study_name: Annotated[
         str | None,
-        typer.Option(metavar="WORD", help="With --storage: the study's name there. Default: NAME, or FILE's stem."),
+        typer.Option(
+            metavar="WORD", help="With --storage: the study's name there. Default: NAME, or FILE's without .toml."
+        ),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -53,9 +55,15 @@ def study(
     from edgeseg.train.studies.study_page import write_results
 
     if study_name is not None and storage is None:
-        raise UsageError("--study-name is the study's name on a server", expected="--storage URL beside it")
+        raise UsageError(
+            "--study-name is the study's name on a server",
+            expected="--storage URL beside it",
+            next_command="the same command without --study-name",
+        )
     settings = dict(parse_setting(text) for text in set_ or ())
-    server = None if storage is None else PostgresqlStorage(storage, study_name or Path(name).stem)
+    server = (
+        None if storage is None else PostgresqlStorage(storage, study_name or Path(name).name.removesuffix(".toml"))
+    )
     run = open_study(
         read_study(name), data, out, full=full, prune=prune, settings=settings, server=server, say=say, track=track
     )

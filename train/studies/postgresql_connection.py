@@ -33,16 +33,14 @@ class Address:
     """
 
     def __init__(self, url: str) -> None:
-        expected = "postgresql://USER@HOST:PORT/DATABASE"
         if not url.startswith(_SCHEMES):
-            raise UsageError("--storage takes a PostgreSQL server", found=without_credentials(url), expected=expected)
+            raise _no_address("--storage takes the URL of a PostgreSQL server", url)
         self._psycopg = require("psycopg")
         self._url = url
         try:
             self._parameters = require("psycopg.conninfo").conninfo_to_dict(url)
-        except self._psycopg.ProgrammingError as error:  # its words may hold the password
-            found = without_credentials(url)
-            raise UsageError("libpq cannot read the URL of --storage", found=found, expected=expected) from error
+        except self._psycopg.ProgrammingError:  # its words may hold the password
+            raise _no_address("libpq cannot read the URL of --storage", url) from None
 
     def connect(self, autocommit: bool = False) -> Any:
         """A new connection, which ends with this process and after `SILENT_S` without a word from the other side.
@@ -68,6 +66,22 @@ class Address:
             return self._psycopg.connect(**{**defaults, **self._parameters, "options": options}, autocommit=autocommit)
         except self._psycopg.OperationalError as error:
             raise self._refusal(error) from error
+
+    def ask(self, connection: Any, query: str, *parameters: object) -> Any:
+        """The first value of a query's answer.
+
+        Args:
+            connection: What `connect` gave.
+            query: SQL with a ``%s`` for each parameter.
+            parameters: Their values.
+
+        Raises:
+            ServerError: The connection is lost.
+        """
+        try:
+            return connection.execute(query, parameters).fetchone()[0]
+        except self._psycopg.OperationalError as error:
+            raise self.lost(error) from error
 
     def without_secrets(self, text: object) -> str:
         """A text in one line in which nothing of the URL shows that must not be seen."""
@@ -113,6 +127,15 @@ class Address:
             expected="a user who may create tables in the database, or read and write those of Optuna",
             next_command="as an administrator: GRANT ALL ON SCHEMA public TO USER",
         )
+
+
+def _no_address(what: str, url: str) -> UsageError:
+    return UsageError(
+        what,
+        found=without_credentials(url),
+        expected="postgresql://USER@HOST:PORT/DATABASE",
+        next_command="the same command with --storage postgresql://USER@HOST:PORT/DATABASE",
+    )
 
 
 def naming_server_errors(engine: Any, address: Address) -> None:

@@ -106,25 +106,23 @@ class PostgresqlStorage:
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
         """Let one process at a time into the block, over all machines."""
-        with self._address.connect(autocommit=True) as connection:
-            connection.execute("SELECT pg_advisory_lock(%s)", [self._number("")])
+        with contextlib.closing(self._address.connect(autocommit=True)) as connection:
+            self._address.ask(connection, "SELECT pg_advisory_lock(%s)", self._number(""))
             yield
 
     def claim_first(self, keys: Iterable[str]) -> tuple[str, Release] | None:
         """Claim the first trial that no connection holds; the claim is a connection of its own."""
         with contextlib.ExitStack() as undo:
-            connection = undo.enter_context(self._address.connect(autocommit=True))
+            connection = undo.enter_context(contextlib.closing(self._address.connect(autocommit=True)))
             for key in keys:
-                (is_ours,) = connection.execute("SELECT pg_try_advisory_lock(%s)", [self._number(key)]).fetchone()
-                if is_ours:
+                if self._address.ask(connection, "SELECT pg_try_advisory_lock(%s)", self._number(key)):
                     return key, undo.pop_all().close
         return None
 
     def count_claimed(self, keys: Iterable[str]) -> int:
         """How many of the trials connections hold now, as the server lists them."""
-        with self._address.connect(autocommit=True) as connection:
-            (count,) = connection.execute(_COUNT, [[self._number(key) for key in keys]]).fetchone()
-        return int(count)
+        with contextlib.closing(self._address.connect(autocommit=True)) as connection:
+            return int(self._address.ask(connection, _COUNT, [self._number(key) for key in keys]))
 
     def _number(self, key: str) -> int:
         """The 64-bit number of a trial's lock; that of the empty key is the study's."""

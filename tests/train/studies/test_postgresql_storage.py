@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -232,6 +233,23 @@ def test_a_claim_whose_connection_broke_passes_to_another_worker_once(
                 first.settle(lost, Outcome("finished", 0.4, 1, 1, 1.0))
             second.settle(taken, Outcome("finished", 0.9, 1, 1, 1.0))
     assert [outcome.dice for outcome in first.outcomes().values()] == [0.9]
+
+
+def test_a_worker_that_waits_for_its_turn_hears_of_a_lost_connection(
+    postgresql: Server, storage: PostgresqlStorage
+) -> None:
+    def wait() -> None:
+        with storage.alone():
+            pytest.fail("the lock is held")
+
+    waiting = "wait_event_type = 'Lock'"
+    with storage.alone(), ThreadPoolExecutor(1) as pool:
+        turn = pool.submit(wait)
+        while not postgresql.ask(f"SELECT 1 FROM pg_stat_activity WHERE {waiting}"):
+            time.sleep(0.02)
+        cut_off(postgresql, waiting)
+        with pytest.raises(ServerError, match="connection to the database server is lost"):
+            turn.result(30)
 
 
 def test_both_sides_ask_after_a_silent_peer(postgresql: Server) -> None:
