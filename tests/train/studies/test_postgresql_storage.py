@@ -28,11 +28,7 @@ from tests.train.studies.postgresql_server import PASSWORD, Server, free_port
 from tests.train.studies.test_running import TEXT
 
 HEADER = {"title": "t", "full": False, "precision": "32-true", "study_sha256": "a", "data_sha256": "b", "settings": {}}
-SIX_TRIALS = (
-    TEXT.replace("seeds = [0, 1]", "seeds = [0, 1, 2]")
-    .replace("values = [0.5, 1.0]", "values = [1.0]")
-    .replace("epochs = 3", "epochs = 4\nlearning_rate = 0.01")
-)
+SIX_TRIALS = TEXT.replace("seeds = [0, 1]", "seeds = [0, 1, 2]").replace("values = [0.5, 1.0]", "values = [1.0]")
 POINT = Point(("only",), 0, {})
 
 
