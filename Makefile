@@ -18,7 +18,7 @@ TENSORRT_STUBS := 10.3.0 10.13.0.35 11.4.0.106
 # For every program that a target starts; edgeseg sets it itself, too (edgeseg/third_parties.py).
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test test-all test-base test-oldest test-foreign peers older-processor test-older-processor test-cuda-double cuda-double gpu gpu-wheels lint \
+.PHONY: demo docs test test-all test-base test-oldest test-foreign peers older-processor test-older-processor test-cuda-double cuda-double gpu gpu-wheels lint \
 	tensorrt-types format system-packages clean
 
 demo: $(INSTALLED)
@@ -42,7 +42,7 @@ test-base:
 test-oldest:
 	test -x .venv-oldest/bin/python || $(PYTHON) -m venv .venv-oldest
 	ci/install-torch.sh .venv-oldest/bin/pip $(TORCH_INDEX)
-	.venv-oldest/bin/pip install --constraint ci/oldest.txt --editable '.[train,rtx,openvino,bench,web,dicom,sign,dev]'
+	.venv-oldest/bin/pip install --constraint ci/oldest.txt --editable '.[train,rtx,openvino,bench,web,dicom,sign,storage,dev]'
 	.venv-oldest/bin/python -m pytest -n $(WORKERS) --dist loadfile -m "not long and not gpu"
 
 # Networks of other packages (tests/export/test_networks_of_packages.py) with the versions of ci/foreign.txt; ten minutes.
@@ -106,6 +106,10 @@ tensorrt-types-%: $(INSTALLED)
 		--cache-dir .mypy_cache/tensorrt-$* edgeseg/export/builders edgeseg/export/layers edgeseg/runtime/cuda/tensorrt_engine.py \
 		edgeseg/runtime/cuda/tensorrt_module.py
 
+# The documentation site, into site/; `NO_MKDOCS_2_WARNING` silences an advertisement of the theme.
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -113,7 +117,7 @@ format: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt ci/install-torch.sh
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	ci/install-torch.sh $(BIN)/pip $(TORCH_INDEX)
-	$(BIN)/pip install --constraint constraints.txt --editable '.[train,rtx,openvino,bench,web,dicom,sign,dev]'
+	$(BIN)/pip install --constraint constraints.txt --editable '.[train,rtx,openvino,bench,web,dicom,sign,storage,docs,dev]'
 	touch $@
 
 system-packages:
@@ -121,4 +125,4 @@ system-packages:
 	apt-get install --yes --no-install-recommends $$(grep -v '^#' ci/apt.txt)
 
 clean:
-	rm -rf $(VENV) .venv-base .venv-oldest .venv-foreign .venv-modelopt .venv-nncf demo build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-base .venv-oldest .venv-foreign .venv-modelopt .venv-nncf demo build site *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

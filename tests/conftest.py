@@ -221,8 +221,8 @@ def small_images(tmp_path: Path) -> Path:
 def system_program() -> Callable[..., str]:
     """The path of a program of a system package; without it the test skips, or fails where they are required."""
 
-    def find(name: str, package: str | None = None) -> str:
-        path = shutil.which(name)
+    def find(name: str, package: str | None = None, *folders: str) -> str:
+        path = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", os.defpath), *folders]))
         if path is not None:
             return path
         reason = f"{name} is not installed; sudo make system-packages brings it (package {package or name})"

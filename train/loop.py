@@ -26,6 +26,7 @@ from edgeseg.train.architectures.own_code import own_code_named
 from edgeseg.train.architectures.registry import network_from_recipe
 from edgeseg.train.augmentation import augmentation_from_recipe
 from edgeseg.train.averaging import averaged
+from edgeseg.train.checkpoint import load_last
 from edgeseg.train.distillation import Teacher
 from edgeseg.train.feeding import WaitClock, ahead, share_of
 from edgeseg.train.hard_pixels import with_hard_pixels
@@ -130,6 +131,8 @@ class Trainer:
     def resume(self, say: Say = quiet) -> bool:
         """Take up the last state that was kept; where none was, the training starts with its first step.
 
+        The first process reads it, and hands it to those that may sit on machines which do not see the RUN folder.
+
         Returns:
             Whether there was one.
 
@@ -137,7 +140,8 @@ class Trainer:
             BadInputError: It cannot be read.
             MismatchError: It belongs to another recipe or architecture.
         """
-        return self.keeper.resume(self.progress, say)
+        kept = load_last(self.run, self.recipe, say) if self.fabric.is_global_zero else None
+        return self.keeper.resume(self.fabric.broadcast(kept), self.progress, say)
 
     def fit(
         self, report: Report, track: Track = silent, checkpoint_minutes: float = 10.0, epoch_checkpoint_s: float = 0.0

@@ -13,6 +13,7 @@ from edgeseg.files import read_toml, sha256_bytes
 from edgeseg.specs import IMAGENET_MEAN, IMAGENET_STD, Fraction, Int8Target, ModelSpec, PreprocessSpec
 from edgeseg.train.architectures.catalogue import check_name, encoder_of, is_own, size_step
 from edgeseg.train.choices import ANY_CLASSES, SEVERAL_CLASSES, LossName, OptimiserName, ScheduleName
+from edgeseg.train.recipe_folders import find_recipe
 from edgeseg.train.recipe_settings import apply_setting
 from edgeseg.values import Part, Value, describe_validation
 
@@ -253,14 +254,14 @@ def read_recipe(path: Path | None, settings: Sequence[str] = ()) -> Recipe:
     """Read a recipe and apply `KEY=VALUE` settings.
 
     Args:
-        path: A TOML file; None takes the defaults.
+        path: A TOML file, or the name of a recipe that comes with edgeseg; None takes the defaults.
         settings: Settings such as ``training.epochs=3``; the value is TOML, or else text.
 
     Raises:
         BadInputError: The file is missing, no TOML, or does not validate.
         UsageError: A setting that names nothing or has no value.
     """
-    document = read_toml(path, "a recipe") if path is not None else {}
+    document = read_toml(find_recipe(path), "a recipe") if path is not None else {}
     for setting in settings:
         apply_setting(document, setting)
     try:

@@ -70,17 +70,21 @@ class Keeper:
         }
         checkpoint.save_last(self.run, state)
 
-    def resume(self, progress: Progress, say: Say) -> bool:
-        """Take up the last state that was kept; where none was, nothing changes.
+    def resume(self, content: dict[str, Any] | None, progress: Progress, say: Say) -> bool:
+        """Take up a state that was kept; where there is none, nothing changes.
+
+        Args:
+            content: What `checkpoint.load_last` gave.
+            progress: Receives the history.
+            say: Takes lines for the person.
 
         Returns:
             Whether there was one.
 
         Raises:
-            BadInputError: It cannot be read.
-            MismatchError: It belongs to another recipe or architecture.
+            BadInputError: It does not hold together.
+            MismatchError: It belongs to another architecture.
         """
-        content = checkpoint.load_last(self.run, self.recipe, say)
         if content is None:
             say("no step was kept yet: the training starts again")
             return False

@@ -37,7 +37,6 @@ app = typer.Typer(
     name="edgeseg",
     help="From polyp images to a measured, checked, real-time segmentation engine. Research use only.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 

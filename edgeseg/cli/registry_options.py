@@ -40,10 +40,23 @@ class RegistryCommand(OnceCommand):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Name the choices first."""
+        self.name_choices()
+        super().format_help(ctx, formatter)
+
+    def name_choices(self) -> None:
+        """Write what is registered into the options' metavars."""
         for parameter in self.params:
             if parameter.name in NAMES:
                 parameter.metavar = f"[{'|'.join(NAMES[parameter.name]())}]"
-        super().format_help(ctx, formatter)
+
+
+def _completing(parameter: str) -> Callable[[str], list[str]]:
+    """Give a shell the names that begin as typed."""
+
+    def names(incomplete: str) -> list[str]:
+        return [name for name in NAMES[parameter]() if name.startswith(incomplete)]
+
+    return names
 
 
 def _known(parameter: typer.CallbackParam, name: str | None) -> str | None:
@@ -58,13 +71,17 @@ BackendOption = Annotated[
     typer.Option(
         metavar="NAME",
         callback=_known,
+        autocompletion=_completing("backend"),
         help="What executes the engine; auto: tensorrt where it and a GPU are present, else onnxruntime.",
     ),
 ]
 MethodOption = Annotated[
     str,
     typer.Option(
-        metavar="NAME", callback=_known, help="How the range of a tensor is chosen; auto tries all and keeps the best."
+        metavar="NAME",
+        callback=_known,
+        autocompletion=_completing("method"),
+        help="How the range of a tensor is chosen; auto tries all and keeps the best.",
     ),
 ]
 SelectionOption = Annotated[
@@ -72,6 +89,7 @@ SelectionOption = Annotated[
     typer.Option(
         metavar="NAME",
         callback=_known,
+        autocompletion=_completing("select"),
         help="Which images: at equal steps, drawn, drawn from dark to bright, or as different as they come.",
     ),
 ]
@@ -80,6 +98,7 @@ TableMethodOption = Annotated[
     typer.Option(
         metavar="NAME",
         callback=_known,
+        autocompletion=_completing("method"),
         help="How the range of a tensor is chosen, max by default, auto tries all; a calibration table must have been "
         "made this way.",
     ),

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 def train(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Data set with the splits train and validation.")],
     out: Annotated[Path, typer.Option(help="RUN folder to make; with --find-lr a folder for picture and table.")],
-    recipe: Annotated[Path | None, typer.Option(help="Recipe (TOML); the default is a plain U-Net.")] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE|NAME", help="Recipe (TOML), or the name of one of ours; default: a plain U-Net."),
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option(

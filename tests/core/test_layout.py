@@ -10,7 +10,7 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).parents[2]
-STAGES = ("train", "export", "calibration", "runtime")
+STAGES = ("train", "export", "calibration", "runtime", "recipes")
 
 
 def test_every_package_folder_is_listed() -> None:

@@ -53,6 +53,7 @@ PARTS = {
     "POLYP_CLIP": "polyp.mp4",
     "SOURCE@FRAMES": "clip.mp4@:4",
     "images@800:1000": "images@:2",
+    "database.example:5432": "127.0.0.1:1",
 }
 """The same, where it is a part of a word."""
 CLIPS_FILE = """
@@ -167,6 +168,9 @@ def typed(command: Command) -> list[str]:
     words = [here(NAMES.get(word, word)) for word in command.words[1:]]
     if words[0] == "study" or (words[0] == "train" and "--resume" not in words):
         words += TINY
+    if words[:2] == ["data", "synth"] and "--clip" in words:
+        words += ["--train", "2", "--validation", "2", "--test", "4", "--height", "64", "--width", "64"]
+        words += ["--clip-frames", "8", "--clip-height", "64", "--clip-width", "64"]
     if words[0] == "advise":
         words += ["--backend", "onnxruntime", "--seconds", "0.2"]
     if words[0] == "live":

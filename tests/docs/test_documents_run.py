@@ -63,6 +63,8 @@ def expected(command: Command) -> set[int]:
     name = command.words[1]
     if "tensorrt" in command.words:
         return {PASSED, ABSENT}
+    if "--storage" in command.words:
+        return {ABSENT}
     if "camera:0" in command.words or any("://" in word for word in command.words):
         return {NO_INPUT}
     return {PASSED, UNDECIDED} if name in ("verify", "package", "advise") or "--qualify" in command.words else {PASSED}

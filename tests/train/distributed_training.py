@@ -1,4 +1,4 @@
-"""Trains a network without batch norm in as many processes as asked; run by test_processes.py.
+"""Trains a network without batch norm in two processes; run by test_processes.py and test_several_nodes.py.
 
 Batch norm would see a share of the batch in each process, so a network without it is what can equal one process.
 """
@@ -46,9 +46,11 @@ def misbehave(how: str) -> None:
 
 def main(data: Path, run: Path, how: str, negatives: Path) -> None:
     loop.network_from_recipe = plain_network
-    misbehave(how) if how != "well" else None
+    misbehave(how) if how in ("die", "stop") else None
     timeout = 1.0 if how == "stop" else 30.0
-    train(data, run, recipe(), negatives=negatives, launch=Launch(2, timeout_minutes=timeout))
+    devices = 1 if "TORCHELASTIC_RUN_ID" in os.environ else 2  # torchrun has started the other one
+    launch = Launch(devices, timeout_minutes=timeout)
+    train(data, run, recipe(), negatives=negatives, launch=launch, resume=how == "resume")
 
 
 if __name__ == "__main__":

@@ -1,27 +1,21 @@
 """Who trains what: the trials of a study, shared by processes, none of them trained twice.
 
-A trial belongs to a process as long as that process holds the lock of the trial's claim file. A process that dies, by
-whatever means, lets go of it, and the next one that asks takes the trial up where its RUN folder stands.
+The next process that asks takes a trial up where its RUN folder stands when the one that trained it has died.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
-from edgeseg.file_locks import alone_in
 from edgeseg.optional import require
-from edgeseg.train.studies.journal import open_journal
 from edgeseg.train.studies.points import Point
 from edgeseg.train.studies.study_file import Pruning
+from edgeseg.train.studies.study_storage import Release, StudyStorage
 
-JOURNAL = "study.journal"
-CLAIMS = "claims"
 Ending = Literal["finished", "pruned", "diverged"]
 Plan = Callable[[Mapping[str, float]], Sequence[Point]]
 """Gives the points that are wanted, from the validation Dice of those that are over, by key."""
@@ -38,6 +32,12 @@ class Outcome:
     epochs: int
     seconds: float
     """Duration of the epochs, of training and validation."""
+    curve: tuple[float, ...] = ()
+    """Validation Dice of each epoch; empty in a study that was begun before curves were kept with the trials."""
+
+
+class LostClaimError(Exception):
+    """Another process holds the trial now, because the storage took this one for dead."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,42 +48,44 @@ class Claim:
     _trial: Any
 
     def gives_up(self, epoch: int, dice: float) -> bool:
-        """Tell of an epoch's validation Dice, and hear whether the trial is hopeless."""
-        self._trial.report(dice, epoch)
+        """Tell of an epoch's validation Dice, and hear whether the trial is hopeless.
+
+        Raises:
+            LostClaimError: Another process has taken the trial over.
+        """
+        with _lost_claim_named():
+            self._trial.report(dice, epoch)
         return bool(self._trial.should_prune())
 
 
 class Ledger:
-    """The trials of one study folder.
+    """The trials of one study.
 
     Args:
-        folder: The study's folder; exists.
+        storage: Where they are kept.
         plan: Says which points are wanted.
         pruning: When a trial is given up; None never does.
     """
 
-    def __init__(self, folder: Path, plan: Plan, pruning: Pruning | None = None) -> None:
-        self._folder, self._plan = folder, plan
-        (folder / CLAIMS).mkdir(exist_ok=True)
-        (folder / JOURNAL).touch()
-        with alone_in(self._folder / CLAIMS):  # others wait while trials are chosen
-            self._study = open_journal(folder / JOURNAL, _pruner(pruning))
+    def __init__(self, storage: StudyStorage, plan: Plan, pruning: Pruning | None = None) -> None:
+        self._storage, self._plan = storage, plan
+        with storage.alone():  # others wait while trials are chosen
+            self._study = storage.open(_pruner(pruning))
 
     def outcomes(self) -> dict[str, Outcome]:
         """Key -> what became of the trials that are over."""
         found = {}
         for trial in self._study.get_trials(deepcopy=False):
             if "ending" in trial.user_attrs:
-                found[trial.user_attrs["point"]] = Outcome(
-                    **{name: trial.user_attrs[name] for name in Outcome.__dataclass_fields__}
-                )
+                kept = {name: trial.user_attrs[name] for name in _FIELDS if name in trial.user_attrs}
+                found[trial.user_attrs["point"]] = Outcome(**{**kept, "curve": tuple(kept.get("curve", ()))})
         return found
 
     def running(self) -> int:
         """How many trials processes are training now."""
         outcomes = self.outcomes()
-        with alone_in(self._folder / CLAIMS):  # others wait while trials are chosen
-            return sum(self._is_held(point.key) for point in self.wanted() if point.key not in outcomes)
+        with self._storage.alone():
+            return self._storage.count_claimed(point.key for point in self.wanted() if point.key not in outcomes)
 
     def wanted(self) -> list[Point]:
         """The points that are to be trained, as far as is known now."""
@@ -92,40 +94,49 @@ class Ledger:
     @contextlib.contextmanager
     def claimed(self) -> Iterator[Claim | None]:
         """Take the next trial that nobody trains; None where there is none at the moment."""
-        with alone_in(self._folder / CLAIMS):  # others wait while trials are chosen
+        with self._storage.alone():
             held = self._take()
         if held is None:
             yield None
             return
-        claim, descriptor = held
+        claim, release = held
         try:
             yield claim
         finally:
-            os.close(descriptor)
+            release()
 
     def settle(self, claim: Claim, outcome: Outcome) -> None:
-        """Keep what a trial came to; after this it is over for all processes."""
+        """Keep what a trial came to; after this it is over for all processes.
+
+        Raises:
+            LostClaimError: Another process has taken the trial over; nothing is kept.
+        """
         states = require("optuna").trial.TrialState
         trial = claim._trial
-        for name in Outcome.__dataclass_fields__:
-            if name != "ending":
-                trial.set_user_attr(name, getattr(outcome, name))
-        trial.set_user_attr("ending", outcome.ending)  # last: what has an ending is over, whatever happens next
-        if outcome.ending == "pruned":
-            self._study.tell(trial, state=states.PRUNED)
-        else:
-            self._study.tell(trial, outcome.dice)
+        with self._storage.alone(), _lost_claim_named():
+            for name in _FIELDS:
+                if name != "ending":
+                    trial.set_user_attr(name, getattr(outcome, name))
+            trial.set_user_attr("ending", outcome.ending)  # last: what has an ending is over, whatever happens next
+            if outcome.ending == "pruned":
+                self._study.tell(trial, state=states.PRUNED)
+            else:
+                self._study.tell(trial, outcome.dice)
 
-    def _take(self) -> tuple[Claim, int] | None:
+    def _take(self) -> tuple[Claim, Release] | None:
         outcomes = self.outcomes()
-        for point in self.wanted():
-            if point.key in outcomes or (descriptor := self._hold(point.key)) is None:
-                continue
-            self._close_dead(point.key)
+        open_points = {point.key: point for point in self.wanted() if point.key not in outcomes}
+        held = self._storage.claim_first(open_points)
+        if held is None:
+            return None
+        key, release = held
+        with contextlib.ExitStack() as undo:
+            undo.callback(release)
+            self._close_dead(key)
             trial = self._study.ask()
-            trial.set_user_attr("point", point.key)
-            return Claim(point, trial), descriptor
-        return None
+            trial.set_user_attr("point", key)
+            undo.pop_all()
+        return Claim(open_points[key], trial), release
 
     def _close_dead(self, key: str) -> None:
         """Close what a process that died left open; its claim is ours now."""
@@ -134,20 +145,17 @@ class Ledger:
             if trial.user_attrs.get("point") == key and not trial.state.is_finished():
                 self._study.tell(trial.number, state=states.FAIL)
 
-    def _hold(self, key: str) -> int | None:
-        descriptor = os.open(self._folder / CLAIMS / key, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
-        return descriptor
 
-    def _is_held(self, key: str) -> bool:
-        descriptor = self._hold(key)
-        if descriptor is not None:
-            os.close(descriptor)
-        return descriptor is None
+_FIELDS = [field.name for field in dataclasses.fields(Outcome)]
+
+
+@contextlib.contextmanager
+def _lost_claim_named() -> Iterator[None]:
+    """Turn Optuna's refusal to change a trial that another process has closed into `LostClaimError`."""
+    try:
+        yield
+    except require("optuna").exceptions.UpdateFinishedTrialError as error:
+        raise LostClaimError(str(error)) from error
 
 
 def _pruner(pruning: Pruning | None) -> Any:

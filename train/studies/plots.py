@@ -67,7 +67,8 @@ def _draw_curves(axis: Any, axes: Sequence[str], ordered: Sequence[CellResult], 
         own = [trial for trial in trials if trial.point.cell == result.cell]
         for index, trial in enumerate(own):
             label = words_of(axes, result.cell) if index == 0 else None
-            axis.plot(range(1, len(trial.curve) + 1), trial.curve, color=colour, alpha=0.8, lw=1.2, label=label)
+            curve = trial.outcome.curve
+            axis.plot(range(1, len(curve) + 1), curve, color=colour, alpha=0.8, lw=1.2, label=label)
     shown = min(len(ordered), MOST_CURVES)
     note = "" if shown == len(ordered) else f" (the best {shown} of {len(ordered)})"
     axis.set(xlabel=f"epoch{note}", ylabel="validation Dice")

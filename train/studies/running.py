@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import logging
 import shutil
 import time
@@ -13,25 +12,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeseg.errors import BadInputError, MismatchError
-from edgeseg.file_locks import alone_in
-from edgeseg.files import check_writable, read_json, write_text
+from edgeseg.files import check_writable
 from edgeseg.progress import Say, Track, quiet, silent
 from edgeseg.proof.verdict.evaluation import NotFiniteError
-from edgeseg.shell import quoted
 from edgeseg.train.arithmetic import settled
 from edgeseg.train.checkpoint import LAST, PREVIOUS
 from edgeseg.train.loss_watch import DivergedError
 from edgeseg.train.recipe import Recipe
 from edgeseg.train.record import RUN_RECORD, Epoch, RunRecord, read_history
 from edgeseg.train.shared_pictures import SharedPictures, share_pictures
-from edgeseg.train.studies.ledger import Claim, Ledger, Outcome
+from edgeseg.train.studies.ledger import Claim, Ledger, LostClaimError, Outcome
 from edgeseg.train.studies.points import grid_of, points_of
+from edgeseg.train.studies.postgresql_storage import PostgresqlStorage
 from edgeseg.train.studies.study_file import Settings, StudyFile, hash_of, recipe_of
+from edgeseg.train.studies.study_header import HEADER, Header, agree_in_folder
+from edgeseg.train.studies.study_storage import FolderStorage
 from edgeseg.train.training import train
 from edgeseg.train.training_data import TrainingData, find_data
 
-HEADER = "study.json"
 TRIALS = "trials"
 PICTURES = "pictures"
 CHECKPOINT_S = 30.0
@@ -82,6 +80,7 @@ def open_study(
     full: bool = False,
     prune: bool = True,
     settings: Settings | None = None,
+    server: PostgresqlStorage | None = None,
     say: Say = quiet,
     track: Track = silent,
 ) -> StudyRun:
@@ -94,13 +93,14 @@ def open_study(
         full: The full form instead of the reduced one.
         prune: Whether hopeless trials may be given up, where the study says when.
         settings: Recipe keys that all trials have besides, such as fewer epochs for a try.
+        server: Keeps the trials for workers on several machines; None keeps them in the study's folder.
         say: Takes lines for the person.
         track: Shows progress.
 
     Raises:
         BadInputError: The data, a key that is none, a fraction that takes no image.
-        MismatchError: The folder holds another study, or this one on other data.
-        MissingComponentError: Optuna is not installed.
+        MismatchError: The folder or the server holds another study, or this one on other data.
+        MissingComponentError: Optuna is not installed; the server cannot be reached.
     """
     check_writable(out / HEADER)
     settings = settings or {}
@@ -111,21 +111,24 @@ def open_study(
     if arithmetic.worth_saying:
         say(str(arithmetic))
     inputs = _found(data, recipes, track)
-    out.mkdir(parents=True, exist_ok=True)
     origin = {"study_sha256": hash_of(study, full), "data_sha256": inputs.sha256(), "settings": settings}
-    precision = _header(out, {"title": study.title, "full": full, "precision": precision, **origin})["precision"]
+    header: Header = {"title": study.title, "full": full, "precision": precision, **origin}
+    if server is not None:
+        header = server.agree(header)
+    out.mkdir(parents=True, exist_ok=True)
+    header = agree_in_folder(out, header)
     folder = out / PICTURES
     shared = {
         classes: share_pictures(inputs, folder, classes, track)
         for classes in sorted({recipe.model.out_channels for recipe in recipes})
     }
     plan = functools.partial(points_of, study, full)
-    ledger = Ledger(out, plan, study.pruning if prune else None)
-    return StudyRun(study, full, data, out, settings, precision, shared, ledger)
+    ledger = Ledger(server or FolderStorage(out), plan, study.pruning if prune else None)
+    return StudyRun(study, full, data, out, settings, header["precision"], shared, ledger)
 
 
 def run_trials(run: StudyRun, say: Say = quiet, track: Track = silent) -> None:
-    """Train until every trial is over; other processes on the same folder share the work.
+    """Train until every trial is over; other processes on the same folder or server share the work.
 
     Args:
         run: What `open_study` gave.
@@ -135,13 +138,21 @@ def run_trials(run: StudyRun, say: Say = quiet, track: Track = silent) -> None:
     while True:
         with run.ledger.claimed() as claim, _fabric_silenced():
             if claim is not None:
-                outcome = _trained(run, claim, track)
-                run.ledger.settle(claim, outcome)
-                say(_told(run, claim, outcome))
+                say(_settled(run, claim, track))
                 continue
         if not _left(run):
             return
         time.sleep(POLL_S)
+
+
+def _settled(run: StudyRun, claim: Claim, track: Track) -> str:
+    """Train a trial, keep what it came to, and tell it in a line."""
+    try:
+        outcome = _trained(run, claim, track)
+        run.ledger.settle(claim, outcome)
+    except LostClaimError:
+        return f"{claim.point.title(run.axes)}: another process took this trial over while the server did not answer"
+    return _told(run, claim, outcome)
 
 
 @contextlib.contextmanager
@@ -163,30 +174,6 @@ def _found(data: Path, recipes: list[Recipe], track: Track) -> TrainingData:
     for fraction in sorted({recipe.training.fraction for recipe in recipes}):
         inputs.drawn(fraction, recipes[0].training.seed)
     return inputs
-
-
-def _header(out: Path, header: dict[str, Any]) -> dict[str, Any]:
-    """Write what the folder is for, or read it back and refuse what it is not for."""
-    path = out / HEADER
-    with alone_in(out):
-        if not path.is_file():
-            if any(out.iterdir()):
-                raise BadInputError(f"{out} exists and is not empty", expected="a new folder, or that of a study")
-            write_text(path, json.dumps(header, indent=2) + "\n")
-    found = read_json(path, "a study's header")
-    for name, what in (
-        ("study_sha256", "another study, or another form of it"),
-        ("data_sha256", "other data"),
-        ("settings", "other settings"),
-    ):
-        if found.get(name) != header[name]:
-            raise MismatchError(
-                f"{out} holds {what}",
-                found=f"{found.get('title')}, {name} {str(found.get(name))[:24]}",
-                expected=f"{header['title']}, {name} {str(header[name])[:24]}",
-                next_command=f"edgeseg study STUDY --data DATA --out ANOTHER (beside {quoted(out)})",
-            )
-    return found
 
 
 def _trained(run: StudyRun, claim: Claim, track: Track) -> Outcome:
@@ -227,6 +214,7 @@ def _trained(run: StudyRun, claim: Claim, track: Track) -> Outcome:
         0 if best is None else best.epoch,
         len(history),
         sum(row.seconds for row in history),
+        tuple(row.validation_dice for row in history),
     )
 
 

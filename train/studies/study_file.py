@@ -12,11 +12,11 @@ from edgeseg.errors import BadInputError, UsageError
 from edgeseg.files import read_toml, sha256_bytes
 from edgeseg.shell import quoted
 from edgeseg.train.recipe import AugmentationRecipe, ModelRecipe, Recipe, TrainingRecipe
+from edgeseg.train.recipe_folders import SUFFIX, recipe_folders
 from edgeseg.values import Part, Value, describe_validation
 
 Settings = dict[str, Any]
 """Recipe key (``training.loss``) -> value."""
-SUFFIX = ".toml"
 _SECTIONS: dict[str, type[Part]] = {
     "model": ModelRecipe,
     "training": TrainingRecipe,
@@ -114,7 +114,7 @@ _KEYS = [key for part in (StudyFile, Axis, Search, Pruning) for key in part.mode
 
 def study_names() -> list[str]:
     """The studies that can be named without a path."""
-    return sorted(path.stem for folder in _folders() for path in folder.glob(f"*{SUFFIX}"))
+    return sorted({path.stem for folder in _folders() for path in folder.glob(f"*{SUFFIX}")})
 
 
 def read_study(name: str) -> StudyFile:
@@ -194,18 +194,15 @@ def _path_of(name: str) -> Path:
     near = difflib.get_close_matches(name, study_names(), 1)
     raise UsageError(
         f"there is no study {name}",
-        found=", ".join(study_names()) or "no folder recipes/studies",
+        found=", ".join(study_names()),
         expected="one of these names, or a file FILE.toml",
         next_command=f"edgeseg study {quoted(near[0])} --data DATA --out DIR" if near else None,
     )
 
 
 def _folders() -> list[Path]:
-    """`recipes/studies` here, then that of the source tree; an installed wheel brings none."""
-    tree = Path(__file__).resolve().parents[2]
-    folders = [Path("recipes/studies"), *([tree / "recipes/studies"] if (tree / "pyproject.toml").is_file() else [])]
-    distinct = {folder.resolve(): folder for folder in folders if folder.is_dir()}
-    return list(distinct.values())
+    """The folders of studies that exist."""
+    return [folder / "studies" for folder in recipe_folders() if (folder / "studies").is_dir()]
 
 
 def _word(value: Any) -> str:

@@ -76,7 +76,7 @@ def write_results(run: StudyRun) -> StudyResult:
         run: A study whose trials are over.
     """
     axes = run.axes
-    trials = trials_of(run.ledger.wanted(), run.ledger.outcomes(), run.out / TRIALS)
+    trials = trials_of(run.ledger.wanted(), run.ledger.outcomes())
     results = cell_results(trials)
     columns, rows = columns_and_rows(axes, results)
     verdict = [*verdict_of(axes, results), *_baseline(run)]
@@ -128,14 +128,16 @@ def _samples(run: StudyRun, results: Sequence[CellResult]) -> list[_Samples]:
     sections = []
     for words, result in chosen:
         folder = run.run_of(result.best.point.key)
-        if not (folder / RUN_CHECKPOINT).is_file():
+        title = f"{words}: {words_of(run.axes, result.cell)}"
+        if not (folder / RUN_CHECKPOINT).is_file():  # trained on another machine, or it diverged at once
+            sections.append(_Samples(f"{title} (no network here in {TRIALS}/{folder.name})", ()))
             continue
         with contextlib.suppress(BadInputError):
             engine = engine_of(open_run(folder, (run.recipe_of(result.best.point.settings).model.architecture,)))
             pairs = run.shared[engine.info.model.channels].inputs.validation
             step = max(len(pairs) // SAMPLES, 1)
             shown = [draw_shown(engine, pair) for pair in pairs[::step][:SAMPLES]]
-            sections.append(_Samples(f"{words}: {words_of(run.axes, result.cell)}", tuple(map(_encoded, shown))))
+            sections.append(_Samples(title, tuple(map(_encoded, shown))))
     return sections
 
 

@@ -7,9 +7,7 @@ import io
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from edgeseg.train.record import read_history
 from edgeseg.train.studies.ledger import Outcome
 from edgeseg.train.studies.points import Cell, Point, cells_of
 
@@ -20,8 +18,6 @@ class Trial:
 
     point: Point
     outcome: Outcome
-    curve: tuple[float, ...]
-    """Validation Dice of each epoch."""
 
 
 @dataclass(frozen=True)
@@ -56,19 +52,14 @@ class CellResult:
         return f"{self.mean:.4f}{sd}"
 
 
-def trials_of(points: Sequence[Point], outcomes: Mapping[str, Outcome], folder: Path) -> list[Trial]:
-    """The trials that are over, with their curves.
+def trials_of(points: Sequence[Point], outcomes: Mapping[str, Outcome]) -> list[Trial]:
+    """The trials that are over.
 
     Args:
         points: The study's points.
         outcomes: Key -> what became of it.
-        folder: The folder with the trials' RUN folders.
     """
-    return [
-        Trial(point, outcomes[point.key], tuple(row.validation_dice for row in read_history(folder / point.key)))
-        for point in points
-        if point.key in outcomes
-    ]
+    return [Trial(point, outcomes[point.key]) for point in points if point.key in outcomes]
 
 
 def cell_results(trials: Sequence[Trial]) -> list[CellResult]:

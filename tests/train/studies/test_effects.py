@@ -15,7 +15,7 @@ DICE = {("bce", "low"): (0.80, 0.82), ("bce", "high"): (0.81, 0.83), ("dice", "l
 def trial(
     cell: tuple[str, ...], seed: int, dice: float, ending: Ending = "finished", tried: float | None = None
 ) -> Trial:
-    return Trial(Point(cell, seed, {}, tried), Outcome(ending, dice, 2, 4, 3.0), (dice,))
+    return Trial(Point(cell, seed, {}, tried), Outcome(ending, dice, 2, 4, 3.0, (dice,)))
 
 
 def trials() -> list[Trial]:

@@ -36,7 +36,8 @@ base_width = 4
 depth = 2
 
 [recipe.training]
-epochs = 3
+epochs = 4
+learning_rate = 0.01
 batch_size = 4
 precision = "32-true"
 schedule = "none"
@@ -95,6 +96,7 @@ def test_a_study_ends_with_tables_curves_masks_and_a_verdict(undisturbed: Path) 
     with (undisturbed / "table.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 4 and float(rows[0]["validation Dice"]) == pytest.approx(result.best_dice, abs=1e-4)
+    assert result.best_dice > 0.2, "networks that have learnt nothing are all alike"
     page = (undisturbed / "study.html").read_text()
     assert page.count("data:image/jpeg") == 8 and page.count("data:image/png") == 1 and "http" not in page
     assert (undisturbed / "table.md").read_text().startswith("| loss | fraction |")
