@@ -131,6 +131,7 @@ MODELS = (
         *("engine, signed again", "a.engine", lambda: [corpus.network()], mutated_onnx, readings.check_opened_engine),
         around=surroundings.signed_again,
     ),
+    Parser("model package", "a.edgeseg", lambda: [corpus.package()], mutated_zip, readings.check_package, 2.0),
     Parser(
         *("checkpoint", "best.pt", surroundings.run_checkpoints, mutated_zip, readings.check_run),
         around=surroundings.recipe_around,

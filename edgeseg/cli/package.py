@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edgeseg.archive_members import ARCHIVE_SUFFIX
 from edgeseg.cli.model_argument import TrustOption
 from edgeseg.cli.output import JsonFlag, emit, table, track
 from edgeseg.files import check_writable
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 ASKED_OF_A_RUN = ("data", "out", "terms")
 """Options without which a RUN makes no package."""
 FOR_A_RUN = (
-    *ASKED_OF_A_RUN,
-    *("images", "trust", "threshold", "negatives", "positives", "others", "seeds", "never_shown"),
+    *("data", "terms", "images", "trust", "threshold", "negatives", "positives", "others", "seeds", "never_shown"),
 )
+FOR_AN_ARCHIVE = ("licence", "verdicts")
 
 
 def package(
@@ -30,14 +31,19 @@ def package(
         Path,
         typer.Argument(
             metavar="MODEL",
-            help="RUN folder to make a package of; for the servers below also an engine, an .onnx file or a package.",
+            help="RUN folder to make a package of, or a package to put into one file; "
+            "for the servers below also an engine or an .onnx file.",
         ),
     ],
     data: Annotated[
         Path | None, typer.Option(help="Data set with the splits train, validation and test; a RUN needs it.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Package folder to make; its name is the model's name. A RUN needs it.")
+        Path | None,
+        typer.Option(
+            metavar="DIR|NAME.edgeseg",
+            help="Of a RUN: package folder to make; its name is the model's name. Of a package: the one file to make.",
+        ),
     ] = None,
     terms: Annotated[
         str | None, typer.Option(help="Terms of use, given those of the training data, for the card; a RUN needs them.")
@@ -75,6 +81,16 @@ def package(
         str | None,
         typer.Option(metavar="TEXT", help="The kinds of pictures that training had none of, for the card."),
     ] = None,
+    licence: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Terms of the weights, for NAME.edgeseg; else the package's LICENSE.md."),
+    ] = None,
+    verdicts: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--verdict", metavar="FILE", help="Verdict to put into NAME.edgeseg, with its signature. Repeatable."
+        ),
+    ] = None,
     triton: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Model repository for Triton Inference Server to make: frames in, masks out."),
@@ -87,7 +103,7 @@ def package(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Make a model package out of a RUN, and write what Triton and DeepStream need to serve a model."""
+    """Make a model package out of a RUN, one file of a package, and what Triton or DeepStream serves a model from."""
     from edgeseg.packages import find_model
 
     is_run = find_model(model).kind == "run"
@@ -109,23 +125,36 @@ def package(
         facts = package_run(model, out, PackageOptions(data, terms, images, threshold, tuple(clips), *further), track)
         document = _document(facts, out)
         lines.append(f"{_figures(facts, out)}\nnext: edgeseg build-engine {quoted(out)} --precision int8")
-    served, words = _served(model if out is None else out, triton, deepstream)
+    elif out is not None:
+        from edgeseg.export.package.archiving import archive_package
+
+        manifest = archive_package(model, out, licence, verdicts or ())
+        document = {"archive": str(out), **manifest.to_dict()}
+        lines.append(f"{out}: {manifest.name} in one file, with {', '.join(manifest.files)}")
+        lines.append(f"next: edgeseg sign {quoted(out)} --key FILE.key")
+    served, words = _served(out if is_run and out is not None else model, triton, deepstream)
     emit({**document, **served}, as_json, "\n".join([*lines, *words]))
 
 
 def _check_usage(context: typer.Context, is_run: bool) -> None:
     named = context.params
-    if is_run:
-        missing = [f"--{name}" for name in ASKED_OF_A_RUN if named[name] is None]
-        if missing:
-            context.fail(f"a package of a RUN needs {', '.join(missing)}")
-        return
-    sources = {name: context.get_parameter_source(name) for name in FOR_A_RUN}
-    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
-    if given:
-        context.fail(f"only a RUN takes {', '.join('--' + name.replace('_', '-') for name in given)}")
-    if named["triton"] is None and named["deepstream"] is None:
-        context.fail("name what to write: --triton DIR or --deepstream DIR")
+    makes_archive = not is_run and named["out"] is not None
+    for names, allowed, owner in ((FOR_A_RUN, is_run, "a RUN"), (FOR_AN_ARCHIVE, makes_archive, "--out NAME.edgeseg")):
+        sources = {name: context.get_parameter_source(name) for name in names}
+        given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+        if given and not allowed:
+            context.fail(f"these work with {owner} only: {', '.join(_flag(name) for name in given)}")
+    missing = [_flag(name) for name in ASKED_OF_A_RUN if named[name] is None]
+    if is_run and missing:
+        context.fail(f"a package of a RUN needs {', '.join(missing)}")
+    if is_run and named["out"].suffix == ARCHIVE_SUFFIX:
+        context.fail("a RUN becomes a folder first; edgeseg package FOLDER --out NAME.edgeseg makes one file of it")
+    if not is_run and not any(named[name] for name in ("out", "triton", "deepstream")):
+        context.fail("name what to write: --out NAME.edgeseg, --triton DIR or --deepstream DIR")
+
+
+def _flag(name: str) -> str:
+    return "--verdict" if name == "verdicts" else f"--{name.replace('_', '-')}"
 
 
 def _served(model: Path, triton: Path | None, deepstream: Path | None) -> tuple[dict[str, Any], list[str]]:

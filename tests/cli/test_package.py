@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from benchmarks.fuzz import corpus
+from edgeseg.artifacts import Verdict
 from edgeseg.cli import run
 
 Output = pytest.CaptureFixture[str]
@@ -30,7 +33,7 @@ def test_a_person_is_told_how_to_start_the_server(tiny_engine: Path, tmp_path: P
     ("options", "code", "words"),
     [
         ([], 2, "name what to write"),
-        (["--triton", "t", "--terms", "any"], 2, "only a RUN takes --terms"),
+        (["--triton", "t", "--terms", "any"], 2, "work with a RUN only: --terms"),
         (["--triton", "full"], 5, "exists and is not empty"),
     ],
 )
@@ -59,3 +62,102 @@ def test_a_run_needs_data_a_place_and_terms(tmp_path: Path, capsys: Output) -> N
 def test_an_engine_is_nothing_for_deepstream(tiny_engine: Path, tmp_path: Path, capsys: Output) -> None:
     assert run(["package", str(tiny_engine), "--deepstream", str(tmp_path / "d"), "--json"]) == 5
     assert "float32 planes" in json.loads(capsys.readouterr().out)["expected"]
+
+
+@pytest.fixture
+def folder(small_onnx: Path, small_images: Path, tmp_path: Path) -> Path:
+    """A package of a network that INT8 can be built of, with its terms."""
+    made = tmp_path / "models" / "small"
+    made.mkdir(parents=True)
+    shutil.copy(small_onnx, made / "model.onnx")
+    (made / "card.md").write_text("# small\n")
+    (made / "LICENSE.md").write_text("Any use.\n")
+    table = ["--data", str(small_images), "--out", str(made / "model.calibration.json")]
+    assert run(["calibrate", str(made), *table, "--images", "4"]) == 0
+    return made
+
+
+@pytest.fixture
+def archive(folder: Path, tmp_path: Path) -> Path:
+    assert run(["package", str(folder), "--out", str(tmp_path / "file.edgeseg")]) == 0
+    return tmp_path / "file.edgeseg"
+
+
+def test_commands_take_one_file_as_they_take_the_folder(
+    archive: Path, folder: Path, small_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = archive.read_bytes()
+    for model, out in ((archive, "a"), (folder, "b")):
+        build = ["build-engine", str(model), "--precision", "int8", "--backend", "onnxruntime", "--keep-int8"]
+        assert run([*build, "--out", f"{out}.engine"]) == 0
+        assert run(["run", str(model), str(small_images), "--masks", f"{out}-masks"]) == 0
+        assert run(["calibrate", str(model), "--data", str(small_images), "--out", f"{out}.json", "--images", "4"]) == 0
+    assert Path("a.engine").read_bytes() == Path("b.engine").read_bytes()
+    assert Path("a.json").read_bytes() == Path("b.json").read_bytes()
+    for mask in Path("a-masks").iterdir():
+        assert mask.read_bytes() == (Path("b-masks") / mask.name).read_bytes()
+    assert run(["build-engine", "--from-passport", "a.engine.json", "--out", "again.engine"]) == 0
+    assert Path("again.engine").read_bytes() == Path("a.engine").read_bytes()
+    assert run(["inspect", str(archive)]) == 0
+    assert run(["live", str(archive), "synthetic:64x48", "--max-frames", "2"]) == 0
+    assert run(["package", str(archive), "--triton", "triton"]) == 0
+    assert archive.read_bytes() == before, "reading leaves it as it is"
+    assert {path.name for path in tmp_path.iterdir()} >= {"a.engine", "triton"}
+
+
+def test_two_packings_are_the_same_bytes(archive: Path, folder: Path, tmp_path: Path) -> None:
+    (folder / "card.md").touch()
+    (folder / "notes.txt").write_text("not a part of a package")
+    assert run(["package", str(folder), "--out", str(tmp_path / "again.edgeseg")]) == 0
+    assert (tmp_path / "again.edgeseg").read_bytes() == archive.read_bytes()
+
+
+def test_a_verdict_comes_along_and_is_read_out_of_it(folder: Path, tmp_path: Path, capsys: Output) -> None:
+    verdict = tmp_path / "verdict.json"
+    verdict.write_bytes(corpus.value_json(Verdict))
+    out = tmp_path / "file.edgeseg"
+    assert run(["package", str(folder), "--out", str(out), "--verdict", str(verdict)]) == 0
+    assert run(["inspect", str(out / "verdict.json")]) == 0
+    assert "Verdict" in capsys.readouterr().out
+    again = ["package", str(folder), "--out", str(out), "--verdict", str(verdict), "--verdict", str(verdict)]
+    assert run(again) == 2 and "two files would be called verdict.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("spoil", "options", "code", "words"),
+    [
+        ("LICENSE.md", [], 5, "add --licence FILE"),
+        ("card.md", [], 5, "has no card"),
+        ("", ["--licence", "nowhere"], 5, "cannot read nowhere"),
+        ("", ["--verdict", "models/small/card.md"], 5, "is no JSON"),
+        ("", ["--out", "file.zip"], 5, "is no name for a model package in one file"),
+        ("", ["--seeds", "x"], 2, "work with a RUN only: --seeds"),
+    ],
+)
+def test_what_makes_no_archive_is_refused(
+    spoil: str,
+    options: list[str],
+    code: int,
+    words: str,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Output,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if spoil:
+        (folder / spoil).unlink()
+    assert run(["package", str(folder), "--out", "file.edgeseg", *options]) == code
+    assert words in capsys.readouterr().err
+    assert not Path("file.edgeseg").exists()
+
+
+def test_a_table_of_other_weights_is_not_packed(folder: Path, tiny_onnx: Path, tmp_path: Path, capsys: Output) -> None:
+    shutil.copy(tiny_onnx, folder / "model.onnx")
+    assert run(["package", str(folder), "--out", str(tmp_path / "file.edgeseg")]) == 6
+
+
+def test_terms_and_verdicts_are_for_one_file_alone(tiny_onnx: Path, tmp_path: Path, capsys: Output) -> None:
+    assert run(["package", str(tiny_onnx), "--triton", str(tmp_path / "t"), "--verdict", "x"]) == 2
+    assert "work with --out NAME.edgeseg only: --verdict" in capsys.readouterr().err
