@@ -81,7 +81,7 @@ def test_a_name_that_is_none_gets_the_nearest(packages: Path, name: str, advice:
 
 
 def test_a_distribution_brings_packages_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a wheel lays down: a folder, and an entry point that names it; nothing of it is imported."""
+    """A wheel lays down a folder and an entry point that names it; nothing of it is imported."""
     folder = tmp_path / "site" / "brought_models"
     (folder / "brought").mkdir(parents=True)
     (folder / "brought" / "model.onnx").write_text("")

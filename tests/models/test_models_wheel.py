@@ -13,6 +13,7 @@ import pytest
 from edgeseg.files import sha256_bytes, sha256_file
 
 ROOT = Path(__file__).parents[2]
+PREFIX = Path(sys.prefix)
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 
@@ -22,15 +23,18 @@ def called(*words: object, folder: Path) -> str:
     return done.stdout
 
 
+def built(source: Path, folder: Path, *left_out: str) -> Path:
+    """A wheel, built from a copy, so that nothing of the build lies in the tree."""
+    shutil.copytree(source, folder / "copy", symlinks=True, ignore=shutil.ignore_patterns(*left_out))
+    pip = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder / "dist"]
+    called(*pip, folder / "copy", folder=folder)
+    (path,) = (folder / "dist").glob("*.whl")
+    return path
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy, so that nothing of the build lies in the tree."""
-    folder = tmp_path_factory.mktemp("wheel")
-    shutil.copytree(ROOT / "models", folder / "models")
-    pip = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder / "dist"]
-    called(*pip, folder / "models", folder=folder)
-    (path,) = (folder / "dist").glob("edgeseg_models-*.whl")
-    return path
+    return built(ROOT / "models", tmp_path_factory.mktemp("wheel"))
 
 
 def test_it_holds_the_packages_as_they_are_and_their_terms(wheel: Path) -> None:
@@ -44,18 +48,14 @@ def test_it_holds_the_packages_as_they_are_and_their_terms(wheel: Path) -> None:
 
 
 def test_an_installed_edgeseg_has_the_packages_by_name(wheel: Path, tmp_path: Path) -> None:
-    called(sys.executable, "-m", "venv", "--system-site-packages", tmp_path / "venv", folder=tmp_path)
+    called(sys.executable, "-m", "venv", tmp_path / "venv", folder=tmp_path)
     python = tmp_path / "venv" / "bin" / "python"
-    source = tmp_path / "source"  # a copy without links, whose wheel is installed: no source tree is near it
-    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".*", "models", "tests", "benchmarks"), symlinks=True)
-    site = next((Path(sys.prefix) / "lib").glob("python*")) / "site-packages"
-    installed = next((tmp_path / "venv" / "lib").glob("python*")) / "site-packages"
-    (installed / "dependencies.pth").write_text(f"{site}\n")
-    pip = [python, "-m", "pip", "install", "--no-deps", "--no-build-isolation", "--no-index", "--ignore-installed"]
-    called(*pip, source, folder=tmp_path)
-    shutil.rmtree(source)
+    packages = [next((prefix / "lib").glob("python*")) / "site-packages" for prefix in (tmp_path / "venv", PREFIX)]
+    (packages[0] / "dependencies.pth").write_text(f"{packages[1]}\n")
+    pip = [python, "-m", "pip", "install", "--no-deps", "--no-index", "--ignore-installed"]
+    called(*pip, built(ROOT, tmp_path, ".*", "models", "tests", "benchmarks"), folder=tmp_path)
     where = called(python, "-c", "import edgeseg; print(edgeseg.__file__)", folder=tmp_path)
-    assert where.startswith(str(installed)), "not the source tree's"
+    assert where.startswith(str(packages[0])), "the source tree's"
     edgeseg = [python, "-m", "edgeseg.cli"]
     missing = subprocess.run(
         [*map(str, edgeseg), "inspect", "kvasir-ultra"], cwd=tmp_path, capture_output=True, text=True, check=False
