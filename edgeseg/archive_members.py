@@ -29,6 +29,11 @@ _UNIX = 3
 _PLAIN_FILE = (stat.S_IFREG | 0o644) << 16
 
 
+def is_member_name(name: str) -> bool:
+    """Tell whether an archive can have a member of this name: letters, digits, dots, hyphens and underscores."""
+    return _NAME.fullmatch(name) is not None
+
+
 def archive_bytes(members: Mapping[str, bytes]) -> bytes:
     """Write an archive: the manifest first, the others by name, stored, with fixed times and rights.
 
@@ -44,7 +49,7 @@ def archive_bytes(members: Mapping[str, bytes]) -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(members, key=lambda name: (name != MANIFEST, name)):
-            if _NAME.fullmatch(name) is None:
+            if not is_member_name(name):
                 raise ValueError(f"{name!r} is no name for a member")
             info = zipfile.ZipInfo(name, _FIRST_TIME)
             info.create_system, info.external_attr = _UNIX, _PLAIN_FILE
@@ -119,7 +124,7 @@ def _refuse_strange(path: Path, infos: Sequence[zipfile.ZipInfo], size: int) -> 
     names = [info.filename for info in infos]
     for info in infos:
         name = info.filename
-        if _NAME.fullmatch(name) is None:
+        if not is_member_name(name):
             raise _refused(path, f"a member called {name[:60]!r}, which is no plain file name")
         if names.count(name) > 1:
             raise _refused(path, f"{names.count(name)} members called {name}")

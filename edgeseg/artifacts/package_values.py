@@ -16,7 +16,7 @@ Sha256 = Annotated[str, pydantic.Field(pattern="^[0-9a-f]{64}$")]
 class PackageManifest(Value):
     """The manifest that an archive begins with: every other file by its hash, but for the signature of the manifest."""
 
-    name: str = pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
+    name: str = pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)
     """The model's name, whatever the archive's file is called."""
     files: dict[str, Sha256]
     """Name -> SHA-256; `model.onnx` is among them."""

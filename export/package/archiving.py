@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgeseg.archive_members import MOST_ARCHIVE_BYTES
+from edgeseg.archive_members import MANIFEST, MOST_ARCHIVE_BYTES, is_member_name
 from edgeseg.artifacts import CalibrationTable, PackageManifest
 from edgeseg.calibration.table_check import check_table
 from edgeseg.errors import BadInputError, UsageError
 from edgeseg.files import check_writable_file, read_bounded
 from edgeseg.graph.onnx_files import load_onnx
-from edgeseg.package_archive import refuse_other_suffix, write_archive
+from edgeseg.package_archive import ENVELOPE, refuse_other_suffix, write_archive
 from edgeseg.packages import (
     PACKAGE_BILL,
     PACKAGE_CALIBRATION,
@@ -25,7 +25,7 @@ from edgeseg.packages import (
 from edgeseg.shell import quoted
 from edgeseg.signing.envelopes import envelope_path
 from edgeseg.signing.signatures import DOCUMENT_BYTES_MAX
-from edgeseg.signing.statements import document_of
+from edgeseg.signing.statements import CLIP_VERDICT, VERDICT, document_of
 
 PARTS = (
     *(PACKAGE_ONNX, PACKAGE_CALIBRATION, PACKAGE_STATISTICS, PACKAGE_CARD, PACKAGE_BILL, PACKAGE_CURVES),
@@ -48,7 +48,7 @@ def archive_package(
     Raises:
         BadInputError: No package's folder, a card or the terms are missing, or a file cannot be read.
         MismatchError: The calibration table belongs to other weights.
-        UsageError: Two files would have one name.
+        UsageError: Two files would have one name, or a name is none for a member.
         UnwritableError: `out` cannot be written.
     """
     refuse_other_suffix(out)
@@ -64,14 +64,31 @@ def archive_package(
         paths[PACKAGE_LICENCE] = licence
     _refuse_missing(files.path, paths)
     for verdict in verdicts:
-        document_of(verdict, read_bounded(verdict, "a verdict", DOCUMENT_BYTES_MAX))
+        _refuse_other_documents(verdict)
         envelope = envelope_path(verdict)
         for path in (verdict, *([envelope] if envelope.is_file() else [])):
-            if path.name in paths:
+            if path.name in (*paths, MANIFEST, ENVELOPE):
                 raise UsageError(f"two files would be called {path.name}", next_command=f"rename {quoted(path)}")
             paths[path.name] = path
+    _refuse_odd_names([files.name, *paths])
     contents = {name: read_bounded(path, "a file of a package", MOST_ARCHIVE_BYTES) for name, path in paths.items()}
     return write_archive(out, files.name, contents)
+
+
+def _refuse_other_documents(verdict: Path) -> None:
+    document = document_of(verdict, read_bounded(verdict, "a verdict", DOCUMENT_BYTES_MAX))
+    if document.kind not in (VERDICT, CLIP_VERDICT):
+        raise BadInputError(f"{verdict} is no verdict", found=document.kind.words, expected="verdict.json of a proof")
+
+
+def _refuse_odd_names(names: Sequence[str]) -> None:
+    for name in names:
+        if not is_member_name(name):
+            raise UsageError(
+                f"{name!r} is no name for a model or a file in a package",
+                expected="at most 64 letters, digits, dots, hyphens and underscores",
+                next_command="rename the file or folder",
+            )
 
 
 def _refuse_missing(folder: Path, paths: dict[str, Path]) -> None:

@@ -13,6 +13,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from edgeseg.errors import BadInputError
+from edgeseg.export.serving.pbtxt import one_line
 from edgeseg.files import atomic_folder, write_bytes, write_text
 from edgeseg.frames import THRESHOLD
 from edgeseg.graph.cleanup import without_pass_through, without_unused
@@ -75,14 +76,14 @@ def with_float_planes(proto: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _labels(metadata: ModelMetadata) -> str:
-    return "".join(f"{name}\n" for name in metadata.model.classes)
+    return "".join(f"{one_line(name)}\n" for name in metadata.model.classes)
 
 
 def _config(name: str, artifact: OnnxArtifact) -> str:
     model, crop = artifact.metadata.model, artifact.metadata.preprocess.crop
     one_class = model.channels == 1
     comments = [
-        f"{name} for DeepStream's nvinfer, written by edgeseg package --deepstream.",
+        f"{one_line(name)} for DeepStream's nvinfer, written by edgeseg package --deepstream.",
         f"onnx_sha256={artifact.sha256}",
         f"weights_sha256={artifact.weights_sha256}",
         "nvinfer builds its own engine on the GPU where it runs; no verdict of edgeseg holds for that engine.",

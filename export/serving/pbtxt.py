@@ -23,9 +23,14 @@ def to_pbtxt(fields: Fields, comment: Sequence[str] = ()) -> str:
 
     Args:
         fields: The message's fields.
-        comment: Lines to put above it.
+        comment: Lines to put above it; what breaks a line inside one becomes a blank.
     """
-    return "\n".join([*(f"# {line}" for line in comment), *_lines(fields)]) + "\n"
+    return "\n".join([*(f"# {one_line(line)}" for line in comment), *_lines(fields)]) + "\n"
+
+
+def one_line(text: str) -> str:
+    """Give a text without line breaks: what a passport or a graph says must not begin a line of its own in a file."""
+    return " ".join(text.split())
 
 
 def _lines(fields: Fields) -> list[str]:

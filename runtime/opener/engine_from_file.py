@@ -164,13 +164,12 @@ def _model_of(path: Path, files: ModelFiles, signed_by: PublicKey | None) -> _Mo
         return _Model(session_info(passport), on_gpu, functools.partial(_checked_opener, path, data, passport))
     from edgeseg.graph.onnx_files import load_onnx, serialize  # the workers of a GPU never need onnx
 
-    if signed_by is not None and archive is not None:
-        signed = check_signed_archive(archive, signed_by).manifest.onnx_sha256
-        artifact = load_onnx(onnx_of(files))
-        if artifact.sha256 != signed:
-            raise SignatureError(f"{archive} was exchanged while it was read", found=artifact.sha256, expected=signed)
-    else:
-        artifact = load_onnx(onnx_of(files))
+    checked = None if signed_by is None or archive is None else check_signed_archive(archive, signed_by)
+    artifact = load_onnx(onnx_of(files))
+    if checked is not None and artifact.sha256 != checked.manifest.onnx_sha256:
+        raise SignatureError(
+            f"{archive} was exchanged while it was read", found=artifact.sha256, expected=checked.manifest.onnx_sha256
+        )
     metadata = artifact.metadata
     info = SessionInfo(metadata.model, metadata.preprocess, EVERYWHERE, "fp32", artifact.sha256)
     data = serialize(artifact.proto)

@@ -132,6 +132,9 @@ def test_a_verdict_comes_along_and_is_read_out_of_it(folder: Path, tmp_path: Pat
         ("", ["--licence", "nowhere"], 5, "cannot read nowhere"),
         ("", ["--verdict", "models/small/card.md"], 5, "is no JSON"),
         ("", ["--out", "file.zip"], 5, "is no name for a model package in one file"),
+        ("", ["--verdict", "manifest.json"], 2, "two files would be called manifest.json"),
+        ("", ["--verdict", "my verdict.json"], 2, "is no name for a model or a file in a package"),
+        ("", ["--verdict", "tiny.engine.json"], 5, "is no verdict"),
         ("", ["--seeds", "x"], 2, "work with a RUN only: --seeds"),
     ],
 )
@@ -146,6 +149,9 @@ def test_what_makes_no_archive_is_refused(
     capsys: Output,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    for name in ("manifest.json", "my verdict.json"):
+        Path(name).write_bytes(corpus.value_json(Verdict))
+    Path("tiny.engine.json").write_bytes(corpus.passport(b"").to_json().encode())
     if spoil:
         (folder / spoil).unlink()
     assert run(["package", str(folder), "--out", "file.edgeseg", *options]) == code

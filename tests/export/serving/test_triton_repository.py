@@ -204,6 +204,13 @@ def test_a_plan_says_that_it_belongs_to_its_gpu(tiny_engine: Path, tmp_path: Pat
     assert read_config(out / "tiny.fp32").max_batch_size == 4
 
 
+def test_what_a_passport_says_begins_no_line_of_the_configuration(tiny_engine: Path, tmp_path: Path) -> None:
+    gpu = Binding(gpu='any\nbackend: "python"\n')
+    out = repository(edited(tiny_engine, backend="tensorrt", binding=gpu), tmp_path / "r")
+    assert read_config(out / "tiny.fp32-network").backend == "tensorrt"
+    assert read_config(out / "tiny.fp32-network").parameters["edgeseg.gpu"].string_value == gpu.gpu
+
+
 def test_a_network_of_one_frame_is_not_batched(tiny_onnx: Path, tmp_path: Path) -> None:
     proto = onnx.load(tiny_onnx)
     for value in (*proto.graph.input, *proto.graph.output):
