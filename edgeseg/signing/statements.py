@@ -106,7 +106,7 @@ class Document:
 
 
 def document_of(path: Path, data: bytes) -> Document:
-    """Read a passport or a verdict.
+    """Read a passport, a verdict or the manifest of a package.
 
     Args:
         path: The document's path.

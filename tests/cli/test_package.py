@@ -64,6 +64,10 @@ def test_an_engine_is_nothing_for_deepstream(tiny_engine: Path, tmp_path: Path, 
     assert "float32 planes" in json.loads(capsys.readouterr().out)["expected"]
 
 
+def a_verdict() -> str:
+    return json.dumps({**json.loads(corpus.value_json(Verdict)), "engine_sha256": "0" * 64})
+
+
 @pytest.fixture
 def folder(small_onnx: Path, small_images: Path, tmp_path: Path) -> Path:
     """A package of a network that INT8 can be built of, with its terms."""
@@ -106,6 +110,27 @@ def test_commands_take_one_file_as_they_take_the_folder(
     assert {path.name for path in tmp_path.iterdir()} >= {"a.engine", "triton"}
 
 
+def test_proofs_take_one_file(tiny_onnx: Path, blob_data: Path, tmp_path: Path, capsys: Output) -> None:
+    made = tmp_path / "models" / "tiny"
+    made.mkdir(parents=True)
+    shutil.copy(tiny_onnx, made / "model.onnx")
+    (made / "card.md").write_text("# tiny\n")
+    (tmp_path / "terms").write_text("Any use.\n")
+    path, engine = str(tmp_path / "tiny.edgeseg"), str(tmp_path / "tiny.engine")
+    assert run(["package", str(made), "--out", path, "--licence", str(tmp_path / "terms")]) == 0
+    capsys.readouterr()
+    dice = []
+    for model in (path, str(made)):
+        assert run(["evaluate", model, str(blob_data), "--json"]) == 0
+        dice.append(json.loads(capsys.readouterr().out)["mean_dice"])
+    assert dice[0] == dice[1]
+    assert run(["build-engine", path, "--precision", "fp32", "--backend", "onnxruntime", "--out", engine]) == 0
+    words = ["verify", engine, "--reference", path, "--data", str(blob_data), "--json"]
+    capsys.readouterr()
+    assert run(words) in (0, 3)
+    assert json.loads(capsys.readouterr().out)["mean_dice_drop"] == 0
+
+
 def test_two_packings_are_the_same_bytes(archive: Path, folder: Path, tmp_path: Path) -> None:
     (folder / "card.md").touch()
     (folder / "notes.txt").write_text("not a part of a package")
@@ -115,7 +140,7 @@ def test_two_packings_are_the_same_bytes(archive: Path, folder: Path, tmp_path: 
 
 def test_a_verdict_comes_along_and_is_read_out_of_it(folder: Path, tmp_path: Path, capsys: Output) -> None:
     verdict = tmp_path / "verdict.json"
-    verdict.write_bytes(corpus.value_json(Verdict))
+    verdict.write_text(a_verdict())
     out = tmp_path / "file.edgeseg"
     assert run(["package", str(folder), "--out", str(out), "--verdict", str(verdict)]) == 0
     assert run(["inspect", str(out / "verdict.json")]) == 0
@@ -150,7 +175,7 @@ def test_what_makes_no_archive_is_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("manifest.json", "my verdict.json"):
-        Path(name).write_bytes(corpus.value_json(Verdict))
+        Path(name).write_text(a_verdict())
     Path("tiny.engine.json").write_bytes(corpus.passport(b"").to_json().encode())
     if spoil:
         (folder / spoil).unlink()
