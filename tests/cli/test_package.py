@@ -179,7 +179,8 @@ def test_what_makes_no_archive_is_refused(
     Path("tiny.engine.json").write_bytes(corpus.passport(b"").to_json().encode())
     if spoil:
         (folder / spoil).unlink()
-    assert run(["package", str(folder), "--out", "file.edgeseg", *options]) == code
+    out = [] if "--out" in options else ["--out", "file.edgeseg"]
+    assert run(["package", str(folder), *out, *options]) == code
     assert words in capsys.readouterr().err
     assert not Path("file.edgeseg").exists()
 
