@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,13 +10,14 @@ import pytest
 
 from edgeseg.archive_members import MANIFEST, archive_bytes, read_members
 from edgeseg.errors import MismatchError
-from edgeseg.package_archive import ENVELOPE, write_archive
+from edgeseg.package_archive import ENVELOPE, add_envelope, write_archive
 from edgeseg.runtime.engine.engine_layout import SessionLayout
 from edgeseg.runtime.opener.engine_from_file import open_here
 from edgeseg.runtime.opener.use import Use
 from edgeseg.signing.envelopes import SignatureError
 from edgeseg.signing.key_files import PublicKey
 from edgeseg.signing.signatures import check_files, check_signed_archive
+from tests.signing.hand_made import KeyByHand, open_by_hand
 
 Sign = Callable[..., None]
 
@@ -71,6 +73,19 @@ def test_another_member_under_the_signed_manifest_is_refused(archive: Path, key:
     archive.write_bytes(archive_bytes({**read_members(archive), "card.md": b"# a better one\n"}))
     for check in (lambda: check_files([archive], key), lambda: sign(archive)):
         with pytest.raises(MismatchError, match="does not hold what its manifest names"):
+            check()
+
+
+def test_a_manifest_that_was_signed_as_a_verdict_is_refused(
+    archive: Path, key: PublicKey, key_by_hand: KeyByHand, key_files: Path, tmp_path: Path
+) -> None:
+    envelope = tmp_path / "envelope"
+    envelope.write_bytes(read_members(archive)[ENVELOPE])
+    statement = open_by_hand(envelope, key_files / "release.pub")
+    statement["predicateType"] = "urn:edgeseg:verdict:1"
+    add_envelope(archive, key_by_hand.envelope(json.dumps(statement).encode()).encode())
+    for check in (lambda: check_files([archive], key), lambda: open_here(archive, SessionLayout(), key)):
+        with pytest.raises(SignatureError, match="was signed as something else"):
             check()
 
 
