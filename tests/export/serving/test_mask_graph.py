@@ -38,6 +38,7 @@ def run(graph: onnxruntime.InferenceSession, probability: NDArray[np.float32], *
     return np.asarray(found)
 
 
+@hypothesis.settings(max_examples=40)
 @hypothesis.given(height=st.integers(1, 90), width=st.integers(1, 90), seed=st.integers(0), batch=st.integers(1, 2))
 @hypothesis.example(height=HEIGHT, width=WIDTH, seed=0, batch=1)
 def test_every_pixel_that_rounding_does_not_decide_is_the_same(height: int, width: int, seed: int, batch: int) -> None:
@@ -54,6 +55,7 @@ def test_exactly_one_half_is_marked() -> None:
     assert (run(ONE, np.nextafter(probability, 0, dtype=np.float32), HEIGHT, WIDTH) == 0).all()
 
 
+@hypothesis.settings(max_examples=40)
 @hypothesis.given(height=st.integers(1, 60), width=st.integers(1, 60), seed=st.integers(0))
 def test_of_several_classes_the_largest_wins(height: int, width: int, seed: int) -> None:
     probability = np.random.default_rng(seed).random((1, 3, HEIGHT, WIDTH), np.float32)

@@ -27,6 +27,7 @@ def session(crop: Crop | None = None) -> onnxruntime.InferenceSession:
 RESIZE = session()
 
 
+@hypothesis.settings(max_examples=40)
 @hypothesis.given(height=st.integers(1, 220), width=st.integers(1, 400), batch=st.integers(1, 2), seed=st.integers(0))
 @hypothesis.example(height=HEIGHT, width=WIDTH, batch=1, seed=0)
 @hypothesis.example(height=4 * HEIGHT + 1, width=8 * WIDTH + 3, batch=2, seed=0)

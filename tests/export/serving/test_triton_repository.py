@@ -44,7 +44,7 @@ def ultra(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return repository(ULTRA, tmp_path_factory.mktemp("triton") / "models")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def client(ultra: Path) -> Iterator[InferenceServerClient]:
     with StandInTriton(ultra) as server:
         asking = InferenceServerClient(server.address)
