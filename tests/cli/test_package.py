@@ -82,9 +82,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (package / "LICENSE.md").write_text("Any use.\n")
     for seed in range(3):
         write_png(images / f"{seed}.png", np.random.default_rng(seed).integers(0, 256, (24, 20, 3), dtype=np.uint8))
-    assert (
-        run(["calibrate", str(package), "--data", str(images), "--out", str(package / "model.calibration.json")]) == 0
-    )
+    table = str(package / "model.calibration.json")
+    assert run(["calibrate", str(package), "--data", str(images), "--out", table]) == 0
     return root
 
 
