@@ -128,7 +128,7 @@ def _refuse_strange(path: Path, infos: Sequence[zipfile.ZipInfo], size: int) -> 
             raise _refused(path, f"a member called {name[:60]!r}, which is no plain file name")
         if names.count(name) > 1:
             raise _refused(path, f"{names.count(name)} members called {name}")
-        if stat.S_IFMT(info.external_attr >> 16) != stat.S_IFREG:
+        if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):  # some programs write no kind
             raise _refused(path, f"{name} is a link, a folder or a device")
         if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size or info.flag_bits:
             raise _refused(path, f"{name} is compressed or encrypted, and could grow to anything")

@@ -81,6 +81,8 @@ def _twice(archive: zipfile.ZipFile) -> None:
         (lambda archive: archive.writestr(named("a", kind=zipfile.ZIP_DEFLATED), bytes(10**7)), "could grow"),
         (lambda archive: archive.writestr(named("a", kind=zipfile.ZIP_LZMA), bytes(10**7)), "could grow"),
         (lambda archive: [archive.writestr(named(f"m{n}"), b"") for n in range(33)], "33 members, more than 32"),
+        (lambda archive: archive.writestr("a", bytes(10**7), zipfile.ZIP_DEFLATED), "a is compressed"),
+        (lambda archive: archive.writestr("a", b"x"), "bytes that do not follow from its members"),
         (lambda archive: archive.writestr(_of_today("a"), b"x"), "bytes that do not follow from its members"),
     ],
 )
