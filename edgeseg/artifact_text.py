@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from edgeseg.archive_members import is_file_or_member, read_file
 from edgeseg.artifacts import (
     PRECISIONS,
     CalibrationTable,
@@ -73,9 +74,9 @@ def describe(path: Path) -> Description:
         BadInputError: Nothing of ours.
         MismatchError: An engine that its passport does not describe.
     """
-    if path.name.endswith(ENVELOPE_SUFFIX) and path.is_file():
+    if path.name.endswith(ENVELOPE_SUFFIX) and is_file_or_member(path):
         return _envelope(path)
-    if path.suffix == ".json" and path.is_file():
+    if path.suffix == ".json" and is_file_or_member(path):
         return _json_file(path)
     if path.suffix == ".toml" and path.is_file():
         return _protocol(path) if "set_by" in read_toml(path, "a plan or a protocol") else _plan(path)
@@ -93,7 +94,7 @@ def describe(path: Path) -> Description:
         "package": files.name,
         **description.facts,
         "calibration": files.calibration is not None,
-        "card": card.is_file(),
+        "card": is_file_or_member(card),
     }
     return Description("model package", facts, {"package": files.name, **description.document})
 
@@ -121,7 +122,7 @@ def _onnx(path: Path) -> Description:
         "convolutions": convolutions,
         "opset": artifact.proto.opset_import[0].version,
         **_batch_in_words(artifact.metadata.model),
-        "file": f"{path.stat().st_size / 1e6:.2f} MB",
+        "file": f"{len(read_file(path)) / 1e6:.2f} MB",
         **artifact.metadata.provenance.metrics,
         **_trained_in_words(artifact.metadata.trained_ranges),
         "sha256": artifact.sha256,

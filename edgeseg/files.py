@@ -13,9 +13,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from edgeseg.archive_members import archive_of, read_file
 from edgeseg.errors import BadInputError, UsageError
 from edgeseg.file_locks import held, is_held
-from edgeseg.plain_files import MOST_TEXT_BYTES, open_plain, read_plain
+from edgeseg.plain_files import MOST_TEXT_BYTES, open_plain
 from edgeseg.shell import quoted
 from edgeseg.strict_text import parse_json, parse_toml
 
@@ -27,11 +28,13 @@ class UnwritableError(BadInputError):
 
 
 def sha256_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, as 64 hex digits.
+    """SHA-256 of the bytes of a file, or of a member of an archive, as 64 hex digits.
 
     Raises:
         OSError: It is missing, cannot be read, or is no plain file.
     """
+    if archive_of(path) is not None:
+        return sha256_bytes(read_file(path))
     digest = hashlib.sha256()
     with open_plain(path) as stream:
         while block := stream.read(1 << 20):
@@ -215,7 +218,7 @@ def read_bounded(path: Path, kind: str, most_bytes: int) -> bytes:
         BadInputError: Missing, unreadable, no regular file, or too large.
     """
     try:
-        return read_plain(path, most_bytes)
+        return read_file(path, most_bytes)
     except OSError as error:
         raise BadInputError(f"cannot read {path}", found=error.strerror or error, expected=kind) from error
 
@@ -232,7 +235,7 @@ def read_text(path: Path, kind: str, encoding: str = "utf-8") -> str:
         BadInputError: Missing, unreadable, no plain file, too large, or not text.
     """
     try:
-        return read_plain(path, MOST_TEXT_BYTES).decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+        return read_file(path, MOST_TEXT_BYTES).decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
     except (OSError, UnicodeDecodeError) as error:
         found = getattr(error, "strerror", None) or error
         raise BadInputError(f"cannot read {path}", found=found, expected=f"{kind} (UTF-8 text)") from error

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from PIL import Image
 
-from edgeseg.artifacts import EngineArtifact, TensorSpec
+from edgeseg.archive_members import MANIFEST, archive_bytes
+from edgeseg.artifacts import EngineArtifact, PackageManifest, TensorSpec
 from edgeseg.files import sha256_bytes
 from edgeseg.graph.onnx_files import serialize, with_metadata
 from edgeseg.graph.weights import weights_sha256
@@ -140,6 +141,13 @@ def network() -> bytes:
     )
     proto = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 20)])
     return serialize(with_metadata(proto, metadata()))
+
+
+def package() -> bytes:
+    """A model package in one file."""
+    files = {"model.onnx": network(), "card.md": b"# A card\n", "LICENSE.md": b"Any use.\n"}
+    manifest = PackageManifest(name="fuzzed", files={name: sha256_bytes(data) for name, data in files.items()})
+    return archive_bytes({MANIFEST: manifest.to_json().encode(), **files})
 
 
 def foreign_networks() -> list[bytes]:

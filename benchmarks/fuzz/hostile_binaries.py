@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import io
+import json
 import random
 import struct
 import zipfile
@@ -13,6 +15,7 @@ import onnx
 
 from benchmarks.fuzz.hostile_bytes import mutated_bytes
 from benchmarks.fuzz.hostile_text import NUMBERS, TEXTS, mutated_json
+from edgeseg.archive_members import MANIFEST, archive_bytes
 
 
 def mutated_png(data: bytes, rng: random.Random) -> bytes:
@@ -71,6 +74,22 @@ def mutated_zip(data: bytes, rng: random.Random) -> bytes:
                 content = mutated_bytes(content, rng)
             archive.writestr(zipfile.ZipInfo(name), content, kind)
     return target.getvalue()
+
+
+def mutated_package(data: bytes, rng: random.Random) -> bytes:
+    """Change an archive as a zip; or change its members and write it as edgeseg does, often with hashes that fit."""
+    if rng.random() < 0.5:
+        return mutated_zip(data, rng)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    name = rng.choice(sorted(members))
+    by_name = {"model.onnx": mutated_onnx, MANIFEST: mutated_json}
+    members[name] = by_name.get(name, mutated_bytes)(members[name], rng)
+    if name != MANIFEST and rng.random() < 0.8:
+        manifest = json.loads(members[MANIFEST])
+        manifest["files"][name] = hashlib.sha256(members[name]).hexdigest()
+        members[MANIFEST] = json.dumps(manifest).encode()
+    return archive_bytes(members)
 
 
 def mutated_onnx(data: bytes, rng: random.Random) -> bytes:

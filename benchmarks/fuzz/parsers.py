@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.fuzz import corpus, readings, surroundings
-from benchmarks.fuzz.hostile_binaries import mutated_onnx, mutated_png, mutated_zip
+from benchmarks.fuzz.hostile_binaries import mutated_onnx, mutated_package, mutated_png, mutated_zip
 from benchmarks.fuzz.hostile_bytes import Mutation, mutated_bytes
 from benchmarks.fuzz.hostile_text import mutated_json, mutated_table, mutated_toml
 from edgeseg.artifact_text import JSON_KINDS, describe
@@ -131,6 +131,7 @@ MODELS = (
         *("engine, signed again", "a.engine", lambda: [corpus.network()], mutated_onnx, readings.check_opened_engine),
         around=surroundings.signed_again,
     ),
+    Parser("model package", "a.edgeseg", lambda: [corpus.package()], mutated_package, readings.check_package, 2.0),
     Parser(
         *("checkpoint", "best.pt", surroundings.run_checkpoints, mutated_zip, readings.check_run),
         around=surroundings.recipe_around,

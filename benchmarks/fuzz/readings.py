@@ -13,12 +13,15 @@ from typing import Any
 import numpy as np
 
 from benchmarks.fuzz import corpus, surroundings
+from edgeseg.archive_members import archive_bytes
 from edgeseg.artifact_text import describe
 from edgeseg.conversion.convert import convert_dataset
 from edgeseg.dataset import load_pairs
 from edgeseg.graph.onnx_files import load_onnx
 from edgeseg.images import picture_count, pictures_in, read_rgb
 from edgeseg.inspection import inspect_dataset
+from edgeseg.package_archive import read_archive
+from edgeseg.packages import find_model, onnx_of
 from edgeseg.proof.clips.live_delays import read_live_delays
 from edgeseg.proof.protocol.protocol_file import read_protocol
 from edgeseg.runtime.passport.passports import read_checked
@@ -65,6 +68,16 @@ def check_contract(path: Path) -> None:
     artifact = load_onnx(path)
     assert artifact.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert len(artifact.weights_sha256) == 64
+
+
+def check_package(path: Path) -> None:
+    """A package in one file holds what its manifest names, and its network is read out of it."""
+    files = find_model(path)
+    if files.kind == "package":
+        archive = read_archive(path)
+        assert archive_bytes(archive.members) == path.read_bytes(), "other bytes when it is written again"
+        assert load_onnx(onnx_of(files)).sha256 == archive.manifest.onnx_sha256
+    describe(path)
 
 
 def check_foreign(path: Path) -> None:

@@ -22,6 +22,7 @@ from edgeseg.artifacts.measure_values import (
     SizeComparison,
     SystematicDifference,
 )
+from edgeseg.artifacts.package_values import PACKAGE_ONNX, PackageManifest
 from edgeseg.artifacts.passport_values import (
     PRECISIONS,
     AsymmetryTrial,
@@ -68,6 +69,7 @@ __all__ = [
     "ClipRow",
     "ClipLimits",
     "ActivationCount",
+    "PACKAGE_ONNX",
     "PRECISIONS",
     "RESEARCH_NOTICE",
     "AsymmetryTrial",
@@ -87,6 +89,7 @@ __all__ = [
     "QuantileInterval",
     "SensorSpread",
     "TimeShare",
+    "PackageManifest",
     "Percentiles",
     "PolypChange",
     "Precision",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def models(
     folder: Annotated[
         Path | None,
-        typer.Argument(metavar="DIR", help="Folder of packages; else ./models and the source tree's models/."),
+        typer.Argument(metavar="DIR", help="Folder of packages; else ./models, the source tree's, installed ones."),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -34,9 +34,11 @@ def models(
 
 
 def _text(packages: list[ListedPackage], folder: Path | None) -> str:
+    from edgeseg.packages import MODELS_INSTALL
+
     if not packages:
         where = "./models, and this installation has none" if folder is None else str(folder)
-        source = "they come with a clone of the source (models/); edgeseg package makes one"
+        source = f"{MODELS_INSTALL} brings them, and so does a clone of the source (models/); edgeseg package makes one"
         return f"no model packages in {where}\n{source}"
     columns = ["package", "network", "input", "weights", "multiply adds", "file MB", "Dice / IoU on its test split"]
     rows = [_row(package) for package in packages]

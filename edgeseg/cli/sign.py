@@ -14,12 +14,13 @@ from edgeseg.cli.signing_key import signer_of
 
 def sign(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Passports (NAME.engine.json) and verdicts (verdict.json).")
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Passports (NAME.engine.json), verdict.json, NAME.edgeseg."),
     ],
     key: Annotated[Path, typer.Option(metavar="FILE.key", help="Private key, as edgeseg keys new makes it.")],
     as_json: JsonFlag = False,
 ) -> None:
-    """Sign passports, and with them their engines, and verdicts; each envelope lies beside its file."""
+    """Sign passports and their engines, verdicts, packages; an envelope lies beside its file, in a package inside."""
     from edgeseg.signing.envelopes import envelope_path
     from edgeseg.signing.key_files import PUBLIC_SUFFIX
     from edgeseg.signing.signatures import sign_files

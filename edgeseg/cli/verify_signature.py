@@ -18,13 +18,14 @@ def verify_signature(
     files: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILE...", help="Signed passports, beside their engines, and verdicts; both must be of one engine."
+            metavar="FILE...",
+            help="Signed passports, beside their engines, verdicts of the same engine, NAME.edgeseg.",
         ),
     ],
     public_key: Annotated[Path, typer.Option(metavar="FILE.pub", help="Public key of who must have signed them.")],
     as_json: JsonFlag = False,
 ) -> None:
-    """Check who signed passports, engines and verdicts, and that nothing has changed since; exit code 6 if not."""
+    """Check who signed engines, verdicts and packages, and that nothing has changed since; exit code 6 if not."""
     from edgeseg.signing.key_files import read_public_key
     from edgeseg.signing.signatures import check_files
 
@@ -34,11 +35,12 @@ def verify_signature(
 
 
 def _line(signed: Signed) -> str:
-    from edgeseg.artifacts import EngineArtifact
+    from edgeseg.artifacts import EngineArtifact, PackageManifest
 
     document = signed.document
-    outcome = "" if isinstance(document.value, EngineArtifact) else f", {outcome_word(document.value)}"
+    value, subject = document.value, "network" if isinstance(document.value, PackageManifest) else "engine"
+    outcome = "" if isinstance(value, EngineArtifact | PackageManifest) else f", {outcome_word(value)}"
     return (
-        f"{document.path}: {document.kind.words}{outcome}, of the engine with sha256 {document.engine_sha256}, "
+        f"{document.path}: {document.kind.words}{outcome}, of the {subject} with sha256 {document.engine_sha256}, "
         f"signed {signed.statement.predicate.get('signed_at', 'at an unknown time')}"
     )

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import onnx
 
+from edgeseg.archive_members import read_file
 from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.files import sha256_bytes
 from edgeseg.graph.weights import copy_of, weights_sha256, with_float32_weights
-from edgeseg.plain_files import read_plain
 from edgeseg.specs import INPUT_NAME, OUTPUT_NAME, ModelMetadata
 
 METADATA_KEY = "edgeseg"
@@ -126,7 +126,7 @@ def read_onnx_bytes(path: Path) -> bytes:
         BadInputError: It cannot be read.
     """
     try:
-        return read_plain(path, MOST_BYTES)
+        return read_file(path, MOST_BYTES)
     except OSError as error:
         raise BadInputError(
             f"cannot read the model {path}", found=error.strerror or error, expected="an ONNX file or a model package"

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgeseg.archive_members import archive_of, is_file_or_member
 from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.files import read_bounded
 from edgeseg.optional import require
@@ -57,12 +58,12 @@ def read_envelope(document: Path) -> bytes:
         BadInputError: It cannot be read, or is too large for one.
     """
     path = envelope_path(document)
-    if not path.exists():
+    if not path.exists() and not is_file_or_member(path):
         raise SignatureError(
             f"{document} is not signed",
             found=f"no {path.name} beside it",
             expected="the envelope that edgeseg sign writes",
-            next_command=f"edgeseg sign {quoted(document)} --key FILE.key",
+            next_command=f"edgeseg sign {quoted(archive_of(document) or document)} --key FILE.key",
         )
     return read_bounded(path, "an envelope that edgeseg sign writes", ENVELOPE_BYTES_MAX)
 

@@ -1,4 +1,4 @@
-"""Signs passports and verdicts, and checks them against a public key."""
+"""Signs passports, verdicts and model packages, and checks them against a public key."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgeseg.archive_members import MANIFEST, archive_of
 from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.files import read_bounded, sha256_bytes, sha256_file, write_bytes
+from edgeseg.package_archive import PackageArchive, add_envelope, is_archive, read_archive
 from edgeseg.shell import quoted
 from edgeseg.signing.envelopes import SignatureError, envelope_bytes, envelope_path, read_envelope, verified_payload
 from edgeseg.signing.key_files import PublicKey
 from edgeseg.signing.statements import (
+    PACKAGE,
     PASSPORT,
     SIGNABLE,
     Document,
@@ -52,10 +55,11 @@ class Signed:
 
 
 def sign_files(paths: Sequence[Path], signer: CryptoSigner) -> list[Signed]:
-    """Sign passports and verdicts; every file is checked before the first envelope is written.
+    """Sign passports, verdicts and packages; every file is checked before the first envelope is written.
 
     Args:
-        paths: ``NAME.engine.json`` beside their engines, and files of verdicts.
+        paths: ``NAME.engine.json`` beside their engines, files of verdicts, and ``NAME.edgeseg``, which take their
+            envelope in.
         signer: The private key.
 
     Raises:
@@ -63,19 +67,23 @@ def sign_files(paths: Sequence[Path], signer: CryptoSigner) -> list[Signed]:
         MismatchError: A passport describes another engine.
     """
     made = []
-    for path in paths:
+    for path in map(_document_path, paths):
         document = _read_document(path)
         if document.kind is PASSPORT:
             _check_engine(document)
         statement = statement_about(document)
         made.append((Signed(document, statement, signer.public_key.keyid), envelope_bytes(statement, signer)))
     for signed, envelope in made:
-        write_bytes(envelope_path(signed.document.path), envelope)
+        archive = archive_of(signed.document.path)
+        if archive is None:
+            write_bytes(envelope_path(signed.document.path), envelope)
+        else:
+            add_envelope(archive, envelope)
     return [signed for signed, _ in made]
 
 
 def check_files(paths: Sequence[Path], key: PublicKey) -> list[Signed]:
-    """Check that a key has signed passports, with their engines, and verdicts, and that nothing has changed since.
+    """Check that a key has signed passports with their engines, verdicts and packages, all unchanged since.
 
     Args:
         paths: As for `sign_files`. Where passports are among them, verdicts must be of their engines.
@@ -86,7 +94,7 @@ def check_files(paths: Sequence[Path], key: PublicKey) -> list[Signed]:
         SignatureError: A file is not signed, by another key, or was changed; or a verdict is of another engine.
     """
     found = []
-    for path in paths:
+    for path in map(_document_path, paths):
         data = _read(path)
         statement = _checked_statement(path, data, read_envelope(path), key)
         document = document_of(path, data)
@@ -115,6 +123,32 @@ def check_signed_engine(passport: Path, described: bytes, engine: bytes, key: Pu
     statement = _checked_statement(passport, described, read_envelope(passport), key)
     _refuse_other_kind(passport, statement, PASSPORT)
     _refuse_other_engine(engine_beside(passport), sha256_bytes(engine), statement)
+
+
+def check_signed_archive(path: Path, key: PublicKey) -> PackageArchive:
+    """Check a model package before it is opened.
+
+    Args:
+        path: NAME.edgeseg.
+        key: The key that must have signed it.
+
+    Returns:
+        The archive as it was checked.
+
+    Raises:
+        BadInputError: It or its envelope cannot be read.
+        MismatchError: It does not hold what its manifest names.
+        SignatureError: It is not signed, by another key, or was changed since.
+    """
+    archive, document = read_archive(path), path / MANIFEST
+    statement = _checked_statement(document, archive.members[MANIFEST], read_envelope(document), key)
+    _refuse_other_kind(document, statement, PACKAGE)
+    return archive
+
+
+def _document_path(path: Path) -> Path:
+    """The path of what is signed: of an archive, whose members are checked, the manifest inside."""
+    return read_archive(path).path / MANIFEST if is_archive(path) else path
 
 
 def _read(path: Path) -> bytes:

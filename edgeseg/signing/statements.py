@@ -12,7 +12,7 @@ from typing import Any, Literal
 import pydantic
 
 from edgeseg import strict_text
-from edgeseg.artifacts import ClipVerdict, EngineArtifact, Verdict
+from edgeseg.artifacts import PACKAGE_ONNX, ClipVerdict, EngineArtifact, PackageManifest, Verdict
 from edgeseg.errors import BadInputError
 from edgeseg.files import sha256_bytes
 from edgeseg.shell import quoted
@@ -28,7 +28,7 @@ class Signable:
     """A kind of document that can be signed."""
 
     words: str
-    value: type[EngineArtifact] | type[Verdict] | type[ClipVerdict]
+    value: type[EngineArtifact] | type[Verdict] | type[ClipVerdict] | type[PackageManifest]
     predicate_type: str
     bound: tuple[str, ...]
     """The fields of the document that are repeated in the predicate, for readers of the envelope alone."""
@@ -55,7 +55,8 @@ CLIP_VERDICT = Signable(
     "urn:edgeseg:clip-verdict:1",
     ("passed", "backend", "precision", "reference_sha256", "clips_sha256"),
 )
-SIGNABLE = (PASSPORT, VERDICT, CLIP_VERDICT)
+PACKAGE = Signable("model package", PackageManifest, "urn:edgeseg:model-package:1", ("name",))
+SIGNABLE = (PASSPORT, VERDICT, CLIP_VERDICT, PACKAGE)
 
 
 SHA256 = "[0-9a-f]{64}"
@@ -79,7 +80,7 @@ class Statement(Part):
 
     statement_type: Literal["https://in-toto.io/Statement/v1"] = pydantic.Field(default=STATEMENT_TYPE, alias="_type")
     subject: tuple[Subject, Subject]
-    """The document, then the engine."""
+    """The document, then the engine, or a package's network."""
     predicate_type: str = pydantic.Field(alias="predicateType")
     predicate: dict[str, Any]
     """``signed_at`` (UTC, ISO 8601, by the signer's clock) and the fields that `Signable.bound` lists."""
@@ -96,16 +97,16 @@ class Document:
     path: Path
     kind: Signable
     sha256: str
-    value: EngineArtifact | Verdict | ClipVerdict
+    value: EngineArtifact | Verdict | ClipVerdict | PackageManifest
 
     @property
     def engine_sha256(self) -> str:
-        """The hash of the engine that the document is about."""
-        return self.value.engine_sha256
+        """The hash of the engine, or of a package's network, that the document is about."""
+        return self.value.onnx_sha256 if isinstance(self.value, PackageManifest) else self.value.engine_sha256
 
 
 def document_of(path: Path, data: bytes) -> Document:
-    """Read a passport or a verdict.
+    """Read a passport, a verdict or the manifest of a package.
 
     Args:
         path: The document's path.
@@ -129,16 +130,16 @@ def document_of(path: Path, data: bytes) -> Document:
         return document
     raise BadInputError(
         f"{path} cannot be signed",
-        found="neither a passport nor a verdict",
-        expected="NAME.engine.json, or verdict.json as edgeseg verify --report writes it",
+        found="neither a passport nor a verdict, and no model package",
+        expected="NAME.engine.json, verdict.json as edgeseg verify --report writes it, or NAME.edgeseg",
         next_command=f"edgeseg inspect {quoted(path)}",
     )
 
 
 def statement_about(document: Document) -> Statement:
     """Make the statement that binds a document and its engine, as of now."""
-    is_passport = document.kind is PASSPORT
-    engine = engine_beside(document.path).name if is_passport else ENGINE_OF_A_VERDICT
+    names = {PASSPORT.words: engine_beside(document.path).name, PACKAGE.words: PACKAGE_ONNX}
+    engine = names.get(document.kind.words, ENGINE_OF_A_VERDICT)
     fields = document.value.to_dict()
     bound = {name: fields[name] for name in document.kind.bound if fields[name] is not None}
     signed_at = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")

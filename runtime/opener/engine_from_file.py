@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edgeseg.archive_members import archive_of
 from edgeseg.artifacts import EngineArtifact
 from edgeseg.errors import BadInputError, EdgesegError
 from edgeseg.optional import require
@@ -30,6 +31,7 @@ from edgeseg.runtime.worker.worker_engine import WorkerEngine
 from edgeseg.shell import quoted
 from edgeseg.signing.envelopes import SignatureError
 from edgeseg.signing.key_files import PublicKey
+from edgeseg.signing.signatures import check_signed_archive
 
 RUN_OPENER = "edgeseg.train.predictor", "open_run"
 """The function that opens a RUN folder. It needs torch, which no edge box has, so it is imported late."""
@@ -141,11 +143,12 @@ class _Model:
 
 
 def _model_of(path: Path, files: ModelFiles, signed_by: PublicKey | None) -> _Model:
-    if signed_by is not None and files.kind != "engine":
+    archive = None if files.onnx is None else archive_of(files.onnx)
+    if signed_by is not None and files.kind != "engine" and archive is None:
         raise SignatureError(
             f"{path} carries no signature, and one is demanded",
             found=_KINDS[files.kind],
-            expected=f"an engine whose passport is signed by key {signed_by.key_id}",
+            expected=f"an engine or a model package in one file (NAME.edgeseg), signed by key {signed_by.key_id}",
             next_command=f"edgeseg build-engine {quoted(path)} --precision fp32, and edgeseg sign its passport",
         )
     if files.kind == "run":
@@ -161,7 +164,12 @@ def _model_of(path: Path, files: ModelFiles, signed_by: PublicKey | None) -> _Mo
         return _Model(session_info(passport), on_gpu, functools.partial(_checked_opener, path, data, passport))
     from edgeseg.graph.onnx_files import load_onnx, serialize  # the workers of a GPU never need onnx
 
+    checked = None if signed_by is None or archive is None else check_signed_archive(archive, signed_by)
     artifact = load_onnx(onnx_of(files))
+    if checked is not None and artifact.sha256 != checked.manifest.onnx_sha256:
+        raise SignatureError(
+            f"{archive} was exchanged while it was read", found=artifact.sha256, expected=checked.manifest.onnx_sha256
+        )
     metadata = artifact.metadata
     info = SessionInfo(metadata.model, metadata.preprocess, EVERYWHERE, "fp32", artifact.sha256)
     data = serialize(artifact.proto)

@@ -78,3 +78,27 @@ def test_a_name_that_is_none_gets_the_nearest(packages: Path, name: str, advice:
     with pytest.raises(BadInputError, match="no model at") as caught:
         find_model(Path(name))
     assert advice in str(caught.value.next_command)
+
+
+def test_a_distribution_brings_packages_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wheel lays down a folder and an entry point that names it; nothing of it is imported."""
+    folder = tmp_path / "site" / "brought_models"
+    (folder / "brought").mkdir(parents=True)
+    (folder / "brought" / "model.onnx").write_text("")
+    (folder / "__init__.py").write_text("raise AssertionError('imported')")
+    described = tmp_path / "site" / "brought_models-1.0.dist-info"
+    described.mkdir()
+    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: brought-models\nVersion: 1.0\n")
+    (described / "entry_points.txt").write_text("[edgeseg.models]\nshipped = brought_models\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    assert find_model(Path("brought")).path == folder / "brought"
+    assert model_folders()[-1] == folder
+
+
+def test_where_no_package_is_the_install_command_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeseg.packages.model_folders", lambda: [])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadInputError) as caught:
+        find_model(Path("kvasir-small"))
+    assert str(caught.value.next_command).startswith("pip install edgeseg-models")

@@ -6,7 +6,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from edgeseg.archive_members import is_file_or_member
 from edgeseg.errors import MismatchError, UsageError
+from edgeseg.package_archive import is_archive
 from edgeseg.packages import PACKAGE_STATISTICS
 from edgeseg.progress import Say
 from edgeseg.runtime.engine.session import SessionInfo
@@ -81,8 +83,9 @@ def find_statistics(settings: LiveSettings, live: SessionInfo, say: Say) -> Trai
             )
         return found
     for path in (settings.engine, settings.watch.reference):
-        beside = None if path is None else (path if path.is_dir() else path.parent) / PACKAGE_STATISTICS
-        if beside is not None and beside.is_file():
+        holds_parts = path is not None and (path.is_dir() or is_archive(path))
+        beside = None if path is None else (path if holds_parts else path.parent) / PACKAGE_STATISTICS
+        if beside is not None and is_file_or_member(beside):
             found = TrainingStatistics.read(beside)
             if (found.height, found.width) == size:
                 say(f"statistics of the training pictures: {beside}")
