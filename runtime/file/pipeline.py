@@ -195,7 +195,7 @@ class _Stages:
         if self._sinks.pictures:
             with self._recorder.measure("draw"):
                 shown = self._drawn(frame)
-        if self._sinks.pictures or self._sinks.masks or self._sinks.raw:
+        if self._sinks.pictures or self._sinks.masks or self._sinks.raw or self._sinks.results:
             with self._recorder.measure("encode"):
                 for raw in self._sinks.raw:
                     raw.write(frame.source, frame.source.picture)
@@ -203,6 +203,8 @@ class _Stages:
                     pictures.write(frame.source, shown)
                 for masks in self._sinks.masks:
                     masks.write(frame.source, frame.mask)
+                for results in self._sinks.results:
+                    results.write(frame.source, frame.mask, frame.probability)
         waited_ns = time.monotonic_ns() - frame.arrived_ns
         self._recorder.add("end_to_end", frame.source.decode_ns + waited_ns)
 
