@@ -41,8 +41,7 @@ class SourcePlan(Value):
     def of_cut(cls, version: str, cut: CutVideo) -> SourcePlan:
         """Keep where a video is cut."""
         spans = tuple(
-            (span.first_dts, span.first_pts, span.end_pts, span.seam_pts, span.packets, span.frames)
-            for span in cut.spans
+            (span.sought, span.first_pts, span.end_pts, span.seam_pts, span.packets, span.frames) for span in cut.spans
         )
         base = (cut.time_base.numerator, cut.time_base.denominator)
         return cls(version=version, spans=spans, time_base=base, step=cut.step, start=cut.start, clips=len(spans))

@@ -45,7 +45,8 @@ class RayCrew:
     def __init__(self, options: WorkerOptions, workers: int | None = None, address: str | None = None) -> None:
         if address is None:
             os.environ.update(RAY_ON_LOOPBACK)  # read when Ray is imported
-            os.environ |= {"RAY_AUTH_MODE": "token", _TOKEN: secrets.token_hex(32)}  # else one is kept below the home
+            os.environ["RAY_AUTH_MODE"] = "token"
+            os.environ.setdefault(_TOKEN, secrets.token_hex(32))  # else Ray keeps one below the home
         self._ray: Any = require("ray")
         self._options = options
         self._opened = contextlib.ExitStack()

@@ -28,9 +28,10 @@ Stamps = NDArray[np.int64]
 class Span:
     """The frames from one key frame to another; times are the stream's own, in units of its time base."""
 
-    first_dts: int
-    """The time of decoding of its key frame, by which the packet is found."""
+    sought: int
+    """The time to which a reader seeks: its key frame's time of decoding, or of presentation in files without."""
     first_pts: int
+    """The time of its key frame."""
     end_pts: int | None
     """The time of the next span's key frame; None for the last span."""
     seam_pts: int | None
@@ -76,26 +77,26 @@ def cut_video(path: Path, deinterlace: Deinterlace, shortest_s: float) -> CutVid
         packets = _clean_packets(reader)
         if deinterlace == "on" or packets is None or not facts.has_pts or _is_doubtful(reader, packets[0]):
             return None
-    pts, dts, keys = packets
-    spans = _spans(pts, dts, _cuts(pts, keys, round(shortest_s / facts.time_base)))
+    pts, sought, keys = packets
+    spans = _spans(pts, sought, _cuts(pts, keys, round(shortest_s / facts.time_base)))
     return CutVideo(spans, facts.time_base, facts.step, start)
 
 
 def _clean_packets(reader: FileReader) -> tuple[Stamps, Stamps, NDArray[np.bool_]] | None:
-    """Read the times of presentation and decoding of every packet, and whether a key frame is in it."""
-    pts, dts, keys = [], [], []
+    """Read each packet's time of presentation, the time by which it is sought, and whether a key frame is in it."""
+    pts, sought, keys = [], [], []
     try:
         for packet in reader.placed():
-            if packet.is_corrupt or packet.is_discard or packet.pts is None or packet.dts is None:
+            if packet.is_corrupt or packet.is_discard or packet.pts is None:
                 return None
             pts.append(packet.pts)
-            dts.append(packet.dts)
+            sought.append(packet.pts if packet.dts is None else packet.dts)
             keys.append(packet.is_keyframe)
     except require("av.error").FFmpegError:
         return None
     if not pts:
         return None
-    return np.array(pts, np.int64), np.array(dts, np.int64), np.array(keys, np.bool_)
+    return np.array(pts, np.int64), np.array(sought, np.int64), np.array(keys, np.bool_)
 
 
 def _is_doubtful(reader: FileReader, pts: Stamps) -> bool:
@@ -115,7 +116,7 @@ def _cuts(pts: Stamps, keys: NDArray[np.bool_], shortest: int) -> list[int]:
     return cuts
 
 
-def _spans(pts: Stamps, dts: Stamps, cuts: list[int]) -> tuple[Span, ...]:
+def _spans(pts: Stamps, sought: Stamps, cuts: list[int]) -> tuple[Span, ...]:
     shown = np.sort(pts)
     places = [*np.searchsorted(shown, pts[cuts]).tolist(), len(shown)]
     spans = []
@@ -125,7 +126,7 @@ def _spans(pts: Stamps, dts: Stamps, cuts: list[int]) -> tuple[Span, ...]:
         needed = len(pts) if seam_pts is None else int(np.flatnonzero(pts < seam_pts)[-1]) + 1
         spans.append(
             Span(
-                first_dts=int(dts[cut]),
+                sought=int(sought[cut]),
                 first_pts=int(pts[cut]),
                 end_pts=int(shown[end]) if end < len(shown) else None,
                 seam_pts=seam_pts,

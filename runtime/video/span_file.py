@@ -105,7 +105,7 @@ class SpanFile(AbstractContextManager["SpanFile"]):
     def _from_key_frame(self) -> Iterator[Any]:
         """Give the packets from the span's key frame on, which is sought, and looked for where that leads past it."""
         with contextlib.suppress(require("av.error").FFmpegError):  # a format without any way to seek
-            self._container.seek(self._span.first_dts, stream=self._stream)
+            self._container.seek(self._span.sought, stream=self._stream)
             if found := self._found():
                 return found
         self._container.close()
@@ -121,10 +121,8 @@ class SpanFile(AbstractContextManager["SpanFile"]):
             packet for packet in packets_of(self._container, self._container.streams.best("video")) if packet.size
         )
         for packet in packets:
-            if (packet.dts, packet.pts) == (span.first_dts, span.first_pts):
-                return chain([packet], packets)
-            if packet.dts is not None and packet.dts > span.first_dts:
-                return None
+            if packet.is_keyframe and packet.pts is not None and packet.pts >= span.first_pts:
+                return chain([packet], packets) if packet.pts == span.first_pts else None
         return None
 
     def _inexact(self, found: object) -> InexactSpanError:
