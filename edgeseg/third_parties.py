@@ -18,9 +18,14 @@ ENFORCED = {"ORT_DISABLE_TELEMETRY": "1", "RAY_USAGE_STATS_ENABLED": "0"}
 """Set whatever the user has set: onnxruntime takes "0" and "" as leave to write below ~/.cache/Microsoft and to look up
 its maker's collector, Ray anything but "0" as leave to report its use, and the promise that nothing leaves the box has
 no exception."""
-RAY_ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
-"""Settings for a Ray that this machine alone uses: by the first it listens on 127.0.0.1 on Linux, too, where it would
-listen on all addresses whatever address it is given; by the second it copies no working folder."""
+RAY_HERE = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    "RAY_worker_niceness": "0",
+}
+"""Settings for a Ray that this machine alone uses, before it is imported: it listens on 127.0.0.1 on Linux, too, where
+it would else listen on all addresses, whatever address it is given; copies no working folder; and leaves its workers
+the priority that the user has given the command."""
 SCRATCH = {
     "GST_REGISTRY": "gstreamer/registry.bin",
     "MPLCONFIGDIR": "matplotlib",

@@ -20,7 +20,7 @@ from edgeseg.runtime.batch.batch_values import BatchJob
 from edgeseg.runtime.batch.batch_worker import BatchWorker, WorkerOptions, runs_on_gpu
 from edgeseg.runtime.batch.crew import Job, Outcome, WorkerLost, outcome_of
 from edgeseg.runtime.engine.machine import usable_cores
-from edgeseg.third_parties import RAY_ON_LOOPBACK
+from edgeseg.third_parties import RAY_HERE
 
 OBJECT_STORE_BYTES = 80 * 2**20
 """The least that Ray takes: jobs and their outcomes are small, results go to files."""
@@ -44,7 +44,7 @@ class RayCrew:
 
     def __init__(self, options: WorkerOptions, workers: int | None = None, address: str | None = None) -> None:
         if address is None:
-            os.environ.update(RAY_ON_LOOPBACK)  # read when Ray is imported
+            os.environ.update(RAY_HERE)  # read when Ray is imported
             os.environ["RAY_AUTH_MODE"] = "token"
             os.environ.setdefault(_TOKEN, secrets.token_hex(32))  # else Ray keeps one below the home
         self._ray: Any = require("ray")
