@@ -13,6 +13,10 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, MutableMapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ENFORCED = {"ORT_DISABLE_TELEMETRY": "1", "RAY_USAGE_STATS_ENABLED": "0"}
 """Set whatever the user has set: onnxruntime takes "0" and "" as leave to write below ~/.cache/Microsoft and to look up
@@ -90,6 +94,28 @@ def without_openvino_telemetry() -> Iterator[None]:
     finally:
         for name in absent:
             sys.modules.pop(name, None)
+
+
+@contextlib.contextmanager
+def without_cloud_requests(home: Path) -> Iterator[None]:
+    """Start Ray inside, with an empty file of its own for a cluster's settings.
+
+    Where there is none in the home, one of its processes asks the metadata services of three clouds who runs this
+    machine, although it is told to report nothing. Ray's processes keep the folder as their home.
+
+    Args:
+        home: An empty folder, which stands for the home meanwhile.
+    """
+    former = os.environ.get("HOME")
+    (home / "ray_bootstrap_config.yaml").write_text("{}\n")
+    os.environ["HOME"] = str(home)
+    try:
+        yield
+    finally:
+        if former is None:
+            del os.environ["HOME"]
+        else:
+            os.environ["HOME"] = former
 
 
 def _remove(scratch: str, owner: int) -> None:

@@ -20,11 +20,11 @@ from edgeseg.runtime.batch.batch_values import BatchJob
 from edgeseg.runtime.batch.batch_worker import BatchWorker, WorkerOptions, runs_on_gpu
 from edgeseg.runtime.batch.crew import Job, Outcome, WorkerLost, outcome_of
 from edgeseg.runtime.engine.machine import usable_cores
-from edgeseg.third_parties import RAY_HERE
+from edgeseg.third_parties import RAY_HERE, without_cloud_requests
 
 OBJECT_STORE_BYTES = 80 * 2**20
 """The least that Ray takes: jobs and their outcomes are small, results go to files."""
-_LONGEST_FOLDER = 40
+_LONGEST_FOLDER = 20
 """Ray puts sockets below its folder, whose whole paths may have 107 characters."""
 _TOKEN = "RAY_AUTH_TOKEN"
 
@@ -48,7 +48,7 @@ class RayCrew:
             os.environ["RAY_AUTH_MODE"] = "token"
             os.environ.setdefault(_TOKEN, secrets.token_hex(32))  # else Ray keeps one below the home
         self._ray: Any = require("ray")
-        self._options = options
+        self._options, self._is_here = options, address is None
         self._opened = contextlib.ExitStack()
         self._actors: dict[int, Any] = {}
         self._jobs: dict[Any, tuple[int, Job]] = {}
@@ -60,7 +60,7 @@ class RayCrew:
             self._opened.enter_context(_ray_at(self._ray, address, (workers or 1) * cores))
             self._actor = self._ray.remote(num_cpus=cores, num_gpus=int(on_gpu), max_restarts=0)(_Actor)
             count = workers or self._room(cores, on_gpu)
-            self._actors = {number: self._actor.remote(options) for number in range(count)}
+            self._actors = {number: self._new() for number in range(count)}
             self._job: BatchJob = _checked(self._ray.get(self._actors[0].job.remote()))
         except BaseException:
             self.close()
@@ -101,7 +101,7 @@ class RayCrew:
             except self._ray.exceptions.RayError as error:
                 outcome = WorkerLost(" ".join(str(error).split())[:300])
                 self._ray.kill(self._actors[number])
-                self._actors[number] = self._actor.remote(self._options)
+                self._actors[number] = self._new()
             outcomes.append((number, job, outcome))
         return outcomes
 
@@ -114,6 +114,9 @@ class RayCrew:
         self._actors, self._jobs = {}, {}
         self._opened.close()
 
+    def _new(self) -> Any:
+        return self._actor.remote(self._options, os.environ.get("HOME") if self._is_here else None)
+
     def _room(self, cores: int, on_gpu: bool) -> int:
         """Count the workers that a cluster has room for."""
         resources = self._ray.cluster_resources()
@@ -121,9 +124,16 @@ class RayCrew:
 
 
 class _Actor:
-    """A worker in a process of its own; it opens its engine when it is first asked for something."""
+    """A worker in a process of its own; it opens its engine when it is first asked for something.
 
-    def __init__(self, options: WorkerOptions) -> None:
+    Args:
+        options: What it is given.
+        home: The user's home, where file systems look for credentials; None leaves it as it is.
+    """
+
+    def __init__(self, options: WorkerOptions, home: str | None) -> None:
+        if home is not None:
+            os.environ["HOME"] = home
         self._options = options
         self._worker: BatchWorker | None = None
 
@@ -163,14 +173,13 @@ def _ray_at(ray: Any, address: str | None, cores: int) -> Iterator[None]:
     terminate = signal.getsignal(signal.SIGTERM)
     with contextlib.ExitStack() as stack:
         if address is None:
-            folder = tempfile.gettempdir()
-            folder = tempfile.mkdtemp(prefix="edgeseg-ray-", dir=folder if len(folder) <= _LONGEST_FOLDER else "/tmp")
-            stack.callback(shutil.rmtree, Path(folder), ignore_errors=True)
-            here = {"include_dashboard": False, "_temp_dir": folder, "object_store_memory": OBJECT_STORE_BYTES}
+            folder = stack.enter_context(_scratch())
+            here = {"include_dashboard": False, "_temp_dir": str(folder), "object_store_memory": OBJECT_STORE_BYTES}
             common |= {"num_cpus": cores, **here}
         stack.callback(ray.shutdown)
         try:
-            ray.init(address=address, **common)
+            with without_cloud_requests(folder) if address is None else contextlib.nullcontext():
+                ray.init(address=address, **common)
         except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
             raise MissingComponentError(
                 "Ray does not start" if address is None else f"no Ray cluster answers at {address}",
@@ -180,3 +189,14 @@ def _ray_at(ray: Any, address: str | None, cores: int) -> Iterator[None]:
         finally:
             signal.signal(signal.SIGTERM, terminate)  # Ray would end with an exit code of its own
         yield
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    """Give a folder for Ray's sockets and logs, which goes with the block."""
+    usual = tempfile.gettempdir()
+    folder = Path(tempfile.mkdtemp(prefix="edgeseg-ray-", dir=usual if len(usual) <= _LONGEST_FOLDER else "/tmp"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
