@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-ENFORCED = {"ORT_DISABLE_TELEMETRY": "1", "RAY_USAGE_STATS_ENABLED": "0"}
+ENFORCED = {"ORT_DISABLE_TELEMETRY": "1"}
 """Set whatever the user has set: onnxruntime takes "0" and "" as leave to write below ~/.cache/Microsoft and to look up
-its maker's collector, Ray anything but "0" as leave to report its use, and the promise that nothing leaves the box has
-no exception."""
+its maker's collector, and the promise that nothing leaves the box has no exception."""
+RAY_QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
+"""Set likewise: Ray takes anything else as leave to report its use."""
 RAY_HERE = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
@@ -50,7 +51,7 @@ def settle_environment(environment: MutableMapping[str, str] = os.environ) -> No
     Args:
         environment: Changed in place; this process's own, which its children inherit.
     """
-    environment.update(ENFORCED)
+    environment.update(ENFORCED | RAY_QUIET)
     home_cache = os.path.join(os.path.expanduser("~"), ".cache")  # noqa: PTH111, PTH118  pathlib would slow the import
     cache = environment.get("XDG_CACHE_HOME") or home_cache
     environment.setdefault(CUDA_CACHE, f"{cache}/edgeseg/cuda")

@@ -51,7 +51,7 @@ class BatchProgress:
 
 @dataclass(frozen=True)
 class BatchResult:
-    """What came of a batch."""
+    """The outcome of a batch."""
 
     records: tuple[SourceRecord, ...]
     """One for each source, in their order."""

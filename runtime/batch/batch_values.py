@@ -13,7 +13,7 @@ from edgeseg.values import Part, Value
 
 
 class BatchJob(Value):
-    """What every result of one output folder has in common; a second start must agree with it."""
+    """The facts that all results of one output folder have in common; a second start must agree with them."""
 
     engine_sha256: str
     backend: str
@@ -69,7 +69,7 @@ class FileFailure(Part):
 
 
 class SourceRecord(Value):
-    """What came of one source."""
+    """The outcome of one source."""
 
     name: str
     kind: Literal["video", "pictures"]
@@ -101,7 +101,7 @@ class ClipTask:
 
 @dataclass(frozen=True)
 class ClipDone:
-    """What is to be said of a clip whose results are written."""
+    """The outcome of a clip whose results are written."""
 
     frames: int
     seconds: float

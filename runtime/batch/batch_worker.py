@@ -1,4 +1,4 @@
-"""What one worker does: it holds an engine and plans sources, segments clips and joins them, one after another."""
+"""One worker of a batch: it holds an engine and plans sources, segments clips and joins them, one after another."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ PICTURES_A_CLIP = 256
 
 @dataclass(frozen=True)
 class WorkerOptions:
-    """What every worker of a batch is given."""
+    """The settings that every worker of a batch is given."""
 
     engine: Path
     out: Path
@@ -77,7 +77,7 @@ class BatchWorker(contextlib.AbstractContextManager["BatchWorker"]):
 
     @property
     def job(self) -> BatchJob:
-        """What this worker's results have in common with those of all others."""
+        """The facts that this worker's results have in common with those of all others."""
         info = self._engine.info
         return BatchJob(
             engine_sha256=info.sha256,

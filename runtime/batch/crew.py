@@ -59,7 +59,7 @@ class Done:
     """A job was done."""
 
     result: Any
-    """What the job gives."""
+    """The value that the job gives."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Crew(Protocol):
 
     @property
     def job(self) -> BatchJob:
-        """What the results of all workers have in common."""
+        """The facts that the results of all workers have in common."""
         ...
 
     @property
@@ -135,7 +135,7 @@ class LocalCrew:
 
     @property
     def job(self) -> BatchJob:
-        """What the results have in common."""
+        """The facts that the results have in common."""
         return self._worker.job
 
     @property

@@ -25,7 +25,7 @@ _NOTES = b"edgeseg"
 
 @dataclass(frozen=True)
 class ClipNotes:
-    """What is kept of a clip beside its rows."""
+    """The facts that are kept of a clip beside its rows."""
 
     head: tuple[str, ...] = ()
     """Hashes of its first pictures; see `SpanFile`."""

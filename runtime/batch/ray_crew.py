@@ -68,7 +68,7 @@ class RayCrew:
 
     @property
     def job(self) -> BatchJob:
-        """What the results of all workers have in common."""
+        """The facts that the results of all workers have in common."""
         return self._job
 
     @property

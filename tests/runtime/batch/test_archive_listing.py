@@ -37,7 +37,7 @@ def test_a_folder_to_the_bottom(folder: Path) -> None:
     [("*.mp4", ["v10.mp4"]), ("**/*.ts", ["deep/er/v1.ts"]), ("v[12].*", ["v2.mkv"]), ("x.do?", ["x.doc"])],
 )
 def test_globs(pattern: str, found: list[str], folder: Path) -> None:
-    """What a glob finds is taken whatever its suffix, as a file that is named."""
+    """A file that a glob finds is taken whatever its suffix, as one that is named."""
     assert names(list_archive([f"{folder}/{pattern}"]).sources, folder) == found
 
 
