@@ -33,8 +33,6 @@ class SourcePlan(Value):
     """Seconds, as numerator and denominator, with `spans`."""
     step: int = 1
     start: int = 0
-    pictures_a_clip: int | None = None
-    """The number of still pictures of a clip; None for a video."""
     clips: int = 1
 
     @classmethod
@@ -104,7 +102,6 @@ class ClipDone:
     """The outcome of a clip whose results are written."""
 
     frames: int
-    seconds: float
     is_exact: bool = True
     """False if the cut gave other frames than the whole file: nothing was written, and the source must not be cut."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from edgeseg.runtime.batch.batch_values import (
     SourceRecord,
     failure_of,
 )
-from edgeseg.runtime.batch.frame_rows import ClipNotes, FrameRows, write_clip
+from edgeseg.runtime.batch.frame_rows import ClipNotes, FrameRows, clip_file
 from edgeseg.runtime.batch.remote_files import FetchedFiles
 from edgeseg.runtime.batch.source_join import join_source
 from edgeseg.runtime.engine.backends import backend_named
@@ -95,7 +94,7 @@ class BatchWorker(contextlib.AbstractContextManager["BatchWorker"]):
         """
         if source.kind == "pictures":
             clips = -(-len(source.files) // PICTURES_A_CLIP)
-            return SourcePlan(version=source.version, pictures_a_clip=PICTURES_A_CLIP, clips=clips)
+            return SourcePlan(version=source.version, clips=clips)
         path = self._fetched.path_of(source.files[0])
         with open_source(path, self._options.deinterlace) as opened:
             is_video = isinstance(opened, VideoFile)
@@ -109,51 +108,51 @@ class BatchWorker(contextlib.AbstractContextManager["BatchWorker"]):
             BadInputError: The source cannot be read.
             EdgesegError: The engine failed.
         """
-        started = time.monotonic()
-        rows: list[dict[str, object]] = []
-        if task.plan.pictures_a_clip is not None:
-            notes = self._pictures(task, rows)
-        else:
-            path = self._fetched.path_of(task.source.files[0])
-            try:
-                with self._opened(path, task) as opened:
-                    notes = self._frames(task.source.name, opened, rows)
-            except InexactSpanError:
-                return ClipDone(0, time.monotonic() - started, is_exact=False)
-        write_clip(self._folder.clip_path(task.source, task.plan, task.clip), rows, notes)
-        return ClipDone(len(rows), time.monotonic() - started)
+        path = self._folder.clip_path(task.source, task.plan, task.clip)
+        try:
+            with clip_file(path, self._engine.info.model) as rows:
+                if task.source.kind == "pictures":
+                    self._pictures(task, rows)
+                else:
+                    self._video(task, rows)
+        except InexactSpanError:
+            return ClipDone(0, is_exact=False)
+        return ClipDone(rows.count)
 
     def join(self, source: ArchiveSource, plan: SourcePlan) -> SourceRecord | None:
         """Join a source's clips; see `join_source`."""
         return join_source(self._folder, source, plan)
 
-    def _opened(self, path: Path, task: ClipTask) -> Source:
-        span = task.plan.span(task.clip)
+    def _video(self, task: ClipTask, rows: FrameRows) -> None:
+        """Take the frames of a video, or of a span of it, through the engine."""
+        (file,) = task.source.files
+        path, span = self._fetched.path_of(file), task.plan.span(task.clip)
         if span is None:
-            return open_source(path, self._options.deinterlace)
-        return SpanFile(path, span, self._options.deinterlace)
+            with open_source(path, self._options.deinterlace) as opened:
+                self._frames(file.name, opened, rows)
+                base = opened.timing.time_base.as_integer_ratio()
+                rows.notes = ClipNotes(time_base=base, lost_frames=opened.lost_frames)
+        else:
+            with SpanFile(path, span, self._options.deinterlace) as part:
+                self._frames(file.name, part, rows)
+                rows.notes = ClipNotes(head=tuple(part.head), tail=tuple(part.tail))
 
-    def _frames(self, name: str, opened: Source, rows: list[dict[str, object]]) -> ClipNotes:
-        """Take every frame through the engine, as `run` does."""
-        sink = FrameRows(name, self._engine.info.model)
-        run_stream(self._engine, opened, Sinks(results=(sink,)))
-        rows += sink.rows
-        base = opened.timing.time_base
-        seams = (tuple(opened.head), tuple(opened.tail)) if isinstance(opened, SpanFile) else ((), ())
-        return ClipNotes(*seams, (base.numerator, base.denominator), opened.lost_frames)
-
-    def _pictures(self, task: ClipTask, rows: list[dict[str, object]]) -> ClipNotes:
+    def _pictures(self, task: ClipTask, rows: FrameRows) -> None:
         """Take still pictures through the engine; one that cannot be read is a failure of its own."""
-        assert task.plan.pictures_a_clip is not None
-        first = task.clip * task.plan.pictures_a_clip
         failures: list[FileFailure] = []
-        for file in task.source.files[first : first + task.plan.pictures_a_clip]:
+        first = task.clip * PICTURES_A_CLIP
+        for file in task.source.files[first : first + PICTURES_A_CLIP]:
             try:
                 with open_source(self._fetched.path_of(file)) as opened:
                     self._frames(file.name, opened, rows)
             except BadInputError as error:
                 failures.append(failure_of(file.name, error.to_dict()))
-        return ClipNotes(failures=tuple(failures))
+        rows.notes = ClipNotes(failures=tuple(failures))
+
+    def _frames(self, name: str, opened: Source, rows: FrameRows) -> None:
+        """Take every frame through the engine, as `run` does."""
+        rows.name = name
+        run_stream(self._engine, opened, Sinks(results=(rows,)))
 
     def __exit__(self, *_: object) -> None:
         self._engine.close()

@@ -1,7 +1,9 @@
-"""A clip's frames as rows of an Arrow table, and the file in which they wait for the other clips of their source."""
+"""A clip's frames as rows of Arrow, and the file in which they wait for the other clips of their source."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +21,9 @@ from edgeseg.runtime.live.sinks.sightings import GRID_PX
 from edgeseg.runtime.video.source import SourceFrame
 from edgeseg.specs import ModelSpec
 
+ROWS_AT_ONCE = 512
 _NOTES = b"edgeseg"
-"""The key of a clip file's metadata."""
+"""The key of the metadata of a clip's last rows."""
 
 
 @dataclass(frozen=True)
@@ -69,24 +72,29 @@ def clip_schema() -> Any:
 
 
 class FrameRows:
-    """Takes a clip's results and keeps a row of each. A `ResultSink`.
+    """Writes a row for each frame of a clip, some hundred at a time. A `ResultSink`.
 
     Args:
-        name: The name of the file that the frames are of.
         model: The network.
+        writer: The Arrow writer of the clip's file.
     """
 
-    def __init__(self, name: str, model: ModelSpec) -> None:
-        self._name, self._model = name, model
-        self.rows: list[dict[str, Any]] = []
+    def __init__(self, model: ModelSpec, writer: Any) -> None:
+        self._model, self._writer = model, writer
+        self._rows: list[dict[str, Any]] = []
+        self.name = ""
+        """The name of the file that the next frames are of."""
+        self.notes = ClipNotes()
+        """The facts that are kept beside the rows; they may be set until the end."""
+        self.count = 0
 
     def write(self, frame: SourceFrame, mask: Mask, probability: Probability) -> None:
         """Keep one frame."""
         height, width = mask.shape
         marked_px = cv2.countNonZero(mask)
-        self.rows.append(
+        self._rows.append(
             {
-                "source": self._name,
+                "source": self.name,
                 "frame": frame.index,
                 "pts": frame.pts,
                 "width": width,
@@ -98,6 +106,18 @@ class FrameRows:
                 "grid": packed_grid(mask) if marked_px else None,
             }
         )
+        self.count += 1
+        if len(self._rows) == ROWS_AT_ONCE:
+            self._flush(None)
+
+    def finish(self) -> None:
+        """Write what is left, and the notes."""
+        self._flush({_NOTES: _NOTES_JSON.dump_json(self.notes)})
+
+    def _flush(self, metadata: dict[bytes, bytes] | None) -> None:
+        batch = require("pyarrow").RecordBatch.from_pylist(self._rows, schema=clip_schema())
+        self._writer.write_batch(batch, custom_metadata=metadata)
+        self._rows = []
 
     def _classes(self, mask: Mask, probability: Probability) -> list[dict[str, Any]]:
         """Describe each class; the background of several is none."""
@@ -128,24 +148,32 @@ def grid_of(packed: bytes) -> Mask:
     return pixels * np.uint8(255)
 
 
-def write_clip(path: Path, rows: list[dict[str, Any]], notes: ClipNotes) -> None:
-    """Write a clip's rows, whole or not at all.
+@contextlib.contextmanager
+def clip_file(path: Path, model: ModelSpec) -> Iterator[FrameRows]:
+    """Write a clip's file, which appears when the block ends well.
 
     Args:
         path: The file.
-        rows: The rows that `FrameRows` kept.
-        notes: Kept with the file's schema.
+        model: The network that the results are of.
     """
-    arrow, ipc = require("pyarrow"), require("pyarrow.ipc")
-    schema = clip_schema().with_metadata({_NOTES: _NOTES_JSON.dump_json(notes)})
-    with atomic_file(path) as temporary:
-        options = ipc.IpcWriteOptions(compression="zstd")
-        with ipc.new_file(str(temporary), schema, options=options) as writer:
-            writer.write_table(arrow.Table.from_pylist(rows, schema=schema))
+    ipc = require("pyarrow.ipc")
+    options = ipc.IpcWriteOptions(compression="zstd")
+    with atomic_file(path) as temporary, ipc.new_file(str(temporary), clip_schema(), options=options) as writer:
+        rows = FrameRows(model, writer)
+        yield rows
+        rows.finish()
 
 
-def read_clip(path: Path) -> tuple[Any, ClipNotes]:
-    """Read a clip's table and what was kept with it."""
+def clip_notes(path: Path) -> ClipNotes:
+    """Read what was kept of a clip beside its rows."""
     with require("pyarrow.ipc").open_file(str(path)) as reader:
-        table = reader.read_all()
-    return table, _NOTES_JSON.validate_json(table.schema.metadata[_NOTES])
+        _, metadata = reader.get_batch_with_custom_metadata(reader.num_record_batches - 1)
+        return _NOTES_JSON.validate_json(metadata[_NOTES])
+
+
+def clip_batches(path: Path) -> Iterator[Any]:
+    """Give a clip's rows as tables of a few hundred: a clip may be a whole file of many hours."""
+    arrow = require("pyarrow")
+    with require("pyarrow.ipc").open_file(str(path)) as reader:
+        for index in range(reader.num_record_batches):
+            yield arrow.Table.from_batches([reader.get_batch(index)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from edgeseg.optional import require
 from edgeseg.runtime.batch.archive_source import ArchiveSource
 from edgeseg.runtime.batch.batch_folder import BatchFolder
 from edgeseg.runtime.batch.batch_values import FileFailure, SourcePlan, SourceRecord
-from edgeseg.runtime.batch.frame_rows import ClipNotes, clip_schema, read_clip
+from edgeseg.runtime.batch.frame_rows import ClipNotes, clip_batches, clip_notes, clip_schema
 from edgeseg.runtime.batch.lesion_tracks import FoundLesion, LesionInFrame, LesionTracks
 from edgeseg.runtime.video.timestamps import Timeline
 
@@ -65,17 +66,25 @@ class _Joining:
         self._tail: tuple[str, ...] = ()
         self.tracks = LesionTracks()
         self.placed: list[tuple[list[int], list[float | None]]] = []
-        """The numbers and the times in seconds of each clip's frames."""
+        """The numbers and the times in seconds of each batch of frames."""
         self.frames = self.marked_frames = self.damaged_frames = self.lost_frames = 0
         self.failures: list[FileFailure] = []
 
     def add(self, path: Path) -> bool:
         """Take in the next clip; False where it does not begin with the pictures that the former one says."""
-        table, notes = read_clip(path)
+        notes = clip_notes(path)
         if self._tail != notes.head[: len(self._tail)]:
             return False
         self._tail = notes.tail
-        frames, times_s = self._placed(table, notes)
+        self.lost_frames += notes.lost_frames
+        self.failures += notes.failures
+        first = self.frames
+        for table in clip_batches(path):
+            self._add_rows(table, notes, first)
+        return True
+
+    def _add_rows(self, table: Any, notes: ClipNotes, first: int) -> None:
+        frames, times_s = self._placed(table, notes, first)
         shares = table["marked_share"].to_pylist()
         if self._is_video:
             grids, confidences = table["grid"].to_pylist(), table["confidence"].to_pylist()
@@ -85,18 +94,15 @@ class _Joining:
         self.frames += len(frames)
         self.marked_frames += sum(share > 0 for share in shares)
         self.damaged_frames += sum(table["damaged"].to_pylist())
-        self.lost_frames += notes.lost_frames
-        self.failures += notes.failures
-        return True
 
-    def _placed(self, table: Any, notes: ClipNotes) -> tuple[list[int], list[float]]:
-        """Number a clip's frames and give their times in seconds; those of a cut video count within their clip."""
+    def _placed(self, table: Any, notes: ClipNotes, first: int) -> tuple[list[int], list[float]]:
+        """Number frames and give their times in seconds; those of a cut video count within their clip."""
         frames, pts = table["frame"].to_pylist(), table["pts"].to_pylist()
         if self._plan.spans is None:
             numerator, denominator = notes.time_base
             return frames, [each * numerator / denominator for each in pts]
         base = self._plan.base
-        return [self.frames + frame for frame in frames], [float(self._timeline.place(each) * base) for each in pts]
+        return [first + frame for frame in frames], [float(self._timeline.place(each) * base) for each in pts]
 
 
 def frame_schema() -> Any:
@@ -152,8 +158,9 @@ def _write_frames(
         parquet.ParquetWriter(str(temporary), schema, compression=COMPRESSION) as writer,
     ):
         waiting = schema.empty_table()
-        for clip, (frames, times_s) in zip(clips, placed, strict=True):
-            waiting = arrow.concat_tables([waiting, _finished(read_clip(clip)[0], frames, times_s, shown, schema)])
+        tables = chain.from_iterable(map(clip_batches, clips))
+        for table, (frames, times_s) in zip(tables, placed, strict=True):
+            waiting = arrow.concat_tables([waiting, _finished(table, frames, times_s, shown, schema)])
             while len(waiting) >= ROWS_A_GROUP:
                 writer.write_table(waiting[:ROWS_A_GROUP].combine_chunks(), row_group_size=ROWS_A_GROUP)
                 waiting = waiting[ROWS_A_GROUP:]

@@ -286,7 +286,7 @@ def test_a_full_disk_ends_the_batch(
     def full(*_: object) -> None:
         raise UnwritableError("cannot write it", found="No space left on device")
 
-    monkeypatch.setattr(batch_worker, "write_clip", full)
+    monkeypatch.setattr(batch_worker, "clip_file", full)
     with pytest.raises(Exception, match="cannot write it"):
         segment(engine, tmp_path, archive)
 
