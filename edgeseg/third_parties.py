@@ -70,15 +70,8 @@ def without_system_fonts() -> Iterator[None]:
 
     matplotlib brings the font that our plots use.
     """
-    former = os.environ.get("PATH")
-    os.environ["PATH"] = os.devnull  # no program is found
-    try:
+    with _set("PATH", os.devnull):  # no program is found
         yield
-    finally:
-        if former is None:
-            del os.environ["PATH"]
-        else:
-            os.environ["PATH"] = former
 
 
 @contextlib.contextmanager
@@ -107,16 +100,22 @@ def without_cloud_requests(home: Path) -> Iterator[None]:
     Args:
         home: An empty folder, which stands for the home meanwhile.
     """
-    former = os.environ.get("HOME")
     (home / "ray_bootstrap_config.yaml").write_text("{}\n")
-    os.environ["HOME"] = str(home)
+    with _set("HOME", str(home)):
+        yield
+
+
+@contextlib.contextmanager
+def _set(variable: str, value: str) -> Iterator[None]:
+    former = os.environ.get(variable)
+    os.environ[variable] = value
     try:
         yield
     finally:
         if former is None:
-            del os.environ["HOME"]
+            del os.environ[variable]
         else:
-            os.environ["HOME"] = former
+            os.environ[variable] = former
 
 
 def _remove(scratch: str, owner: int) -> None:
