@@ -107,10 +107,9 @@ def _is_doubtful(reader: FileReader, pts: Stamps) -> bool:
 
 
 def _cuts(pts: Stamps, keys: NDArray[np.bool_], shortest: int) -> list[int]:
-    """Find the packets at which spans begin: key frames after which nothing is shown that came in the file before."""
-    latest_before = np.concatenate([[np.iinfo(np.int64).min], np.maximum.accumulate(pts)[:-1]])
+    """Find the packets at which spans begin."""
     cuts = [0]
-    for index in np.flatnonzero(keys & (latest_before < pts)).tolist():
+    for index in np.flatnonzero(keys).tolist():
         if pts[index] - pts[cuts[-1]] >= shortest:
             cuts.append(index)
     return cuts

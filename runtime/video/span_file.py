@@ -78,8 +78,6 @@ class SpanFile(AbstractContextManager["SpanFile"]):
         for decoded in self._decoded():
             if decoded.pts is None or self._decoder.deinterlaces:
                 raise self._inexact("a picture without a time, or one that is deinterlaced")
-            if decoded.pts < span.first_pts:
-                continue  # the pictures that follow the key frame in the file and precede it in time
             if decoded.damaged:
                 raise self._inexact(f"a damaged picture, {count} after the key frame")
             if span.end_pts is not None and decoded.pts >= span.end_pts:
