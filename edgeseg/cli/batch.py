@@ -84,7 +84,8 @@ def batch(
     emit(document, as_json, _text(result, size, out))
     if result.failures:
         for failure in result.failures:
-            say(f"error: {failure.name}: {failure.in_one_line()}")
+            words = failure.in_one_line()
+            say(f"error: {words}" if failure.name in words else f"error: {failure.name}: {words}")
         raise typer.Exit(BadInputError.exit_code)
 
 

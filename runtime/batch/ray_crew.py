@@ -38,7 +38,8 @@ class RayCrew:
         address: The address of a cluster that runs; None starts Ray here, for this process and on loopback alone.
 
     Raises:
-        MissingComponentError: Ray is not installed, or no cluster answers at the address.
+        MissingComponentError: Ray is not installed, no cluster answers at the address, or there is no room for so many
+            workers.
         EdgesegError: The engine cannot be opened.
     """
 
@@ -54,13 +55,13 @@ class RayCrew:
         self._jobs: dict[Any, tuple[int, Job]] = {}
         on_gpu = runs_on_gpu(options.engine)
         cores = 1 if on_gpu else options.threads or usable_cores()
-        if address is None:
-            workers = workers or (1 if on_gpu else max(1, usable_cores() // cores))
+        wanted = workers or max(1, usable_cores() // cores)
         try:
-            self._opened.enter_context(_ray_at(self._ray, address, (workers or 1) * cores))
+            self._opened.enter_context(_ray_at(self._ray, address, wanted * cores))
             self._actor = self._ray.remote(num_cpus=cores, num_gpus=int(on_gpu), max_restarts=0)(_Actor)
-            count = workers or self._room(cores, on_gpu)
-            self._actors = {number: self._new() for number in range(count)}
+            resources = self._ray.cluster_resources()
+            room = resources.get("GPU", 0) if on_gpu else resources.get("CPU", 0) // cores
+            self._actors = {number: self._new() for number in range(worker_count(workers, int(room)))}
             self._job: BatchJob = _checked(self._ray.get(self._actors[0].job.remote()))
         except BaseException:
             self.close()
@@ -117,10 +118,25 @@ class RayCrew:
     def _new(self) -> Any:
         return self._actor.remote(self._options, os.environ.get("HOME") if self._is_here else None)
 
-    def _room(self, cores: int, on_gpu: bool) -> int:
-        """Count the workers that a cluster has room for."""
-        resources = self._ray.cluster_resources()
-        return max(1, int(resources.get("GPU", 0) if on_gpu else resources.get("CPU", 0) // cores))
+
+def worker_count(wanted: int | None, room: int) -> int:
+    """Give the number of workers to start; Ray would wait for ever for one that finds no room.
+
+    Args:
+        wanted: The number that was asked for; None takes all there is room for.
+        room: How many there is room for.
+
+    Raises:
+        MissingComponentError: There is less room.
+    """
+    if not 0 < (wanted or room) <= room:
+        raise MissingComponentError(
+            f"there is no room for {wanted or 1} worker{'s' if (wanted or 1) > 1 else ''}",
+            found=f"cores or GPUs for {room}",
+            expected="a core for each thread of each worker, or a GPU for each worker of a GPU's engine",
+            next_command=f"edgeseg batch ... --workers {room}" if room else "ray status",
+        )
+    return wanted or room
 
 
 class _Actor:
@@ -179,7 +195,7 @@ def _ray_at(ray: Any, address: str | None, cores: int) -> Iterator[None]:
         stack.callback(ray.shutdown)
         try:
             with without_cloud_requests(folder) if address is None else contextlib.nullcontext():
-                ray.init(address=address, **common)
+                ray.init(address=address or "local", **common)
         except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
             raise MissingComponentError(
                 "Ray does not start" if address is None else f"no Ray cluster answers at {address}",

@@ -61,7 +61,7 @@ def test_a_source_that_fails_is_told_and_costs_the_exit_code(
     assert batch(tiny_engine, archive, "--out", tmp_path / "out") == 5
     text, said = capsys.readouterr()
     assert "1 of 2 sources" in text and "1 without a result" in text
-    assert f"error: {archive / 'b.mp4'}: " in said
+    assert f"error: {archive / 'b.mp4'} is no video" in said
     assert batch(tiny_engine, archive, "--out", tmp_path / "out", "--json") == 5
     document = json.loads(capsys.readouterr().out)
     assert document["exit_code"] == 5

@@ -38,6 +38,11 @@ def test_two_lesions_are_numbered_as_they_come() -> None:
     assert (found[0].first_s, found[0].last_s) == (3 / 25, 34 / 25)
 
 
+def test_the_number_is_that_of_the_beginning_and_not_of_the_end() -> None:
+    found, _ = followed([[RIGHT]] * 12 + [[LEFT, RIGHT]] * 12 + [[RIGHT]] * 40)
+    assert [(each.first_frame, each.last_frame) for each in found] == [(0, 63), (12, 23)]
+
+
 def test_they_are_the_events_of_live_video() -> None:
     scenes = [[LEFT]] * 12 + [[]] * 30 + [[LEFT, RIGHT]] * 3 + [[LEFT]] * 20 + [[]] * 40 + [[RIGHT]] * 15
     left = [seen for kind, _, seen in told(frame(index, boxes) for index, boxes in enumerate(scenes)) if kind == "left"]

@@ -16,13 +16,14 @@ from pathlib import Path
 import psutil
 import pytest
 
+from edgeseg.errors import MissingComponentError
 from edgeseg.optional import is_installed
 from edgeseg.runtime.batch.archive_listing import list_archive
 from edgeseg.runtime.batch.batch_driver import run_batch
 from edgeseg.runtime.batch.batch_folder import BatchFolder
 from edgeseg.runtime.batch.batch_worker import WorkerOptions
 from edgeseg.runtime.batch.crew import LocalCrew
-from edgeseg.runtime.batch.ray_crew import RayCrew
+from edgeseg.runtime.batch.ray_crew import RayCrew, worker_count
 from tests.conftest import bright_pixel_network
 
 pytestmark = pytest.mark.skipif(not is_installed("ray"), reason="archives need the extra `cluster`")
@@ -75,6 +76,17 @@ def test_a_killed_worker_changes_nothing(
     assert (result.workers_lost, result.clips, result.failures) == (1, CLIPS, ())
     assert crew.process_ids()[1] != victim
     assert results(out) == results(expected)
+
+
+@pytest.mark.parametrize(("wanted", "room", "count"), [(None, 3, 3), (2, 3, 2), (3, 3, 3)])
+def test_as_many_workers_as_there_is_room_for(wanted: int | None, room: int, count: int) -> None:
+    assert worker_count(wanted, room) == count
+
+
+@pytest.mark.parametrize(("wanted", "room"), [(None, 0), (1, 0), (4, 3)])
+def test_workers_without_room_are_refused(wanted: int | None, room: int) -> None:
+    with pytest.raises(MissingComponentError, match="no room for"):
+        worker_count(wanted, room)
 
 
 @pytest.mark.slow
