@@ -7,11 +7,13 @@ Both parts take turns on one clip, with one thread inside each inference. Withou
 made, with a key frame every two seconds.
 
 The overhead holds all that a batch does with a video (reading its packets, segmenting it in clips, joining them)
-against what `run --masks` does with it (decoding, inferring, writing a PNG for each frame), in this process, with
-engines that are open. The ratio is the median over the rounds, of the time by the clock and of processor time.
+against what `run --masks` does with it (decoding, inferring, writing a PNG for each frame), in this process, on one
+core, with engines that are open. The ratio is the median over the rounds, of the time by the clock and of processor
+time.
 
 The scaling holds two Ray workers against one of the same two: what starting Ray and opening engines takes, is left out.
-Nothing else should run meanwhile.
+Nothing else should run meanwhile. Where something does, the workers' own processor time for a frame still tells what
+they cost one another: the speed-up on free cores is about their number times the ratio of the two.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import psutil
 
 from edgeseg.runtime.batch.archive_listing import list_archive
 from edgeseg.runtime.batch.batch_driver import run_batch
@@ -53,6 +56,14 @@ class Took:
     """How long some work took for each frame."""
 
     wall_ms: float
+    cpu_ms: float
+
+
+@dataclass(frozen=True)
+class Pace:
+    """The throughput of some workers, and what a frame costs them."""
+
+    fps: float
     cpu_ms: float
 
 
@@ -107,7 +118,9 @@ def synthetic_clip(path: Path, frames: int) -> None:
 
 
 def overhead(engine: Path, clip: Path, rounds: int, folder: Path) -> list[tuple[Took, Took]]:
-    """Time a batch and `run --masks` in turns."""
+    """Time a batch and `run --masks` in turns, on one core."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
     opened = open_engine(engine, Use(threads=1))
     count = iter(range(1000))
 
@@ -121,28 +134,40 @@ def overhead(engine: Path, clip: Path, rounds: int, folder: Path) -> list[tuple[
 
     out = folder / "overhead"
     with contextlib.closing(LocalCrew(WorkerOptions(engine, out, threads=1, clip_s=CLIP_S))) as crew:
-        batched(), plain()
+        frames = batched()
+        plain()
         taken = []
         for turn in range(rounds):
             first, second = (batched, plain) if turn % 2 else (plain, batched)
             one, other = timed(first), timed(second)
             taken.append((one, other) if turn % 2 else (other, one))
+        written = sum(path.stat().st_size for path in out.rglob("*.parquet")) / frames
     opened.close()
+    os.sched_setaffinity(0, cores)
+    print(f"Parquet: {written:.0f} bytes a frame")
     return taken
 
 
-def scaling(engine: Path, clip: Path, rounds: int, workers: int, folder: Path) -> Iterator[tuple[float, float]]:
-    """Give the frames a second of one worker and of several, round by round."""
+def scaling(engine: Path, clip: Path, rounds: int, workers: int, folder: Path) -> Iterator[tuple[Pace, Pace]]:
+    """Give the pace of one worker and of several, round by round."""
     out = folder / "scaling"
     with contextlib.closing(RayCrew(WorkerOptions(engine, out, threads=1, clip_s=CLIP_S), workers)) as crew:
+        processes = [psutil.Process(number) for number in crew.process_ids().values()]
         for turn in range(rounds + 1):  # in the first one engines are opened
-            rates = {}
+            paces = {}
             for count in (1, workers) if turn % 2 else (workers, 1):
                 shutil.rmtree(out, ignore_errors=True)
+                before = busy_s(processes)
                 result = run_batch(list_archive([str(clip)]).sources, BatchFolder(out), FirstWorkers(crew, count))
-                rates[count] = result.frames / result.seconds
+                cpu_ms = 1e3 * (busy_s(processes) - before) / result.frames
+                paces[count] = Pace(result.frames / result.seconds, cpu_ms)
             if turn:
-                yield rates[1], rates[workers]
+                yield paces[1], paces[workers]
+
+
+def busy_s(processes: list[psutil.Process]) -> float:
+    """The processor time that some processes have taken so far."""
+    return sum(sum(process.cpu_times()[:2]) for process in processes)
 
 
 def tell_overhead(taken: list[tuple[Took, Took]]) -> None:
@@ -156,14 +181,15 @@ def tell_overhead(taken: list[tuple[Took, Took]]) -> None:
         )
 
 
-def tell_scaling(rates: list[tuple[float, float]], workers: int) -> None:
+def tell_scaling(paces: list[tuple[Pace, Pace]], workers: int) -> None:
     """Print the medians of both, and of their ratio in one round."""
-    ups = [several / one for one, several in rates]
-    one, several = (statistics.median(column) for column in zip(*rates, strict=True))
-    print(
-        f"1 worker {one:.1f} frames/s, {workers} workers {several:.1f}; "
-        f"speed-up {statistics.median(ups):.2f} ({min(ups):.2f} to {max(ups):.2f})"
-    )
+    ups = [several.fps / one.fps for one, several in paces]
+    for count, column in zip((1, workers), zip(*paces, strict=True), strict=True):
+        fps, cpu_ms = (statistics.median(getattr(pace, name) for pace in column) for name in ("fps", "cpu_ms"))
+        print(
+            f"{count} worker{'s' if count > 1 else ''}: {fps:.1f} frames/s, {cpu_ms:.2f} ms of processor time a frame"
+        )
+    print(f"speed-up {statistics.median(ups):.2f} ({min(ups):.2f} to {max(ups):.2f})")
 
 
 def main() -> None:

@@ -71,7 +71,8 @@ class BatchWorker(contextlib.AbstractContextManager["BatchWorker"]):
         self._options = options
         self._folder = BatchFolder(options.out)
         self._fetched = FetchedFiles()
-        lanes = LANES_IN_A_ROW if runs_on_gpu(options.engine) else 1
+        self._on_gpu = runs_on_gpu(options.engine)
+        lanes = LANES_IN_A_ROW if self._on_gpu else 1
         self._engine: Engine = open_engine(options.engine, Use(options.threads, lanes, signed_by=options.signed_by))
 
     @property
@@ -150,9 +151,9 @@ class BatchWorker(contextlib.AbstractContextManager["BatchWorker"]):
         rows.notes = ClipNotes(failures=tuple(failures))
 
     def _frames(self, name: str, opened: Source, rows: FrameRows) -> None:
-        """Take every frame through the engine, as `run` does."""
+        """Take every frame through the engine, as `run` does; beside a GPU on several threads."""
         rows.name = name
-        run_stream(self._engine, opened, Sinks(results=(rows,)))
+        run_stream(self._engine, opened, Sinks(results=(rows,)), threaded=self._on_gpu)
 
     def __exit__(self, *_: object) -> None:
         self._engine.close()
