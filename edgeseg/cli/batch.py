@@ -74,7 +74,8 @@ def batch(
     folder.check()
     listing = list_archive(sources)
     key = demanded_key(require_signature)
-    options = WorkerOptions(engine.absolute(), folder.path, threads, clip_seconds, deinterlace, key)
+    engine = engine.absolute() if engine.exists() else engine  # else it may be the name of a package
+    options = WorkerOptions(engine, folder.path, threads, clip_seconds, deinterlace, key)
     with contextlib.closing(RayCrew(options, workers, address)) as crew, batch_progress() as report:
         result = run_batch(listing.sources, folder, crew, report)
         size = crew.size

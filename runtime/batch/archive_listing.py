@@ -8,6 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 
 from edgeseg.errors import BadInputError
@@ -67,15 +68,15 @@ def _files_of(word: str, passed_over: Counter[str]) -> list[ArchiveFile]:
     local = local_path(word) if is_url(word) else Path(word)
     if local is None:
         found = list_remote(word)
-        kept = found if len(found) == 1 else [file for file in found if _is_taken(Path(file.name), file.is_remote)]
-        passed_over.update(file.suffix for file in found if file not in kept)
-        return kept
+        taken = [len(found) == 1 or _is_taken(Path(file.name), is_remote=True) for file in found]
+        passed_over.update(file.suffix for file, is_taken in zip(found, taken, strict=True) if not is_taken)
+        return list(compress(found, taken))
     if local.is_dir():
         inside = [path for path in local.rglob("*") if not path.is_dir()]
         seen = [path for path in inside if not any(map(is_hidden, path.relative_to(local).parts))]
-        taken = [path for path in seen if _is_taken(path)]
-        passed_over.update(path.suffix.lower() for path in seen if path not in set(taken))
-        return [_local(path) for path in sorted(taken, key=natural_key)]
+        taken = [_is_taken(path) for path in seen]
+        passed_over.update(path.suffix.lower() for path, is_taken in zip(seen, taken, strict=True) if not is_taken)
+        return [_local(path) for path in sorted(compress(seen, taken), key=natural_key)]
     if local.exists():
         if local.suffix.lower() in MANIFEST_SUFFIXES:
             return [file for line in read_manifest(local) for file in _listed(line, passed_over)]
