@@ -44,6 +44,7 @@ class RayCrew:
     """
 
     def __init__(self, options: WorkerOptions, workers: int | None = None, address: str | None = None) -> None:
+        on_gpu = runs_on_gpu(options.engine)
         if address is None:
             os.environ.update(RAY_HERE)  # read when Ray is imported
             os.environ["RAY_AUTH_MODE"] = "token"
@@ -53,7 +54,6 @@ class RayCrew:
         self._opened = contextlib.ExitStack()
         self._actors: dict[int, Any] = {}
         self._jobs: dict[Any, tuple[int, Job]] = {}
-        on_gpu = runs_on_gpu(options.engine)
         cores = 1 if on_gpu else options.threads or usable_cores()
         wanted = workers or max(1, usable_cores() // cores)
         try:
