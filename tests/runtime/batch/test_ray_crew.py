@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +27,7 @@ from edgeseg.runtime.batch.batch_folder import BatchFolder
 from edgeseg.runtime.batch.batch_worker import WorkerOptions
 from edgeseg.runtime.batch.crew import LocalCrew
 from edgeseg.runtime.batch.ray_crew import RayCrew, worker_count
+from edgeseg.third_parties import RAY_HERE, RAY_QUIET, without_cloud_requests
 from tests.conftest import bright_pixel_network
 
 pytestmark = pytest.mark.skipif(not is_installed("ray"), reason="archives need the extra `cluster`")
@@ -121,8 +125,9 @@ def _wait_for(happens: Callable[[], bool]) -> None:
         time.sleep(0.002)
 
 
-def batch(engine: Path, archive: Path, out: Path, workers: int) -> subprocess.Popen[str]:
-    words = [str(engine), str(archive), "--out", str(out), "--workers", str(workers), "--clip-seconds", "1", "--json"]
+def batch(engine: Path, archive: Path, out: Path, workers: int | None, *more: str) -> subprocess.Popen[str]:
+    words = [str(engine), str(archive), "--out", str(out), "--clip-seconds", "1", "--json", *more]
+    words += [] if workers is None else ["--workers", str(workers)]
     return subprocess.Popen(
         [sys.executable, "-m", "edgeseg.cli", "batch", *words],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -165,3 +170,46 @@ def test_one_worker_and_two_write_the_same(
         process = batch(engine, archive, tmp_path / str(workers), workers)
         assert json.loads(process.communicate(timeout=240)[0])["workers"] == workers
     assert results(tmp_path / "1") == results(tmp_path / "2") == results(expected)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[str]:
+    """The address of a cluster that was started before, of two cores of this machine, on loopback."""
+    home = tmp_path / "home"
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    environment = {**os.environ, **RAY_HERE, **RAY_QUIET, "RAY_AUTH_MODE": "disabled", "HOME": str(home)}
+    home.mkdir()
+    scratch = tempfile.mkdtemp(prefix="edgeseg-ray-", dir="/tmp")
+    flags = [f"--port={port}", "--num-cpus=2", "--include-dashboard=false", f"--temp-dir={scratch}"]
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", *flags]
+    with without_cloud_requests(home):
+        head = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        assert head.stdout is not None
+        assert any("block forever" in line for line in head.stdout)
+        yield f"127.0.0.1:{port}"
+    finally:
+        head.terminate()
+        head.wait(60)
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+@pytest.mark.long
+def test_a_cluster_gives_the_same(
+    cluster: str,
+    engine: Path,
+    archive: Path,
+    tmp_path: Path,
+    expected: Path,
+    results: Results,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in {**RAY_HERE, "RAY_AUTH_MODE": "disabled"}.items():  # as the cluster's
+        monkeypatch.setenv(name, value)
+    process = batch(engine, archive, tmp_path / "out", None, "--address", cluster)
+    assert json.loads(process.communicate(timeout=240)[0])["workers"] == 2
+    assert results(tmp_path / "out") == results(expected)
+    crowded = batch(engine, archive, tmp_path / "crowded", 3, "--address", cluster)
+    assert json.loads(crowded.communicate(timeout=240)[0])["found"] == "cores or GPUs for 2"
+    assert crowded.returncode == 4
