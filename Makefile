@@ -42,7 +42,7 @@ test-base:
 test-oldest:
 	test -x .venv-oldest/bin/python || $(PYTHON) -m venv .venv-oldest
 	ci/install-torch.sh .venv-oldest/bin/pip $(TORCH_INDEX)
-	.venv-oldest/bin/pip install --constraint ci/oldest.txt --editable '.[train,rtx,openvino,bench,web,dicom,sign,storage,dev]'
+	.venv-oldest/bin/pip install --constraint ci/oldest.txt --editable '.[train,rtx,openvino,bench,web,dicom,sign,cluster,storage,dev]'
 	.venv-oldest/bin/python -m pytest -n $(WORKERS) --dist loadfile -m "not long and not gpu"
 
 # Networks of other packages (tests/export/test_networks_of_packages.py) with the versions of ci/foreign.txt; ten minutes.
@@ -117,7 +117,7 @@ format: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt ci/install-torch.sh
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	ci/install-torch.sh $(BIN)/pip $(TORCH_INDEX)
-	$(BIN)/pip install --constraint constraints.txt --editable '.[train,rtx,openvino,bench,web,dicom,sign,storage,docs,dev]'
+	$(BIN)/pip install --constraint constraints.txt --editable '.[train,rtx,openvino,bench,web,dicom,sign,cluster,storage,docs,dev]'
 	touch $@
 
 system-packages:

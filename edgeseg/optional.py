@@ -43,6 +43,9 @@ INSTALL_COMMANDS = {
     "cryptography.hazmat.primitives.serialization": _SIGNING,
     "cryptography.hazmat.primitives.asymmetric.ed25519": _SIGNING,
     "cyclonedx.output": "pip install 'edgeseg[train]'",
+    **dict.fromkeys(
+        ("ray", "pyarrow", "pyarrow.ipc", "pyarrow.parquet", "fsspec.core"), "pip install 'edgeseg[cluster]'"
+    ),
     "tensorrt": "pip install tensorrt  (on a Jetson: sudo apt install tensorrt python3-libnvinfer)",
 }
 

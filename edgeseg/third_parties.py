@@ -13,10 +13,24 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, MutableMapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ENFORCED = {"ORT_DISABLE_TELEMETRY": "1"}
 """Set whatever the user has set: onnxruntime takes "0" and "" as leave to write below ~/.cache/Microsoft and to look up
 its maker's collector, and the promise that nothing leaves the box has no exception."""
+RAY_QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
+"""Set likewise: Ray takes anything else as leave to report its use."""
+RAY_HERE = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    "RAY_worker_niceness": "0",
+}
+"""Settings for a Ray that this machine alone uses, before it is imported: it listens on 127.0.0.1 on Linux, too, where
+it would else listen on all addresses, whatever address it is given; copies no working folder; and leaves its workers
+the priority that the user has given the command."""
 SCRATCH = {
     "GST_REGISTRY": "gstreamer/registry.bin",
     "MPLCONFIGDIR": "matplotlib",
@@ -37,7 +51,7 @@ def settle_environment(environment: MutableMapping[str, str] = os.environ) -> No
     Args:
         environment: Changed in place; this process's own, which its children inherit.
     """
-    environment.update(ENFORCED)
+    environment.update(ENFORCED | RAY_QUIET)
     home_cache = os.path.join(os.path.expanduser("~"), ".cache")  # noqa: PTH111, PTH118  pathlib would slow the import
     cache = environment.get("XDG_CACHE_HOME") or home_cache
     environment.setdefault(CUDA_CACHE, f"{cache}/edgeseg/cuda")
@@ -56,15 +70,8 @@ def without_system_fonts() -> Iterator[None]:
 
     matplotlib brings the font that our plots use.
     """
-    former = os.environ.get("PATH")
-    os.environ["PATH"] = os.devnull  # no program is found
-    try:
+    with _set("PATH", os.devnull):  # no program is found
         yield
-    finally:
-        if former is None:
-            del os.environ["PATH"]
-        else:
-            os.environ["PATH"] = former
 
 
 @contextlib.contextmanager
@@ -81,6 +88,34 @@ def without_openvino_telemetry() -> Iterator[None]:
     finally:
         for name in absent:
             sys.modules.pop(name, None)
+
+
+@contextlib.contextmanager
+def without_cloud_requests(home: Path) -> Iterator[None]:
+    """Start Ray inside, with an empty file of its own for a cluster's settings.
+
+    Where there is none in the home, one of its processes asks the metadata services of three clouds who runs this
+    machine, although it is told to report nothing. Ray's processes keep the folder as their home.
+
+    Args:
+        home: An empty folder, which stands for the home meanwhile.
+    """
+    (home / "ray_bootstrap_config.yaml").write_text("{}\n")
+    with _set("HOME", str(home)):
+        yield
+
+
+@contextlib.contextmanager
+def _set(variable: str, value: str) -> Iterator[None]:
+    former = os.environ.get(variable)
+    os.environ[variable] = value
+    try:
+        yield
+    finally:
+        if former is None:
+            del os.environ[variable]
+        else:
+            os.environ[variable] = former
 
 
 def _remove(scratch: str, owner: int) -> None:

@@ -8,6 +8,7 @@ import typer
 
 import edgeseg
 from edgeseg.cli.advise import advise
+from edgeseg.cli.batch import batch
 from edgeseg.cli.bench import bench
 from edgeseg.cli.build_engine import build_engine
 from edgeseg.cli.calibrate import calibrate
@@ -71,6 +72,7 @@ app.command("advise")(advise)
 app.command("inspect")(inspect)
 app.command("run")(run)
 app.command("live")(live)
+app.command("batch")(batch)
 app.command("bench")(bench)
 app.command("protocol")(protocol)
 app.command("verify")(verify)

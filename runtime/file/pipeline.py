@@ -84,6 +84,7 @@ def run_stream(
     track: Track = silent,
     overlay: OverlayMode = "contour",
     persistence: MarkPersistence | None = None,
+    threaded: bool = True,
 ) -> StreamResult:
     """Infer every frame of a source and write what comes of it.
 
@@ -98,20 +99,32 @@ def run_stream(
         track: Shows progress.
         overlay: The way that masks are drawn on the pictures for `sinks.pictures`.
         persistence: Withholds marks that do not last; None leaves every frame to itself.
+        threaded: False does one thing after another in this thread, for a process that has one core to itself.
 
     Raises:
         EdgesegError: The source, the engine or a sink failed.
     """
     stages = _Stages(engine, sinks, LatencyRecorder(), overlay, persistence)
+    frames, total = islice(source.frames(), max_frames), _expected_frames(source, max_frames)
+    if threaded:
+        _run_threaded(stages, frames, track, total)
+    else:
+        with opencv_on_one_thread(), contextlib.closing(_tracked(track, stages.arrived(frames), total)) as arrived:
+            for segmented in stages.segment(arrived):
+                stages.write(segmented)
+    return stages.result(source.lost_frames)
+
+
+def _run_threaded(stages: _Stages, frames: Iterable[SourceFrame], track: Track, total: int | None) -> None:
+    """Decode and write on a thread each; this one infers."""
     decoded: Channel[ArrivedFrame] = Channel(QUEUED_FRAMES)
     segmented: Channel[SegmentedFrame] = Channel(QUEUED_FRAMES)
-    total = _expected_frames(source, max_frames)
     with opencv_on_one_thread(), ThreadPoolExecutor(2, thread_name_prefix="edgeseg-stream") as pool:
         try:
-            reading = pool.submit(stages.read, islice(source.frames(), max_frames), decoded)
-            writing = pool.submit(stages.write, segmented)
-            with contextlib.closing(_tracked(track, decoded, total)) as frames:
-                for frame in stages.segment(frames):
+            reading = pool.submit(stages.read_all, frames, decoded)
+            writing = pool.submit(stages.write_all, segmented)
+            with contextlib.closing(_tracked(track, decoded, total)) as arrived:
+                for frame in stages.segment(arrived):
                     if not segmented.put(frame):
                         break
             decoded.abort()
@@ -122,11 +135,10 @@ def run_stream(
             decoded.abort()
             segmented.abort()
             raise
-    return stages.result(source.lost_frames)
 
 
 class _Stages:
-    """The work of the three threads; each stage is timed by the thread that does it."""
+    """The work on each frame; each stage is timed by the thread that does it."""
 
     def __init__(
         self,
@@ -143,15 +155,19 @@ class _Stages:
         self._recorder, self._persistence = recorder, persistence
         self._frames = self._with_mask = self._damaged = 0
 
-    def read(self, frames: Iterable[SourceFrame], decoded: Channel[ArrivedFrame]) -> None:
+    def read_all(self, frames: Iterable[SourceFrame], decoded: Channel[ArrivedFrame]) -> None:
         try:
-            for frame in frames:
-                arrived_ns = time.monotonic_ns()
-                self._recorder.add("decode", frame.decode_ns)
-                if not decoded.put(ArrivedFrame(frame, arrived_ns, self._engine_input(frame.picture))):
+            for frame in self.arrived(frames):
+                if not decoded.put(frame):
                     return
         finally:
             decoded.close()
+
+    def arrived(self, frames: Iterable[SourceFrame]) -> Iterator[ArrivedFrame]:
+        for frame in frames:
+            arrived_ns = time.monotonic_ns()
+            self._recorder.add("decode", frame.decode_ns)
+            yield ArrivedFrame(frame, arrived_ns, self._engine_input(frame.picture))
 
     def _engine_input(self, picture: Picture) -> EngineInput:
         planes = planes_for(picture, self._info)
@@ -183,19 +199,19 @@ class _Stages:
         self._damaged += frame.source.damaged
         return SegmentedFrame(frame.source, frame.arrived_ns, mask, area_fraction, probability, segmented.infer_ms)
 
-    def write(self, segmented: Channel[SegmentedFrame]) -> None:
+    def write_all(self, segmented: Channel[SegmentedFrame]) -> None:
         try:
             for frame in segmented:
-                self._write(frame)
+                self.write(frame)
         finally:
             segmented.abort()
 
-    def _write(self, frame: SegmentedFrame) -> None:
+    def write(self, frame: SegmentedFrame) -> None:
         shown = frame.source.picture
         if self._sinks.pictures:
             with self._recorder.measure("draw"):
                 shown = self._drawn(frame)
-        if self._sinks.pictures or self._sinks.masks or self._sinks.raw:
+        if self._sinks.pictures or self._sinks.masks or self._sinks.raw or self._sinks.results:
             with self._recorder.measure("encode"):
                 for raw in self._sinks.raw:
                     raw.write(frame.source, frame.source.picture)
@@ -203,6 +219,8 @@ class _Stages:
                     pictures.write(frame.source, shown)
                 for masks in self._sinks.masks:
                     masks.write(frame.source, frame.mask)
+                for results in self._sinks.results:
+                    results.write(frame.source, frame.mask, frame.probability)
         waited_ns = time.monotonic_ns() - frame.arrived_ns
         self._recorder.add("end_to_end", frame.source.decode_ns + waited_ns)
 

@@ -132,6 +132,11 @@ class PacketDecoder:
         """The number of packets that gave no picture, from the first picture on."""
         return self._ledger.lost + self._unstamped
 
+    @property
+    def deinterlaces(self) -> bool:
+        """True while pictures are deinterlaced, each from its neighbours."""
+        return self._deinterlacer.is_active
+
     def decode(self, arrived: ArrivedPacket) -> Iterator[Decoded]:
         """Yield the pictures that this packet completes, none or several; each is converted when taken."""
         packet = arrived.packet

@@ -29,6 +29,11 @@ class Deinterlacer(Generic[T]):
         self._form: tuple[int, int, str] | None = None
         self._waiting: deque[tuple[av.VideoFrame, T]] = deque()
 
+    @property
+    def is_active(self) -> bool:
+        """True while frames go through the filter, which looks at a frame's neighbours."""
+        return self._graph is not None
+
     def push(self, frame: av.VideoFrame, note: T) -> list[tuple[av.VideoFrame, av.VideoFrame, T]]:
         """Take a frame and give what is ready.
 

@@ -23,6 +23,10 @@ LOOK_AHEAD = 2
 """How many packets are read ahead; see `FileReader._decode`."""
 SOUND_STEP_S = Fraction(1, 50)
 """The usual length of a packet of sound, roughly."""
+TOLERATED_FRAMES = 3
+"""How many frames a header may be off without the file counting as cut off."""
+SOUND_PADDING_S = 0.5
+"""How much the stated length of sound may exceed the real one: it is written in blocks with a lead-in."""
 
 
 def ignore(packet: Any) -> None:
@@ -91,11 +95,35 @@ class FileReader(AbstractContextManager["FileReader"]):
             return self._container.duration / 1e6  # Matroska counts from time 0, wherever the video starts
         return None
 
+    @property
+    def is_spliced(self) -> bool:
+        """True if a discontinuity was closed up so far."""
+        return self._clock.has_moved
+
+    @property
+    def missing_packets(self) -> int:
+        """The number of packets that the index counts and that did not come; final at the end of the file."""
+        return max(0, (self.indexed_frames or 0) - self.packets)
+
+    def ends_early(self, count: int, end_s: float) -> bool:
+        """Tell whether the file lacks its end: it stops early and lacks frames of its index; either may be harmless.
+
+        Args:
+            count: The number of frames that came.
+            end_s: The end of the last of them.
+        """
+        announced_s, announced = self.announced_end_s, self.frame_count
+        if announced_s is None:
+            return False
+        few_s = float(TOLERATED_FRAMES / self.facts.rate) + (SOUND_PADDING_S if self.sound_end_s else 0.0)
+        too_short = max(end_s, self.sound_end_s) + few_s < announced_s
+        return too_short and (announced is None or count + self.corrupt + TOLERATED_FRAMES < announced)
+
     def decoded(self) -> Iterator[Decoded]:
         """Yield every picture in order of presentation; one pass only."""
         waiting: deque[Any] = deque()
         try:
-            for packet in self._packets():
+            for packet in self.placed():
                 waiting.append(packet)
                 if len(waiting) > LOOK_AHEAD:
                     yield from self._decode(waiting.popleft(), waiting)
@@ -118,8 +146,12 @@ class FileReader(AbstractContextManager["FileReader"]):
             packet.is_corrupt = False  # FFmpeg would call its picture corrupt unseen
         return self._decoder.decode(ArrivedPacket(packet, time.monotonic_ns()))
 
-    def _packets(self) -> Iterator[Any]:
-        """Yield the packets of the pictures at their place in time; pass those of the sound on."""
+    def placed(self) -> Iterator[Any]:
+        """Yield the packets of the pictures at their place in time, undecoded; pass those of the sound on.
+
+        Raises:
+            av.FFmpegError: The file breaks off.
+        """
         streams = [stream for stream in (self._stream, self.sound_stream) if stream is not None]
         for packet in packets_of(self._container, *streams):
             if packet.size and packet.stream.type == "audio":

@@ -11,7 +11,7 @@ from typing import Protocol
 import cv2
 
 from edgeseg.files import UnwritableError, atomic_folder
-from edgeseg.frames import Frame, Mask
+from edgeseg.frames import Frame, Mask, Probability
 from edgeseg.images import refuse_too_large_for_jpeg
 from edgeseg.runtime.video.picture import Picture
 from edgeseg.runtime.video.source import SourceFrame
@@ -37,6 +37,20 @@ class MaskSink(Protocol):
         ...
 
 
+class ResultSink(Protocol):
+    """Takes what the network says of each frame."""
+
+    def write(self, frame: SourceFrame, mask: Mask, probability: Probability) -> None:
+        """Keep one result; frames come in order.
+
+        Args:
+            frame: The frame.
+            mask: uint8 [H,W] at the frame's size.
+            probability: float32 [C,h,w] at the network's size.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Sinks:
     """Everything that one run writes frame by frame; with no picture sink, no overlay is drawn."""
@@ -46,6 +60,7 @@ class Sinks:
     masks: tuple[MaskSink, ...] = ()
     raw: tuple[PictureSink, ...] = ()
     """The output for pictures as they came."""
+    results: tuple[ResultSink, ...] = ()
 
 
 class PictureFolder:

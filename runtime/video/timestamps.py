@@ -35,6 +35,8 @@ class SpliceClock:
         self._offset_s = Fraction(0)
         self._next_s: dict[int, Fraction] = {}
         """The time of each stream's next packet."""
+        self.has_moved = False
+        """True once a packet had to be moved."""
 
     def place(self, packet: Any, step_s: Fraction) -> None:
         """Move one packet of PyAV; packets come in the order of the file.
@@ -53,6 +55,7 @@ class SpliceClock:
             back_s = self._back_s if packet.dts is not None else SPLICE_S
             if ahead_s > self._forward_s or -ahead_s > back_s + step_s:
                 self._offset_s -= ahead_s
+                self.has_moved = True
         if self._offset_s:
             ticks = round(self._offset_s / base)
             packet.pts = None if packet.pts is None else packet.pts + ticks

@@ -17,11 +17,6 @@ from edgeseg.runtime.video.sound import Sound, SoundPacket
 from edgeseg.runtime.video.source import ClipTiming, SourceFrame, StartedFrames
 from edgeseg.runtime.video.timestamps import JUMP_S, Timeline
 
-TOLERATED_FRAMES = 3
-"""How many frames a header may be off without the file counting as cut off."""
-SOUND_PADDING_S = 0.5
-"""How much the stated length of sound may exceed the real one: it is written in blocks with a lead-in."""
-
 
 class VideoFile(AbstractContextManager["VideoFile"]):
     """Gives the frames of a video file. Packets that give no picture are left out and counted.
@@ -130,7 +125,7 @@ class VideoFile(AbstractContextManager["VideoFile"]):
             self._hear(packet)
 
     def _refuse_cut(self, count: int, end_s: float) -> None:
-        """Refuse a cut file: it lacks frames of its index and ends early; either alone may be harmless.
+        """Refuse a file that breaks off or lacks its end.
 
         Raises:
             BadInputError: The file ends too early.
@@ -138,14 +133,9 @@ class VideoFile(AbstractContextManager["VideoFile"]):
         reader = self._reader
         if reader.broken_off:
             raise self._breaks_off(count, reader.broken_off)
-        announced_s, announced = reader.announced_end_s, reader.frame_count
-        self._not_in_the_file = max(0, (reader.indexed_frames or 0) - reader.packets)
-        if announced_s is None:
-            return
-        few_s = float(TOLERATED_FRAMES / reader.facts.rate) + (SOUND_PADDING_S if reader.sound_end_s else 0.0)
-        too_short = max(end_s, reader.sound_end_s) + few_s < announced_s
-        if too_short and (announced is None or count + reader.corrupt + TOLERATED_FRAMES < announced):
-            raise self._breaks_off(count, f"it ends at {end_s:.2f} s of {announced_s:.2f} s")
+        self._not_in_the_file = reader.missing_packets
+        if reader.ends_early(count, end_s):
+            raise self._breaks_off(count, f"it ends at {end_s:.2f} s of {reader.announced_end_s:.2f} s")
 
     def _breaks_off(self, count: int, why: object) -> BadInputError:
         announced = f" of {self.frame_count}" if self.frame_count else ""

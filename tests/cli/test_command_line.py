@@ -26,6 +26,7 @@ COMMANDS = (
     "inspect",
     "run",
     "live",
+    "batch",
     "bench",
     "verify",
     "package",

@@ -14,7 +14,7 @@ else:
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-EXTRAS = ("train", "rtx", "openvino", "bench", "web", "dicom", "sign", "storage", "dev")
+EXTRAS = ("train", "rtx", "openvino", "bench", "web", "dicom", "sign", "cluster", "storage", "dev")
 LINES = [*PROJECT["dependencies"], *(line for extra in EXTRAS for line in PROJECT["optional-dependencies"][extra])]
 LISTED = {
     wanted.name: wanted

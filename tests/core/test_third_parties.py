@@ -34,6 +34,12 @@ def test_importing_the_package_switches_telemetry_off_whatever_was_set(chosen: d
     assert children_environment("import edgeseg", **chosen)[SWITCH] == "1"
 
 
+@pytest.mark.parametrize("chosen", [{}, {"RAY_USAGE_STATS_ENABLED": "1"}])
+def test_importing_the_package_switches_the_reports_of_ray_off(chosen: dict[str, str]) -> None:
+    """`ray` reads it by `usage_lib.usage_stats_enabledness`, where "0" alone means off."""
+    assert children_environment("import edgeseg", **chosen)["RAY_USAGE_STATS_ENABLED"] == "0"
+
+
 def test_a_folder_that_the_user_has_chosen_is_kept_to() -> None:
     found = children_environment("import edgeseg", MPLCONFIGDIR="/mine", CUDA_CACHE_PATH="/cuda", TMPDIR="/temporary")
     assert (found["MPLCONFIGDIR"], found["CUDA_CACHE_PATH"]) == ("/mine", "/cuda")

@@ -27,8 +27,8 @@ PAGES = [
 ]
 """The README's commands run in test_documented_commands.py, where what they give is looked at, too."""
 BENCHMARKS = [line for path in DOCUMENTS for line in lines_of(path, "benchmarks/") if "GPU_WHEELS" not in line]
-LONG = {ROOT / "docs/guide-jetson-igx-rtx.md", ROOT / "docs/how-to/own-networks.md"}
-"""Whole benchmarks and qualifications; a search of learning rates."""
+LONG = {ROOT / "docs/guide-jetson-igx-rtx.md", ROOT / "docs/how-to/own-networks.md", ROOT / "docs/how-to/batch.md"}
+"""Whole benchmarks and qualifications; a search of learning rates; several starts of Ray."""
 UNHURRIED = (pytest.mark.long, pytest.mark.timeout(1800))
 PASSED, UNDECIDED, ABSENT, NO_INPUT = 0, 3, 4, 5
 pytestmark = pytest.mark.slow

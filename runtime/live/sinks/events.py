@@ -94,7 +94,8 @@ class EventSink:
     def offer(self, presented: Presented) -> None:
         """Look at a frame."""
         self._note_alarms(presented)
-        appeared, left = self._tracker.see(presented)
+        frame, overlay = presented.frame, presented.overlay if presented.recordable else None
+        appeared, left = self._tracker.see(frame.index, frame.arrived_ns, presented.mask, overlay)
         for seen in left:
             self._note(Event("left", self._structure, seen))
         for seen in appeared:

@@ -1,4 +1,4 @@
-"""Lesions in live video: when each came into view and left it, with its picture when it was largest."""
+"""Lesions in video: when each came into view and left it, with its picture when it was largest."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edgeseg.runtime.live.live_values import LiveMask, Presented
+from edgeseg.runtime.live.live_values import LiveMask
 from edgeseg.runtime.video.picture import Picture
 from edgeseg.runtime.video.tracks import Region, RegionFollower, tracks_of
 
@@ -39,6 +39,8 @@ class Sighting:
     """Start by `time.monotonic_ns`."""
     last_ns: int
     first_frame: int
+    track: int = 0
+    """The smallest number of its regions, once it has ended."""
     lesion: int | None = None
     """Its number in the stream, from 1 on; None until it is certain."""
     joined: tuple[int, ...] = ()
@@ -84,25 +86,42 @@ class EventTracker:
         """Pixels of that mask in the grid, ignored regions among them."""
         self._lesions = 0
 
-    def see(self, presented: Presented) -> tuple[list[Sighting], list[Sighting]]:
-        """The sightings that are certain since this frame, and those that ended with it; mostly none."""
-        now_ns, mask = presented.frame.arrived_ns, presented.mask
-        left = self._forget(now_ns) if self._open else []
+    def see(
+        self, index: int, at_ns: int, mask: LiveMask | None, overlay: Picture | None = None
+    ) -> tuple[list[Sighting], list[Sighting]]:
+        """Take in the next frame.
+
+        Args:
+            index: The frame's number.
+            at_ns: The frame's time; it never goes back.
+            mask: The mask that is shown on the frame; None for none.
+            overlay: The frame with that mask drawn; None where no frame may be kept.
+
+        Returns:
+            The sightings that are certain since this frame, and those that ended with it; mostly none.
+        """
+        left = self._forget(at_ns) if self._open else []
         if mask is None or mask.area_fraction < max(self._rules.smallest_area_fraction, 1e-9):
             return [], left
         if mask.index != self._mask_index:  # a slow engine's mask is shown on several frames
             self._follow(mask)
         appeared = []
         for track, regions in self._marked.items():
-            self._seen_ns.update((region.number, now_ns) for region in regions)
-            seen = self._open.get(track) or Sighting(now_ns, now_ns, presented.frame.index)
-            seen = self._at_largest(replace(seen, last_ns=now_ns), presented, mask, regions)
+            self._seen_ns.update((region.number, at_ns) for region in regions)
+            seen = self._open.get(track) or Sighting(at_ns, at_ns, index)
+            seen = self._at_largest(replace(seen, last_ns=at_ns), mask, regions, overlay)
             if seen.lesion is None and seen.duration_s >= self._rules.appears_after_s:
                 self._lesions += 1
                 seen = replace(seen, lesion=self._lesions)
                 appeared.append(seen)
             self._open[track] = seen
         return appeared, left
+
+    def regions_of(self, mask_index: int) -> list[Region]:
+        """Give the regions of the newest mask, at `GRID_PX`; none if that is another, or too small to be followed."""
+        if mask_index != self._mask_index:
+            return []
+        return [region for regions in self._marked.values() for region in regions]
 
     def end(self) -> list[Sighting]:
         """The sightings that last to the end."""
@@ -126,7 +145,7 @@ class EventTracker:
             self._marked.setdefault(root_of[region.number], []).append(region)
         self._mask_index, self._marked_px = mask.index, cv2.countNonZero(grid)
 
-    def _at_largest(self, seen: Sighting, presented: Presented, mask: LiveMask, regions: list[Region]) -> Sighting:
+    def _at_largest(self, seen: Sighting, mask: LiveMask, regions: list[Region], overlay: Picture | None) -> Sighting:
         """Note how the lesion looks where it was never larger."""
         area_fraction = mask.area_fraction * sum(region.area_px for region in regions) / self._marked_px
         if area_fraction <= seen.area_fraction:
@@ -142,7 +161,7 @@ class EventTracker:
             area_fraction=area_fraction,
             confidence=confidence,
             box=(left, top, left + width, top + height),
-            picture=presented.overlay if presented.recordable else seen.picture,
+            picture=seen.picture if overlay is None else overlay,
         )
 
     def _forget(self, now_ns: float) -> list[Sighting]:
@@ -163,7 +182,7 @@ class EventTracker:
             del self._track_of[number], self._seen_ns[number]
         self._mask_index = None
         tracks = set(self._track_of.values())
-        ended = [self._open.pop(track) for track in list(self._open) if track not in tracks]
+        ended = [replace(self._open.pop(track), track=track) for track in list(self._open) if track not in tracks]
         return [seen for seen in ended if seen.lesion is not None]
 
 

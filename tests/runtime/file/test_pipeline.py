@@ -40,10 +40,11 @@ def _all_threads_end() -> Iterator[None]:
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("edgeseg-stream")]
 
 
-def test_each_mask_is_its_own_frames(numbered_clip: Path, numbered: Any) -> None:
+@pytest.mark.parametrize("threaded", [True, False])
+def test_each_mask_is_its_own_frames(numbered_clip: Path, numbered: Any, threaded: bool) -> None:
     session, sink = BrightSession(), RecordingSink()
     with open_source(numbered_clip) as source:
-        result = run_stream(engine_of(session), source, Sinks(masks=(sink,)))
+        result = run_stream(engine_of(session), source, Sinks(masks=(sink,)), threaded=threaded)
     assert [numbered.read(mask) for _, mask in sink.kept] == list(range(40))
     assert [numbered.read(frame.image) for frame, _ in sink.kept] == list(range(40))
     assert (result.frames, session.count) == (40, 40)

@@ -33,12 +33,18 @@ def frame(
     )
 
 
+def see(tracker: EventTracker, presented: Presented) -> tuple[list[Sighting], list[Sighting]]:
+    """Show a frame to a tracker as the sink of events does."""
+    overlay = presented.overlay if presented.recordable else None
+    return tracker.see(presented.frame.index, presented.frame.arrived_ns, presented.mask, overlay)
+
+
 def told(frames: Iterable[Presented]) -> list[tuple[str, int, Sighting]]:
     """Each event with the number of the frame that brought it; -1 for the end of the stream."""
     tracker = EventTracker()
     events = []
     for presented in frames:
-        appeared, left = tracker.see(presented)
+        appeared, left = see(tracker, presented)
         events += [("left", presented.frame.index, seen) for seen in left]
         events += [("appeared", presented.frame.index, seen) for seen in appeared]
     events += [("left", -1, seen) for seen in tracker.end()]

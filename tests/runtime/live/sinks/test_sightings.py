@@ -12,7 +12,7 @@ import pytest
 from edgeseg.runtime.live.sinks.events import Event
 from edgeseg.runtime.live.sinks.sightings import GRID_PX, EventRules, EventTracker
 from edgeseg.runtime.live.sinks.sink_choice import event_sink
-from tests.runtime.live.sinks.marked_boxes import LEFT, RIGHT, SIDE, Box, area, frame, in_pixels, told
+from tests.runtime.live.sinks.marked_boxes import LEFT, RIGHT, SIDE, Box, area, frame, in_pixels, see, told
 
 
 def told_of(*places: tuple[Sequence[Box], int]) -> list[tuple[str, int, int | None, int]]:
@@ -138,7 +138,7 @@ def test_a_part_that_left_long_ago_takes_nothing_with_it() -> None:
 def test_what_is_remembered_is_bounded() -> None:
     tracker = EventTracker()
     for index in range(2000):
-        tracker.see(frame(index, [LEFT, (40 + 8 * (index % 3), 8, 44 + 8 * (index % 3), 14)]))
+        see(tracker, frame(index, [LEFT, (40 + 8 * (index % 3), 8, 44 + 8 * (index % 3), 14)]))
     assert len(tracker._seen_ns) == len(tracker._track_of) <= 8
     assert tracker._follower.remembered == tracker._track_of.keys()
 
@@ -177,7 +177,7 @@ def test_a_source_that_changes_its_size_changes_no_lesion() -> None:
 def test_a_frame_without_marks_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     tracker = EventTracker()
     monkeypatch.setattr(EventTracker, "_follow", lambda *_: pytest.fail("followed"))
-    assert tracker.see(frame(0, [])) == tracker.see(frame(1, [(0, 0, 2, 2)])) == ([], [])
+    assert see(tracker, frame(0, [])) == see(tracker, frame(1, [(0, 0, 2, 2)])) == ([], [])
     assert GRID_PX**2 * EventRules().smallest_area_fraction > 16, (
         "a region of the smallest size has more than a few pixels"
     )
