@@ -18,6 +18,7 @@ from edgeseg.runtime.live.scene.drift import DriftWatch
 from edgeseg.runtime.live.scene.statistics import TrainingStatistics
 from edgeseg.runtime.live.scene.watch import LiveGate
 from edgeseg.runtime.live.settings import LiveSettings
+from edgeseg.runtime.live.takeover import contract_of
 from edgeseg.runtime.opener.engine_from_file import start_workers
 from edgeseg.runtime.opener.use import REFERENCE, Use, live_use
 from edgeseg.runtime.worker.worker_engine import WorkerEngine
@@ -107,18 +108,9 @@ def check_reference(live: SessionInfo, reference: SessionInfo) -> None:
             found=f"{live.backend} {live.precision}",
             expected="--reference with the float32 model that the engine was built from",
         )
-    found, expected = _seen_and_said(reference), _seen_and_said(live)
+    found, expected = contract_of(reference), contract_of(live)
     if found != expected:
         raise MismatchError("the reference does not see or say what the engine does", found=found, expected=expected)
-
-
-def _seen_and_said(info: SessionInfo) -> str:
-    model, preprocess = info.model, info.preprocess
-    crop = "the whole frame" if preprocess.crop is None else str(preprocess.crop)
-    return (
-        f"{model.output} of {', '.join(model.classes)} at {model.width}x{model.height}, "
-        f"{preprocess.colour_order} {preprocess.resize}, {crop}"
-    )
 
 
 def _ready(path: Path, use: Use, live: SessionInfo, say: Say) -> WorkerEngine:

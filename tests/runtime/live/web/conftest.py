@@ -96,7 +96,7 @@ def serve(view: ScriptedView) -> Iterator[Callable[..., Any]]:
 
     def start(host: str = "127.0.0.1", **options: Any) -> PageServer:
         servers.append(PageServer(Address(host, 0), **options))
-        servers[-1].start(view)
+        servers[-1].start({"": view})
         return servers[-1]
 
     yield start
