@@ -77,7 +77,7 @@ async def _show(socket: WebSocket, view: View, feed: PictureFeed) -> None:
     finally:
         for task in both:  # not waited for: wait_for may swallow it, and then ends at the closed socket
             task.cancel()
-    with contextlib.suppress(RuntimeError):  # it has closed already
+    with contextlib.suppress(*_GONE):  # it has closed already
         await socket.close(TOO_MANY, "trying again")
 
 

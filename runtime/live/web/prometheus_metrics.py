@@ -86,12 +86,13 @@ class _Families:
         self._add(self._core.GaugeMetricFamily, name, text, value, labels)
 
     def spread(self, name: str, text: str, values_ms: Mapping[str, float | None]) -> None:
-        """Quantiles, those that are known."""
-        self.empty(name, text, "quantile")
+        """Quantiles of a sliding window, which is what a summary is; those that are known."""
+        if name not in self.found:
+            self.found[name] = self._core.Metric(f"edgeseg_{name}", text, "summary")
         for key, quantile in QUANTILES.items():
             value_ms = values_ms.get(key)
             if value_ms is not None:
-                self.gauge(name, text, value_ms / 1e3, quantile=quantile)
+                self.found[name].add_sample(f"edgeseg_{name}", {**self.stream, "quantile": quantile}, value_ms / 1e3)
 
     def info(self, name: str, text: str, **labels: str) -> None:
         self.found[name] = self._core.InfoMetricFamily(f"edgeseg_{name}", text, value=labels)
@@ -133,6 +134,7 @@ def _add_drift(families: _Families, drift: dict[str, Any]) -> None:
     for figure, text in DRIFT_COUNTERS.items():
         families.counter(f"drift_{figure}", text, drift[figure])
     for figure, text in DRIFT_FIGURES.items():
+        families.empty(f"drift_{figure}", text)
         if drift[figure] is not None:
             families.gauge(f"drift_{figure}", text, drift[figure])
     families.empty("drift_alarm", ALARM, "alarm")
