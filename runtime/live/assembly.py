@@ -58,12 +58,7 @@ def live_box(streams: Sequence[LiveSettings], say: Say) -> Iterator[LiveBox]:
     """
     check_outputs(*streams)
     box = streams[0]
-    if box.watch.fall_back and len(streams) > 1:
-        raise UsageError(
-            "--fall-back works with one source only",
-            found=f"{len(streams)} sources, which share the engine",
-            expected="no --fall-back, or one `edgeseg live` for each source",
-        )
+    _check_changes_of_engine(box, len(streams))
     with contextlib.ExitStack() as stack:
         page = None if box.page is None else stack.enter_context(open_page(box.page))
         processes = box.processes
@@ -93,6 +88,26 @@ def live_box(streams: Sequence[LiveSettings], say: Say) -> Iterator[LiveBox]:
             page.start(views, roll_out)
             say(f"page: {page.url}")
         yield LiveBox(engine, opened_streams, alive, roll_out)
+
+
+def _check_changes_of_engine(settings: LiveSettings, sources: int) -> None:
+    watch, roll_out = settings.watch, settings.roll_out
+    if watch.fall_back and sources > 1:
+        raise UsageError(
+            "--fall-back works with one source only",
+            found=f"{sources} sources, which share the engine",
+            expected="no --fall-back, or one `edgeseg live` for each source",
+        )
+    if watch.fall_back and roll_out.shadow is not None:
+        raise UsageError(
+            "--shadow and --fall-back both change the engine",
+            found="both",
+            expected="one of them: a new engine is taken back by itself when --reference raises an alarm",
+        )
+    if roll_out.shadow is None and roll_out.limit_ms is not None:
+        raise UsageError(
+            "--shadow-limit-ms works with --shadow only", found="no --shadow", next_command="add --shadow ENGINE"
+        )
 
 
 def _open_stream(

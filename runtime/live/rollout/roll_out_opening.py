@@ -36,17 +36,7 @@ def open_shadow(settings: LiveSettings, shown: SessionInfo, say: Say) -> Shadow 
     """
     path = settings.roll_out.shadow
     if path is None:
-        if settings.roll_out.limit_ms is not None:
-            raise UsageError(
-                "--shadow-limit-ms works with --shadow only", found="no --shadow", next_command="add --shadow ENGINE"
-            )
         return None
-    if settings.watch.fall_back:
-        raise UsageError(
-            "--shadow and --fall-back both change the engine",
-            found="both",
-            expected="one of them: a roll-out goes back by itself when --reference raises an alarm",
-        )
     started_s = time.monotonic()
     engine = start_workers(path, replace(REFERENCE, signed_by=settings.signed_by))
     try:
