@@ -29,7 +29,7 @@ _FATAL: tuple[Loss, ...] = ("died", "hung", "device")
 
 
 class Beside(Protocol):
-    """What may compute while the engine has nothing to do; the engine's thread alone calls it."""
+    """Computes while the engine has nothing to do; the engine's thread alone calls it."""
 
     def waitables(self) -> list[Any]:
         """Handles that become readable when `step` has something to do."""
@@ -53,7 +53,7 @@ class _Flight:
     """A frame that the engine has."""
 
     number: int
-    """Of its stream."""
+    """The number of its stream."""
     frame: SourceFrame
     given: EngineInput
     submitted_ns: int
@@ -175,7 +175,7 @@ class SharedEngine:
         return self._next is None and len(self._under_way) < self._engine.capacity and self._engine.is_ready
 
     def _slots(self) -> list[int]:
-        """What to wait for: the frames of streams that could have the next turn."""
+        """List the slots of streams that could have the next turn, to wait for their frames."""
         if not self._has_room():
             return []
         return [

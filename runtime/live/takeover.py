@@ -1,4 +1,4 @@
-"""What an engine must be and do before it takes the place of another beside a running stream."""
+"""Proves that an engine can take the place of another beside a running stream."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def prove(engine: WorkerEngine, frame: Frame, is_ending: Callable[[], bool]) -> 
 
 
 def contract_of(info: SessionInfo) -> str:
-    """What an engine sees and says, in words: two with the same can be held against each other pixel by pixel."""
+    """Say in words what an engine sees and says: two with the same can be held against each other pixel by pixel."""
     model, preprocess = info.model, info.preprocess
     crop = "the whole frame" if preprocess.crop is None else str(preprocess.crop)
     return (

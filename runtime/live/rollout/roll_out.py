@@ -43,7 +43,7 @@ class RollOutEvent:
 
     change: Literal["switched", "back", "failed"]
     engine: str
-    """What is shown from then on."""
+    """The engine that is shown from then on."""
     reason: str
     arrived_ns: int
     """When, by `time.monotonic_ns`."""

@@ -208,7 +208,7 @@ def _add_roll_out(app: FastAPI, roll_out: RollOutControl, options: PageOptions) 
 
 
 async def _asked(request: Request, key: str) -> Any:
-    """What a JSON body asks for, None where it asks for nothing; an answer where it is no JSON at all."""
+    """Read what a JSON body asks for, None where it asks for nothing; an answer where it is no JSON at all."""
     if request.headers.get("content-type", "").partition(";")[0] != "application/json":
         return _json({"error": "expected application/json"}, 415)
     try:

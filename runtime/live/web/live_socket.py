@@ -1,4 +1,4 @@
-"""What a browser is sent while it has the page open: one picture when it has drawn the last, and figures."""
+"""Sends a browser that has the page open one picture when it has drawn the last, and figures beside them."""
 
 # No `from __future__ import annotations`: FastAPI reads the annotations of nested functions.
 import asyncio

@@ -17,7 +17,7 @@ from tests.runtime.live.faults.conftest import PATIENCE_S, until
 
 CALM = "calm=synthetic:320x240@10"
 MARGIN_MS = 60.0
-"""What a busy machine adds to a median age by itself; the frame period is 100 ms."""
+"""A busy machine adds so much to a median age by itself; the frame period is 100 ms."""
 pytestmark = pytest.mark.long
 
 
