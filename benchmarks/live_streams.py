@@ -3,7 +3,8 @@
 Each round runs the stream alone, beside a second like it, beside a source that floods the box with 200 pictures a
 second, and beside a server that is not there, in an order of its own.
 
-Usage: python benchmarks/live_streams.py MODEL [--rounds N] [--seconds S] [--size WxH]
+Usage: python benchmarks/live_streams.py MODEL [--shadow MODEL] [--rounds N] [--seconds S] [--size WxH] [--rate HZ]
+       --shadow also runs the stream alone with a new engine beside the one that is shown
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 
 from edgeseg.progress import Say
 from edgeseg.runtime.live import assembly
-from edgeseg.runtime.live.settings import EngineSettings, LiveSettings
+from edgeseg.runtime.live.settings import EngineSettings, LiveSettings, RollOutSettings
 from edgeseg.runtime.live.sources.contract import SourceOptions, SourceStatus
 from edgeseg.runtime.live.sources.source_opening import open_live_source
 from edgeseg.runtime.live.sources.synthetic import SyntheticFeed
@@ -64,18 +65,19 @@ class Flood:
         self.closed = True
 
 
-def measure(model: Path, size: str, seconds: float, beside: tuple[str, ...]) -> LiveStatus:
+def measure(given: argparse.Namespace, beside: tuple[str, ...], shadow: Path | None) -> LiveStatus:
     """The last status of a stream, with others beside it.
 
     Args:
-        model: The engine.
-        size: The size of all pictures.
-        seconds: How long.
+        given: What was typed.
         beside: The other sources.
+        shadow: A new engine beside the one that is shown.
     """
     say: Say = lambda text: None  # noqa: E731
-    settings = LiveSettings(model, "", processes=EngineSettings(threads=1), seconds=seconds)
-    with assembly.live_box(streams_of(settings, [f"synthetic:{size}@25", *beside]), say) as box:
+    settings = LiveSettings(
+        given.model, "", processes=EngineSettings(threads=1), seconds=given.seconds, roll_out=RollOutSettings(shadow)
+    )
+    with assembly.live_box(streams_of(settings, [f"synthetic:{given.size}@{given.rate}", *beside]), say) as box:
         return box.run()[0]
 
 
@@ -91,21 +93,26 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--size", default="960x720")
+    parser.add_argument("--rate", type=int, default=25)
+    parser.add_argument("--shadow", type=Path)
     given = parser.parse_args()
     width, height = (int(side) for side in given.size.split("x"))
     assembly.open_live_source = lambda name, options=None: open_source(name, (width, height), options)  # type: ignore[assignment]
     cases: dict[str, tuple[str, ...]] = {
         "alone": (),
-        "beside another": (f"synthetic:{given.size}@25?seed=1",),
+        "beside another": (f"synthetic:{given.size}@{given.rate}?seed=1",),
         f"beside {FLOOD_HZ} a second": (FLOOD,),
         "beside no server": (NOBODY,),
     }
+    if given.shadow is not None:
+        cases["with a shadow"] = ()
     found: dict[str, list[LiveStatus]] = {case: [] for case in cases}
     for number in range(given.rounds):
         order = list(cases)
         random.Random(number).shuffle(order)
         for case in order:
-            found[case].append(measure(given.model, given.size, given.seconds, cases[case]))
+            shadow = given.shadow if case == "with a shadow" else None
+            found[case].append(measure(given, cases[case], shadow))
     for case, statuses in found.items():
         print(f"{case:<22}{'; '.join(row(statuses, found['alone']))}")
 
@@ -120,6 +127,8 @@ def row(statuses: Sequence[LiveStatus], alone: Sequence[LiveStatus]) -> Iterator
             yield f"{name} {key} {statistics.median(value for value, _ in pairs):.1f} ms, x{ratio:.2f}"
     shown = sum(status.frames for status in statuses)
     yield f"late {sum(status.deadline_misses for status in statuses)} of {shown}"
+    if statuses[0].roll_out is not None:
+        yield f"compared {sum((status.roll_out or {})['shadow']['compared'] for status in statuses)}"
     yield f"segmented {sum(status.inferences for status in statuses) / shown:.0%}"
 
 

@@ -53,9 +53,7 @@ def live(
     from edgeseg.runtime.live.sources.contract import SourceOptions
     from edgeseg.runtime.live.stream_names import streams_of
 
-    page = None
-    if flags.web is not None:
-        page = PageSettings(flags.web, flags.token_file, flags.tls_certificate, flags.tls_key)
+    page = flags.web and PageSettings(flags.web, flags.token_file, flags.tls_certificate, flags.tls_key)
     settings = LiveSettings(
         engine=engine,
         source="",
@@ -69,7 +67,7 @@ def live(
         ),
         processes=EngineSettings(spares=flags.spares, threads=flags.threads),
         outputs=OutputSettings(flags.out, flags.record, flags.masks, flags.events, tuple(flags.send_to or ())),
-        page=page,
+        page=page or None,
         watch=WatchSettings(flags.reference, flags.reference_every, flags.statistics, flags.fall_back),
         roll_out=RollOutSettings(flags.shadow, flags.shadow_limit_ms),
         show=flags.overlay,

@@ -1,22 +1,51 @@
-"""Proves that an engine can take the place of another beside a running stream."""
+"""Opens an engine beside the one that is shown, and proves that it can take its place."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from multiprocessing import connection
+from pathlib import Path
 
 from edgeseg.frames import Frame
+from edgeseg.progress import Say
 from edgeseg.runtime.engine.failures import EngineDownError
 from edgeseg.runtime.engine.inputs import NetworkInput
 from edgeseg.runtime.engine.outcomes import Segmented
 from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.runtime.live.preflight import READY_S
+from edgeseg.runtime.opener.engine_from_file import start_workers
+from edgeseg.runtime.opener.use import Use
 from edgeseg.runtime.worker.worker_engine import WorkerEngine
 
 PROOFS = 3
 """Answers of an engine before it takes over; the first is slower than those that follow."""
 _STEP_S = 0.05
+
+
+def open_beside(path: Path, use: Use, check: Callable[[SessionInfo], None], word: str, say: Say) -> WorkerEngine:
+    """Open an engine beside the one that is shown, and wait until it is ready.
+
+    Args:
+        path: An engine, an .onnx file or a package.
+        use: How it is opened.
+        check: Raises where it does not fit the one that is shown.
+        word: What it is, for the person.
+        say: Called with a line for the person at the terminal.
+
+    Raises:
+        EdgesegError: It does not fit, or does not come up.
+    """
+    started_s = time.monotonic()
+    engine = start_workers(path, use)
+    try:
+        check(engine.info)
+        engine.wait_ready(READY_S)
+    except BaseException:
+        engine.close()
+        raise
+    say(f"{word} ready after {time.monotonic() - started_s:.1f} s: {name_of(engine.info)}")
+    return engine
 
 
 def prove(engine: WorkerEngine, frame: Frame, is_ending: Callable[[], bool]) -> float:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from edgeseg.errors import MismatchError, UsageError
 from edgeseg.progress import Say
 from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.runtime.live.drift.drift_monitor import DriftMonitor
-from edgeseg.runtime.live.preflight import READY_S
 from edgeseg.runtime.live.rollout.roll_out import RollOut
 from edgeseg.runtime.live.rollout.shadow import Shadow
 from edgeseg.runtime.live.settings import LiveSettings
 from edgeseg.runtime.live.shared_engine import SharedEngine
-from edgeseg.runtime.live.takeover import contract_of, name_of
+from edgeseg.runtime.live.takeover import contract_of, name_of, open_beside
 from edgeseg.runtime.opener.engine_from_file import start_workers
 from edgeseg.runtime.opener.use import REFERENCE, live_use
 from edgeseg.runtime.worker.worker_engine import WorkerEngine
@@ -37,16 +36,8 @@ def open_shadow(settings: LiveSettings, shown: SessionInfo, say: Say) -> Shadow 
     path = settings.roll_out.shadow
     if path is None:
         return None
-    started_s = time.monotonic()
-    engine = start_workers(path, replace(REFERENCE, signed_by=settings.signed_by))
-    try:
-        check_successor(shown, engine.info)
-        engine.wait_ready(READY_S)
-    except BaseException:
-        engine.close()
-        raise
-    say(f"shadow ready after {time.monotonic() - started_s:.1f} s: {name_of(engine.info)}")
-    return Shadow(engine, shown)
+    use = replace(REFERENCE, signed_by=settings.signed_by)
+    return Shadow(open_beside(path, use, partial(check_successor, shown), "shadow", say), shown)
 
 
 def open_roll_out(

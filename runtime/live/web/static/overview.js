@@ -27,7 +27,7 @@ class Overview {
     const part = (selector) => template.querySelector(selector);
     const [tile, state, reason] = [part(".tile"), part(".state"), part(".reason")];
     tile.dataset.stream = name;
-    tile.setAttribute("aria-label", `Show stream ${name}`);
+    tile.title = `Show ${name} alone`;
     part(".name").textContent = name;
     tile.addEventListener("click", () => this.choose(name));
     const parts = { picture: part("canvas"), lost: part(".lost"), late: part(".late") };

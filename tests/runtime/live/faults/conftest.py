@@ -49,8 +49,7 @@ def until(condition: Callable[[], bool], what: object = "", patience_s: float = 
 
 def resident_kib(pid: int | str = "self") -> int:
     """Memory of a process that is in RAM."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("VmRSS:")).split()[1])
+    return int(Path(f"/proc/{pid}/status").read_text().partition("VmRSS:")[2].split()[0])
 
 
 def descriptors(pid: int | str = "self") -> int:

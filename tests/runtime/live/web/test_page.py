@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import signal
@@ -30,13 +29,6 @@ expect = playwright.expect
 from tests.runtime.live.web.visiting import PATIENCE_MS, Visit, marked_pixels, picture_of  # noqa: E402 - needs both
 
 TOKEN = "0123456789abcdef0123"
-LAUNCH = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-sync",
-]
 
 
 @pytest.fixture(scope="module")
@@ -50,29 +42,6 @@ def stream(engine: Path) -> Iterator[RunningStream]:
     running = RunningStream(engine)
     yield running
     assert running.end() == 143, running.lines
-
-
-@pytest.fixture(scope="module")
-def browser(system_program: Callable[..., str]) -> Iterator[Any]:
-    path = system_program("chromium")
-    expect.set_options(timeout=PATIENCE_MS)
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=path, args=LAUNCH)
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def visit(browser: Any) -> Iterator[Callable[..., Visit]]:
-    visits: list[Visit] = []
-
-    def start(url: str, **options: Any) -> Visit:
-        visits.append(Visit(browser, **options))
-        return visits[-1].open(url)
-
-    yield start
-    for opened in visits:
-        opened.context.close()
 
 
 def test_the_picture_changes_and_the_counters_move(stream: RunningStream, visit: Callable[..., Visit]) -> None:
@@ -264,41 +233,6 @@ def showing_on(server: Any, first: int) -> Iterator[None]:
     finally:
         stop.set()
         shower.join()
-
-
-def test_several_streams_are_seen_together_and_alone(engine: Path, visit: Callable[..., Visit], tmp_path: Path) -> None:
-    sources = ("left=synthetic:320x240@10?seed=1", "right=synthetic:160x120@10?seed=2")
-    stream = RunningStream(engine, "--record", str(tmp_path / "raw.mp4"), "--json", sources=sources)
-    try:
-        opened = visit(stream.url)
-        page = opened.page
-        for name in ("left", "right"):
-            tile = page.locator(f'.tile[data-stream="{name}"]')
-            expect(tile.locator(".state")).to_have_text(re.compile("live|degraded"))
-            expect(tile.locator("canvas")).to_have_attribute("data-frame", re.compile(r"\d+"))
-            expect(tile.locator(".lost")).to_be_hidden()
-        expect(page.locator("#one")).to_be_hidden()
-        page.locator('.tile[data-stream="right"]').click()
-        expect(page.locator("#one")).to_be_visible()
-        expect(page.locator("#overview")).to_be_hidden()
-        opened.moves_on()
-        expect(page.locator("#figures dd").first).to_have_text("160 × 120")
-        page.locator("#streams").get_by_role("button", name="left").click()
-        expect(page.locator("#figures dd").first).to_have_text("320 × 240")
-        assert page.url.endswith("#left")
-        page.get_by_role("button", name="No overlay").click()
-        expect(page.locator("[data-mode=off]")).to_have_attribute("aria-pressed", "true")
-        states = [httpx.get(f"{stream.url}api/state?stream={name}", timeout=20).json() for name in ("left", "right")]
-        assert [state["overlay"] for state in states] == ["off", "contour"]
-        page.locator("#streams").get_by_role("button", name="All").click()
-        expect(page.locator('.tile[data-stream="left"] canvas')).to_have_attribute("data-frame", re.compile(r"\d+"))
-        assert opened.complaints == []
-    finally:
-        assert stream.end() == 143, stream.lines
-    statuses = json.loads(stream.output)["streams"]
-    assert list(statuses) == ["left", "right"] and all(status["frames"] > 0 for status in statuses.values())
-    for name in ("left", "right"):
-        assert (tmp_path / f"raw-{name}.mp4").stat().st_size > 1000
 
 
 def test_off_loopback_a_token_is_needed_https_serves_pictures_and_the_end_is_told(
