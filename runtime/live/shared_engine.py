@@ -168,8 +168,18 @@ class SharedEngine:
             frame = self._segmenters[number].take()
             if frame is not None:
                 self._submit(number, frame)
-        if self.beside is not None:
-            self.beside.step(self._has_room() and not self._under_way)
+        self._let_beside(lambda beside: beside.step(self._has_room() and not self._under_way))
+
+    def _let_beside(self, do: Callable[[Beside], None]) -> None:
+        """Let what computes beside the engine do something; if it fails it is ended, and the engine goes on."""
+        if self.beside is None:
+            return
+        try:
+            do(self.beside)
+        except Exception:
+            logger.exception("the new engine failed beside the one that is shown; it is no longer compared")
+            failed, self.beside = self.beside, None
+            failed.close()
 
     def _has_room(self) -> bool:
         return self._next is None and len(self._under_way) < self._engine.capacity and self._engine.is_ready
@@ -200,8 +210,7 @@ class SharedEngine:
     def _hear(self, flight: _Flight, outcome: Outcome) -> None:
         if isinstance(outcome, Segmented):
             self.infer_ms.add(outcome.infer_ms)
-            if self.beside is not None:
-                self.beside.see(flight.frame.picture, flight.given, outcome)
+            self._let_beside(lambda beside: beside.see(flight.frame.picture, flight.given, outcome))
         elif outcome.loss in _FATAL:
             self._turns.note_fatal(flight.number)
         answer_ms = (time.monotonic_ns() - flight.submitted_ns) / 1e6

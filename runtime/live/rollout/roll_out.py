@@ -115,7 +115,7 @@ class RollOut:
                     raise RollOutRefusedError("there is nothing to take back", found=f"phase {self._phase}")
                 self._go_back("asked for")
                 return
-            if self._phase != "shadow":
+            if self._phase != "shadow" or self._shared.engine is not self._old:
                 raise RollOutRefusedError("the new engine is shown already, or about to be", found=self._phase)
             if self._shadow.compared < ENOUGH:
                 raise RollOutRefusedError(

@@ -204,3 +204,21 @@ def test_an_engine_that_is_too_slow_for_all_frames_is_in_time_for_some_in_synchr
     shared.stop(30.0)
     assert [index for index in in_time if index >= 75], "also once frames have piled up"
     assert segmenter.passed_over > 0
+
+
+def test_streams_that_always_wait_share_an_engine_that_is_too_slow_for_either() -> None:
+    shared, streams = SharedEngine(SlowEngine(took_s=0.03)), []  # type: ignore[arg-type]
+    for _ in range(3):
+        streams.append(Segmenter(NewestSlot(1), MaskBoard()))
+        shared.add(streams[-1])
+    for index in range(1000):
+        for segmenter in streams:
+            segmenter.frames.put(_frame(index))
+        if index == 0:
+            shared.start()
+        if streams[0].inferences >= 8:
+            break
+        time.sleep(0.005)
+    shared.stop(30.0)
+    counts = [segmenter.inferences for segmenter in streams]
+    assert min(counts) >= 7 and max(counts) - min(counts) <= 1

@@ -66,7 +66,7 @@ class Run:
                 self.source.close()
 
         self.source.before = before
-        self.box.run()
+        (self.status,) = self.box.run()
         assert next(steps, None) is None, "it ended before its time"
 
     def columns(self) -> list[int]:
@@ -116,7 +116,7 @@ def test_a_new_engine_is_compared_unseen_shown_at_a_frame_border_and_taken_back_
     run.play(steps())
     assert run.columns() == [OLD, NEW, OLD]
     shown = [each.frame.index for each in run.sink.presented]
-    assert shown == list(range(len(shown))), "no frame waited for a change"
+    assert shown == sorted(set(shown)) and len(shown) + run.status.skipped == shown[-1] + 1, "none is lost in between"
     assert [(event.change, event.engine) for event in run.heard] == [
         ("switched", "scripted fp32"),
         ("back", "scripted int8"),
@@ -187,6 +187,22 @@ def test_one_that_cannot_be_opened_leaves_all_as_it_is(masks: Any, script: Any) 
     run.play(steps())
     assert run.heard[0].change == "failed" and "not the file" in run.heard[0].reason
     assert run.roll_out.report()["phase"] == "shadow" and run.columns() == [OLD]
+
+
+def test_a_shadow_that_fails_takes_no_mask_from_the_shown_engine(
+    masks: Any, script: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(masks, script)
+
+    def steps() -> Iterator[bool]:
+        yield from run.until(lambda: run.shadow.compared >= 3)
+        monkeypatch.setattr(run.shadow, "_compare", None)
+        yield from run.until(lambda: run.shared.beside is None)
+        before = run.stream.status().inferences
+        yield from run.until(lambda: run.stream.status().inferences > before + 10)
+
+    run.play(steps())
+    assert run.shared.engine_state == "ready" and not run.roll_out.report()["shadow"]["is_ready"]
 
 
 class Obedient:
