@@ -28,7 +28,7 @@ def live(
     source: Annotated[
         list[str],
         typer.Argument(
-            metavar="[NAME=]SOURCE...",
+            metavar="[NAME=]SOURCE",
             help="rtsp://..., http(s)://..., rtmp://..., udp://@:PORT, srt://..., - (standard input), "
             "camera:0, /dev/video0, synthetic:1280x720@25, gst:PIPELINE, or a file, "
             "which is played at its own pace. Several share the engine; NAME goes into the names of their outputs.",

@@ -80,6 +80,7 @@ def test_every_alert_fires_when_it_should_and_only_then(promtool: Promtool) -> N
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("alert", ALERTS)
 def test_an_alert_that_is_not_there_is_missed(alert: str, promtool: Promtool, tmp_path: Path) -> None:
     (tmp_path / "tests").mkdir()

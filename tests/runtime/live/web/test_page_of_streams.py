@@ -19,6 +19,7 @@ expect = playwright.expect
 from tests.runtime.live.web.visiting import Visit  # noqa: E402 - needs both
 
 
+@pytest.mark.long
 def test_several_streams_are_seen_together_and_alone(visit: Callable[..., Visit], tmp_path: Path) -> None:
     sources = ("left=synthetic:320x240@10?seed=1", "right=synthetic:160x120@10?seed=2")
     stream = RunningStream(write_engine(tmp_path), "--record", str(tmp_path / "raw.mp4"), "--json", sources=sources)
