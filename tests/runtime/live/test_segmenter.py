@@ -222,3 +222,35 @@ def test_streams_that_always_wait_share_an_engine_that_is_too_slow_for_either() 
     shared.stop(30.0)
     counts = [segmenter.inferences for segmenter in streams]
     assert min(counts) >= 7 and max(counts) - min(counts) <= 1
+
+
+def test_what_computes_beside_is_told_when_the_engine_has_nothing_to_do() -> None:
+    engine = SlowEngine(took_s=0.05)
+    shared, segmenter = SharedEngine(engine), Segmenter(NewestSlot(1), MaskBoard())  # type: ignore[arg-type]
+    told: list[tuple[bool, bool]] = []
+
+    class Beside:
+        def waitables(self) -> list[Any]:
+            return []
+
+        def see(self, *_: object) -> None:
+            pass
+
+        def step(self, is_idle: bool) -> None:
+            told.append((is_idle, bool(engine._waiting) or len(segmenter.frames) > 0))
+
+        def close(self) -> None:
+            told.append((False, False))
+
+    shared.add(segmenter)
+    shared.beside = Beside()
+    segmenter.frames.put(_frame(0))
+    shared.start()
+    until_s = time.monotonic() + 10.0
+    while segmenter.inferences == 0 and time.monotonic() < until_s:
+        time.sleep(0.005)
+    time.sleep(0.15)
+    shared.stop(30.0)
+    busy = [is_idle for is_idle, has_work in told[:-1] if has_work]
+    assert busy and not any(busy), "not while a frame is under way"
+    assert any(is_idle for is_idle, _ in told), "but after it"
