@@ -58,8 +58,8 @@ def contract_bytes(name: str, size: int, nodes: list[NodeProto], tensors: list[T
     return serialize(with_metadata(proto, ModelMetadata(model=model, preprocess=PreprocessSpec())))
 
 
-def bright_pixel_network() -> bytes:
-    """A contract graph that marks bright pixels: probability = sigmoid((mean of RGB - 128) / 8)."""
+def bright_pixel_network(border: float = 128.0) -> bytes:
+    """A contract graph that marks bright pixels: probability = sigmoid((mean of RGB - border) / 8)."""
     nodes = [
         helper.make_node("Cast", ["frame"], ["float"], to=TensorProto.FLOAT),
         helper.make_node("Transpose", ["float"], ["planes"], perm=[0, 3, 1, 2]),
@@ -68,7 +68,7 @@ def bright_pixel_network() -> bytes:
     ]
     tensors = [
         helper.make_tensor("weight", TensorProto.FLOAT, [1, 3, 1, 1], [1 / 24] * 3),
-        helper.make_tensor("bias", TensorProto.FLOAT, [1], [-16.0]),
+        helper.make_tensor("bias", TensorProto.FLOAT, [1], [-border / 8]),
     ]
     return contract_bytes("bright-pixels", TINY_SIZE, nodes, tensors)
 

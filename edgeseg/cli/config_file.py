@@ -15,6 +15,9 @@ from edgeseg.errors import BadInputError
 from edgeseg.files import read_toml
 from edgeseg.runtime.live.credentials import without_credentials
 
+AT_LEAST_ONE = list[str]
+"""The type of an argument that may be given several times; a file may also give it as one text."""
+
 
 def _take_over(context: typer.Context, path: Path | None) -> Path | None:
     """Make the file's values the defaults; the command line overrides them."""
@@ -61,6 +64,8 @@ def read_config(path: Path, kinds: Mapping[str, Any], command: str) -> dict[str,
                 expected=near[0].replace("_", "-") if near else "a flag's name without its dashes",
                 next_command=f"edgeseg {command} --help",
             )
+        if kinds[name] == AT_LEAST_ONE and isinstance(value, str):
+            value = [value]
         expected = what_it_must_be(value, kinds[name])
         if expected is not None:
             raise BadInputError(

@@ -12,26 +12,33 @@ from edgeseg.cli.output import JsonFlag
 from edgeseg.cli.run_flags import EngineArgument, LiveFlags, with_flags
 from edgeseg.cli.signing_key import demanded_key
 from edgeseg.errors import UsageError
-from edgeseg.runtime.live.settings import EngineSettings, LiveSettings, OutputSettings, PageSettings, WatchSettings
+from edgeseg.runtime.live.settings import (
+    EngineSettings,
+    LiveSettings,
+    OutputSettings,
+    PageSettings,
+    RollOutSettings,
+    WatchSettings,
+)
 
 
 @with_flags
 def live(
     engine: EngineArgument,
     source: Annotated[
-        str,
+        list[str],
         typer.Argument(
-            metavar="SOURCE",
+            metavar="[NAME=]SOURCE",
             help="rtsp://..., http(s)://..., rtmp://..., udp://@:PORT, srt://..., - (standard input), "
             "camera:0, /dev/video0, synthetic:1280x720@25, gst:PIPELINE, or a file, "
-            "which is played at its own pace.",
+            "which is played at its own pace. Several share the engine; NAME goes into the names of their outputs.",
         ),
     ],
     flags: LiveFlags,
     config: ConfigFile = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Segment a camera, a stream, or a file at its own pace, without ever holding up its picture.
+    """Segment cameras, streams, or files at their own pace, without ever holding up their pictures.
 
     The newest frame is shown at once with the newest mask, and the picture goes on whatever becomes of the engine.
     """
@@ -44,13 +51,12 @@ def live(
     from edgeseg.cli.run_live import run_live
     from edgeseg.cli.size_argument import parse_size
     from edgeseg.runtime.live.sources.contract import SourceOptions
+    from edgeseg.runtime.live.stream_names import streams_of
 
-    page = None
-    if flags.web is not None:
-        page = PageSettings(flags.web, flags.token_file, flags.tls_certificate, flags.tls_key)
+    page = flags.web and PageSettings(flags.web, flags.token_file, flags.tls_certificate, flags.tls_key)
     settings = LiveSettings(
         engine=engine,
-        source=source,
+        source="",
         signed_by=demanded_key(flags.require_signature),
         source_options=SourceOptions(
             size=None if flags.size is None else parse_size(flags.size),
@@ -61,8 +67,9 @@ def live(
         ),
         processes=EngineSettings(spares=flags.spares, threads=flags.threads),
         outputs=OutputSettings(flags.out, flags.record, flags.masks, flags.events, tuple(flags.send_to or ())),
-        page=page,
+        page=page or None,
         watch=WatchSettings(flags.reference, flags.reference_every, flags.statistics, flags.fall_back),
+        roll_out=RollOutSettings(flags.shadow, flags.shadow_limit_ms),
         show=flags.overlay,
         sync=flags.sync,
         delay_ms=flags.delay_ms,
@@ -74,4 +81,4 @@ def live(
         max_frames=flags.max_frames,
         seconds=flags.seconds,
     )
-    run_live(settings, as_json, flags.log_json)
+    run_live(streams_of(settings, source), as_json, flags.log_json)

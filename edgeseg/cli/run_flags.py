@@ -25,6 +25,7 @@ _kept = functools.partial(typer.Option, rich_help_panel="What is kept")
 _live = functools.partial(typer.Option, rich_help_panel="Live")
 _page = functools.partial(typer.Option, rich_help_panel="The page")
 _watch = functools.partial(typer.Option, rich_help_panel="The drift watch")
+_roll_out = functools.partial(typer.Option, rich_help_panel="A new engine")
 
 EngineArgument = Annotated[
     Path, typer.Argument(metavar="ENGINE", help="The .engine file, with its passport beside it, or a MODEL.")
@@ -168,6 +169,22 @@ class LiveFlags(CommonFlags):
     fall_back: Annotated[
         bool, _watch("--fall-back", help="Switch to --reference when the engine drifts away from it.")
     ] = WatchSettings.fall_back
+    shadow: Annotated[
+        Path | None,
+        _roll_out(
+            metavar="ENGINE",
+            help="Compare a new engine, unseen, on frames that the shown one has answered and while that one is idle; "
+            "POST /api/roll-out shows it.",
+        ),
+    ] = None
+    shadow_limit_ms: Annotated[
+        float | None,
+        _roll_out(
+            metavar="MS",
+            min=0.1,
+            help="Once it is shown, take it back when its median inference is longer; by default twice the old one's.",
+        ),
+    ] = None
     log_json: Annotated[bool, _live("--log-json", help="Log JSON lines on stderr, for a machine to read.")] = False
 
 

@@ -1,4 +1,4 @@
-"""Runs a live stream and says what came of it."""
+"""Runs live streams and says what came of them."""
 
 from __future__ import annotations
 
@@ -8,27 +8,30 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgeseg.cli.output import emit, say
 from edgeseg.runtime.live.credentials import without_credentials
 
 if TYPE_CHECKING:
-    from edgeseg.runtime.live.live_stream import LiveStream
+    from edgeseg.runtime.live.live_box import LiveBox
     from edgeseg.runtime.live.settings import LiveSettings
     from edgeseg.runtime.live.status import LiveStatus
 
 
-def run_live(settings: LiveSettings, as_json: bool, log_json: bool) -> None:
-    """Run a live stream until its source ends or somebody asks; SIGTERM and Ctrl-C close files whole first."""
-    from edgeseg.runtime.live.assembly import live_stream
+def run_live(streams: Sequence[LiveSettings], as_json: bool, log_json: bool) -> None:
+    """Run live streams until their sources end or somebody asks; SIGTERM and Ctrl-C close files whole first."""
+    from edgeseg.runtime.live.assembly import live_box
 
     _log_to_stderr(log_json)
     tell = logging.getLogger(__name__).info if log_json else say
-    with live_stream(settings, tell) as stream, _signals(stream) as asked:
-        status = stream.run()
-    emit(status.to_dict(), as_json, _text(status))
+    with live_box(streams, tell) as box, _signals(box) as asked:
+        statuses = box.run()
+    found = {settings.name: status for settings, status in zip(streams, statuses, strict=True)}
+    documents = {name: status.to_dict() for name, status in found.items()}
+    document = documents.get("") or {"streams": documents}
+    emit(document, as_json, "\n".join((f"{name}: " if name else "") + _text(status) for name, status in found.items()))
     if asked:
         from edgeseg.cli import Terminated
 
@@ -36,8 +39,8 @@ def run_live(settings: LiveSettings, as_json: bool, log_json: bool) -> None:
 
 
 @contextlib.contextmanager
-def _signals(stream: LiveStream) -> Iterator[list[int]]:
-    """The first SIGTERM or SIGINT ends the stream in order, a second one at once; SIGHUP begins new files."""
+def _signals(box: LiveBox) -> Iterator[list[int]]:
+    """The first SIGTERM or SIGINT ends the streams in order, a second one at once; SIGHUP begins new files."""
     asked: list[int] = []
 
     former: dict[int, Any] = {
@@ -46,12 +49,12 @@ def _signals(stream: LiveStream) -> Iterator[list[int]]:
 
     def end(number: int, frame: object) -> None:
         asked.append(number)
-        stream.stop()
+        box.stop()
         signal.signal(number, former[number])
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
-    signal.signal(signal.SIGHUP, lambda number, frame: stream.reopen_sinks())
+    signal.signal(signal.SIGHUP, lambda number, frame: box.reopen_sinks())
     try:
         yield asked
     finally:

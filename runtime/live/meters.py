@@ -89,3 +89,26 @@ class Rate:
         if len(times_ns) < 2 or times_ns[-1] == times_ns[0]:
             return None
         return (len(times_ns) - 1) / ((times_ns[-1] - times_ns[0]) / 1e9)
+
+
+class RateCap:
+    """Lets through at most so many events a second, and a few at once after a pause: a token bucket.
+
+    Args:
+        per_s: Events a second in the long run.
+        burst: Events at once.
+    """
+
+    def __init__(self, per_s: float, burst: int = 8) -> None:
+        self._per_s, self._burst = per_s, burst
+        self._left = float(burst)
+        self._at_ns: int | None = None
+
+    def allows(self, now_ns: int) -> bool:
+        """Tell whether an event may pass now, monotonic clock; one that may is counted."""
+        passed_s = 0.0 if self._at_ns is None else (now_ns - self._at_ns) / 1e9
+        self._at_ns = now_ns
+        self._left = min(float(self._burst), self._left + passed_s * self._per_s)
+        passes = self._left >= 1.0
+        self._left -= passes
+        return passes

@@ -33,19 +33,21 @@ _ANSWER_S = 10.0
 _DOCTOR = "edgeseg doctor"
 
 
-def check_outputs(settings: LiveSettings) -> None:
+def check_outputs(*streams: LiveSettings) -> None:
     """Refuse outputs that cannot be written, are inputs, or lie on a full disk; nothing is created.
+
+    Args:
+        streams: The streams of a box.
 
     Raises:
         UsageError: An output is an input or another output, or of a kind that live video is not kept as.
         UnwritableError: It cannot be written, or there is no room.
     """
-    watch = settings.watch
-    source = None if is_live_name(settings.source) else Path(settings.source)  # a pipeline may be too long for a name
-    inputs = (settings.engine, source, watch.reference, watch.statistics)
+    inputs = [path for settings in streams for path in _inputs_of(settings)]
     taken = {path.resolve() for path in inputs if path is not None and path.exists()}
-    _check_kinds(settings.outputs)
-    for path in settings.outputs.files():
+    for settings in streams:
+        _check_kinds(settings.outputs)
+    for path in [path for settings in streams for path in settings.outputs.files()]:
         resolved = path.resolve()
         if resolved in taken:
             raise UsageError("an output is an input or another output", found=path, expected="a path of its own")
@@ -60,6 +62,12 @@ def check_outputs(settings: LiveSettings) -> None:
                 expected=f"at least {MIN_FREE_BYTES // 2**20} MiB",
                 next_command="make room, or choose another disk",
             )
+
+
+def _inputs_of(settings: LiveSettings) -> tuple[Path | None, ...]:
+    source = None if is_live_name(settings.source) else Path(settings.source)  # a pipeline may be too long for a name
+    watch = settings.watch
+    return settings.engine, source, watch.reference, watch.statistics, settings.roll_out.shadow
 
 
 def _check_kinds(outputs: OutputSettings) -> None:

@@ -147,6 +147,7 @@ class Presenter:
 
     def start(self) -> None:
         """Begin."""
+        self._caught_up_ns = self.last_alive_ns = time.monotonic_ns()
         self._thread.start()
 
     def join(self, timeout_s: float) -> None:

@@ -77,12 +77,24 @@ class WatchSettings:
 
 
 @dataclass(frozen=True)
+class RollOutSettings:
+    """A new engine beside the one that runs; none where none is named."""
+
+    shadow: Path | None = None
+    """An .engine file, an .onnx file or a package."""
+    limit_ms: float | None = None
+    """The median inference beyond which it is taken back once it is shown; None takes twice the old engine's."""
+
+
+@dataclass(frozen=True)
 class LiveSettings:
-    """One live stream."""
+    """One live stream. Those of one box differ in name, source and outputs."""
 
     engine: Path
     """An .engine file, an .onnx file or a package."""
     source: str
+    name: str = ""
+    """Its name among several streams; empty where there is one and nobody named it."""
     signed_by: PublicKey | None = None
     """The key that must have signed the engine, and the reference; None demands no signature."""
     source_options: SourceOptions = field(default_factory=_source_options)
@@ -90,6 +102,7 @@ class LiveSettings:
     outputs: OutputSettings = field(default_factory=OutputSettings)
     page: PageSettings | None = None
     watch: WatchSettings = field(default_factory=WatchSettings)
+    roll_out: RollOutSettings = field(default_factory=RollOutSettings)
     show: OverlayMode = "contour"
     sync: bool = False
     """Every frame with its own mask, a fixed time later."""

@@ -55,6 +55,9 @@ class LiveStatus:
     drift: dict[str, Any] | None = None
     """Findings of the drift watch; None where none runs. See `DriftMonitor.report`."""
 
+    roll_out: dict[str, Any] | None = None
+    """How a new engine does beside the one that is shown; None where there is none. See `RollOut.report`."""
+
     def to_dict(self) -> dict[str, Any]:
         """Give the status as plain JSON types."""
         return asdict(self)

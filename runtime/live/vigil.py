@@ -11,6 +11,7 @@ from edgeseg.runtime.live.drift.drift_monitor import DriftMonitor
 from edgeseg.runtime.live.ends import Sink
 from edgeseg.runtime.live.presenter import Presenter
 from edgeseg.runtime.live.segmenter import Segmenter
+from edgeseg.runtime.live.shared_engine import SharedEngine
 from edgeseg.runtime.live.states import Signs, StateChange, StateKeeper
 
 logger = logging.getLogger(__name__)
@@ -23,10 +24,12 @@ class Vigil:
     Args:
         keeper: Follows the state.
         presenter: Shows frames.
-        segmenter: Runs the engine.
+        segmenter: Takes frames to the engine.
+        engine: The engine.
         sinks: The sinks that frames go to.
         drift: Watches what the engine says.
         on_change: Told of every state, from the looking thread.
+        label: What stands before lines of the log.
     """
 
     def __init__(
@@ -34,12 +37,14 @@ class Vigil:
         keeper: StateKeeper,
         presenter: Presenter,
         segmenter: Segmenter,
+        engine: SharedEngine,
         sinks: Sequence[Sink],
         drift: DriftMonitor | None = None,
         on_change: Callable[[StateChange], None] | None = None,
+        label: str = "",
     ) -> None:
-        self._keeper, self._presenter, self._segmenter = keeper, presenter, segmenter
-        self._sinks, self._drift, self._on_change = sinks, drift, on_change
+        self._keeper, self._presenter, self._segmenter, self._engine = keeper, presenter, segmenter, engine
+        self._sinks, self._drift, self._on_change, self._label = sinks, drift, on_change, label
         self._changes: deque[tuple[float, StateChange]] = deque(maxlen=KEPT_CHANGES)
         self._complained: tuple[str, ...] = ()
 
@@ -60,12 +65,12 @@ class Vigil:
             last_arrival_ns: When the source last gave a frame.
             stopped: The stream has ended.
         """
-        presenter, segmenter = self._presenter, self._segmenter
+        presenter, engine = self._presenter, self._engine
         self._tell_presenter()
         signs = Signs(
-            engine=segmenter.engine_state,
-            engine_reason=segmenter.reason,
-            was_ready=segmenter.was_ready,
+            engine=engine.engine_state,
+            engine_reason=engine.reason,
+            was_ready=engine.was_ready,
             has_picture=presenter.presented > 0,
             source_silent_ms=(now_ns - last_arrival_ns) / 1e6,
             without_mask_ms=presenter.maskless_ms,
@@ -85,7 +90,7 @@ class Vigil:
         complaints = tuple(self._complaints())
         for complaint in complaints:
             if complaint not in self._complained:
-                logger.warning("%s", complaint)
+                logger.warning("%s%s", self._label, complaint)
         self._complained = complaints
         return complaints
 
@@ -99,9 +104,7 @@ class Vigil:
             yield from self._drift.complaints()
 
     def _tell_presenter(self) -> None:
-        if self._drift is None:
-            return
-        self._presenter.alarms = self._drift.alarms
-        if self._drift.fall_back == "done":
-            info = self._segmenter.engine.info
-            self._presenter.engine = f"{info.backend} {info.precision}"
+        info = self._engine.engine.info
+        self._presenter.engine = f"{info.backend} {info.precision}"
+        if self._drift is not None:
+            self._presenter.alarms = self._drift.alarms

@@ -57,6 +57,6 @@ def test_images_have_no_fields(tiny_engine: Path, small_images: Path, capsys: py
 
 def test_what_no_flag_says_is_the_default_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[LiveSettings] = []
-    monkeypatch.setattr("edgeseg.cli.run_live.run_live", lambda settings, as_json, log_json: given.append(settings))
+    monkeypatch.setattr("edgeseg.cli.run_live.run_live", lambda streams, as_json, log_json: given.extend(streams))
     assert cli.run(["live", "a.engine", "synthetic:"]) == 0
     assert given == [LiveSettings(Path("a.engine"), "synthetic:")]

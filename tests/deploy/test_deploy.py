@@ -80,7 +80,7 @@ def test_every_key_of_the_example_is_a_flag_and_its_value_of_its_kind(with_comme
     text = (DEPLOY / "live.toml").read_text()
     if with_comments:
         text, count = re.subn(r"^# ([\w-]+ = )", r"\1", text, flags=re.MULTILINE)
-        assert count == 4, "what stands in comments is right, too"
+        assert count == 5, "what stands in comments is right, too"
     path = tmp_path / "live.toml"
     path.write_text(text)
     values = read_config(path, typing.get_type_hints(LIVE.callback), "live")

@@ -42,6 +42,7 @@ NAMES = {
     "FILE.json": "statistics.json",
     "DIR": "DATA/train/images",
     "NAME.engine": "model.int8.engine",
+    "NEW.engine": "model.onnx",
     "kvasir-small.int8.engine": "model.int8.engine",
     "NETWORK...": "model.onnx",
     "unet.onnx": "model.onnx",
@@ -180,6 +181,7 @@ def typed(command: Command) -> list[str]:
 
 
 SHORTER = {
+    "live_streams": ("--rounds", "1", "--seconds", "2"),
     "calibration_data": ("--counts", "4", "--selects", "random", "--draws", "2"),
     "int8_peers": ("--images", "4"),
     "stream": ("--frames", "12", "--rounds", "1"),

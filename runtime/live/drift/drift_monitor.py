@@ -18,8 +18,6 @@ from typing import Any, Literal
 import cv2
 
 from edgeseg.frames import Frame, Mask, Probability, mask_from_probability
-from edgeseg.runtime.engine.failures import EngineDownError
-from edgeseg.runtime.engine.inputs import NetworkInput
 from edgeseg.runtime.engine.outcomes import Segmented
 from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.runtime.live.scene.drift import DriftState, DriftWatch
@@ -28,6 +26,7 @@ from edgeseg.runtime.live.scene.motion import estimate_motion
 from edgeseg.runtime.live.scene.sampling import Check, Sample, Sampler
 from edgeseg.runtime.live.scene.statistics import image_statistics
 from edgeseg.runtime.live.slot import NewestSlot
+from edgeseg.runtime.live.takeover import name_of, prove
 from edgeseg.runtime.worker.worker_engine import WorkerEngine
 
 logger = logging.getLogger(__name__)
@@ -35,9 +34,6 @@ Exchange = Callable[[WorkerEngine, float], None]
 """Makes the stream go over to another engine, which takes so many milliseconds a frame."""
 FallBack = Literal["off", "armed", "done", "failed"]
 FALL_BACK_TRIES = 3
-PROOFS = 3
-"""Answers of an engine before it takes over; the first is slower than those that follow."""
-READY_S = 120.0
 KEPT_EVENTS = 200
 _STEP_S = 0.05
 
@@ -122,7 +118,7 @@ class DriftMonitor:
     def complaints(self) -> Iterator[str]:
         """Say what is wrong now, for a person."""
         if self.fall_back == "done" and self._reference_info is not None:
-            yield f"fallen back to the reference, {_name(self._reference_info)}"
+            yield f"fallen back to the reference, {name_of(self._reference_info)}"
         state = self._state
         for alarm in state.alarms:
             yield f"drift: {state.describe(alarm)}"
@@ -246,7 +242,7 @@ class DriftMonitor:
         reference: WorkerEngine | None = None
         try:
             reference = self._options.fall_back()
-            infer_ms = self._prove(reference, frame)
+            infer_ms = prove(reference, frame, self._stop.is_set)
         except Exception as error:
             if reference is not None:
                 reference.close()
@@ -260,26 +256,9 @@ class DriftMonitor:
         self._former_restarts += 0 if checker is None else checker.restarts
         self._exchange(reference, infer_ms)
         self._state, self.fall_back = self._watch.forget_masks(self._state), "done"
-        self._note(f"fallen back from {_name(self._live)} to the reference, {_name(reference.info)}")
+        self._note(f"fallen back from {name_of(self._live)} to the reference, {name_of(reference.info)}")
         if checker is not None:
             checker.close()
-
-    def _prove(self, reference: WorkerEngine, frame: Frame) -> float:
-        """See it answer; what the last answer took."""
-        until_s, answers = time.monotonic() + READY_S, 0
-        while not self._stop.is_set() and not reference.is_down and time.monotonic() < until_s:
-            connection.wait(reference.waitables(), _STEP_S)
-            for outcome in reference.poll():
-                answers += isinstance(outcome, Segmented)
-                if isinstance(outcome, Segmented) and answers >= PROOFS:
-                    return outcome.infer_ms
-            if reference.is_ready and not reference.under_way:
-                reference.submit(NetworkInput(frame))
-        raise reference.failure or EngineDownError("it did not come up in time")
-
-
-def _name(info: SessionInfo) -> str:
-    return f"{info.backend} {info.precision}"
 
 
 def _mask(sample: Sample) -> Mask:

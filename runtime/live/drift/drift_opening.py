@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 
 from edgeseg.archive_members import is_file_or_member
 from edgeseg.errors import MismatchError, UsageError
@@ -13,13 +12,13 @@ from edgeseg.packages import PACKAGE_STATISTICS
 from edgeseg.progress import Say
 from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.runtime.live.drift.drift_monitor import DriftMonitor, MonitorOptions
-from edgeseg.runtime.live.preflight import READY_S
 from edgeseg.runtime.live.scene.drift import DriftWatch
 from edgeseg.runtime.live.scene.statistics import TrainingStatistics
 from edgeseg.runtime.live.scene.watch import LiveGate
 from edgeseg.runtime.live.settings import LiveSettings
+from edgeseg.runtime.live.takeover import contract_of, open_beside
 from edgeseg.runtime.opener.engine_from_file import start_workers
-from edgeseg.runtime.opener.use import REFERENCE, Use, live_use
+from edgeseg.runtime.opener.use import REFERENCE, live_use
 from edgeseg.runtime.worker.worker_engine import WorkerEngine
 from edgeseg.shell import quoted
 
@@ -57,8 +56,10 @@ def open_drift_monitor(
         return gate is not None and gate.view is not None and gate.view.gate.reason is not None
 
     options = MonitorOptions(watch.every, reference_as_engine if watch.fall_back else None, is_gated)
-    use = replace(REFERENCE, signed_by=settings.signed_by)
-    reference = None if reference_path is None else _ready(reference_path, use, live, say)
+    reference = None
+    if reference_path is not None:
+        use = replace(REFERENCE, signed_by=settings.signed_by)
+        reference = open_beside(reference_path, use, partial(check_reference, live), "reference", say)
     return DriftMonitor(DriftWatch(training), live, reference, options)
 
 
@@ -107,29 +108,6 @@ def check_reference(live: SessionInfo, reference: SessionInfo) -> None:
             found=f"{live.backend} {live.precision}",
             expected="--reference with the float32 model that the engine was built from",
         )
-    found, expected = _seen_and_said(reference), _seen_and_said(live)
+    found, expected = contract_of(reference), contract_of(live)
     if found != expected:
         raise MismatchError("the reference does not see or say what the engine does", found=found, expected=expected)
-
-
-def _seen_and_said(info: SessionInfo) -> str:
-    model, preprocess = info.model, info.preprocess
-    crop = "the whole frame" if preprocess.crop is None else str(preprocess.crop)
-    return (
-        f"{model.output} of {', '.join(model.classes)} at {model.width}x{model.height}, "
-        f"{preprocess.colour_order} {preprocess.resize}, {crop}"
-    )
-
-
-def _ready(path: Path, use: Use, live: SessionInfo, say: Say) -> WorkerEngine:
-    started_s = time.monotonic()
-    reference = start_workers(path, use)
-    try:
-        check_reference(live, reference.info)
-        reference.wait_ready(READY_S)
-    except BaseException:
-        reference.close()
-        raise
-    info = reference.info
-    say(f"reference ready after {time.monotonic() - started_s:.1f} s: {info.backend} {info.precision}")
-    return reference

@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import cv2
 
@@ -71,6 +71,22 @@ class AlarmEvent:
         return {"event": self.kind, "alarm": self.alarm, "time": utc_text(self.arrived_ns), "frame": self.frame}
 
 
+class BoxEvent(Protocol):
+    """An event of the box, beside those that pictures tell; it has no picture."""
+
+    @property
+    def recordable(self) -> bool:
+        """True: there is nothing private in it."""
+        ...
+
+    def to_dict(self) -> dict[str, object]:
+        """Give it as JSON."""
+        ...
+
+
+AnyEvent = Event | AlarmEvent | BoxEvent
+
+
 class EventSink:
     """Follows sightings, once for the page and the file. A `LiveSink`.
 
@@ -78,11 +94,11 @@ class EventSink:
 
     Args:
         structure: What is marked.
-        lines: Writes events down, those of the drift watch too, behind a queue; None keeps only the newest sightings
-            in memory.
+        lines: Writes events down, those of drift watch and box too, behind a queue; None keeps only the newest
+            sightings in memory.
     """
 
-    def __init__(self, structure: str, lines: QueuedSink[Event | AlarmEvent] | None = None) -> None:
+    def __init__(self, structure: str, lines: QueuedSink[AnyEvent] | None = None) -> None:
         self.name = "events" if lines is None else lines.name
         self._structure, self._lines = structure, lines
         self._tracker = EventTracker()
@@ -100,6 +116,11 @@ class EventSink:
             self._note(Event("left", self._structure, seen))
         for seen in appeared:
             self._note(Event("appeared", self._structure, seen))
+
+    def note(self, event: BoxEvent) -> None:
+        """Write down an event of the box; from any thread."""
+        if self._lines is not None:
+            self._lines.offer(event)
 
     def newest(self) -> list[dict[str, object]]:
         """The newest events, oldest first; from any thread."""
@@ -152,7 +173,7 @@ class EventLines:
         self._folder = HeldFolder(path.with_suffix(""))
         self._lines = JsonLines(path)
 
-    def write(self, event: Event | AlarmEvent) -> None:
+    def write(self, event: AnyEvent) -> None:
         """Write a line, and at the end of a sighting its picture."""
         document = event.to_dict()
         if isinstance(event, Event) and event.kind == "left":

@@ -7,7 +7,7 @@ from pathlib import Path
 from edgeseg.runtime.live.credentials import without_credentials
 from edgeseg.runtime.live.live_values import Presented
 from edgeseg.runtime.live.sinks.encoded import EncodedWriter, Publication, Recording, Timing, View
-from edgeseg.runtime.live.sinks.events import AlarmEvent, Event, EventLines, EventSink
+from edgeseg.runtime.live.sinks.events import AnyEvent, EventLines, EventSink
 from edgeseg.runtime.live.sinks.publishing import PublishingSink
 from edgeseg.runtime.live.sinks.shown_masks import MaskLines, MaskPictures
 from edgeseg.runtime.live.sinks.sink import QueuedSink
@@ -45,5 +45,5 @@ def event_sink(path: Path | None, structure: str) -> EventSink:
     """
     if path is None:
         return EventSink(structure)
-    lines: QueuedSink[Event | AlarmEvent] = QueuedSink(f"events {path}", lambda: EventLines(path), EVENTS_THAT_WAIT)
+    lines: QueuedSink[AnyEvent] = QueuedSink(f"events {path}", lambda: EventLines(path), EVENTS_THAT_WAIT)
     return EventSink(structure, lines)

@@ -64,6 +64,8 @@ class SourceOptions:
     """How many connections in a row may fail before a source that was connected once is given up."""
     first_attempts: int = 3
     """How many may fail before the first picture: few, so that a wrong address is reported within seconds."""
+    gives_up: bool = True
+    """False tries without end, whatever the fault: beside other streams, which a source that is away must not end."""
     first_pause_s: float = 0.5
     longest_pause_s: float = 10.0
     buffer_s: float = 0.5

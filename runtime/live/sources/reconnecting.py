@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,6 +17,7 @@ from edgeseg.runtime.live.sources.live_timeline import LiveTimeline
 from edgeseg.runtime.video.decoder import Decoded
 from edgeseg.runtime.video.source import ClipTiming, SourceFrame
 
+logger = logging.getLogger(__name__)
 _LOOK_S = 0.1
 """How often a waiting source checks whether it was closed, in seconds."""
 _STEADY_NS = 5 * 10**9
@@ -178,10 +180,14 @@ class ReconnectingSource:
             SourceLostError: The bounds are used up.
         """
         self._failures += 1
-        connected_once = self._connections > 0
+        connected_once, before = self._connections > 0, self.status().last_error
         self._note(state="reconnecting" if connected_once else "connecting", last_error=fault.reason)
         allowed = self._options.attempts if connected_once else self._options.first_attempts
         allowed = 1 if self._opens_once else allowed
+        if not (self._options.gives_up or self._opens_once):
+            if fault.reason != before:
+                logger.warning("%s: %s", self.name, fault.reason)
+            return self._backoff.next_pause_s()
         if self._failures >= allowed or (fault.is_permanent and not connected_once):
             raise SourceLostError(
                 f"{self.name} {'was lost' if connected_once else 'gives no picture'}",

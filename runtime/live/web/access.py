@@ -11,6 +11,7 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from edgeseg.errors import BadInputError, UsageError
@@ -53,6 +54,15 @@ class Address:
     def url_host(self) -> str:
         """The host as it stands in a URL."""
         return f"[{self.host}]" if ":" in self.host else self.host
+
+
+@dataclass(frozen=True)
+class PageOptions:
+    """Who may look, and how many at once at each stream."""
+
+    address: Address
+    token: str | None = None
+    max_viewers: int = 8
 
 
 def parse_address(text: str) -> Address:
@@ -126,6 +136,12 @@ def find_tls(certificate: Path | None, key: Path | None) -> Tls | None:
             expected="two PEM files that belong together, the key without a passphrase",
         ) from error
     return Tls(certificate, key)
+
+
+def shown_token(connection: Any) -> str:
+    """The token that a request or a WebSocket shows, as a bearer or in the cookie; empty where it shows none."""
+    kind, _, value = str(connection.headers.get("authorization", "")).partition(" ")
+    return value if kind.lower() == "bearer" else str(connection.cookies.get(COOKIE, ""))
 
 
 def is_token(shown: str, token: str | None) -> bool:

@@ -2,83 +2,81 @@
 
 # No `from __future__ import annotations`: FastAPI reads the annotations of nested functions.
 import asyncio
-import contextlib
 import json
-import logging
-import time
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from typing import Any, get_args
 
-from fastapi import FastAPI, Request, Response, WebSocket, WebSocketDisconnect
+from fastapi import FastAPI, Request, Response
 
+from edgeseg.errors import EdgesegError
+from edgeseg.runtime.live.live_values import State
 from edgeseg.runtime.live.web.access import (
     COOKIE,
     SECURITY_HEADERS,
-    Address,
+    TOKEN_VARIABLE,
+    PageOptions,
     RateLimit,
     is_own_host,
     is_own_origin,
     is_token,
+    shown_token,
 )
-from edgeseg.runtime.live.web.newest_picture import PictureFeed, encode_png, header_of
+from edgeseg.runtime.live.web.live_socket import add_live_socket
+from edgeseg.runtime.live.web.newest_picture import PictureFeed, encode_png
 from edgeseg.runtime.live.web.prometheus_metrics import exposition
-from edgeseg.runtime.live.web.stream_view import View
+from edgeseg.runtime.live.web.stream_view import RollOutControl, View, stream_named
 from edgeseg.runtime.video.overlay import OverlayMode
 from edgeseg.strict_text import parse_json
 
 STATIC = {
     "/": ("page.html", "text/html; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/screen.js": ("screen.js", "text/javascript; charset=utf-8"),
+    "/overview.js": ("overview.js", "text/javascript; charset=utf-8"),
+    "/roll_out.js": ("roll_out.js", "text/javascript; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 OPEN_PATHS = ("/healthz", "/readyz")
 """Paths for probes that hold no token; they tell a state and no picture."""
-STATUS_S = 0.25
 MAX_BODY_BYTES = 1024
-ACK_S = 10.0
-"""A browser that does not answer for so long is gone."""
-TOO_MANY, NOT_ALLOWED = 1013, 4401
-"""WebSocket close codes: try again later; no token."""
 
 
-_GONE = (WebSocketDisconnect, asyncio.TimeoutError, RuntimeError)
-"""How a viewer who leaves, or whose network does, ends what is sent to him."""
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class PageOptions:
-    """Who may look, and how many at once."""
-
-    address: Address
-    token: str | None = None
-    max_viewers: int = 8
-
-
-def make_app(view: View, feed: PictureFeed, options: PageOptions) -> FastAPI:
-    """The page of one stream.
+def make_app(
+    views: Mapping[str, View],
+    feeds: Mapping[str, PictureFeed],
+    options: PageOptions,
+    roll_out: RollOutControl | None = None,
+) -> FastAPI:
+    """The page of a box. What is asked without ``?stream=NAME`` is answered for the first stream.
 
     Args:
-        view: The stream.
-        feed: Its pictures.
+        views: The streams by name.
+        feeds: Their pictures.
         options: Who may look.
+        roll_out: The way of a new engine onto the screen.
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     limit = RateLimit()
-    _add_guard(app, options, limit)
+    _add_guard(app, options, limit, views)
     _add_static(app)
-    _add_figures(app, view)
-    _add_actions(app, view)
-    _add_stream(app, view, feed, options, limit)
+    _add_figures(app, views)
+    _add_probes(app, views)
+    _add_actions(app, views)
+    if roll_out is not None:
+        _add_roll_out(app, roll_out, options)
+    add_live_socket(app, views, feeds, options, limit)
     return app
 
 
-def _add_guard(app: FastAPI, options: PageOptions, limit: RateLimit) -> None:
+def _add_guard(app: FastAPI, options: PageOptions, limit: RateLimit, views: Mapping[str, View]) -> None:
     @app.middleware("http")
     async def guard(request: Request, call_next: Any) -> Response:
-        response = _refusal(request, options, limit) or await call_next(request)
+        response = _refusal(request, options, limit)
+        if response is None and stream_named(request, views) not in views:
+            response = _json({"error": "no such stream", "expected": list(views)}, 404)
+        response = response or await call_next(request)
         for name, value in SECURITY_HEADERS.items():
             response.headers[name] = value
         return response
@@ -91,7 +89,7 @@ def _refusal(request: Request, options: PageOptions, limit: RateLimit) -> Respon
         return Response("too many requests\n", 429, {"Retry-After": "1"})
     if not is_own_host(host, options.address) or not is_own_origin(request.headers.get("origin"), host):
         return Response("this is another server's request\n", 403)
-    if request.url.path in OPEN_PATHS or is_token(_shown(request), options.token):
+    if request.url.path in OPEN_PATHS or is_token(shown_token(request), options.token):
         return None
     if request.method == "GET" and is_token(request.query_params.get("token", ""), options.token):
         return _entered(request)
@@ -111,11 +109,6 @@ def _entered(request: Request) -> Response:
     return response
 
 
-def _shown(connection: Any) -> str:
-    kind, _, value = str(connection.headers.get("authorization", "")).partition(" ")
-    return value if kind.lower() == "bearer" else str(connection.cookies.get(COOKIE, ""))
-
-
 def _add_static(app: FastAPI) -> None:
     folder = files("edgeseg.runtime.live.web").joinpath("static")
     for path, (name, media_type) in STATIC.items():
@@ -130,59 +123,98 @@ def _constant(content: bytes, media_type: str) -> Any:
     return answer
 
 
-def _add_figures(app: FastAPI, view: View) -> None:
+def _add_figures(app: FastAPI, views: Mapping[str, View]) -> None:
+    @app.get("/api/streams")
+    async def streams() -> Response:
+        states = {name: view.status() for name, view in views.items()}
+        rows = [{"name": name, "source": now.source, "state": now.state} for name, now in states.items()]
+        return _json({"streams": rows})
+
     @app.get("/api/state")
-    async def state() -> Response:
-        return _json(view.status().to_dict())
+    async def state(request: Request) -> Response:
+        return _json(views[stream_named(request, views)].status().to_dict())
 
     @app.get("/api/passport")
-    async def passport() -> Response:
-        return _json(view.passport())
+    async def passport(request: Request) -> Response:
+        return _json(views[stream_named(request, views)].passport())
 
     @app.get("/api/events")
-    async def events() -> Response:
-        return _json({"events": list(view.events())})
+    async def events(request: Request) -> Response:
+        return _json({"events": list(views[stream_named(request, views)].events())})
 
     @app.get("/metrics")
     async def metrics() -> Response:
-        text, media_type = exposition(view.status)
+        text, media_type = exposition(lambda: {name: view.status() for name, view in views.items()})
         return Response(text, media_type=media_type)
 
+
+def _add_probes(app: FastAPI, views: Mapping[str, View]) -> None:
+    def probed(request: Request, is_well: Callable[[list[State]], bool]) -> Response:
+        names = [stream_named(request, views)] if "stream" in request.query_params else list(views)
+        states = {name: views[name].status().state for name in names}
+        text = "".join(f"{name}: {state}\n" if name else f"{state}\n" for name, state in states.items())
+        return Response(text, 200 if is_well(list(states.values())) else 503, media_type="text/plain")
+
     @app.get("/healthz")
-    async def healthz() -> Response:
-        state = view.status().state
-        return Response(f"{state}\n", 503 if state == "stopped" else 200, media_type="text/plain")
+    async def healthz(request: Request) -> Response:
+        return probed(request, lambda states: any(state != "stopped" for state in states))
 
     @app.get("/readyz")
-    async def readyz() -> Response:
-        state = view.status().state
-        return Response(f"{state}\n", 200 if state in ("live", "degraded") else 503, media_type="text/plain")
+    async def readyz(request: Request) -> Response:
+        return probed(request, lambda states: all(state in ("live", "degraded") for state in states))
 
 
-def _add_actions(app: FastAPI, view: View) -> None:
+def _add_actions(app: FastAPI, views: Mapping[str, View]) -> None:
     @app.post("/api/overlay")
     async def overlay(request: Request) -> Response:
-        if request.headers.get("content-type", "").partition(";")[0] != "application/json":
-            return _json({"error": "expected application/json"}, 415)
-        try:
-            mode = parse_json((await _short_body(request)).decode()).get("mode")
-        except (ValueError, AttributeError):
-            mode = None
+        mode = await _asked(request, "mode")
+        if isinstance(mode, Response):
+            return mode
         if mode not in get_args(OverlayMode):
             return _json({"error": "no such overlay", "expected": get_args(OverlayMode)}, 422)
-        view.set_overlay(mode)
+        views[stream_named(request, views)].set_overlay(mode)
         return _json({"overlay": mode})
 
     @app.get("/api/snapshot")
-    async def snapshot(raw: bool = False) -> Response:
-        newest = view.newest
+    async def snapshot(request: Request, raw: bool = False) -> Response:
+        stream = stream_named(request, views)
+        newest = views[stream].newest
         if newest is None:
             return _json({"error": "there is no picture yet"}, 503)
         picture = newest.frame.picture if raw else newest.overlay
         png = await asyncio.to_thread(encode_png, picture)
-        name = f"frame-{newest.frame.index:06d}{'-raw' if raw else ''}.png"
+        parts = ["frame", stream, f"{newest.frame.index:06d}", "raw" if raw else ""]
+        name = f"{'-'.join(part for part in parts if part)}.png"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         return Response(png, media_type="image/png", headers=headers)
+
+
+def _add_roll_out(app: FastAPI, roll_out: RollOutControl, options: PageOptions) -> None:
+    @app.post("/api/roll-out")
+    async def change(request: Request) -> Response:
+        if options.token is None:  # on loopback anyone on this machine may look, but not change what is marked
+            words = f"changing the engine needs a token: start with {TOKEN_VARIABLE} or --token-file"
+            return _json({"error": words}, 403)
+        action = await _asked(request, "action")
+        if isinstance(action, Response):
+            return action
+        if action not in ("switch", "back"):
+            return _json({"error": "no such action", "expected": ["switch", "back"]}, 422)
+        try:
+            roll_out.ask(action)
+        except EdgesegError as error:
+            return _json(error.to_dict(), 409)
+        return _json(roll_out.report())
+
+
+async def _asked(request: Request, key: str) -> Any:
+    """Read what a JSON body asks for, None where it asks for nothing; an answer where it is no JSON at all."""
+    if request.headers.get("content-type", "").partition(";")[0] != "application/json":
+        return _json({"error": "expected application/json"}, 415)
+    try:
+        return parse_json((await _short_body(request)).decode()).get(key)
+    except (ValueError, AttributeError):
+        return None
 
 
 async def _short_body(request: Request) -> bytes:
@@ -193,71 +225,6 @@ async def _short_body(request: Request) -> bytes:
         if len(body) > MAX_BODY_BYTES:
             break
     return body[:MAX_BODY_BYTES]
-
-
-def _add_stream(app: FastAPI, view: View, feed: PictureFeed, options: PageOptions, limit: RateLimit) -> None:
-    viewers = 0
-
-    @app.websocket("/api/live")
-    async def live(socket: WebSocket) -> None:
-        nonlocal viewers
-        host = socket.headers.get("host", "")
-        await socket.accept()
-        if not limit.allows(socket.client.host if socket.client else ""):
-            await socket.close(TOO_MANY, "too many requests")
-            return
-        own = is_own_host(host, options.address) and is_own_origin(socket.headers.get("origin"), host)
-        if not own or not is_token(_shown(socket), options.token):
-            await socket.close(NOT_ALLOWED, "a token is needed")
-            return
-        if viewers >= options.max_viewers:
-            await socket.close(TOO_MANY, "too many viewers")
-            return
-        viewers += 1
-        try:
-            await _show(socket, view, feed)
-        finally:
-            viewers -= 1
-
-
-async def _show(socket: WebSocket, view: View, feed: PictureFeed) -> None:
-    """Pictures and figures side by side; where one ends both do, for pictures beside an old state would lie."""
-    both = [asyncio.create_task(_send_pictures(socket, feed)), asyncio.create_task(_send_figures(socket, view))]
-    for task in both:
-        task.add_done_callback(_note_defect)
-    try:
-        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in both:  # not waited for: wait_for may swallow it, and then ends at the closed socket
-            task.cancel()
-    with contextlib.suppress(RuntimeError):  # it has closed already
-        await socket.close(TOO_MANY, "trying again")
-
-
-def _note_defect(task: asyncio.Task[None]) -> None:
-    error = None if task.cancelled() else task.exception()
-    if error is not None and not isinstance(error, _GONE):
-        logger.error("the page lost a viewer by a defect: %r", error)
-
-
-async def _send_pictures(socket: WebSocket, feed: PictureFeed) -> None:
-    """One picture at a time: the next one is sent when the browser has drawn the last."""
-    index, heard_ns = -1, time.monotonic_ns()
-    while True:
-        found = await feed.after(index, timeout_s=1.0)
-        if found is None:
-            continue
-        presented, jpeg = found
-        index = presented.frame.index
-        await socket.send_bytes(header_of(presented, heard_ns, time.monotonic_ns()) + jpeg)
-        await asyncio.wait_for(socket.receive_text(), ACK_S)
-        heard_ns = time.monotonic_ns()
-
-
-async def _send_figures(socket: WebSocket, view: View) -> None:
-    while True:
-        await socket.send_text(json.dumps(view.status().to_dict()))
-        await asyncio.sleep(STATUS_S)
 
 
 def _json(value: dict[str, Any], status: int = 200) -> Response:

@@ -5,21 +5,22 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
 from edgeseg.errors import EdgesegError, UsageError
 from edgeseg.optional import require
 from edgeseg.runtime.live.live_values import Presented
-from edgeseg.runtime.live.web.access import Address, Tls
-from edgeseg.runtime.live.web.stream_view import View
+from edgeseg.runtime.live.web.access import Address, PageOptions, Tls
+from edgeseg.runtime.live.web.stream_view import RollOutControl, View
 
 _START_S = 10.0
 _END_S = 3.0
 
 
 class PageServer:
-    """Serves the page of a stream; it is a sink that keeps the newest picture.
+    """Serves the page of a box; it keeps the newest picture of each stream.
 
     The address is taken by the constructor, so that a busy port is known before the first frame.
 
@@ -27,7 +28,7 @@ class PageServer:
         address: The address to listen on.
         token: What clients must show; None on loopback.
         tls: Certificate and key for https.
-        max_viewers: Browsers at once.
+        max_viewers: Browsers at once that each stream is shown in.
 
     Raises:
         UsageError: The address cannot be had.
@@ -44,7 +45,7 @@ class PageServer:
         self._socket = _listen(address)
         self.address = Address(address.host, self._socket.getsockname()[1])
         self._token, self._tls, self._max_viewers = token, tls, max_viewers
-        self._feed: Any = None
+        self._feeds: dict[str, Any] = {}
         self._server: Any = None
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
@@ -61,27 +62,31 @@ class PageServer:
         """The exception that ended the server, which should end with `close` alone; None while it serves."""
         return self._failure
 
-    def start(self, view: View) -> None:
-        """Serve a stream.
+    def start(self, views: Mapping[str, View], roll_out: RollOutControl | None = None) -> None:
+        """Serve streams.
+
+        Args:
+            views: The streams by name; a single one may be nameless.
+            roll_out: The way of a new engine onto the screen; None where there is none.
 
         Raises:
             EdgesegError: The server does not come up.
         """
-        self._thread = threading.Thread(target=self._serve, args=(view,), name="edgeseg-page", daemon=True)
+        self._thread = threading.Thread(target=self._serve, args=(views, roll_out), name="edgeseg-page", daemon=True)
         self._thread.start()
         if not self._up.wait(_START_S) or self._failure is not None:
             raise EdgesegError("the page's server did not start", found=self._failure or "no answer")
 
-    def offer(self, presented: Presented) -> None:
-        """Show a picture to whoever looks."""
-        feed = self._feed
+    def offer(self, presented: Presented, stream: str = "") -> None:
+        """Show a picture of a stream to whoever looks."""
+        feed = self._feeds.get(stream)
         if feed is not None:
             feed.offer(presented)
 
     def close(self) -> None:
         """End the server; twice is fine."""
         self._closing = True
-        self._feed = None
+        self._feeds = {}
         if self._server is not None:
             self._server.should_exit = True
         if self._thread is not None:
@@ -96,22 +101,22 @@ class PageServer:
     ) -> None:
         self.close()
 
-    def _serve(self, view: View) -> None:
+    def _serve(self, views: Mapping[str, View], roll_out: RollOutControl | None) -> None:
         try:
-            asyncio.run(self._run(view))
+            asyncio.run(self._run(views, roll_out))
             if not self._closing:
                 raise RuntimeError("the server ended by itself")
         except BaseException as error:
             self._failure = error
         self._up.set()
 
-    async def _run(self, view: View) -> None:
-        from edgeseg.runtime.live.web.app import PageOptions, make_app
+    async def _run(self, views: Mapping[str, View], roll_out: RollOutControl | None) -> None:
+        from edgeseg.runtime.live.web.app import make_app
         from edgeseg.runtime.live.web.newest_picture import PictureFeed
 
         uvicorn = require("uvicorn")
-        self._feed = PictureFeed(asyncio.get_running_loop())
-        app = make_app(view, self._feed, PageOptions(self.address, self._token, self._max_viewers))
+        self._feeds = {name: PictureFeed(asyncio.get_running_loop()) for name in views}
+        app = make_app(views, self._feeds, PageOptions(self.address, self._token, self._max_viewers), roll_out)
         config = uvicorn.Config(
             app,
             log_level="warning",
@@ -119,7 +124,7 @@ class PageServer:
             server_header=False,
             ws_max_size=4096,
             ws_max_queue=4,
-            limit_concurrency=64,
+            limit_concurrency=64 + self._max_viewers * (len(views) - 1),
             timeout_graceful_shutdown=1,
             ssl_certfile=self._tls.certificate if self._tls else None,
             ssl_keyfile=self._tls.key if self._tls else None,

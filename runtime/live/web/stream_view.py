@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from edgeseg.runtime.live.live_values import Presented
@@ -33,3 +33,24 @@ class View(Protocol):
     def events(self) -> Sequence[dict[str, Any]]:
         """Sightings and changes of state, oldest first; see `EventSink` and `StreamView`."""
         ...
+
+
+class RollOutControl(Protocol):
+    """The way of a new engine onto the screen, as the page sees it; every call is for any thread."""
+
+    def report(self) -> dict[str, Any]:
+        """All figures, as JSON."""
+        ...
+
+    def ask(self, action: Any) -> None:
+        """``switch`` to the new engine, or go ``back``.
+
+        Raises:
+            EdgesegError: It cannot be had now.
+        """
+        ...
+
+
+def stream_named(connection: Any, views: Mapping[str, View]) -> str:
+    """The stream that is asked for; the first where none is named."""
+    return str(connection.query_params.get("stream", next(iter(views))))

@@ -3,8 +3,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from edgeseg.runtime.live.live_box import LiveBox
 from edgeseg.runtime.live.live_stream import LiveOptions, LiveStream
 from edgeseg.runtime.live.live_values import Presented
+from edgeseg.runtime.live.shared_engine import SharedEngine
 from edgeseg.runtime.live.states import StateChange
 from edgeseg.runtime.live.status import LiveStatus
 from edgeseg.runtime.worker.worker_engine import WorkerEngine
@@ -29,13 +31,15 @@ class Run:
         self.changes: list[StateChange] = []
         if ready:
             engine.wait_ready(60.0)
+        shared = SharedEngine(engine)
         self.stream = LiveStream(
-            source, engine, [self.sink], draw_nothing, options, gate, on_change=self.changes.append
+            source, shared, [self.sink], draw_nothing, options, gate, on_change=self.changes.append
         )
+        self.box = LiveBox(shared, [self.stream])
         self.status: LiveStatus | None = None
 
     def run(self) -> Run:
-        self.status = self.stream.run()
+        (self.status,) = self.box.run()
         return self
 
     @property

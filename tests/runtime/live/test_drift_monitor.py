@@ -15,11 +15,13 @@ import numpy as np
 import pytest
 
 from edgeseg.runtime.live.drift.drift_monitor import FALL_BACK_TRIES, DriftMonitor, MonitorOptions
+from edgeseg.runtime.live.live_box import LiveBox
 from edgeseg.runtime.live.live_stream import LiveOptions, LiveStream
 from edgeseg.runtime.live.live_values import Presented
 from edgeseg.runtime.live.presenter import PresenterOptions
 from edgeseg.runtime.live.scene.drift import DriftSettings, DriftWatch
 from edgeseg.runtime.live.scene.sampling import Sample, Sampler
+from edgeseg.runtime.live.shared_engine import SharedEngine
 from edgeseg.runtime.live.states import StateChange
 from edgeseg.runtime.live.status import LiveStatus
 from edgeseg.runtime.worker.restarts import RestartLimit
@@ -73,12 +75,13 @@ class Run:
         self, source: ScriptedSource, live: WorkerEngine, monitor: DriftMonitor, options: LiveOptions | None = None
     ) -> None:
         self.sink, self.changes, self.monitor = RememberingSink(), list[StateChange](), monitor
+        self.shared = SharedEngine(live)
         self.stream = LiveStream(
-            source, live, [self.sink], draw_nothing, options, on_change=self.changes.append, drift=monitor
+            source, self.shared, [self.sink], draw_nothing, options, on_change=self.changes.append, drift=monitor
         )
 
     def run(self) -> LiveStatus:
-        self.status = self.stream.run()
+        (self.status,) = LiveBox(self.shared, [self.stream]).run()
         assert self.status.drift is not None
         self.drift = self.status.drift
         return self.status
@@ -198,7 +201,7 @@ def test_the_stream_goes_over_to_the_reference_without_a_lost_frame(engine: Open
     assert run.shown[-1].state == "degraded"
     assert "fallen back to the reference, scripted fp32" in run.shown[-1].reason
     assert run.stream._presenter.engine == "scripted fp32", "the caption says what runs"
-    assert not set(former_pids) & set(run.stream.worker_pids)
+    assert not set(former_pids) & set(run.shared.engine.worker_pids)
 
 
 def test_masks_are_there_all_the_while_the_engine_is_exchanged(engine: Open, masks: Any, script: Any) -> None:

@@ -15,10 +15,12 @@ from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.runtime.live.drawing import draw_live
 from edgeseg.runtime.live.drift.drift_opening import check_reference, find_statistics, open_drift_monitor
+from edgeseg.runtime.live.live_box import LiveBox
 from edgeseg.runtime.live.live_stream import LiveOptions, LiveStream
 from edgeseg.runtime.live.scene.sampling import Sample
 from edgeseg.runtime.live.scene.statistics import Spread, TrainingStatistics
 from edgeseg.runtime.live.settings import EngineSettings, LiveSettings, WatchSettings
+from edgeseg.runtime.live.shared_engine import SharedEngine
 from edgeseg.runtime.live.sources.contract import SourceOptions
 from edgeseg.runtime.live.sources.source_opening import open_live_source
 from edgeseg.runtime.opener.engine_from_file import open_engine, start_workers
@@ -124,9 +126,9 @@ def test_an_int8_engine_against_its_float32_on_synthetic_video(int8_engine: Path
     judged: list[Sample] = []
     _remember(monitor, judged)
     source = open_live_source(settings.source, SourceOptions())
-    stream = LiveStream(source, engine, [RememberingSink()], draw_live, LiveOptions(seconds=60.0), drift=monitor)
-    stream._on_tick = lambda: stream.stop() if monitor.checks >= 16 else None
-    status = stream.run()
+    shared = SharedEngine(engine)
+    stream = LiveStream(source, shared, [RememberingSink()], draw_live, LiveOptions(seconds=60.0), drift=monitor)
+    (status,) = LiveBox(shared, [stream], lambda: stream.stop() if monitor.checks >= 16 else None).run()
     assert status.drift is not None and status.drift["has_statistics"]
     assert status.drift["checks"] >= 16 and status.drift["reference_lost"] == 0
     assert set(status.drift["distances"]) == {"brightness", "contrast", "saturation", "hue", "sharpness"}

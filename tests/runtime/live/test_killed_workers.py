@@ -18,7 +18,7 @@ def test_workers_killed_again_and_again_cost_at_most_two_frames_of_mask_each(ope
 
     def strike(index: int) -> None:
         if index >= 50 and index % 75 == 50:
-            os.kill(holder["run"].stream.worker_pids[0], signal.SIGKILL)
+            os.kill(engine.worker_pids[0], signal.SIGKILL)
             killed_at.append(index)
 
     source = source_of(script, [script.ANSWER] * 400, before=strike)

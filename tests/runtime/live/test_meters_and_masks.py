@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from edgeseg.runtime.live.live_values import LiveMask
 from edgeseg.runtime.live.masks import MaskBoard
-from edgeseg.runtime.live.meters import Rate, RecentShare, RollingPercentiles
+from edgeseg.runtime.live.meters import Rate, RateCap, RecentShare, RollingPercentiles
 
 
 @given(st.lists(st.floats(0, 1e4, width=32), max_size=50), st.integers(1, 8))
@@ -82,3 +82,12 @@ def test_masks_wait_for_their_own_frames_and_not_for_ever() -> None:
     assert found is not None
     assert found.index == 3
     assert board.of_frame(3) is None, "taken"
+
+
+def test_a_rate_is_capped_in_the_long_run_and_a_burst_is_let_through() -> None:
+    cap = RateCap(60.0, burst=8)
+    assert sum(cap.allows(round(index / 200 * 1e9)) for index in range(2000)) == pytest.approx(600 + 8, abs=1)
+    steady = RateCap(66.0)
+    jitter_s = np.random.default_rng(0).uniform(-0.015, 0.015, 600)
+    times_s = np.maximum.accumulate(np.arange(600) / 60 + jitter_s)
+    assert all(steady.allows(round(time_s * 1e9)) for time_s in times_s), "60 frames a second, however they come"

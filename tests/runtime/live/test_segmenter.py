@@ -1,4 +1,4 @@
-"""The segmenter's thread with an engine of this process, which answers as it is told."""
+"""One stream's segmenter with an engine of this process, which answers as it is told."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from edgeseg.runtime.engine.session import SessionInfo
 from edgeseg.runtime.live.live_values import LiveMask
 from edgeseg.runtime.live.masks import MaskBoard
 from edgeseg.runtime.live.segmenter import Segmenter
+from edgeseg.runtime.live.shared_engine import SharedEngine
 from edgeseg.runtime.live.slot import NewestSlot
 from edgeseg.runtime.video.picture import Picture
 from edgeseg.runtime.video.source import SourceFrame
@@ -79,7 +80,9 @@ class Bench:
     def __post_init__(self) -> None:
         self.frames: NewestSlot[SourceFrame] = NewestSlot(1)
         self.board = MaskBoard()
-        self.segmenter = Segmenter(self.engine, self.frames, self.board, self.refine)  # type: ignore[arg-type]
+        self.segmenter = Segmenter(self.frames, self.board, self.refine)
+        self.shared = SharedEngine(self.engine)  # type: ignore[arg-type]
+        self.shared.add(self.segmenter)
 
     def feed(self, *sizes: tuple[int, int]) -> None:
         for index, (height, width) in enumerate(sizes):
@@ -95,12 +98,12 @@ class Bench:
         return self.segmenter.inferences + self.segmenter.lost
 
     def __enter__(self) -> Bench:
-        self.segmenter.start()
+        self.shared.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.segmenter.stop(30.0)
-        assert not self.segmenter.is_alive
+        self.shared.stop(30.0)
+        assert not self.shared.is_alive
 
 
 def _frame(index: int, height: int = 48, width: int = 64) -> SourceFrame:
@@ -114,7 +117,7 @@ def test_a_frame_that_the_crop_does_not_lie_inside_is_lost_and_the_next_is_segme
     with Bench(ObedientEngine(crop=crop)) as bench:
         bench.feed((96, 96), (32, 32), (40, 48), (96, 96))
         assert (bench.segmenter.inferences, bench.segmenter.lost) == (2, 2)
-        assert bench.segmenter.engine_state == "ready"
+        assert bench.shared.engine_state == "ready"
         assert bench.board.of_frame(3) is not None
         assert bench.board.of_frame(1) is None
 
@@ -191,11 +194,63 @@ def test_an_engine_that_is_too_slow_for_all_frames_is_in_time_for_some_in_synchr
                 in_time.append(mask.index)
 
     frames: NewestSlot[SourceFrame] = NewestSlot(64)
-    segmenter = Segmenter(SlowEngine(), frames, Noting(), useful_ms=useful_ms)  # type: ignore[arg-type]
-    segmenter.start()
+    segmenter = Segmenter(frames, Noting(), useful_ms=useful_ms)
+    shared = SharedEngine(SlowEngine())  # type: ignore[arg-type]
+    shared.add(segmenter)
+    shared.start()
     for index in range(150):
         frames.put(_frame(index))
         time.sleep(0.02)
-    segmenter.stop(30.0)
+    shared.stop(30.0)
     assert [index for index in in_time if index >= 75], "also once frames have piled up"
     assert segmenter.passed_over > 0
+
+
+def test_streams_that_always_wait_share_an_engine_that_is_too_slow_for_either() -> None:
+    shared, streams = SharedEngine(SlowEngine(took_s=0.03)), []  # type: ignore[arg-type]
+    for _ in range(3):
+        streams.append(Segmenter(NewestSlot(1), MaskBoard()))
+        shared.add(streams[-1])
+    for index in range(1000):
+        for segmenter in streams:
+            segmenter.frames.put(_frame(index))
+        if index == 0:
+            shared.start()
+        if streams[0].inferences >= 8:
+            break
+        time.sleep(0.005)
+    shared.stop(30.0)
+    counts = [segmenter.inferences for segmenter in streams]
+    assert min(counts) >= 7 and max(counts) - min(counts) <= 1
+
+
+def test_what_computes_beside_is_told_when_the_engine_has_nothing_to_do() -> None:
+    engine = SlowEngine(took_s=0.05)
+    shared, segmenter = SharedEngine(engine), Segmenter(NewestSlot(1), MaskBoard())  # type: ignore[arg-type]
+    told: list[tuple[bool, bool]] = []
+
+    class Beside:
+        def waitables(self) -> list[Any]:
+            return []
+
+        def see(self, *_: object) -> None:
+            pass
+
+        def step(self, is_idle: bool) -> None:
+            told.append((is_idle, bool(engine._waiting) or len(segmenter.frames) > 0))
+
+        def close(self) -> None:
+            told.append((False, False))
+
+    shared.add(segmenter)
+    shared.beside = Beside()
+    segmenter.frames.put(_frame(0))
+    shared.start()
+    until_s = time.monotonic() + 10.0
+    while segmenter.inferences == 0 and time.monotonic() < until_s:
+        time.sleep(0.005)
+    time.sleep(0.15)
+    shared.stop(30.0)
+    busy = [is_idle for is_idle, has_work in told[:-1] if has_work]
+    assert busy and not any(busy), "not while a frame is under way"
+    assert any(is_idle for is_idle, _ in told), "but after it"

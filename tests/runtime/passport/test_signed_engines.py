@@ -18,9 +18,12 @@ from edgeseg.files import sha256_bytes
 from edgeseg.runtime.engine.engine_layout import SessionLayout
 from edgeseg.runtime.engine.inputs import NetworkInput
 from edgeseg.runtime.engine.one_frame import probability_of
+from edgeseg.runtime.live import takeover
 from edgeseg.runtime.live.drift import drift_opening
 from edgeseg.runtime.live.drift.drift_opening import open_drift_monitor
-from edgeseg.runtime.live.settings import LiveSettings, WatchSettings
+from edgeseg.runtime.live.rollout import roll_out_opening
+from edgeseg.runtime.live.rollout.roll_out_opening import open_shadow
+from edgeseg.runtime.live.settings import LiveSettings, RollOutSettings, WatchSettings
 from edgeseg.runtime.opener import use
 from edgeseg.runtime.opener.engine_from_file import open_engine, open_in_worker
 from edgeseg.runtime.passport import passports
@@ -104,10 +107,31 @@ def test_the_engine_that_is_fallen_back_to_is_checked_again(
         return SimpleNamespace(info=replace(live, precision="fp16"), wait_ready=lambda timeout_s: None)
 
     live = session_info(EngineArtifact.read(passport_path(tiny_engine)))
-    monkeypatch.setattr(drift_opening, "start_workers", start)
+    for module in (drift_opening, takeover):
+        monkeypatch.setattr(module, "start_workers", start)
     watch = WatchSettings(tiny_engine, fall_back=True)
     settings = LiveSettings(tiny_engine, "synthetic", signed_by=key, watch=watch)
     monkeypatch.setattr(drift_opening, "DriftMonitor", lambda *arguments: arguments[-1])
     options: Any = open_drift_monitor(settings, live, None, lambda line: None)
     options.fall_back()
     assert demanded == [(tiny_engine, key)] * 2
+
+
+def test_a_new_engine_must_be_signed_as_well_unseen_and_shown(
+    tiny_engine: Path, tiny_onnx: Path, key: PublicKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = session_info(EngineArtifact.read(passport_path(tiny_engine)))
+    settings = LiveSettings(tiny_engine, "synthetic", signed_by=key, roll_out=RollOutSettings(tiny_onnx))
+    with pytest.raises(SignatureError, match="carries no signature"):
+        open_shadow(settings, live, lambda line: None)
+    demanded: list[Any] = []
+
+    def start(path: Path, wanted: use.Use) -> Any:
+        demanded.append((path, wanted.signed_by))
+        return SimpleNamespace(info=live)
+
+    monkeypatch.setattr(roll_out_opening, "start_workers", start)
+    monkeypatch.setattr(roll_out_opening, "RollOut", lambda *arguments: arguments[2])
+    as_shown: Any = roll_out_opening.open_roll_out(settings, None, SimpleNamespace(info=live), [])  # type: ignore[arg-type]
+    as_shown()
+    assert demanded == [(tiny_onnx, key)]

@@ -1,20 +1,12 @@
 "use strict";
 
 const element = (id) => document.getElementById(id);
-const picture = element("picture");
-const drawing = picture.getContext("2d", { alpha: false });
-const LOST_MS = 1000;
-const LATE_MS = 500;
-const LATE_STAYS_MS = 2000;
 const CHART_S = 60;
-const HEADER_BYTES = 16;
 
-let shownMs = null; // when the drawn picture was shown, but for its way to here
-let drawnMs = null; // when "drawn" was last said on this connection
-let wayMs = null; // the most that the drawn picture took from being shown to here
-let lastLateMs = -Infinity;
-let retryMs = 500;
-const ages = [];
+let stream = ""; // the one that is shown; empty where there is one and it has no name
+let screen = null;
+let isSilent = false;
+let ages = [];
 
 const MEANING = {
   starting: "Getting ready; nothing is marked yet.",
@@ -26,48 +18,26 @@ const MEANING = {
   unreachable: "This page has no connection; trying again.",
 };
 
-function connect() {
-  const scheme = location.protocol === "https:" ? "wss" : "ws";
-  const socket = new WebSocket(`${scheme}://${location.host}/api/live`);
-  socket.binaryType = "arraybuffer";
-  socket.onopen = () => { retryMs = 500; drawnMs = null; };
-  socket.onmessage = async (event) => {
-    if (typeof event.data === "string") { showStatus(JSON.parse(event.data)); return; }
-    try {
-      await showPicture(event.data);
-    } finally { // a picture that cannot be drawn is followed by the next one, too
-      drawnMs = performance.now();
-      if (socket.readyState === WebSocket.OPEN) socket.send("drawn");
-    }
-  };
-  socket.onclose = (event) => {
-    showState("unreachable", event.reason);
-    setTimeout(connect, retryMs);
-    retryMs = Math.min(2 * retryMs, 8000);
-  };
-}
-
-// Before the JPEG: frame index, frame width, how long ago it was shown and this page heard (see pictures.py).
-async function showPicture(data) {
-  const header = new DataView(data);
-  const bitmap = await createImageBitmap(new Blob([new Uint8Array(data, HEADER_BYTES)], { type: "image/jpeg" }));
-  noteTimes(header.getFloat32(8), header.getFloat32(12));
-  if (picture.width !== bitmap.width || picture.height !== bitmap.height) {
-    picture.width = bitmap.width;
-    picture.height = bitmap.height;
+function showStream(name) {
+  screen?.close();
+  stream = name;
+  ages = [];
+  for (const id of ["sightings", "changes"]) {
+    element(id).replaceChildren(document.createElement("li"));
+    element(id).firstChild.textContent = "none yet";
   }
-  drawing.drawImage(bitmap, 0, 0);
-  bitmap.close();
-  picture.dataset.frame = header.getUint32(0);
-}
-
-// The two clocks are never compared: there and back, less what the server waited, is more than the way here.
-function noteTimes(heldMs, quietMs) {
-  const nowMs = performance.now();
-  shownMs = nowMs - heldMs;
-  wayMs = drawnMs === null ? null : heldMs + Math.max(0, nowMs - drawnMs - quietMs);
-  if (wayMs > LATE_MS) lastLateMs = nowMs;
-  watch(); // before it is drawn: one that was shown long ago is covered from the beginning
+  for (const link of document.querySelectorAll("a[data-path]")) {
+    link.href = link.dataset.path + queryOf(name) + (link.dataset.more ? `${name ? "&" : "?"}${link.dataset.more}` : "");
+  }
+  screen = new Screen({ picture: element("picture"), lost: element("lost"), late: element("late") }, name, {
+    status: showStatus,
+    state: showState,
+    watched(silent) { isSilent = silent; showMeaning(); },
+  });
+  fetch(`/api/passport${queryOf(name)}`).then((answer) => answer.json()).then((passport) => {
+    element("passport").textContent = JSON.stringify(passport, null, 2);
+  }).catch(() => { /* the state says that there is no connection */ });
+  showEvents();
 }
 
 function showState(state, reason) {
@@ -75,7 +45,7 @@ function showState(state, reason) {
   if (badge.textContent !== state) {
     badge.textContent = state;
     badge.className = `state ${state}`;
-    document.title = `${state} – edgeseg`;
+    document.title = `${[stream, state].filter(Boolean).join(": ")} – edgeseg`;
     document.body.classList.toggle("gone", state === "unreachable");
   }
   element("reason").textContent = reason;
@@ -84,8 +54,7 @@ function showState(state, reason) {
 
 function showMeaning() {
   const state = element("state").textContent;
-  const isSilent = shownMs !== null && !element("lost").hidden && !["stopped", "unreachable"].includes(state);
-  const text = MEANING[isSilent ? "silent" : state] ?? "";
+  const text = MEANING[isSilent && !["stopped", "unreachable"].includes(state) ? "silent" : state] ?? "";
   if (element("meaning").textContent !== text) element("meaning").textContent = text; // it is read aloud
 }
 
@@ -93,7 +62,6 @@ const milliseconds = (value) => (value === null || value === undefined ? "–" :
 const spread = (values) => `${milliseconds(values.p50)} / ${milliseconds(values.p99)}`;
 
 function showStatus(now) {
-  showState(now.state, now.reason);
   ages.push({ at: performance.now(), picture: now.picture_age_ms.p50, mask: now.mask_age_ms.p50 });
   while (ages.length && ages[0].at < performance.now() - CHART_S * 1000) ages.shift();
   element("picture-age").textContent = spread(now.picture_age_ms);
@@ -102,6 +70,7 @@ function showStatus(now) {
     button.setAttribute("aria-pressed", String(button.dataset.mode === now.overlay));
   }
   showFigures(now);
+  showRollOut(now.roll_out);
   drawChart();
 }
 
@@ -119,16 +88,25 @@ function showFigures(now) {
     ["Engine restarts", now.restarts],
     ["Inference", spread(now.infer_ms)],
     ["Drawing", spread(now.compose_ms)],
-    ["Way to this page, at most", milliseconds(wayMs)],
+    ["Way to this page, at most", milliseconds(screen.wayMs)],
     ["Engine", `${now.backend} ${now.precision}`],
   ];
+  fillRows("figures", [...rows, ...sinkRows(now)]);
+}
+
+function sinkRows(now) {
+  const rows = [];
   for (const sink of now.sinks) {
     if (sink.written === undefined) continue;
     const trouble = [sink.dropped && `${sink.dropped} dropped`, sink.state !== "ok" && sink.state];
     rows.push([`To ${sink.name.replace(/ \/\S*\//, " ")}`, // without folders: a phone is narrow
       [sink.written, ...trouble.filter(Boolean)].join(", ")]);
   }
-  const list = element("figures");
+  return rows;
+}
+
+function fillRows(id, rows) {
+  const list = element(id);
   rows.forEach(([name, value], index) => {
     let term = list.children[2 * index];
     if (!term) {
@@ -187,7 +165,7 @@ function drawChart() {
 
 async function setOverlay(mode) {
   try {
-    await fetch("/api/overlay", {
+    await fetch(`/api/overlay${queryOf(stream)}`, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ mode }),
@@ -196,9 +174,12 @@ async function setOverlay(mode) {
 }
 
 async function showEvents() {
+  if (screen === null) return;
+  const asked = stream;
   try {
-    const { events } = await (await fetch("/api/events")).json();
-    const isChange = (event) => event.event === "state" || event.event === "drift";
+    const { events } = await (await fetch(`/api/events${queryOf(stream)}`)).json();
+    if (stream !== asked) return;
+    const isChange = (event) => ["state", "drift", "roll-out"].includes(event.event);
     fill("sightings", events.filter((event) => !isChange(event)), describeSighting);
     fill("changes", events.filter(isChange), describeChange);
   } catch { /* the state says that there is no connection */ }
@@ -213,6 +194,7 @@ function describeSighting(event) {
 
 function describeChange(event) {
   if (event.event === "drift") return event.text;
+  if (event.event === "roll-out") return `${event.change}, ${event.engine} is shown: ${event.reason}`;
   return event.reason ? `${event.state}: ${event.reason}` : event.state;
 }
 
@@ -234,19 +216,47 @@ function showFull() {
   element("frame").requestFullscreen?.().catch(() => {});
 }
 
-// A picture that does not come, or comes late, is never shown as if it were now.
-function watch() {
-  const nowMs = performance.now();
-  const silentMs = nowMs - (shownMs ?? -Infinity);
-  const lost = element("lost");
-  lost.hidden = silentMs < LOST_MS;
-  if (!lost.hidden) {
-    lost.textContent = shownMs === null ? "waiting for a picture" : `NO PICTURE for ${(silentMs / 1000).toFixed(0)} s`;
+// Several streams: all of them, or the one that the address names after #.
+async function start() {
+  let streams = [{ name: "" }];
+  try {
+    ({ streams } = await (await fetch("/api/streams")).json());
+  } catch { /* the state says that there is no connection */ }
+  const names = streams.map((each) => each.name);
+  if (names.length < 2) {
+    showStream(names[0]);
+    return;
   }
-  const late = element("late");
-  late.hidden = !lost.hidden || nowMs - lastLateMs > LATE_STAYS_MS;
-  if (!late.hidden && wayMs > LATE_MS) late.textContent = `LATE: up to ${(wayMs / 1000).toFixed(1)} s behind`;
-  showMeaning();
+  const overview = new Overview(element("overview"), names, (name) => { location.hash = encodeURIComponent(name); });
+  const choices = [["", "All"], ...names.map((name) => [name, name])];
+  element("streams").replaceChildren(...choices.map(([name, text]) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = text;
+    button.addEventListener("click", () => { location.hash = encodeURIComponent(name); });
+    return button;
+  }));
+  element("streams").hidden = false;
+  const choose = () => {
+    const asked = decodeURIComponent(location.hash.slice(1));
+    const chosen = names.includes(asked) ? asked : null;
+    choices.forEach(([name], index) => {
+      element("streams").children[index].setAttribute("aria-pressed", String(name === (chosen ?? "")));
+    });
+    element("one").hidden = chosen === null;
+    element("said").hidden = element("reason").hidden = chosen === null;
+    if (chosen === null) {
+      screen?.close();
+      screen = null;
+      document.title = "edgeseg live";
+      overview.open();
+    } else {
+      overview.close();
+      showStream(chosen);
+    }
+  };
+  window.addEventListener("hashchange", choose);
+  choose();
 }
 
 element("overlay").addEventListener("click", (event) => {
@@ -255,16 +265,12 @@ element("overlay").addEventListener("click", (event) => {
 element("full").hidden = !document.fullscreenEnabled;
 element("full").addEventListener("click", showFull);
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.altKey || event.metaKey) return;
+  if (event.ctrlKey || event.altKey || event.metaKey || screen === null) return;
   const mode = { 1: "contour", 2: "fill", 3: "heat", 4: "off" }[event.key];
   if (mode) setOverlay(mode);
   if (event.key === "s") element("snapshot").click();
   if (event.key === "f") showFull();
 });
 
-fetch("/api/passport").then((answer) => answer.json()).then((passport) => {
-  element("passport").textContent = JSON.stringify(passport, null, 2);
-}).catch(() => { /* the state says that there is no connection */ });
-connect();
-setInterval(watch, 200);
+start();
 setInterval(showEvents, 2000);

@@ -19,9 +19,11 @@ from typing import Any
 import pytest
 
 from edgeseg.runtime.live.drawing import draw_live
+from edgeseg.runtime.live.live_box import LiveBox
 from edgeseg.runtime.live.live_stream import LiveOptions, LiveStream
 from edgeseg.runtime.live.live_values import Presented, State
 from edgeseg.runtime.live.presenter import PresenterOptions
+from edgeseg.runtime.live.shared_engine import SharedEngine
 from edgeseg.runtime.live.sources.contract import SourceOptions
 from edgeseg.runtime.live.sources.source_opening import open_live_source
 from edgeseg.runtime.live.states import StateChange
@@ -47,8 +49,7 @@ def until(condition: Callable[[], bool], what: object = "", patience_s: float = 
 
 def resident_kib(pid: int | str = "self") -> int:
     """Memory of a process that is in RAM."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("VmRSS:")).split()[1])
+    return int(Path(f"/proc/{pid}/status").read_text().partition("VmRSS:")[2].split()[0])
 
 
 def descriptors(pid: int | str = "self") -> int:
@@ -139,15 +140,17 @@ class Running:
         self.sink: Any = more.pop("noting", None) or NotingSink()
         self.changes: list[StateChange] = []
         self.source, self.engine = source, engine
+        shared = SharedEngine(engine)
         self.stream = LiveStream(
             source,
-            engine,
+            shared,
             [*sinks, self.sink],
             more.pop("draw", draw_live),
             options,
             on_change=self.changes.append,
             **more,
         )
+        self.box = LiveBox(shared, [self.stream])
         self.status: LiveStatus | None = None
         self.error: BaseException | None = None
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -193,7 +196,7 @@ class Running:
 
     def _run(self) -> None:
         try:
-            self.status = self.stream.run()
+            (self.status,) = self.box.run()
         except BaseException as error:
             self.error = error
 

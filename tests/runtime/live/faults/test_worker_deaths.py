@@ -56,7 +56,7 @@ def kill_at_random(run: Running, times: int, seed: int = 7) -> None:
         start = len(run.shown)
         run.until(lambda start=start: len(run.shown) > start + 3)  # type: ignore[misc]
         time.sleep(rng.uniform(0.0, 0.1))
-        os.kill(run.stream.worker_pids[0], signal.SIGKILL)
+        os.kill(run.engine.worker_pids[0], signal.SIGKILL)
         run.until(lambda: run.spares() < 2)
     run.until(lambda: run.spares() == 2)
     run.until_masks()
@@ -110,7 +110,7 @@ def test_at_low_latency_a_killed_process_costs_two_frames_at_most(
 def test_both_processes_killed_at_once_pass_through_and_masks_return(play: Play) -> None:
     run = play(SLOW_CAMERA)
     run.until_masks()
-    for pid in run.stream.worker_pids:
+    for pid in run.engine.worker_pids:
         os.kill(pid, signal.SIGKILL)
     run.until(lambda: any(f.state == "pass-through" and f.mask_index is None for f in run.shown))
     assert "pass-through: the engine is starting again" in run.said
@@ -124,12 +124,12 @@ def test_both_processes_killed_at_once_pass_through_and_masks_return(play: Play)
 def test_a_process_that_hangs_is_killed_and_the_spare_takes_over(play: Play) -> None:
     run = play(SLOW_CAMERA)
     run.until_masks()
-    hung = run.stream.worker_pids[0]
+    hung = run.engine.worker_pids[0]
     os.kill(hung, signal.SIGSTOP)
     run.until(lambda: run.spares() < 2)
     run.until_masks()
     status = run.end()
-    assert hung not in run.stream.worker_pids
+    assert hung not in run.engine.worker_pids
     assert whole(run.shown) and status.skipped == 0
     assert (status.lost, status.restarts) == (1, 1)
 
@@ -168,6 +168,6 @@ def test_a_process_has_run_the_network_before_it_is_called_ready(engines: Any, t
 def test_the_kernel_is_told_to_kill_engines_before_the_picture(play: Play) -> None:
     """An OOM kill does to the stream what any SIGKILL does; this is whom it hits."""
     run = play(SLOW_CAMERA)
-    own, *others = (int(Path(f"/proc/{pid}/oom_score_adj").read_text()) for pid in ("self", *run.stream.worker_pids))
+    own, *others = (int(Path(f"/proc/{pid}/oom_score_adj").read_text()) for pid in ("self", *run.engine.worker_pids))
     assert others == [min(1000, own + DIE_FIRST)] * 2
     run.end()

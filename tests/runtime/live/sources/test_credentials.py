@@ -109,6 +109,8 @@ def test_no_parameter_and_no_part_of_a_path_survives(name: str, value: str, part
     [
         "run ENGINE",
         "live ENGINE",
+        "live ENGINE left=synthetic:64x48",
+        "live ENGINE left=synthetic:64x48 synthetic: --send-to",
         "bench ENGINE --source",
         "evaluate ENGINE",
         "data inspect",
@@ -131,12 +133,14 @@ def test_no_command_shows_it(
         assert SECRET not in text
 
 
-def _refused(settings, as_json: bool, log_json: bool) -> None:
-    from edgeseg.runtime.live.sinks.opening import publishing_sink
+def _refused(streams, as_json: bool, log_json: bool) -> None:
+    from edgeseg.runtime.live.sinks.encoded import Publication
 
+    for settings in streams:
+        for url in settings.outputs.addresses:
+            Publication(url)
+    settings = streams[-1]
     source = open_live_source(settings.source)
-    for url in settings.outputs.send_to:
-        publishing_sink(url, lambda: None)  # type: ignore[arg-type]
     raise SourceLostError(f"{source.name} gives no picture", found=SourceFault(f"open {settings.source}").reason)
 
 

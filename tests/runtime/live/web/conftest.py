@@ -96,10 +96,41 @@ def serve(view: ScriptedView) -> Iterator[Callable[..., Any]]:
 
     def start(host: str = "127.0.0.1", **options: Any) -> PageServer:
         servers.append(PageServer(Address(host, 0), **options))
-        servers[-1].start(view)
+        servers[-1].start({"": view})
         return servers[-1]
 
     yield start
     for server in servers:
         server.close()
         server.close()
+
+
+@pytest.fixture(scope="module")
+def browser(system_program: Callable[..., str]) -> Iterator[Any]:
+    """A browser for the tests of a file; they have made sure that Playwright is there."""
+    from playwright.sync_api import expect, sync_playwright
+
+    from tests.runtime.live.web.visiting import LAUNCH, PATIENCE_MS
+
+    path = system_program("chromium")
+    expect.set_options(timeout=PATIENCE_MS)
+    with sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=path, args=LAUNCH)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Opens pages, each in a context of its own."""
+    from tests.runtime.live.web.visiting import Visit
+
+    visits: list[Visit] = []
+
+    def start(url: str, **options: Any) -> Visit:
+        visits.append(Visit(browser, **options))
+        return visits[-1].open(url)
+
+    yield start
+    for opened in visits:
+        opened.context.close()

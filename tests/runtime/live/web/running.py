@@ -34,10 +34,16 @@ class RunningStream:
         flags: More of the command line.
         web: Where the page listens.
         environment: Added to this process's own.
+        sources: What it shows.
     """
 
     def __init__(
-        self, engine: Path, *flags: str, web: str = "127.0.0.1:0", environment: dict[str, str] | None = None
+        self,
+        engine: Path,
+        *flags: str,
+        web: str = "127.0.0.1:0",
+        environment: dict[str, str] | None = None,
+        sources: tuple[str, ...] = (SOURCE,),
     ) -> None:
         words = [
             sys.executable,
@@ -45,7 +51,7 @@ class RunningStream:
             "edgeseg.cli",
             "live",
             str(engine),
-            SOURCE,
+            *sources,
             "--threads",
             "1",
             "--web",

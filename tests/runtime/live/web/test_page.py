@@ -29,13 +29,6 @@ expect = playwright.expect
 from tests.runtime.live.web.visiting import PATIENCE_MS, Visit, marked_pixels, picture_of  # noqa: E402 - needs both
 
 TOKEN = "0123456789abcdef0123"
-LAUNCH = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-sync",
-]
 
 
 @pytest.fixture(scope="module")
@@ -49,29 +42,6 @@ def stream(engine: Path) -> Iterator[RunningStream]:
     running = RunningStream(engine)
     yield running
     assert running.end() == 143, running.lines
-
-
-@pytest.fixture(scope="module")
-def browser(system_program: Callable[..., str]) -> Iterator[Any]:
-    path = system_program("chromium")
-    expect.set_options(timeout=PATIENCE_MS)
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=path, args=LAUNCH)
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def visit(browser: Any) -> Iterator[Callable[..., Visit]]:
-    visits: list[Visit] = []
-
-    def start(url: str, **options: Any) -> Visit:
-        visits.append(Visit(browser, **options))
-        return visits[-1].open(url)
-
-    yield start
-    for opened in visits:
-        opened.context.close()
 
 
 def test_the_picture_changes_and_the_counters_move(stream: RunningStream, visit: Callable[..., Visit]) -> None:

@@ -26,7 +26,7 @@ DRIFT = {
 
 def _samples(drift: dict[str, Any] | None) -> dict[tuple[str, str], float]:
     parser = pytest.importorskip("prometheus_client.parser")
-    text = exposition(lambda: replace(STATUS, drift=drift))[0].decode()
+    text = exposition(lambda: {"": replace(STATUS, drift=drift)})[0].decode()
     return {
         (sample.name, ",".join(sample.labels.values())): sample.value
         for family in parser.text_string_to_metric_families(text)

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import UsageError
-from edgeseg.runtime.live.assembly import PageSink
+from edgeseg.runtime.live.page_view import PageSink
 from edgeseg.runtime.live.web.access import RateLimit
 from edgeseg.runtime.live.web.newest_picture import HEADER
 from tests.runtime.live.web.conftest import STATUS, ScriptedView, presented

@@ -11,6 +11,14 @@ from playwright.sync_api import expect
 PATIENCE_MS = 60_000
 SKY_BLUE_RGB = np.array([86, 180, 233])
 
+LAUNCH = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-sync",
+]
+
 
 class Visit:
     """A page and what the browser complained of."""
