@@ -62,7 +62,7 @@ def write_triton_repository(served: ServedModel, out: Path) -> list[str]:
 
 
 def _comment(served: ServedModel) -> list[str]:
-    words = [f"Written by edgeseg package --triton. {served.name}: {', '.join(served.metadata.model.classes)}."]
+    words = [f"{served.name}: {', '.join(served.metadata.model.classes)}. Written by edgeseg package --triton."]
     passport = served.passport
     if passport is None:
         return [*words, "The network runs in float32."]

@@ -65,7 +65,7 @@ class BatchFolder:
         self._ledger.mkdir(parents=True, exist_ok=True)
         if is_held(self._ledger):
             raise UsageError(
-                f"another edgeseg batch is at work in {self.path}",
+                f"another batch is at work in {self.path}",
                 found="its lock is held",
                 expected="one batch a folder at a time",
                 next_command="wait until it has ended, or choose another --out",

@@ -134,7 +134,7 @@ def worker_count(wanted: int | None, room: int) -> int:
             f"there is no room for {wanted or 1} worker{'s' if (wanted or 1) > 1 else ''}",
             found=f"cores or GPUs for {room}",
             expected="a core for each thread of each worker, or a GPU for each worker of a GPU's engine",
-            next_command=f"edgeseg batch ... --workers {room}" if room else "ray status",
+            next_command=f"edgeseg batch ... --workers {room:d}" if room else "ray status",
         )
     return wanted or room
 
