@@ -18,7 +18,7 @@ TENSORRT_STUBS := 10.3.0 10.13.0.35 11.4.0.106
 # For every program that a target starts; edgeseg sets it itself, too (edgeseg/third_parties.py).
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo docs test test-all test-handed-over test-base test-oldest test-foreign peers older-processor test-older-processor test-cuda-double cuda-double gpu gpu-wheels lint \
+.PHONY: demo docs test test-all test-more test-base test-oldest test-foreign peers older-processor test-older-processor test-cuda-double cuda-double gpu gpu-wheels lint \
 	tensorrt-types format system-packages clean
 
 demo: $(INSTALLED)
@@ -32,11 +32,11 @@ test-all: lint
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not gpu"
 	$(MAKE) test-cuda-double
 
-# The long tests of what is handed over and of what runs on several machines; a few minutes.
-HANDED_OVER := tests/core/test_distribution.py tests/docs/test_site.py tests/models tests/deploy tests/runtime/batch \
+# The long tests that continuous integration runs, too: wheel, site, clusters, servers, every network; some minutes.
+MORE := tests/train/test_architecture_exports.py tests/core/test_distribution.py tests/docs/test_site.py tests/models tests/deploy tests/runtime/batch \
 	tests/cli/test_batch_leaves_nothing.py tests/train/test_several_nodes.py tests/train/studies/test_postgresql_storage.py
-test-handed-over: $(INSTALLED)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "long and not gpu" $(HANDED_OVER)
+test-more: $(INSTALLED)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "long and not gpu" $(MORE)
 
 # The base install alone, as on an edge box: no torch.
 test-base:

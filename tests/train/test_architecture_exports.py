@@ -116,7 +116,14 @@ class Exported:
         return sum(node.op_type == "Conv" for node in self.artifact.proto.graph.node)
 
 
-@pytest.fixture(scope="module", params=VARIANTS)
+LONG_TO_EXPORT = ("lite2-unet", "lite0-unet separable, half size, context")
+"""PyTorch's exporter takes 20 s over each."""
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.long if name in LONG_TO_EXPORT else ()) for name in VARIANTS],
+)
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     folder = tmp_path_factory.mktemp("exported")
     frames, discs = pictures()
