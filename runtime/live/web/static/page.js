@@ -265,7 +265,7 @@ element("overlay").addEventListener("click", (event) => {
 element("full").hidden = !document.fullscreenEnabled;
 element("full").addEventListener("click", showFull);
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.altKey || event.metaKey || screen === null) return;
+  if (event.ctrlKey || event.altKey || event.metaKey || element("one").hidden) return;
   const mode = { 1: "contour", 2: "fill", 3: "heat", 4: "off" }[event.key];
   if (mode) setOverlay(mode);
   if (event.key === "s") element("snapshot").click();
