@@ -235,12 +235,12 @@ def test_edgeseg_run_at_live_pace_hands_planes_over(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from edgeseg.runtime.live import segmenter
+    from edgeseg.runtime.live import shared_engine
     from edgeseg.runtime.opener import use
 
     engine, initialised, given = build(), parent(), []
     monkeypatch.setattr(use, "LIVE_DEADLINE_S", 60.0)  # the double is no GPU
-    monkeypatch.setattr(segmenter, "engine_input", lambda *words: given.append(engine_input(*words)) or given[-1])
+    monkeypatch.setattr(shared_engine, "engine_input", lambda *words: given.append(engine_input(*words)) or given[-1])
     masks = tmp_path / "masks"
     words = ["live", str(engine), str(numbered_clip), "--masks", str(masks), "--spares", "0"]
     words += ["--no-gate", "--json"]  # the gate has a say in masks
