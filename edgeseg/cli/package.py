@@ -169,7 +169,7 @@ def _served(model: Path, triton: Path | None, deepstream: Path | None) -> tuple[
         names = write_triton_repository(served, triton)
         document["triton"] = {"repository": str(triton), "backend": served.backend, "models": names}
         lines.append(f"{triton}: {names[0]}, frames of any size to masks, by {', '.join(names[1:])}")
-        if served.backend == "tensorrt":
+        if served.server.of_one_gpu:
             lines.append("the plan is valid on the GPU that it was built on alone")
         lines.append(f"next: tritonserver --model-repository {quoted(triton.absolute())}")
     if deepstream is not None:

@@ -18,8 +18,29 @@ from edgeseg.specs import ModelMetadata
 LARGEST_BATCH = 8
 """Frames that a server may put into one inference where the graph takes any number."""
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
-_BACKENDS = {"onnxruntime": "model.onnx", "openvino": "model.onnx", "tensorrt": "model.plan"}
-"""Triton's backends that run engines of ours -> the name of the file that they look for."""
+
+
+@dataclass(frozen=True)
+class TritonBackend:
+    """How one of Triton's backends takes an engine."""
+
+    file_name: str = "model.onnx"
+    """The name of the file that it looks for."""
+    batches: bool = True
+    """Whether it may put several frames into one inference."""
+    of_one_gpu: bool = False
+    """Whether the file is native code for the GPU that it was built on."""
+    settings: tuple[tuple[str, str], ...] = ()
+    """Parameters of its own, and their values."""
+
+
+_BACKENDS = {
+    "onnxruntime": TritonBackend(),
+    # It fixes the batch of what it loads to the largest, and computes in BF16 where the processor has it.
+    "openvino": TritonBackend(batches=False, settings=(("ENFORCE_BF16", "NO"),)),
+    "tensorrt": TritonBackend("model.plan", of_one_gpu=True),
+}
+"""Those that run engines of ours, by the name that both sides give them."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +59,15 @@ class ServedModel:
     """Precision, threshold, classes and hashes, for whoever asks the server."""
 
     @property
-    def file_name(self) -> str:
-        """The file's name in the server's folder."""
+    def server(self) -> TritonBackend:
+        """How the server's backend takes it."""
         return _BACKENDS[self.backend]
 
     @property
     def largest_batch(self) -> int:
         """Frames in one inference; 0 where the server must not batch."""
-        if self.metadata.model.largest_batch == 1 or self.backend == "openvino":
-            return 0  # Triton's OpenVINO backend fixes the batch of what it loads to the largest
+        if self.metadata.model.largest_batch == 1 or not self.server.batches:
+            return 0
         return (
             LARGEST_BATCH
             if self.passport is None

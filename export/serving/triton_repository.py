@@ -49,7 +49,7 @@ def write_triton_repository(served: ServedModel, out: Path) -> list[str]:
     }
     files = {
         f"{served.name}-resize": ("model.onnx", serialize(resize_graph(served.metadata))),
-        f"{served.name}-network": (served.file_name, served.data),
+        f"{served.name}-network": (served.server.file_name, served.data),
         f"{served.name}-mask": ("model.onnx", serialize(mask_graph(served.metadata))),
     }
     with atomic_folder(out) as folder:
@@ -66,7 +66,7 @@ def _comment(served: ServedModel) -> list[str]:
     passport = served.passport
     if passport is None:
         return [*words, "The network runs in float32."]
-    if served.backend == "tensorrt":
+    if served.server.of_one_gpu:
         gpu = passport.binding.gpu or "the GPU that it was built on"
         words += [
             f"model.plan is valid on {gpu} with TensorRT {passport.backend_version} alone, and is native code:",
@@ -133,14 +133,14 @@ def _network(served: ServedModel) -> list[Field]:
     model, batch = served.metadata.model, served.largest_batch
     return [
         ("backend", served.backend),
-        ("default_model_filename", served.file_name),
+        ("default_model_filename", served.server.file_name),
         ("max_batch_size", batch),
         _tensor("input", INPUT_NAME, UINT8, _lead(served), *model.input_shape),
         _tensor("output", OUTPUT_NAME, FLOAT32, _lead(served), model.channels, model.height, model.width),
-        _instances(GPU if served.backend == "tensorrt" else CPU),
+        _instances(GPU if served.server.of_one_gpu else CPU),
         *([("dynamic_batching", ())] if batch else []),
         *(_warm_up(served, size) for size in sorted({1, max(batch, 1)})),
-        *([_parameter("ENFORCE_BF16", "NO")] if served.backend == "openvino" else []),
+        *(_parameter(key, value) for key, value in served.server.settings),
         *_parameters(served),
     ]
 
