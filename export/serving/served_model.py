@@ -40,7 +40,7 @@ _BACKENDS = {
     "openvino": TritonBackend(batches=False, settings=(("ENFORCE_BF16", "NO"),)),
     "tensorrt": TritonBackend("model.plan", of_one_gpu=True),
 }
-"""Those that run engines of ours, by the name that both sides give them."""
+"""Triton's backends that run engines of ours, by the name that both sides give them."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,6 +42,24 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "notes.doc").write_bytes(b"words")
     (folder / ".hidden.mp4").write_bytes(b"")
     return folder
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.conftest import bright_pixel_network
+
+    path = tmp_path_factory.mktemp("model") / "tiny.onnx"
+    path.write_bytes(bright_pixel_network())
+    return path
+
+
+@pytest.fixture(scope="session")
+def done(engine: Path, archive: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
+    """The result for the archive in clips of twenty frames, and its folder."""
+    from tests.runtime.batch.segmenting import segment
+
+    out = tmp_path_factory.mktemp("done") / "out"
+    return segment(engine, out, archive), out
 
 
 @pytest.fixture
