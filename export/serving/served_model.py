@@ -27,9 +27,9 @@ class TritonBackend:
     file_name: str = "model.onnx"
     """The name of the file that it looks for."""
     batches: bool = True
-    """Whether it may put several frames into one inference."""
+    """True where it may put several frames into one inference."""
     of_one_gpu: bool = False
-    """Whether the file is native code for the GPU that it was built on."""
+    """True where the file is native code for the GPU that it was built on."""
     settings: tuple[tuple[str, str], ...] = ()
     """Parameters of its own, and their values."""
 
