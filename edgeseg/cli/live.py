@@ -53,7 +53,8 @@ def live(
     from edgeseg.runtime.live.sources.contract import SourceOptions
     from edgeseg.runtime.live.stream_names import streams_of
 
-    page = flags.web and PageSettings(flags.web, flags.token_file, flags.tls_certificate, flags.tls_key)
+    access = (flags.token_file, flags.tls_certificate, flags.tls_key)
+    page = None if flags.web is None else PageSettings(flags.web, *access)
     settings = LiveSettings(
         engine=engine,
         source="",
@@ -67,7 +68,7 @@ def live(
         ),
         processes=EngineSettings(spares=flags.spares, threads=flags.threads),
         outputs=OutputSettings(flags.out, flags.record, flags.masks, flags.events, tuple(flags.send_to or ())),
-        page=page or None,
+        page=page,
         watch=WatchSettings(flags.reference, flags.reference_every, flags.statistics, flags.fall_back),
         roll_out=RollOutSettings(flags.shadow, flags.shadow_limit_ms),
         show=flags.overlay,

@@ -1,4 +1,4 @@
-"""Batches that are interrupted or spoilt: killed drivers and workers, wrong cuts, bad files, full disks, other results."""
+"""Batches that are interrupted or spoilt: by killed drivers and workers, wrong cuts, bad files, full disks."""
 
 from __future__ import annotations
 
