@@ -60,3 +60,8 @@ def test_what_no_flag_says_is_the_default_of_the_settings(monkeypatch: pytest.Mo
     monkeypatch.setattr("edgeseg.cli.run_live.run_live", lambda streams, as_json, log_json: given.extend(streams))
     assert cli.run(["live", "a.engine", "synthetic:"]) == 0
     assert given == [LiveSettings(Path("a.engine"), "synthetic:")]
+
+
+def test_an_empty_address_of_the_page_is_refused(tiny_engine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["live", str(tiny_engine), "synthetic:64x64@10", "--seconds", "1", "--web", ""]) == 2
+    assert "names no address" in capsys.readouterr().err
