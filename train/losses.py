@@ -187,4 +187,7 @@ def _tversky_index(
 
 
 def _local_mean(values: Tensor, window: int) -> Tensor:
-    return F.avg_pool2d(values, window, stride=1, padding=window // 2, count_include_pad=False)
+    """The mean over a square window around each pixel, as far as it lies inside; by rows, then by columns."""
+    reach = window // 2
+    rows = F.avg_pool2d(values, (1, window), stride=1, padding=(0, reach), count_include_pad=False)
+    return F.avg_pool2d(rows, (window, 1), stride=1, padding=(reach, 0), count_include_pad=False)

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from edgeseg.train.depthwise import DepthwiseConv2d
+
 
 class ConvBlock(nn.Sequential):
     """Convolution, batch norm, ReLU, dropout where wanted: [N,in,H,W] -> [N,out,H/stride,W/stride].
@@ -46,9 +48,8 @@ class DepthwiseBlock(nn.Sequential):
     """A convolution of each channel alone, batch norm, ReLU6: [N,C,H,W] -> [N,C,H/stride,W/stride]."""
 
     def __init__(self, channels: int, kernel_size: int = 3, stride: int = 1, dilation: int = 1) -> None:
-        padding = dilation * (kernel_size // 2)
         super().__init__(
-            nn.Conv2d(channels, channels, kernel_size, stride, padding, dilation, groups=channels, bias=False),
+            DepthwiseConv2d(channels, kernel_size, stride, dilation),
             nn.BatchNorm2d(channels),
             nn.ReLU6(inplace=True),
         )

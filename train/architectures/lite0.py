@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edgeseg.optional import require
+from edgeseg.train.depthwise import depthwise_conv2d
 
 STEM_CHANNELS = 32
 BATCH_NORM_EPSILON = 1e-3
@@ -46,9 +47,11 @@ class SameConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """Run the convolution: [N,in,H,W] -> [N,out,H/stride,W/stride], H and W even where the stride is 2."""
         before, after = self.same_padding
-        if before == after:
-            return F.conv2d(x, self.weight, None, self.stride, before, 1, self.groups)
-        return F.conv2d(F.pad(x, (before, after, before, after)), self.weight, None, self.stride, 0, 1, self.groups)
+        if before != after:
+            x, before = F.pad(x, (before, after, before, after)), 0
+        if self.groups > 1:
+            return depthwise_conv2d(x, self.weight, self.stride[0], before)
+        return F.conv2d(x, self.weight, None, self.stride, before)
 
 
 def _conv_norm(in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
