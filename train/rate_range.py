@@ -27,12 +27,12 @@ from edgeseg.progress import Say, Track, quiet, silent
 from edgeseg.train import run_folder
 from edgeseg.train.architectures.own_network import try_training
 from edgeseg.train.arithmetic import settled
-from edgeseg.train.checkpoint import load_best
 from edgeseg.train.distillation import teacher_from_runs
 from edgeseg.train.loop import Batch, Trainer
 from edgeseg.train.recipe import Recipe
 from edgeseg.train.reproducibility import deterministic_algorithms, step_seed
 from edgeseg.train.sample_memory import available_bytes, choose_storage, sample_bytes
+from edgeseg.train.starting_weights import starting_weights
 from edgeseg.train.threads import usable_threads
 from edgeseg.train.training_data import batch_of_one_process, decode, find_data
 from edgeseg.values import Part, Value
@@ -210,7 +210,7 @@ def find_learning_rate(
         samples, empty = decode(inputs, recipe, storage, track)
         trainer = Trainer(recipe, out, samples, inputs.validation, empty, teacher)
         if start is not None:
-            trainer.start_from(load_best(start)[1])
+            trainer.start_from(starting_weights(start, recipe, data).weights)
         rates = geometric_rates(LOWEST, HIGHEST, STEPS)
         points = sweep(training_step(trainer), list(track(rates, "trying learning rates", len(rates))))
     found = range_from_points(points, rates)

@@ -9,14 +9,12 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import edgeseg
-from edgeseg.files import check_writable, sha256_file, write_text
-from edgeseg.packages import RUN_CHECKPOINT
+from edgeseg.files import check_writable, write_text
 from edgeseg.progress import Say, Track, quiet, silent
 from edgeseg.train import run_folder
 from edgeseg.train.architectures.own_network import try_training
 from edgeseg.train.architectures.registry import parameter_count
 from edgeseg.train.arithmetic import settled
-from edgeseg.train.checkpoint import load_best
 from edgeseg.train.distillation import teacher_from_runs
 from edgeseg.train.loop import Trainer
 from edgeseg.train.processes import Launch, is_first_process, open_fabric, process_count
@@ -30,6 +28,7 @@ from edgeseg.train.resuming import remove_leftovers
 from edgeseg.train.sample_memory import Storage, available_bytes, choose_storage, sample_bytes
 from edgeseg.train.samples import Samples
 from edgeseg.train.shared_pictures import SharedPictures
+from edgeseg.train.starting_weights import starting_weights
 from edgeseg.train.threads import usable_threads
 from edgeseg.train.training_data import (
     TrainingData,
@@ -71,7 +70,8 @@ def train(
         run: The RUN folder; new or empty, unless `resume`.
         recipe: What to do; must be the RUN's own where resuming.
         negatives: A folder of pictures that show nothing to find.
-        start: Another RUN whose best weights are taken over where they fit; of no effect once a checkpoint is there.
+        start: Another RUN or a model package whose weights are taken over where they fit; of no effect once a
+            checkpoint is there.
         teachers: RUNs whose networks soften the targets; the same ones where resuming.
         qat: The trained network whose INT8 graph is trained; None trains the recipe's float network. The same one where
             resuming.
@@ -104,10 +104,10 @@ def train(
     inputs = find_data(data, negatives, teachers, shown, classes) if shared is None else shared.inputs
     inputs = inputs.drawn(recipe.training.fraction, recipe.training.seed)
     teacher = teacher_from_runs(teachers, recipe.training.teacher_share, recipe.model_spec(), trusted)
-    weights = None if start is None else load_best(start)[1]
+    begin = None if start is None else starting_weights(start, recipe, data)
     kept = run_folder.kept_precision(run) if resume else None
     recipe, arithmetic = settled(recipe, kept, process_count(launch))
-    started_from = None if start is None else sha256_file(start / RUN_CHECKPOINT)
+    started_from = None if begin is None else begin.sha256
     origin = Origin(inputs.sha256(), started_from, arithmetic.reason, None if qat is None else qat.checkpoint_sha256)
     first = is_first_process()
     if first and resume:
@@ -131,8 +131,8 @@ def train(
         fabric.barrier()
         network = None if qat is None else FakeQuantisedNetwork(qat, recipe)
         trainer = Trainer(recipe, run, samples, inputs.validation, empty, teacher, fabric, network)
-        if not (resume and trainer.resume(say)) and weights is not None:
-            trainer.start_from(weights)
+        if not (resume and trainer.resume(say)) and begin is not None:
+            trainer.start_from(begin.weights)
         return _fit(trainer, origin, report, track, (checkpoint_minutes, epoch_checkpoint_s))
 
 

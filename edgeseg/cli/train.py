@@ -40,7 +40,8 @@ def train(
         Path | None, typer.Option(help="Folder of pictures without anything to find; every batch gets some.")
     ] = None,
     start: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="Start from another RUN's weights, wherever they fit.")
+        Path | None,
+        typer.Option(metavar="MODEL", help="Start from the weights of another RUN or a package, wherever they fit."),
     ] = None,
     qat: Annotated[
         Path | None,

@@ -5,9 +5,8 @@ from __future__ import annotations
 import onnx
 
 from edgeseg.graph.weights import copy_of
+from edgeseg.train.network import module_path
 
-WRAPPERS = ("network.",)
-"""Module prefixes that say nothing."""
 FOLLOWERS = frozenset({"Relu", "Clip", "BatchNormalization", "LeakyRelu", "HardSwish"})
 
 
@@ -42,14 +41,6 @@ def with_readable_names(proto: onnx.ModelProto) -> onnx.ModelProto:
     del graph.value_info[:], graph.metadata_props[:], copy.metadata_props[:]
     graph.name, graph.doc_string, copy.doc_string = "edgeseg", "", ""
     return copy
-
-
-def module_path(name: str) -> str:
-    """The name of a parameter in the graph, of its name in PyTorch."""
-    for prefix in WRAPPERS:
-        while name.startswith(prefix):
-            name = name.removeprefix(prefix)
-    return name
 
 
 def _node_name(node: onnx.NodeProto, weights: dict[str, str], renamed: dict[str, str]) -> str:

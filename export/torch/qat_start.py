@@ -15,7 +15,7 @@ from edgeseg.calibration.selection import choose_images
 from edgeseg.dataset import load_images
 from edgeseg.errors import BadInputError
 from edgeseg.export.build import CALIBRATION_IMAGES
-from edgeseg.export.torch.naming import module_path, with_readable_names
+from edgeseg.export.torch.naming import with_readable_names
 from edgeseg.export.torch.onnx_from_run import contract_graph
 from edgeseg.graph.onnx_files import OnnxArtifact
 from edgeseg.graph.operators import CONVOLUTIONS
@@ -23,6 +23,7 @@ from edgeseg.packages import RUN_CHECKPOINT
 from edgeseg.progress import Say, Track, quiet, silent
 from edgeseg.specs import ModelMetadata
 from edgeseg.train.checkpoint import load_best
+from edgeseg.train.network import module_path
 from edgeseg.train.predictor import TorchSession, open_run
 from edgeseg.train.qat.folding import fold_batch_norm
 from edgeseg.train.qat.starting_point import StartingPoint

@@ -37,7 +37,7 @@ def fold_batch_norm(network: nn.Module, images: Tensor) -> dict[str, str]:
     with torch.no_grad():
         before = main_logits(network(images))
         biases = {}
-        for convolution_name, norm_name in _pairs(network, images).items():
+        for convolution_name, norm_name in norms_behind(network, images).items():
             convolution, norm = network.get_submodule(convolution_name), network.get_submodule(norm_name)
             assert isinstance(convolution, Convolution) and isinstance(norm, nn.BatchNorm2d)
             _fold(convolution, norm)
@@ -53,8 +53,13 @@ def fold_batch_norm(network: nn.Module, images: Tensor) -> dict[str, str]:
     return biases
 
 
-def _pairs(network: nn.Module, images: Tensor) -> dict[str, str]:
-    """Path of a convolution -> path of the batch norm whose input is that convolution's output."""
+def norms_behind(network: nn.Module, images: Tensor) -> dict[str, str]:
+    """Path of a convolution -> path of the batch norm whose input is that convolution's output.
+
+    Args:
+        network: In evaluation mode.
+        images: float [N,3,H,W] that it can be run on, normalised.
+    """
     outputs: list[tuple[Tensor, str]] = []
     pairs: dict[str, str] = {}
     handles = []

@@ -1,0 +1,102 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from edgeseg.errors import BadInputError, MismatchError
+from edgeseg.export.torch.naming import with_readable_names
+from edgeseg.export.torch.onnx_from_run import contract_graph, export_run
+from edgeseg.graph.onnx_files import load_onnx
+from edgeseg.train.architectures.registry import network_from_recipe
+from edgeseg.train.network import NormalisedNetwork
+from edgeseg.train.predictor import open_run
+from edgeseg.train.recipe import ModelRecipe, Recipe, read_recipe
+from edgeseg.train.starting_weights import starting_weights, unfolded
+from edgeseg.train.training import train
+
+
+@pytest.fixture(scope="module")
+def exported(blobs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A short training and its graph."""
+    folder = tmp_path_factory.mktemp("start")
+    settings = ("model.height=32", "model.width=32", "model.base_width=4", "model.depth=2", "training.epochs=2")
+    train(blobs, folder / "run", read_recipe(None, (*settings, "training.batch_size=4")))
+    export_run(folder / "run", folder / "model.onnx")
+    return folder / "run", folder / "model.onnx"
+
+
+def network_of(recipe: Recipe) -> NormalisedNetwork:
+    return NormalisedNetwork(network_from_recipe(recipe.model, pretrained=False), recipe.preprocess_spec()).eval()
+
+
+def test_a_graph_gives_back_the_network_that_it_was_exported_from(
+    exported: tuple[Path, Path], blobs: Path, tiny_recipe: Recipe
+) -> None:
+    run, graph = exported
+    network = network_of(tiny_recipe)
+    missing, strange = network.network.load_state_dict(
+        starting_weights(graph, tiny_recipe, blobs).weights, strict=False
+    )
+    assert not strange and not missing
+    images = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(network(images), open_run(run).network(images), rtol=1e-4, atol=1e-4)
+
+
+def test_batch_norms_hold_the_statistics_of_what_they_read(
+    exported: tuple[Path, Path], blobs: Path, tiny_recipe: Recipe
+) -> None:
+    network = network_of(tiny_recipe)
+    images = torch.rand(6, 3, 32, 32)
+    network.network.load_state_dict(unfolded(load_onnx(exported[1]).proto, network, images), strict=False)
+    read: dict[str, torch.Tensor] = {}
+    norms = {name: module for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)}
+    for name, norm in norms.items():
+        norm.register_forward_pre_hook(lambda module, given, name=name: read.update({name: given[0]}))
+    with torch.no_grad():
+        network(images)
+    assert norms
+    for name, norm in norms.items():
+        assert norm.running_mean is not None and norm.running_var is not None
+        torch.testing.assert_close(norm.running_mean, read[name].mean(dim=(0, 2, 3)), rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(norm.running_var, read[name].var(dim=(0, 2, 3), correction=0), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("architecture", ["lite0-unet", "ultra-unet", "segnet"])
+def test_every_convolution_of_larger_networks_comes_back(architecture: str) -> None:
+    torch.manual_seed(1)
+    settings = (f"model.architecture={architecture}", "model.height=64", "model.width=64", "model.pretrained=false")
+    recipe = read_recipe(None, settings)
+    source, empty = network_of(recipe), network_of(recipe)
+    for module in source.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, std=0.3)
+    proto = with_readable_names(contract_graph(source.network, recipe.model_spec(), recipe.preprocess_spec()))
+    images = torch.rand(3, 3, 64, 64)
+    empty.network.load_state_dict(unfolded(proto, empty, images), strict=False)
+    with torch.no_grad():
+        torch.testing.assert_close(empty(images), source(images), rtol=1e-3, atol=1e-3)
+
+
+def test_a_training_starts_from_a_graph_and_says_which(
+    exported: tuple[Path, Path], blobs: Path, tmp_path: Path, tiny_recipe: Recipe
+) -> None:
+    run, graph = exported
+    still = tiny_recipe.model_copy(
+        update={"training": tiny_recipe.training.model_copy(update={"epochs": 1, "learning_rate": 1e-12})}
+    )
+    record = train(blobs, tmp_path / "second", still, start=graph)
+    assert record.start_sha256 == load_onnx(graph).sha256
+    image = np.full((1, 32, 32, 3), 90, np.uint8)
+    assert np.abs(open_run(tmp_path / "second").infer(image) - open_run(run).infer(image)).max() < 0.1
+
+
+def test_a_graph_of_another_network_is_refused(exported: tuple[Path, Path], blobs: Path, tmp_path: Path) -> None:
+    other = Recipe(model=ModelRecipe(architecture="segnet", height=32, width=32))
+    with pytest.raises(MismatchError, match="none of the weights"):
+        starting_weights(exported[1], other, blobs)
+    with pytest.raises(BadInputError, match="there is no model"):
+        starting_weights(tmp_path / "nowhere", other, blobs)

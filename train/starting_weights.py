@@ -1,0 +1,162 @@
+"""The weights that a training starts from: those of another RUN, or of a model package.
+
+A package holds a graph whose batch norms were folded into its convolutions. They are put back, so that the network
+computes what the package does and yet can be trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+
+from edgeseg.calibration.selection import choose_images
+from edgeseg.dataset import load_images
+from edgeseg.errors import MismatchError
+from edgeseg.files import sha256_file
+from edgeseg.frames import resize_to_network
+from edgeseg.graph.onnx_files import load_onnx
+from edgeseg.graph.operators import CONVOLUTIONS
+from edgeseg.images import read_rgb
+from edgeseg.packages import RUN_CHECKPOINT, find_model, onnx_of
+from edgeseg.train.architectures.registry import network_from_recipe
+from edgeseg.train.checkpoint import load_best
+from edgeseg.train.network import NormalisedNetwork, module_path
+from edgeseg.train.qat.folding import Convolution, norms_behind
+from edgeseg.train.recipe import Recipe
+
+PICTURES = 32
+"""Training pictures on which the batch norms' statistics are measured."""
+
+
+@dataclass(frozen=True)
+class StartingWeights:
+    """What a training starts from."""
+
+    weights: dict[str, Tensor]
+    """By the names of a network's state."""
+    sha256: str
+    """Of the file that they come from."""
+
+
+def starting_weights(start: Path, recipe: Recipe, data: Path) -> StartingWeights:
+    """Read the weights to start from.
+
+    Args:
+        start: A RUN folder, a model package (a folder, one file or a name) or an ONNX file of edgeseg.
+        recipe: Of the training that starts.
+        data: Its data set; 32 training pictures measure a package's batch norms.
+
+    Raises:
+        BadInputError: Nothing there, or it cannot be read.
+        MismatchError: A graph none of whose convolutions has name and shape of one of the recipe's network.
+    """
+    files = find_model(start)
+    if files.kind == "run":
+        return StartingWeights(load_best(start)[1], sha256_file(start / RUN_CHECKPOINT))
+    artifact = load_onnx(onnx_of(files))
+    network = NormalisedNetwork(network_from_recipe(recipe.model, pretrained=False), recipe.preprocess_spec()).eval()
+    size_px = (recipe.model.height, recipe.model.width)
+    pictures = choose_images(load_images(data, "train"), PICTURES)
+    frames = np.stack([resize_to_network(read_rgb(path), *size_px) for path in pictures])
+    images = torch.from_numpy(frames).permute(0, 3, 1, 2).float().div_(255.0)
+    return StartingWeights(unfolded(artifact.proto, network, images), artifact.sha256)
+
+
+@torch.no_grad()
+def unfolded(proto: onnx.ModelProto, network: NormalisedNetwork, images: Tensor) -> dict[str, Tensor]:
+    """Take the weights out of a graph of folded convolutions, their batch norms put back.
+
+    A batch norm's statistics become those of what its convolution gives for `images`, and its scale and bias undo
+    them. A threshold that the export moved is left out where it is a node of its own.
+
+    Args:
+        proto: A contract graph with float32 weights, its convolutions named after modules.
+        network: Of the architecture that is wanted, in evaluation mode; is changed.
+        images: float [N,3,H,W] in 0..1.
+
+    Returns:
+        The state of those convolutions and batch norms of the network that the graph has.
+
+    Raises:
+        MismatchError: No convolution fits.
+    """
+    bare = network.network
+    norms = norms_behind(bare, (images[:1] - network.mean) / network.std)
+    fitting = dict(_fitting(proto, bare))
+    if not fitting:
+        raise MismatchError(
+            "none of the weights to start from fits this network",
+            found=f"{sum(node.op_type in CONVOLUTIONS for node in proto.graph.node)} convolutions",
+            expected="names and shapes of the recipe's architecture",
+        )
+    for name, (weight, bias) in fitting.items():
+        convolution = bare.get_submodule(name)
+        assert isinstance(convolution, Convolution)
+        convolution.weight.copy_(weight)
+        norm = bare.get_submodule(norms[name]) if name in norms else None
+        if convolution.bias is not None:
+            convolution.bias.copy_(bias)
+        if isinstance(norm, nn.BatchNorm2d):
+            _make_idle(norm, torch.zeros_like(bias) if convolution.bias is not None else bias)
+    _measure(network, {name: norms[name] for name in fitting if name in norms}, images)
+    taken = (*fitting, *(norms[name] for name in fitting if name in norms))
+    return {name: value for name, value in bare.state_dict().items() if name.rpartition(".")[0] in taken}
+
+
+def _fitting(proto: onnx.ModelProto, network: nn.Module) -> Iterator[tuple[str, tuple[Tensor, Tensor]]]:
+    """The path of each convolution whose weight the graph has, with weight and bias."""
+    tensors = {tensor.name: tensor for tensor in proto.graph.initializer}
+    nodes = {node.input[1]: node for node in proto.graph.node if node.op_type in CONVOLUTIONS}
+    for name, module in network.named_modules():
+        node = nodes.get(module_path(f"{name}.weight"))
+        if not isinstance(module, Convolution) or node is None:
+            continue
+        weight, bias = (_tensor(tensors.get(given)) for given in (*node.input[1:], "")[:2])
+        if weight is None or weight.shape != module.weight.shape:
+            continue
+        yield name, (weight, torch.zeros(module.out_channels) if bias is None else bias)
+
+
+def _tensor(tensor: onnx.TensorProto | None) -> Tensor | None:
+    return None if tensor is None else torch.from_numpy(onnx.numpy_helper.to_array(tensor).astype(np.float32))
+
+
+def _make_idle(norm: nn.BatchNorm2d, bias: Tensor) -> None:
+    """Let a batch norm add a bias and do nothing else."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    norm.weight.fill_(1.0)
+    norm.bias.copy_(bias)
+    norm.running_mean.zero_()
+    norm.running_var.fill_(1.0 - norm.eps)
+
+
+def _measure(network: NormalisedNetwork, norms: Mapping[str, str], images: Tensor) -> None:
+    """Give idle batch norms the statistics of their convolutions' outputs; what the network computes stays."""
+    moments: dict[str, list[Tensor]] = {name: [] for name in norms}
+    hooks = []
+    for name, kept in moments.items():
+
+        def look(module: nn.Module, given: tuple[Tensor, ...], output: Tensor, kept: list[Tensor] = kept) -> None:
+            values = output.double()
+            kept.append(torch.stack([values.mean(dim=(0, 2, 3)), values.square().mean(dim=(0, 2, 3))]))
+
+        hooks.append(network.network.get_submodule(name).register_forward_hook(look))
+    for image in torch.split(images, 1):
+        network(image)
+    for hook in hooks:
+        hook.remove()
+    for name, norm_name in norms.items():
+        norm = network.network.get_submodule(norm_name)
+        assert isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None and norm.running_var is not None
+        mean, square = torch.stack(moments[name]).mean(dim=0)
+        variance = (square - mean.square()).clamp_min(0.0)
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
+        norm.weight.copy_((variance + norm.eps).sqrt())
+        norm.bias.add_(mean)
