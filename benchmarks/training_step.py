@@ -1,4 +1,4 @@
-"""One training step: memory format and precision, alternated in one run; `python benchmarks/training_step.py`.
+"""One training step: memory format, precision, gradients; alternated in one run; `python benchmarks/training_step.py`.
 
 Processor time, all threads together, as other programs of a shared machine disturb it less; OMP_NUM_THREADS=1 leaves
 out the waiting of threads for each other. Beside it the ratio to channels-last float32, which is what training does.
@@ -7,28 +7,60 @@ out the waiting of threads for each other. Beside it the ratio to channels-last 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
+from unittest import mock
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
+from edgeseg.train import depthwise
 from edgeseg.train.architectures.registry import network_from_recipe
 from edgeseg.train.arithmetic import this_machine
 from edgeseg.train.recipe import read_recipe
 
 STEPS = 5
 NETWORKS = ("lite0-unet", "ultra-lite0-unet")
-Variant = tuple[bool, bool]
-"""(is channels last, is bf16)."""
-REFERENCE: Variant = (True, False)
+
+
+class Variant(NamedTuple):
+    """A way to compute the step."""
+
+    channels_last: bool
+    bf16: bool
+    native: bool = False
+    """True: PyTorch's own gradients of depthwise convolutions; they differ in bf16 alone."""
+
+    def __str__(self) -> str:
+        layout = "channels-last" if self.channels_last else "contiguous"
+        return f"{layout} {'bf16' if self.bf16 else 'float32'}{', PyTorch gradients' if self.native else ''}"
+
+
+REFERENCE = Variant(channels_last=True, bf16=False)
+VARIANTS = (
+    REFERENCE,
+    Variant(False, False),
+    Variant(True, True),
+    Variant(True, True, native=True),
+    Variant(False, True),
+)
+
+
+class _Native:
+    """Takes the place of edgeseg's gradients of depthwise convolutions."""
+
+    @staticmethod
+    def apply(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+        return F.conv2d(x, weight, None, stride, padding, 1, len(weight))
 
 
 def step_of(architecture: str, side_px: int, batch: int, variant: Variant) -> Callable[[], float]:
     """A function that trains one step and gives its processor time in seconds."""
-    channels_last, bf16 = variant
-    layout = torch.channels_last if channels_last else torch.contiguous_format
+    layout = torch.channels_last if variant.channels_last else torch.contiguous_format
     sizes = [f"model.height={side_px}", f"model.width={side_px}", "model.pretrained=false"]
     recipe = read_recipe(None, [f"model.architecture={architecture}", *sizes])
     network: nn.Module = network_from_recipe(recipe.model).train().to(memory_format=layout)  # type: ignore[call-overload]
@@ -36,8 +68,9 @@ def step_of(architecture: str, side_px: int, batch: int, variant: Variant) -> Ca
     images = torch.rand(batch, 3, side_px, side_px).contiguous(memory_format=layout)
 
     def step() -> float:
+        native = mock.patch.object(depthwise, "_DepthwiseGradients", _Native) if variant.native else None
         started = time.process_time()
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        with native or contextlib.nullcontext(), torch.autocast("cpu", torch.bfloat16, enabled=variant.bf16):
             loss = network(images).float().mean()
         optimiser.zero_grad()
         loss.backward()
@@ -54,8 +87,7 @@ def measure(architecture: str, side_px: int, batch: int, variants: Sequence[Vari
     for variant in variants:
         seconds = statistics.median(row[variant] for row in rounds)
         ratio = statistics.median(row[variant] / row[REFERENCE] for row in rounds)
-        name = f"{'channels-last' if variant[0] else 'contiguous':13s} {'bf16' if variant[1] else 'float32':7s}"
-        print(f"{architecture:17s} {name} {seconds:6.2f} s  {ratio:5.2f}", flush=True)
+        print(f"{architecture:17s} {variant!s:38s} {seconds:6.2f} s  {ratio:5.2f}", flush=True)
 
 
 if __name__ == "__main__":
@@ -65,9 +97,4 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     print(f"{torch.backends.cpu.get_cpu_capability()}, BF16 instructions: {this_machine().bf16}")
     for architecture in NETWORKS:
-        measure(
-            architecture,
-            arguments.side,
-            arguments.batch,
-            [(layout, bf16) for bf16 in (False, True) for layout in (True, False)],
-        )
+        measure(architecture, arguments.side, arguments.batch, VARIANTS)
