@@ -147,7 +147,7 @@ def weight_gradient(gradient: Tensor, x: Tensor, weight: Tensor, stride: int, pa
 
 
 def _overlap(offset: int, input_px: int, output_px: int, stride: int) -> tuple[slice, slice]:
-    """Where a tap that reads `stride * position + offset` lies inside the input: the outputs' slice, the inputs'."""
+    """The outputs and the inputs, as slices, for which a tap that reads `stride * position + offset` stays inside."""
     first = max(0, -(offset // stride))
     last = max(first, min(output_px, (input_px - 1 - offset) // stride + 1))
     begin = stride * first + offset

@@ -36,12 +36,12 @@ PICTURES = 32
 
 @dataclass(frozen=True)
 class StartingWeights:
-    """What a training starts from."""
+    """The weights of another training and where they come from."""
 
     weights: dict[str, Tensor]
-    """By the names of a network's state."""
+    """Names of a network's state -> values."""
     sha256: str
-    """Of the file that they come from."""
+    """The hash of the checkpoint or the graph."""
 
 
 def starting_weights(start: Path, recipe: Recipe, data: Path) -> StartingWeights:
