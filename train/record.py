@@ -72,7 +72,7 @@ class Origin:
     data_sha256: str
     """Hash of the train and validation pairs, the negatives and the teachers' weights."""
     start_sha256: str | None = None
-    """Hash of the checkpoint that it started from; None if it started from the recipe's own weights."""
+    """Hash of the checkpoint or graph that it started from; None if it started from the recipe's own weights."""
     precision_reason: str | None = None
     """Why the recipe's precision is what it is; None in RUNs from before this was kept."""
     qat_sha256: str | None = None
@@ -91,7 +91,7 @@ class RunRecord(Value):
     data_sha256: str
     """Hash of the train and validation pairs, the negatives and the teachers' weights."""
     start_sha256: str | None = None
-    """Hash of the checkpoint that it started from; None if it started from the recipe's own weights."""
+    """Hash of the checkpoint or graph that it started from; None if it started from the recipe's own weights."""
     qat_sha256: str | None = None
     """Hash of the checkpoint that it trained on for INT8; None if the training was not quantisation-aware."""
     recipe_sha256: str
