@@ -27,11 +27,13 @@ from edgeseg.packages import RUN_CHECKPOINT, find_model, onnx_of
 from edgeseg.train.architectures.registry import network_from_recipe
 from edgeseg.train.checkpoint import load_best
 from edgeseg.train.network import NormalisedNetwork, module_path
-from edgeseg.train.qat.folding import Convolution, norms_behind
+from edgeseg.train.qat.folding import Convolution, along_outputs, norms_behind
 from edgeseg.train.recipe import Recipe
 
 PICTURES = 32
 """Training pictures on which the batch norms' statistics are measured."""
+MOST_LENGTHENED = 1000.0
+"""A filter that would have to grow more is dead; what moves it decides what it becomes."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def starting_weights(start: Path, recipe: Recipe, data: Path) -> StartingWeights
     if files.kind == "run":
         return StartingWeights(load_best(start)[1], sha256_file(start / RUN_CHECKPOINT))
     artifact = load_onnx(onnx_of(files))
-    network = NormalisedNetwork(network_from_recipe(recipe.model, pretrained=False), recipe.preprocess_spec()).eval()
+    network = NormalisedNetwork(network_from_recipe(recipe.model), recipe.preprocess_spec()).eval()
     size_px = (recipe.model.height, recipe.model.width)
     pictures = choose_images(load_images(data, "train"), PICTURES)
     frames = np.stack([resize_to_network(read_rgb(path), *size_px) for path in pictures])
@@ -73,11 +75,13 @@ def unfolded(proto: onnx.ModelProto, network: NormalisedNetwork, images: Tensor)
     """Take the weights out of a graph of folded convolutions, their batch norms put back.
 
     A batch norm's statistics become those of what its convolution gives for `images`, and its scale and bias undo
-    them. A threshold that the export moved is left out where it is a node of its own.
+    them. Folding left filters up to a hundred times smaller or larger than training had them; behind a batch norm a
+    filter's length changes nothing but how far one step turns it, so each gets the length that its layer began with.
+    A threshold that the export moved is left out where it is a node of its own.
 
     Args:
         proto: A contract graph with float32 weights, its convolutions named after modules.
-        network: Of the architecture that is wanted, in evaluation mode; is changed.
+        network: Of the architecture that is wanted, in evaluation mode, as a training would begin with it; is changed.
         images: float [N,3,H,W] in 0..1.
 
     Returns:
@@ -98,12 +102,13 @@ def unfolded(proto: onnx.ModelProto, network: NormalisedNetwork, images: Tensor)
     for name, (weight, bias) in fitting.items():
         convolution = bare.get_submodule(name)
         assert isinstance(convolution, Convolution)
-        convolution.weight.copy_(weight)
         norm = bare.get_submodule(norms[name]) if name in norms else None
-        if convolution.bias is not None:
-            convolution.bias.copy_(bias)
+        factor = _lengthening(convolution, weight) if isinstance(norm, nn.BatchNorm2d) else torch.ones_like(bias)
         if isinstance(norm, nn.BatchNorm2d):
-            _make_idle(norm, torch.zeros_like(bias) if convolution.bias is not None else bias)
+            _make_idle(norm, 1 / factor, bias if convolution.bias is None else torch.zeros_like(bias))
+        convolution.weight.copy_(weight * along_outputs(factor, convolution))
+        if convolution.bias is not None:
+            convolution.bias.copy_(bias * factor)
     _measure(network, {name: norms[name] for name in fitting if name in norms}, images)
     taken = (*fitting, *(norms[name] for name in fitting if name in norms))
     return {name: value for name, value in bare.state_dict().items() if name.rpartition(".")[0] in taken}
@@ -127,10 +132,19 @@ def _tensor(tensor: onnx.TensorProto | None) -> Tensor | None:
     return None if tensor is None else torch.from_numpy(onnx.numpy_helper.to_array(tensor).astype(np.float32))
 
 
-def _make_idle(norm: nn.BatchNorm2d, bias: Tensor) -> None:
-    """Let a batch norm add a bias and do nothing else."""
+def _lengthening(convolution: Convolution, weight: Tensor) -> Tensor:
+    """The factor of each output channel that gives its filter the mean length of the layer's present ones."""
+    if not isinstance(convolution, nn.Conv2d):
+        return torch.ones(convolution.out_channels)
+    wanted = convolution.weight.flatten(1).norm(dim=1).mean()
+    lengths = weight.flatten(1).norm(dim=1)
+    return torch.where(lengths > 0, wanted / lengths, 1.0).clamp(1 / MOST_LENGTHENED, MOST_LENGTHENED)
+
+
+def _make_idle(norm: nn.BatchNorm2d, scale: Tensor, bias: Tensor) -> None:
+    """Let a batch norm scale and add a bias, and do nothing else."""
     assert norm.running_mean is not None and norm.running_var is not None
-    norm.weight.fill_(1.0)
+    norm.weight.copy_(scale)
     norm.bias.copy_(bias)
     norm.running_mean.zero_()
     norm.running_var.fill_(1.0 - norm.eps)
@@ -158,5 +172,5 @@ def _measure(network: NormalisedNetwork, norms: Mapping[str, str], images: Tenso
         variance = (square - mean.square()).clamp_min(0.0)
         norm.running_mean.copy_(mean)
         norm.running_var.copy_(variance)
-        norm.weight.copy_((variance + norm.eps).sqrt())
-        norm.bias.add_(mean)
+        norm.bias.add_(norm.weight * mean)
+        norm.weight.mul_((variance + norm.eps).sqrt())

@@ -95,7 +95,7 @@ def _fold(convolution: Convolution, norm: nn.BatchNorm2d) -> None:
     mean, beta = norm.running_mean.double(), norm.bias.double()
     before = convolution.bias.double() if convolution.bias is not None else torch.zeros_like(factor)
     bias = (factor * (before - mean) + beta).float()
-    convolution.weight.copy_((convolution.weight.double() * _along_outputs(factor, convolution)).float())
+    convolution.weight.copy_((convolution.weight.double() * along_outputs(factor, convolution)).float())
     if convolution.bias is not None:
         convolution.bias.copy_(bias)
     norm.bias.copy_(bias if convolution.bias is None else torch.zeros_like(bias))
@@ -104,7 +104,7 @@ def _fold(convolution: Convolution, norm: nn.BatchNorm2d) -> None:
     norm.running_var.fill_(1.0 - norm.eps)
 
 
-def _along_outputs(factor: Tensor, convolution: Convolution) -> Tensor:
+def along_outputs(factor: Tensor, convolution: Convolution) -> Tensor:
     """A factor for each output channel, shaped so that it scales the weight."""
     if isinstance(convolution, nn.Conv2d):
         return factor.view(-1, 1, 1, 1)
