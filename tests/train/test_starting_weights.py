@@ -81,6 +81,27 @@ def test_every_convolution_of_larger_networks_comes_back(architecture: str) -> N
         torch.testing.assert_close(empty(images), source(images), rtol=1e-3, atol=1e-3)
 
 
+def test_filters_before_a_batch_norm_get_the_length_that_training_began_with() -> None:
+    """Folding divides them by their outputs' deviation; a step of Adam would turn a short one many times as far."""
+    settings = ("model.architecture=lite0-unet", "model.height=64", "model.width=64", "model.pretrained=false")
+    recipe = read_recipe(None, settings)
+    source, empty = network_of(recipe), network_of(recipe)
+    for module in source.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.constant_(module.running_var, 400.0)  # type: ignore[arg-type]
+            nn.init.constant_(module.weight, 2.0)
+    proto = with_readable_names(contract_graph(source.network, recipe.model_spec(), recipe.preprocess_spec()))
+    begun = {name: lengths(module) for name, module in empty.named_modules() if isinstance(module, nn.Conv2d)}
+    empty.network.load_state_dict(unfolded(proto, empty, torch.rand(2, 3, 64, 64)), strict=False)
+    for name, module in empty.named_modules():
+        if name in begun and "head" not in name:
+            torch.testing.assert_close(lengths(module), begun[name].mean().expand(len(begun[name])), rtol=1e-3, atol=0)
+
+
+def lengths(convolution: nn.Module) -> torch.Tensor:
+    return convolution.weight.detach().flatten(1).norm(dim=1)  # type: ignore[operator, union-attr]
+
+
 def test_a_training_starts_from_a_graph_and_says_which(
     exported: tuple[Path, Path], blobs: Path, tmp_path: Path, tiny_recipe: Recipe
 ) -> None:
