@@ -120,6 +120,9 @@ class TrainingRecipe(Part):
     larger one."""
     patience: int = pydantic.Field(default=0, ge=0)
     """Stop after so many epochs without a better validation Dice; 0 never stops early."""
+    keep: Literal["best", "last"] = "best"
+    """The epoch whose weights are kept: that of the best validation Dice, which is read at 0.5, or the last, for a
+    network whose threshold is chosen afterwards."""
     ema_decay: float = pydantic.Field(default=0.0, ge=0, lt=1)
     """Keep an exponential moving average of the weights, which is validated and exported; 0 keeps none."""
     negative_share: float = pydantic.Field(default=0.25, gt=0, lt=1)

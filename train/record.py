@@ -56,6 +56,10 @@ class Progress:
         """The epoch of the highest validation Dice, the first of equals; there must be one."""
         return max(self.history, key=lambda row: row.validation_dice)
 
+    def kept(self, training: TrainingRecipe) -> Epoch:
+        """The epoch whose weights are kept; there must be one."""
+        return self.history[-1] if training.keep == "last" else self.best
+
     def is_over(self, training: TrainingRecipe) -> bool:
         """Tell whether all epochs are done, or early stopping says that it is enough."""
         return self.next_epoch > training.epochs or self.exhausted(training.patience)
@@ -86,8 +90,10 @@ class RunRecord(Value):
     epochs: int
     """Done so far."""
     best_epoch: int
-    """0 before the first one is done."""
+    """The epoch whose weights are kept: the best, or the last where the recipe says so; 0 before the first one is
+    done."""
     best_validation_dice: float
+    """The validation Dice of that epoch."""
     data_sha256: str
     """Hash of the train and validation pairs, the negatives and the teachers' weights."""
     start_sha256: str | None = None

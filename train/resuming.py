@@ -38,12 +38,12 @@ class Keeper:
     """Processes of the training."""
 
     def keep_best(self, progress: Progress) -> None:
-        """Keep the weights of the epoch that has ended, where it is the best so far.
+        """Keep the weights of the epoch that has ended, where it is the best so far or the recipe keeps the last one.
 
         Raises:
             UnwritableError: The disk is full; what was kept before stays.
         """
-        if progress.best is progress.history[-1]:
+        if progress.kept(self.recipe.training) is progress.history[-1]:
             network = self.judged_network
             best = {
                 "network": network.network.state_dict(),

@@ -191,8 +191,8 @@ def _record(recipe: Recipe, progress: Progress, origin: Origin, parameters: int)
     return RunRecord(
         finished=progress.is_over(training),
         epochs=done,
-        best_epoch=progress.best.epoch if done else 0,
-        best_validation_dice=progress.best.validation_dice if done else 0.0,
+        best_epoch=progress.kept(training).epoch if done else 0,
+        best_validation_dice=progress.kept(training).validation_dice if done else 0.0,
         data_sha256=origin.data_sha256,
         start_sha256=origin.start_sha256,
         qat_sha256=origin.qat_sha256,

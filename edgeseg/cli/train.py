@@ -127,7 +127,7 @@ def train(
             track=track,
         )
     if is_first_process():
-        emit(record, as_json, _result(record, out, chosen.model.architecture))
+        emit(record, as_json, _result(record, out, chosen))
 
 
 def _recipe(
@@ -193,12 +193,14 @@ def _way_back_said(out: Path, command: str) -> Iterator[None]:
         raise
 
 
-def _result(record: RunRecord, out: Path, architecture: str) -> str:
+def _result(record: RunRecord, out: Path, recipe: Recipe) -> str:
     from edgeseg.train.architectures.catalogue import is_own
 
+    architecture = recipe.model.architecture
     trust = f" --trust {quoted(architecture)}" if is_own(architecture) else ""
+    kept = "kept:" if recipe.training.keep == "last" else "best"
     return (
-        f"best validation Dice {record.best_validation_dice:.4f} in epoch {record.best_epoch} of {record.epochs}\n"
+        f"{kept} validation Dice {record.best_validation_dice:.4f} in epoch {record.best_epoch} of {record.epochs}\n"
         f"next: edgeseg export {quoted(out)} --out model.onnx{trust}"
     )
 
@@ -219,7 +221,7 @@ def _try_own_network(run: Path, recipe: Recipe, trusted: Collection[str]) -> Non
 
 
 def _say_epoch(row: Epoch, record: RunRecord) -> None:
-    mark = "  best" if record.best_epoch == row.epoch else ""
+    mark = "  kept" if record.best_epoch == row.epoch else ""
     say(
         f"epoch {row.epoch:3d}  loss {row.train_loss:.4f}  validation Dice {row.validation_dice:.4f}  "
         f"IoU {row.validation_iou:.4f}  {row.seconds:.0f} s, waited for data {row.data_wait_share or 0:.1%}{mark}"

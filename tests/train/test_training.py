@@ -218,3 +218,17 @@ def test_a_checkpoint_of_another_recipe_is_a_mismatch(blobs: Path, tmp_path: Pat
     (tmp_path / "a" / "best.pt").write_bytes((tmp_path / "b" / "best.pt").read_bytes())
     with pytest.raises(MismatchError, match="another recipe"):
         open_run(tmp_path / "a")
+
+
+def test_the_last_epoch_is_kept_where_the_recipe_says_so(blobs: Path, tmp_path: Path, tiny_recipe: Recipe) -> None:
+    """The rate ruins the network, so that its best epoch is an early one."""
+    for keep in ("best", "last"):
+        run = tmp_path / keep
+        record = train(blobs, run, settings_of(tiny_recipe, learning_rate=5.0, keep=keep))
+        rows = list(csv.DictReader((run / "history.csv").open()))
+        dice = [float(row["validation_dice"]) for row in rows]
+        assert len(dice) == 3 and max(dice) > dice[-1]
+        assert record.best_epoch == (3 if keep == "last" else dice.index(max(dice)) + 1)
+        last = checkpoint.load(run / "last.pt")["network"]
+        kept = checkpoint.load(run / "best.pt")["network"]
+        assert all(torch.equal(kept[name], last[name]) for name in kept) == (keep == "last")
