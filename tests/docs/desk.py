@@ -25,6 +25,7 @@ TINY = (
     f"--set=model.width={SIDE}",
     "--set=training.epochs=1",
     "--set=training.batch_size=4",
+    "--set=training.style_mixing=0",
 )
 """Settings that make a training of the documents a matter of seconds."""
 
