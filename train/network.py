@@ -11,9 +11,6 @@ from torch import Tensor, nn
 from edgeseg.specs import Fraction, PreprocessSpec
 from edgeseg.train.network_outputs import logits_of
 
-WRAPPERS = ("network.",)
-"""Module prefixes that say nothing."""
-
 
 class NormalisedNetwork(nn.Module):
     """A network behind `(x - mean) / std`.
@@ -47,14 +44,6 @@ class NormalisedNetwork(nn.Module):
 
     def take_beside_weights(self, content: Mapping[str, Any]) -> None:
         """Take up what `beside_weights` gave, out of a checkpoint."""
-
-
-def module_path(name: str) -> str:
-    """The name of a parameter in the graph, of its name in PyTorch."""
-    for prefix in WRAPPERS:
-        while name.startswith(prefix):
-            name = name.removeprefix(prefix)
-    return name
 
 
 def _per_channel(values: Fraction) -> Tensor:

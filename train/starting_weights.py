@@ -20,13 +20,14 @@ from edgeseg.dataset import load_images
 from edgeseg.errors import MismatchError
 from edgeseg.files import sha256_file
 from edgeseg.frames import resize_to_network
+from edgeseg.graph.module_paths import module_path
 from edgeseg.graph.onnx_files import load_onnx
 from edgeseg.graph.operators import CONVOLUTIONS
 from edgeseg.images import read_rgb
 from edgeseg.packages import RUN_CHECKPOINT, find_model, onnx_of
 from edgeseg.train.architectures.registry import network_from_recipe
 from edgeseg.train.checkpoint import load_best
-from edgeseg.train.network import NormalisedNetwork, module_path
+from edgeseg.train.network import NormalisedNetwork
 from edgeseg.train.qat.folding import Convolution, along_outputs, norms_behind
 from edgeseg.train.recipe import Recipe
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import onnx
 
+from edgeseg.graph.module_paths import module_path
 from edgeseg.graph.weights import copy_of
-from edgeseg.train.network import module_path
 
 FOLLOWERS = frozenset({"Relu", "Clip", "BatchNormalization", "LeakyRelu", "HardSwish"})
 

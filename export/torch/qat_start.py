@@ -17,13 +17,13 @@ from edgeseg.errors import BadInputError
 from edgeseg.export.build import CALIBRATION_IMAGES
 from edgeseg.export.torch.naming import with_readable_names
 from edgeseg.export.torch.onnx_from_run import contract_graph
+from edgeseg.graph.module_paths import module_path
 from edgeseg.graph.onnx_files import OnnxArtifact
 from edgeseg.graph.operators import CONVOLUTIONS
 from edgeseg.packages import RUN_CHECKPOINT
 from edgeseg.progress import Say, Track, quiet, silent
 from edgeseg.specs import ModelMetadata
 from edgeseg.train.checkpoint import load_best
-from edgeseg.train.network import module_path
 from edgeseg.train.predictor import TorchSession, open_run
 from edgeseg.train.qat.folding import fold_batch_norm
 from edgeseg.train.qat.starting_point import StartingPoint
