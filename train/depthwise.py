@@ -1,8 +1,8 @@
 """Depthwise convolutions whose gradients are computed fast in bf16 on a CPU.
 
-PyTorch hands the gradients of a depthwise convolution to oneDNN. In bf16 oneDNN (3.12) has fast code for some of them
-and falls back to its reference code, thirty times slower, for the weights of kernels larger than 3x3 and for the input
-behind a stride. Both are put together here from operations that it has fast code for.
+PyTorch hands the gradients of a depthwise convolution to oneDNN. In bf16 oneDNN (3.12) is fast at some of them, and
+tens of times slower than at the forward pass for the weights of kernels larger than 3x3 and for the input behind a
+stride. Both are put together here from operations that it is fast at.
 """
 
 from __future__ import annotations

@@ -49,9 +49,9 @@ class SameConv2d(nn.Conv2d):
         before, after = self.same_padding
         if before != after:
             x, before = F.pad(x, (before, after, before, after)), 0
-        if self.groups > 1:
+        if self.groups == self.in_channels == self.out_channels:
             return depthwise_conv2d(x, self.weight, self.stride[0], before)
-        return F.conv2d(x, self.weight, None, self.stride, before)
+        return F.conv2d(x, self.weight, None, self.stride, before, 1, self.groups)
 
 
 def _conv_norm(in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
