@@ -64,12 +64,12 @@ def _kornia(steps: list[Any]) -> Augment:
 def _geometry(recipe: AugmentationRecipe) -> list[Any]:
     K = require("kornia.augmentation")  # noqa: N806  kornia's own documentation names it so
     steps = [K.RandomHorizontalFlip(p=0.5), K.RandomVerticalFlip(p=0.5)] if recipe.flip else []
-    if recipe.rotation_deg or recipe.translation or recipe.scale or recipe.zoom_out:
+    if recipe.rotation_deg or recipe.translation or recipe.scale or recipe.zoom_out or recipe.zoom_in:
         steps.append(
             K.RandomAffine(
                 degrees=recipe.rotation_deg,
                 translate=(recipe.translation, recipe.translation),
-                scale=(1 - max(recipe.scale, recipe.zoom_out), 1 + recipe.scale),
+                scale=(1 - max(recipe.scale, recipe.zoom_out), 1 + max(recipe.scale, recipe.zoom_in)),
                 p=0.8,
             )
         )

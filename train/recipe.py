@@ -170,6 +170,8 @@ class AugmentationRecipe(Part):
     """Zoom between 1 - scale and 1 + scale."""
     zoom_out: float = pydantic.Field(default=0.0, ge=0, lt=1)
     """Zoom out as far as 1 - zoom_out where that is further than `scale` goes; black surrounds the picture."""
+    zoom_in: float = pydantic.Field(default=0.0, ge=0, le=3)
+    """Zoom in as far as 1 + zoom_in where that is further than `scale` goes; the picture's border is cut off."""
     brightness: float = pydantic.Field(default=0.2, ge=0, le=1)
     contrast: float = pydantic.Field(default=0.2, ge=0, le=1)
     saturation: float = pydantic.Field(default=0.2, ge=0, le=1)

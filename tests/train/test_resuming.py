@@ -121,8 +121,9 @@ def test_everything_random_is_taken_up_in_the_middle_of_an_epoch(
     training = {"sizes": (16, 32, 48), "loss": "structure", "label_smoothing": 0.05, "teacher_share": 0.7}
     training["hard_pixels"] = 0.1
     recipe = settings_of(tiny_recipe, epochs=2, batch_size=3, ema_decay=0.5, negative_share=0.3, **training)
-    names = ("endoscopy", "mosaic", "illumination", "pasted_polyps", "covered_polyps", "colour_exchange", "zoom_out")
-    everything = recipe.augmentation.model_copy(update=dict.fromkeys(names, 0.5))
+    names = ("endoscopy", "mosaic", "illumination", "pasted_polyps", "covered_polyps", "colour_exchange")
+    probabilities = dict.fromkeys((*names, "zoom_out", "zoom_in"), 0.5)
+    everything = recipe.augmentation.model_copy(update=probabilities)
     recipe = recipe.model_copy(update={"augmentation": everything})
     inputs = {"negatives": blobs / "test" / "images", "teachers": [tmp_path / "other"], "start": tmp_path / "other"}
     train(blobs, tmp_path / "whole", recipe, **inputs)

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from edgeseg.dataset import load_pairs
@@ -57,17 +58,21 @@ def test_image_and_mask_move_together() -> None:
     assert overlap > 0.99
 
 
-def test_zooming_out_shrinks_what_is_shown_and_scale_alone_less() -> None:
+@pytest.mark.parametrize(
+    ("key", "gentle", "far"), [("zoom_out", (0.78, 0.9), (0.28, 0.45)), ("zoom_in", (1.1, 1.25), (1.5, 1.75))]
+)
+def test_zooming_goes_further_than_scale_alone(key: str, gentle: tuple[float, float], far: tuple[float, float]) -> None:
     mask = torch.zeros(40, 1, 64, 64)
     mask[:, :, 22:42, 22:42] = 1
-    smallest = []
-    for zoom_out in (0.0, 0.7):
-        recipe = AugmentationRecipe(rotation_deg=0, translation=0, scale=0.2, zoom_out=zoom_out, blur=0)
+    extremes = []
+    for zoom in (0.0, 0.7):
+        recipe = AugmentationRecipe(rotation_deg=0, translation=0, scale=0.2, blur=0).model_copy(update={key: zoom})
         torch.manual_seed(0)
         _, masks = augmentation_from_recipe(recipe)(mask.repeat(1, 3, 1, 1), mask)
-        smallest.append(float((masks.sum(dim=(1, 2, 3)) / mask.sum(dim=(1, 2, 3))).min()) ** 0.5)
-    assert 0.78 < smallest[0] < 0.9
-    assert 0.28 < smallest[1] < 0.45
+        sides = (masks.sum(dim=(1, 2, 3)) / mask.sum(dim=(1, 2, 3))) ** 0.5
+        extremes.append(float(sides.min() if key == "zoom_out" else sides.max()))
+    assert gentle[0] < extremes[0] < gentle[1]
+    assert far[0] < extremes[1] < far[1]
 
 
 def test_no_augmentation_changes_nothing() -> None:
