@@ -171,7 +171,7 @@ def find_learning_rate(
     recipe: Recipe,
     *,
     negatives: Path | None = None,
-    start: Path | None = None,
+    starts: Sequence[Path] = (),
     teachers: Sequence[Path] = (),
     trusted: Collection[str] = (),
     say: Say = quiet,
@@ -184,7 +184,7 @@ def find_learning_rate(
         out: A new or empty folder for `lr.png` and `lr.csv`.
         recipe: What would be trained.
         negatives: The same as for training; so are the next two.
-        start: A RUN whose best weights are taken over.
+        starts: RUNs or packages whose weights are taken over, or their mean.
         teachers: RUNs that soften the targets.
         trusted: Code that the teachers' networks may be.
         say: Takes lines for the person.
@@ -209,8 +209,9 @@ def find_learning_rate(
         storage = choose_storage(needed, available_bytes(), folder, say)
         samples, empty = decode(inputs, recipe, storage, track)
         trainer = Trainer(recipe, out, samples, inputs.validation, empty, teacher)
-        if start is not None:
-            trainer.start_from(starting_weights(start, recipe, data).weights)
+        begin = starting_weights(starts, recipe, data)
+        if begin is not None:
+            trainer.start_from(begin.weights)
         rates = geometric_rates(LOWEST, HIGHEST, STEPS)
         points = sweep(training_step(trainer), list(track(rates, "trying learning rates", len(rates))))
     found = range_from_points(points, rates)

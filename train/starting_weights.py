@@ -1,12 +1,13 @@
-"""The weights that a training starts from: those of another RUN, or of a model package.
+"""The weights that a training starts from: those of another RUN, of a model package, or the mean of several.
 
-A package holds a graph whose batch norms were folded into its convolutions. They are put back, so that the network
-computes what the package does and yet can be trained on.
+Trainings that began with the same weights mostly end where their mean is as good as each, or better
+(Wortsman et al., 2022, arXiv:2203.05482). A package holds a graph whose batch norms were folded into its convolutions.
+They are put back, so that the network computes what the package does and yet can be trained on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from edgeseg.calibration.selection import choose_images
 from edgeseg.dataset import load_images
 from edgeseg.errors import MismatchError
-from edgeseg.files import sha256_file
+from edgeseg.files import sha256_file, sha256_of_hashes
 from edgeseg.frames import resize_to_network
 from edgeseg.graph.module_paths import module_path
 from edgeseg.graph.onnx_files import load_onnx
@@ -44,21 +45,49 @@ class StartingWeights:
     weights: dict[str, Tensor]
     """Names of a network's state -> values."""
     sha256: str
-    """The hash of the checkpoint or the graph."""
+    """The hash of the checkpoint or the graph; of several, the hash of their hashes."""
 
 
-def starting_weights(start: Path, recipe: Recipe, data: Path) -> StartingWeights:
-    """Read the weights to start from.
+def starting_weights(starts: Sequence[Path], recipe: Recipe, data: Path) -> StartingWeights | None:
+    """Read the weights to start from; None without any.
 
     Args:
-        start: A RUN folder, a model package (a folder, one file or a name) or an ONNX file of edgeseg.
+        starts: RUN folders, model packages (a folder, one file or a name) or ONNX files of edgeseg; of several the mean
+            is taken.
         recipe: Of the training that starts.
         data: Its data set; 32 training pictures measure a package's batch norms.
 
     Raises:
         BadInputError: Nothing there, or it cannot be read.
-        MismatchError: A graph none of whose convolutions has name and shape of one of the recipe's network.
+        MismatchError: A graph none of whose convolutions has name and shape of one of the recipe's network; or several
+            networks that differ.
     """
+    found = [_weights_of(start, recipe, data) for start in starts]
+    for start, other in zip(starts[1:], found[1:], strict=True):
+        _check_alike(starts[0], found[0].weights, start, other.weights)
+    if len(found) < 2:
+        return found[0] if found else None
+    mean = {name: _mean([part.weights[name] for part in found]) for name in found[0].weights}
+    return StartingWeights(mean, sha256_of_hashes(part.sha256 for part in found))
+
+
+def _mean(values: Sequence[Tensor]) -> Tensor:
+    """The mean of some tensors; the first of them where they count something."""
+    return torch.stack(list(values)).mean(dim=0) if values[0].is_floating_point() else values[0]
+
+
+def _check_alike(first: Path, weights: Mapping[str, Tensor], second: Path, others: Mapping[str, Tensor]) -> None:
+    shapes, other_shapes = ({name: value.shape for name, value in state.items()} for state in (weights, others))
+    if shapes != other_shapes:
+        differing = sorted(name for name in {*shapes, *other_shapes} if shapes.get(name) != other_shapes.get(name))
+        raise MismatchError(
+            f"{first} and {second} have no mean: their networks differ",
+            found=f"{len(differing)} tensors that differ in name or shape ({differing[0]})",
+            expected="trainings of one architecture, best begun with the same weights",
+        )
+
+
+def _weights_of(start: Path, recipe: Recipe, data: Path) -> StartingWeights:
     files = find_model(start)
     if files.kind == "run":
         return StartingWeights(load_best(start)[1], sha256_file(start / RUN_CHECKPOINT))

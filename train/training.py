@@ -50,7 +50,7 @@ def train(
     recipe: Recipe,
     *,
     negatives: Path | None = None,
-    start: Path | None = None,
+    starts: Sequence[Path] = (),
     teachers: Sequence[Path] = (),
     qat: StartingPoint | None = None,
     trusted: Collection[str] = (),
@@ -70,8 +70,8 @@ def train(
         run: The RUN folder; new or empty, unless `resume`.
         recipe: What to do; must be the RUN's own where resuming.
         negatives: A folder of pictures that show nothing to find.
-        start: Another RUN or a model package whose weights are taken over where they fit; of no effect once a
-            checkpoint is there.
+        starts: Another RUN or a model package whose weights are taken over where they fit, or several, of which the
+            mean is; of no effect once a checkpoint is there.
         teachers: RUNs whose networks soften the targets; the same ones where resuming.
         qat: The trained network whose INT8 graph is trained; None trains the recipe's float network. The same one where
             resuming.
@@ -98,13 +98,13 @@ def train(
     check_writable(run)
     launch = launch or Launch()
     if qat is not None:
-        recipe = recipe_for_qat(recipe, qat.recipe, process_count(launch), started=start is not None)
+        recipe = recipe_for_qat(recipe, qat.recipe, process_count(launch), started=bool(starts))
     try_training(recipe, batch_of_one_process(data, negatives, recipe, process_count(launch)))
     shown, classes = track if is_first_process() else silent, recipe.model.out_channels
     inputs = find_data(data, negatives, teachers, shown, classes) if shared is None else shared.inputs
     inputs = inputs.drawn(recipe.training.fraction, recipe.training.seed)
     teacher = teacher_from_runs(teachers, recipe.training.teacher_share, recipe.model_spec(), trusted)
-    begin = None if start is None else starting_weights(start, recipe, data)
+    begin = starting_weights(starts, recipe, data)
     kept = run_folder.kept_precision(run) if resume else None
     recipe, arithmetic = settled(recipe, kept, process_count(launch))
     started_from = None if begin is None else begin.sha256

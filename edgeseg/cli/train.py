@@ -40,8 +40,12 @@ def train(
         Path | None, typer.Option(help="Folder of pictures without anything to find; every batch gets some.")
     ] = None,
     start: Annotated[
-        Path | None,
-        typer.Option(metavar="MODEL", help="Start from the weights of another RUN or a package, wherever they fit."),
+        list[Path] | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Start from the weights of another RUN or a package, wherever they fit; several start it from the "
+            "mean of their weights. Repeatable.",
+        ),
     ] = None,
     qat: Annotated[
         Path | None,
@@ -80,7 +84,7 @@ def train(
 
     if find_lr and (resume or qat or devices not in (None, 1)):
         raise UsageError("--find-lr does not work with --resume, --qat or --devices")
-    chosen, source = _recipe(out, recipe, set_ or (), resume, qat, Launch(devices), start is not None)
+    chosen, source = _recipe(out, recipe, set_ or (), resume, qat, Launch(devices), bool(start))
     trusted = list(trust or ())
     if is_own(chosen.model.architecture):
         if source == recipe or any("model.architecture" in setting for setting in set_ or ()):
@@ -94,7 +98,7 @@ def train(
             out,
             chosen,
             negatives=negatives,
-            start=start,
+            starts=start or (),
             teachers=teacher or (),
             trusted=trusted,
             say=say,
@@ -109,13 +113,13 @@ def train(
         from edgeseg.export.torch.qat_start import starting_point
 
         begin = starting_point(qat, data, trusted, say, track)
-    with _way_back_said(out, _way_back(data, out, negatives, start, qat, teacher or (), trusted, devices)):
+    with _way_back_said(out, _way_back(data, out, negatives, start or (), qat, teacher or (), trusted, devices)):
         record = train_run(
             data,
             out,
             chosen,
             negatives=negatives,
-            start=start,
+            starts=start or (),
             teachers=teacher or (),
             qat=begin,
             trusted=trusted,
@@ -158,7 +162,7 @@ def _way_back(
     data: Path,
     out: Path,
     negatives: Path | None,
-    start: Path | None,
+    starts: Sequence[Path],
     qat: Path | None,
     teachers: Sequence[Path],
     trusted: Sequence[str],
@@ -167,10 +171,10 @@ def _way_back(
     """The command that resumes a training; recipe and settings lie in the RUN."""
     options: list[tuple[str, Path | int | str | None]] = [
         ("--negatives", negatives),
-        ("--start", start),
         ("--qat", qat),
         ("--devices", devices),
     ]
+    options += [("--start", start) for start in starts]
     options += [("--teacher", teacher) for teacher in teachers]
     options += [("--trust", code) for code in trusted]
     given = [word for name, value in options if value is not None for word in (name, str(value))]

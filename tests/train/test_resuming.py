@@ -125,11 +125,11 @@ def test_everything_random_is_taken_up_in_the_middle_of_an_epoch(
     probabilities = dict.fromkeys((*names, "zoom_out", "zoom_in"), 0.5)
     everything = recipe.augmentation.model_copy(update=probabilities)
     recipe = recipe.model_copy(update={"augmentation": everything})
-    inputs = {"negatives": blobs / "test" / "images", "teachers": [tmp_path / "other"], "start": tmp_path / "other"}
+    inputs = {"negatives": blobs / "test" / "images", "teachers": [tmp_path / "other"], "starts": [tmp_path / "other"]}
     train(blobs, tmp_path / "whole", recipe, **inputs)
     cut_inside_epoch(blobs, tmp_path / "cut", recipe, monkeypatch, 7, **inputs)  # five steps an epoch
     assert len(checkpoint.load(tmp_path / "cut" / "last.pt")["losses"]) == 2
-    train(blobs, tmp_path / "cut", recipe, resume=True, **{**inputs, "start": None})
+    train(blobs, tmp_path / "cut", recipe, resume=True, **{**inputs, "starts": ()})
     assert_same_training(tmp_path / "whole", tmp_path / "cut")
 
 
@@ -139,13 +139,13 @@ def test_a_training_killed_before_its_first_checkpoint_still_starts_from_the_oth
     first, run = tmp_path / "first", tmp_path / "cut"
     recipe = settings_of(tiny_recipe, epochs=1)
     train(blobs, first, recipe)
-    train(blobs, tmp_path / "whole", recipe, start=first)
+    train(blobs, tmp_path / "whole", recipe, starts=[first])
     with monkeypatch.context() as patch, pytest.raises(StopError):
         patch.setattr(loop.Trainer, "fit", lambda *_: (_ for _ in ()).throw(StopError))
-        train(blobs, run, recipe, start=first)
+        train(blobs, run, recipe, starts=[first])
     with pytest.raises(MismatchError, match="was to start from other weights"):
         train(blobs, run, recipe, resume=True)
-    train(blobs, run, recipe, resume=True, start=first)
+    train(blobs, run, recipe, resume=True, starts=[first])
     whole, cut = (checkpoint.load(path / "last.pt")["network"] for path in (tmp_path / "whole", run))
     assert_equal_tensors(whole, cut)
     assert RunRecord.read(run / "run.json").start_sha256 == sha256_file(first / "best.pt")

@@ -8,8 +8,11 @@ from torch import nn
 from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.export.torch.naming import with_readable_names
 from edgeseg.export.torch.onnx_from_run import contract_graph, export_run
+from edgeseg.files import sha256_file
 from edgeseg.graph.onnx_files import load_onnx
+from edgeseg.packages import RUN_CHECKPOINT
 from edgeseg.train.architectures.registry import network_from_recipe
+from edgeseg.train.checkpoint import load_best
 from edgeseg.train.network import NormalisedNetwork
 from edgeseg.train.predictor import open_run
 from edgeseg.train.recipe import ModelRecipe, Recipe, read_recipe
@@ -27,6 +30,11 @@ def exported(blobs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     return folder / "run", folder / "model.onnx"
 
 
+def trained_by(recipe: Recipe, **settings: float) -> Recipe:
+    """One epoch of a recipe with other settings."""
+    return recipe.model_copy(update={"training": recipe.training.model_copy(update={"epochs": 1, **settings})})
+
+
 def network_of(recipe: Recipe) -> NormalisedNetwork:
     return NormalisedNetwork(network_from_recipe(recipe.model, pretrained=False), recipe.preprocess_spec()).eval()
 
@@ -36,9 +44,9 @@ def test_a_graph_gives_back_the_network_that_it_was_exported_from(
 ) -> None:
     run, graph = exported
     network = network_of(tiny_recipe)
-    missing, strange = network.network.load_state_dict(
-        starting_weights(graph, tiny_recipe, blobs).weights, strict=False
-    )
+    begin = starting_weights([graph], tiny_recipe, blobs)
+    assert begin is not None
+    missing, strange = network.network.load_state_dict(begin.weights, strict=False)
     assert not strange and not missing
     images = torch.rand(2, 3, 32, 32)
     with torch.no_grad():
@@ -106,18 +114,50 @@ def test_a_training_starts_from_a_graph_and_says_which(
     exported: tuple[Path, Path], blobs: Path, tmp_path: Path, tiny_recipe: Recipe
 ) -> None:
     run, graph = exported
-    still = tiny_recipe.model_copy(
-        update={"training": tiny_recipe.training.model_copy(update={"epochs": 1, "learning_rate": 1e-12})}
-    )
-    record = train(blobs, tmp_path / "second", still, start=graph)
+    record = train(blobs, tmp_path / "second", trained_by(tiny_recipe, learning_rate=1e-12), starts=[graph])
     assert record.start_sha256 == load_onnx(graph).sha256
     image = np.full((1, 32, 32, 3), 90, np.uint8)
     assert np.abs(open_run(tmp_path / "second").infer(image) - open_run(run).infer(image)).max() < 0.1
 
 
+def test_several_start_a_training_from_the_mean_of_their_weights(
+    exported: tuple[Path, Path], blobs: Path, tmp_path: Path, tiny_recipe: Recipe
+) -> None:
+    train(blobs, tmp_path / "further", trained_by(tiny_recipe, learning_rate=1e-2), starts=[exported[0]])
+    runs = [exported[0], tmp_path / "further"]
+    mean = starting_weights(runs, tiny_recipe, blobs)
+    assert mean is not None
+    first, second = (load_best(run)[1] for run in runs)
+    assert any(not torch.equal(first[name], second[name]) for name in first)
+    for name, value in mean.weights.items():
+        torch.testing.assert_close(
+            value, (first[name] + second[name]) / 2 if value.is_floating_point() else first[name]
+        )
+    record = train(blobs, tmp_path / "mean", trained_by(tiny_recipe, learning_rate=1e-12), starts=runs)
+    assert record.start_sha256 == mean.sha256
+    assert record.start_sha256 not in {sha256_file(run / RUN_CHECKPOINT) for run in runs}
+    kept = load_best(tmp_path / "mean")[1]
+    for name, _ in network_of(tiny_recipe).network.named_parameters():
+        torch.testing.assert_close(kept[name], mean.weights[name], rtol=1e-4, atol=1e-6)
+
+
+def test_networks_that_differ_have_no_mean(
+    exported: tuple[Path, Path], blobs: Path, tmp_path: Path, tiny_recipe: Recipe
+) -> None:
+    wider = tiny_recipe.model.model_copy(update={"base_width": 8})
+    train(blobs, tmp_path / "wider", trained_by(tiny_recipe).model_copy(update={"model": wider}))
+    with pytest.raises(MismatchError, match="have no mean") as caught:
+        starting_weights([exported[0], tmp_path / "wider"], tiny_recipe, blobs)
+    assert "tensors that differ" in str(caught.value.found)
+
+
+def test_no_start_gives_no_weights(blobs: Path, tiny_recipe: Recipe) -> None:
+    assert starting_weights([], tiny_recipe, blobs) is None
+
+
 def test_a_graph_of_another_network_is_refused(exported: tuple[Path, Path], blobs: Path, tmp_path: Path) -> None:
     other = Recipe(model=ModelRecipe(architecture="segnet", height=32, width=32))
     with pytest.raises(MismatchError, match="none of the weights"):
-        starting_weights(exported[1], other, blobs)
+        starting_weights([exported[1]], other, blobs)
     with pytest.raises(BadInputError, match="there is no model"):
-        starting_weights(tmp_path / "nowhere", other, blobs)
+        starting_weights([tmp_path / "nowhere"], other, blobs)

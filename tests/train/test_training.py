@@ -83,14 +83,14 @@ def test_resumed_equals_uninterrupted(blobs: Path, tmp_path: Path, tiny_recipe: 
 def test_a_training_starts_from_the_weights_of_another(blobs: Path, tmp_path: Path, tiny_recipe: Recipe) -> None:
     train(blobs, tmp_path / "first", settings_of(tiny_recipe, epochs=6, learning_rate=1e-2))
     still = settings_of(tiny_recipe, epochs=1, learning_rate=1e-12, ema_decay=0.5)
-    train(blobs, tmp_path / "second", still, start=tmp_path / "first")
+    train(blobs, tmp_path / "second", still, starts=[tmp_path / "first"])
     expected = checkpoint.load(tmp_path / "first" / "best.pt")["network"]
     found = weights_of(tmp_path / "second")
     same = [torch.allclose(expected[name], found[name], atol=1e-6) for name in expected if name.endswith("weight")]
     assert all(same)
     deeper = still.model_copy(update={"model": still.model.model_copy(update={"base_width": 7})})
     with pytest.raises(MismatchError, match="none of the weights"):
-        train(blobs, tmp_path / "third", deeper, start=tmp_path / "first")
+        train(blobs, tmp_path / "third", deeper, starts=[tmp_path / "first"])
 
 
 def test_a_training_at_several_sizes_resumes_exactly(blobs: Path, tmp_path: Path, tiny_recipe: Recipe) -> None:

@@ -190,7 +190,7 @@ def test_what_does_not_go_together_is_refused(
         train(blobs, tmp_path / "run", recipe, qat=begin(), **options)  # type: ignore[arg-type]
 
     with pytest.raises(UsageError, match="--start"):
-        attempt(start=float_run)
+        attempt(starts=[float_run])
     with pytest.raises(UsageError, match="--devices"):
         attempt(launch=Launch(2))
     with pytest.raises(UsageError, match="precision=bf16-mixed"):
