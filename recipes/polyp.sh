@@ -25,14 +25,15 @@ step() { # NAME DATA RECIPE NEGATIVES [flags]: one training; goes on with one th
   shift 4
   echo "== $name" >&2
   if [ -f "$out/$name/recipe.toml" ]; then
-    local flags=()
+    local flags=(--negatives "$out/$empty")
     while [ $# -gt 0 ]; do # the RUN holds its settings
       [ "$1" = --set ] || flags+=("$1" "$2")
       shift 2
     done
-    edgeseg train "$data" --out "$out/$name" --negatives "$out/$empty" "${flags[@]}" --resume
+    edgeseg train "$data" --out "$out/$name" "${flags[@]}" --resume
   else
-    edgeseg train "$data" --out "$out/$name" --recipe "$recipes/$recipe.toml" --negatives "$out/$empty" "$@" "${extra[@]}"
+    local flags=(--recipe "$recipes/$recipe.toml" --negatives "$out/$empty" "$@" ${extra[@]+"${extra[@]}"})
+    edgeseg train "$data" --out "$out/$name" "${flags[@]}"
   fi
 }
 

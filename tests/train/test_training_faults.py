@@ -19,6 +19,7 @@ from edgeseg.cli import train as train_command
 from edgeseg.errors import BadInputError
 from edgeseg.images import write_png
 from edgeseg.train import checkpoint, losses
+from edgeseg.train.recipe import Recipe
 from edgeseg.train.record import RunRecord
 
 SETTINGS = ["model.height=32", "model.width=32", "model.base_width=4", "model.depth=2"]
@@ -179,3 +180,19 @@ def test_a_stopped_training_can_be_resumed(blobs: Path, tmp_path: Path, number: 
     state = checkpoint.load(run / "last.pt")
     assert state["epoch"] in (record.epochs, record.epochs + 1)
     assert not [path for path in run.iterdir() if path.name.startswith(".")]
+
+
+def test_the_way_back_names_every_start(
+    blobs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(data: Path, run: Path, recipe: Recipe, **options: object) -> None:
+        assert options["starts"] == [Path("a"), Path("b")]
+        run.mkdir()
+        (run / "recipe.toml").write_text("")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("edgeseg.train.training.train", stopped)
+    starts = ("--start", "a", "--start", "b", "--teacher", "t")
+    assert cli.run(arguments(blobs, tmp_path / "run", *starts)) == 130
+    way_back = f"edgeseg train {blobs} --out {tmp_path / 'run'} --start a --start b --teacher t --resume"
+    assert f"continue with: {way_back}" in capsys.readouterr().err
