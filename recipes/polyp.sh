@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train polyp-best, polyp-small and polyp-ultra from nothing: recipes/polyp.sh KVASIR BOTH MUCOSA CLIP OUT [flags of train]
+# Train polyp-best, polyp-small and polyp-ultra from nothing: recipes/polyp.sh KVASIR BOTH MUCOSA CLIP OUT [--set ...]
 #
 # KVASIR: Kvasir-SEG with its splits. BOTH: Kvasir-SEG and CVC-ClinicDB as one data set (`edgeseg data split
 # --sequences`, `edgeseg data join`). MUCOSA: a folder of pictures of normal mucosa. CLIP: a clip without a polyp.

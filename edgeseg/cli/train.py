@@ -43,8 +43,8 @@ def train(
         list[Path] | None,
         typer.Option(
             metavar="MODEL",
-            help="Start from the weights of another RUN or a package, wherever they fit; several start it from the "
-            "mean of their weights. Repeatable.",
+            help="Start from the weights of another RUN or a package, wherever they fit; of several, from their mean. "
+            "Repeatable.",
         ),
     ] = None,
     qat: Annotated[

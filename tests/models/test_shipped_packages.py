@@ -26,15 +26,15 @@ pytestmark = [
 ]
 
 
-def mean_dice(package: Path, precision: str) -> float:
-    """The mean Dice on Kvasir-SEG's test split, from the card: by source where it knows several."""
+def figures(package: Path, precision: str) -> tuple[float, ...]:
+    """Mean Dice and mean IoU on Kvasir-SEG's test split from the card; Dice alone where it knows several sources."""
     card = (package / "card.md").read_text()
     by_source = re.search(r"\| kvasir-seg \| 100 \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|", card)
     if by_source:
-        return float(by_source.group(1 + ("fp32", "fp16", "int8").index(precision)))
-    row = re.search(rf"\| {precision} \| ([\d.]+) \|", card)
+        return (float(by_source.group(1 + ("fp32", "fp16", "int8").index(precision))),)
+    row = re.search(rf"\| {precision} \| ([\d.]+) \| ([\d.]+) \|", card)
     assert row and "(100 images" in card
-    return float(row.group(1))
+    return float(row.group(1)), float(row.group(2))
 
 
 def changed_share(engine: Session, reference: Session, frame: np.ndarray) -> float:
@@ -50,8 +50,10 @@ def test_int8_loses_no_polyp_on_any_processor_and_the_card_is_true(package: Path
     verdict = verify(engine, reference, pairs, limits_for("int8", 0.003, None, max_lost_polyps=0))
     assert verdict.passed is True, verdict.reasons
     assert verdict.image_count == 100
-    assert verdict.mean_dice == pytest.approx(mean_dice(package, "int8"), abs=1e-3)
-    assert verdict.reference_mean_dice == pytest.approx(mean_dice(package, "fp32"), abs=1e-3)
+    expected, expected_fp32 = figures(package, "int8"), figures(package, "fp32")
+    assert (verdict.mean_dice, verdict.mean_iou)[: len(expected)] == pytest.approx(expected, abs=1e-3)
+    reached = verdict.reference_mean_dice, verdict.reference_mean_iou
+    assert reached[: len(expected_fp32)] == pytest.approx(expected_fp32, abs=1e-3)
     assert np.mean([changed_share(engine, reference, read_rgb(pair.image)) for pair in pairs]) < 0.003
 
 

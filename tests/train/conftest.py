@@ -41,3 +41,8 @@ def blobs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tiny_recipe() -> Recipe:
     return read_recipe(None, TINY_SETTINGS)
+
+
+def settings_of(recipe: Recipe, **training: object) -> Recipe:
+    """A recipe with other values of `[training]`."""
+    return recipe.model_copy(update={"training": recipe.training.model_copy(update=training)})

@@ -1,6 +1,7 @@
 """recipes/polyp.sh, from nothing to the three networks, with trainings of one epoch on tiny pictures."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -38,9 +39,7 @@ def test_three_networks_from_nothing_and_a_second_call_goes_on(blobs: Path, tmp_
     assert records["kvasir-best"].start_sha256 is None
     starts = {name: record.start_sha256 for name, record in records.items()}
     assert starts["best-taught"] == starts["best-closer"] not in {None, starts["polyp-best"]}
-    (tmp_path / "out" / "polyp-ultra" / "recipe.toml").unlink()
-    for file in (tmp_path / "out" / "polyp-ultra").iterdir():
-        file.unlink()
+    shutil.rmtree(tmp_path / "out" / "polyp-ultra")
     second = trained(blobs, tmp_path / "out")
     assert second.returncode == 0, second.stderr
     assert RunRecord.read(tmp_path / "out" / "polyp-ultra" / RUN_RECORD).finished

@@ -15,6 +15,7 @@ from edgeseg.train import checkpoint, loop, run_folder
 from edgeseg.train.recipe import Recipe
 from edgeseg.train.record import Epoch, RunRecord
 from edgeseg.train.training import train
+from tests.train.conftest import settings_of
 
 HERE = Path(__file__).parent
 RUN_FILES = {"recipe.toml", "run.json", "history.csv", "curves.png", "best.pt", "last.pt", "previous.pt"}
@@ -22,10 +23,6 @@ RUN_FILES = {"recipe.toml", "run.json", "history.csv", "curves.png", "best.pt", 
 
 class StopError(Exception):
     """Cuts a training off in these tests."""
-
-
-def settings_of(recipe: Recipe, **training: object) -> Recipe:
-    return recipe.model_copy(update={"training": recipe.training.model_copy(update=training)})
 
 
 def history_of(run: Path) -> list[dict[str, str]]:

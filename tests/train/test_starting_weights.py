@@ -18,6 +18,7 @@ from edgeseg.train.predictor import open_run
 from edgeseg.train.recipe import ModelRecipe, Recipe, read_recipe
 from edgeseg.train.starting_weights import starting_weights, unfolded
 from edgeseg.train.training import train
+from tests.train.conftest import settings_of
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +29,6 @@ def exported(blobs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     train(blobs, folder / "run", read_recipe(None, (*settings, "training.batch_size=4")))
     export_run(folder / "run", folder / "model.onnx")
     return folder / "run", folder / "model.onnx"
-
-
-def trained_by(recipe: Recipe, **settings: float) -> Recipe:
-    """One epoch of a recipe with other settings."""
-    return recipe.model_copy(update={"training": recipe.training.model_copy(update={"epochs": 1, **settings})})
 
 
 def network_of(recipe: Recipe) -> NormalisedNetwork:
@@ -114,7 +110,7 @@ def test_a_training_starts_from_a_graph_and_says_which(
     exported: tuple[Path, Path], blobs: Path, tmp_path: Path, tiny_recipe: Recipe
 ) -> None:
     run, graph = exported
-    record = train(blobs, tmp_path / "second", trained_by(tiny_recipe, learning_rate=1e-12), starts=[graph])
+    record = train(blobs, tmp_path / "second", settings_of(tiny_recipe, epochs=1, learning_rate=1e-12), starts=[graph])
     assert record.start_sha256 == load_onnx(graph).sha256
     image = np.full((1, 32, 32, 3), 90, np.uint8)
     assert np.abs(open_run(tmp_path / "second").infer(image) - open_run(run).infer(image)).max() < 0.1
@@ -123,7 +119,7 @@ def test_a_training_starts_from_a_graph_and_says_which(
 def test_several_start_a_training_from_the_mean_of_their_weights(
     exported: tuple[Path, Path], blobs: Path, tmp_path: Path, tiny_recipe: Recipe
 ) -> None:
-    train(blobs, tmp_path / "further", trained_by(tiny_recipe, learning_rate=1e-2), starts=[exported[0]])
+    train(blobs, tmp_path / "further", settings_of(tiny_recipe, epochs=1, learning_rate=1e-2), starts=[exported[0]])
     runs = [exported[0], tmp_path / "further"]
     mean = starting_weights(runs, tiny_recipe, blobs)
     assert mean is not None
@@ -133,7 +129,7 @@ def test_several_start_a_training_from_the_mean_of_their_weights(
         torch.testing.assert_close(
             value, (first[name] + second[name]) / 2 if value.is_floating_point() else first[name]
         )
-    record = train(blobs, tmp_path / "mean", trained_by(tiny_recipe, learning_rate=1e-12), starts=runs)
+    record = train(blobs, tmp_path / "mean", settings_of(tiny_recipe, epochs=1, learning_rate=1e-12), starts=runs)
     assert record.start_sha256 == mean.sha256
     assert record.start_sha256 not in {sha256_file(run / RUN_CHECKPOINT) for run in runs}
     kept = load_best(tmp_path / "mean")[1]
@@ -145,7 +141,7 @@ def test_networks_that_differ_have_no_mean(
     exported: tuple[Path, Path], blobs: Path, tmp_path: Path, tiny_recipe: Recipe
 ) -> None:
     wider = tiny_recipe.model.model_copy(update={"base_width": 8})
-    train(blobs, tmp_path / "wider", trained_by(tiny_recipe).model_copy(update={"model": wider}))
+    train(blobs, tmp_path / "wider", settings_of(tiny_recipe, epochs=1).model_copy(update={"model": wider}))
     with pytest.raises(MismatchError, match="have no mean") as caught:
         starting_weights([exported[0], tmp_path / "wider"], tiny_recipe, blobs)
     assert "tensors that differ" in str(caught.value.found)

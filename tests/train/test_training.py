@@ -16,14 +16,11 @@ from edgeseg.train.predictor import open_run
 from edgeseg.train.recipe import Recipe, read_recipe
 from edgeseg.train.record import Epoch, RunRecord
 from edgeseg.train.training import train
+from tests.train.conftest import settings_of
 
 
 class StopError(Exception):
     """Cuts a training off in these tests."""
-
-
-def settings_of(recipe: Recipe, **training: object) -> Recipe:
-    return recipe.model_copy(update={"training": recipe.training.model_copy(update=training)})
 
 
 def weights_of(run: Path) -> dict[str, torch.Tensor]:
