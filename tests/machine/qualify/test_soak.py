@@ -42,6 +42,13 @@ class Scripted:
         pass
 
 
+def fresh_memory(size: int) -> mmap.mmap:
+    """Take memory that was not resident before; an array may get some that was freed and is resident still."""
+    block = mmap.mmap(-1, size)
+    block.write(b"\1" * size)
+    return block
+
+
 def test_a_sound_engine() -> None:
     report = soak(engine_of(Scripted()), FRAMES, SHORT)
     assert (report.frames, report.errors, report.changed_masks, report.restarts) == (20, 0, 0, 0)
@@ -82,10 +89,10 @@ def test_gpu_memory_counts_from_the_end_of_the_first_round() -> None:
 
 
 def test_memory_that_grows_is_seen() -> None:
-    kept: list[Any] = []
+    kept: list[mmap.mmap] = []
 
     def leak(call: int, probability: Any) -> Any:
-        kept.append(np.ones(1 << 20, np.uint8))  # written, hence resident
+        kept.append(fresh_memory(1 << 20))
         return probability
 
     report = soak(engine_of(Scripted(leak)), FRAMES, SoakLimits(seconds=0, min_frames=200))
@@ -128,8 +135,7 @@ def test_resident_memory_counts_children_and_theirs() -> None:
 
 def test_resident_memory_of_this_process_follows_an_allocation() -> None:
     before = resident_bytes()
-    with mmap.mmap(-1, 64 << 20) as block:  # fresh pages; an array may get memory that was resident before
-        block.write(b"\1" * len(block))
+    with fresh_memory(64 << 20):
         assert resident_bytes() - before > 48 << 20
 
 
