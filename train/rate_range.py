@@ -27,7 +27,7 @@ from edgeseg.progress import Say, Track, quiet, silent
 from edgeseg.train import run_folder
 from edgeseg.train.architectures.own_network import try_training
 from edgeseg.train.arithmetic import settled
-from edgeseg.train.distillation import teacher_from_runs
+from edgeseg.train.distillation import teacher_from_models
 from edgeseg.train.loop import Batch, Trainer
 from edgeseg.train.recipe import Recipe
 from edgeseg.train.reproducibility import deterministic_algorithms, step_seed
@@ -185,7 +185,7 @@ def find_learning_rate(
         recipe: What would be trained.
         negatives: The same as for training; so are the next two.
         starts: RUNs or packages whose weights are taken over, or their mean.
-        teachers: RUNs that soften the targets.
+        teachers: Networks that soften the targets.
         trusted: Code that the teachers' networks may be.
         say: Takes lines for the person.
         track: Draws the progress.
@@ -201,7 +201,7 @@ def find_learning_rate(
     recipe, arithmetic = settled(recipe)
     if arithmetic.worth_saying:
         say(str(arithmetic))
-    teacher = teacher_from_runs(teachers, recipe.training.teacher_share, recipe.model_spec(), trusted)
+    teacher = teacher_from_models(teachers, recipe.training.teacher_share, recipe.model_spec(), trusted)
     with deterministic_algorithms(recipe.training.deterministic):
         count = len(inputs.pairs) + len(inputs.negatives)
         needed = sample_bytes(count, recipe.model.height, recipe.model.width)

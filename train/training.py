@@ -15,7 +15,7 @@ from edgeseg.train import run_folder
 from edgeseg.train.architectures.own_network import try_training
 from edgeseg.train.architectures.registry import parameter_count
 from edgeseg.train.arithmetic import settled
-from edgeseg.train.distillation import teacher_from_runs
+from edgeseg.train.distillation import teacher_from_models
 from edgeseg.train.loop import Trainer
 from edgeseg.train.processes import Launch, is_first_process, open_fabric, process_count
 from edgeseg.train.qat.fake_quantised_network import FakeQuantisedNetwork
@@ -72,7 +72,7 @@ def train(
         negatives: A folder of pictures that show nothing to find.
         starts: Another RUN or a model package whose weights are taken over where they fit, or several, of which the
             mean is; of no effect once a checkpoint is there.
-        teachers: RUNs whose networks soften the targets; the same ones where resuming.
+        teachers: RUNs, model packages or ONNX files whose networks soften the targets; the same ones where resuming.
         qat: The trained network whose INT8 graph is trained; None trains the recipe's float network. The same one where
             resuming.
         trusted: Code that the teachers' networks may be (`python:...`); the recipe's own is imported in any case.
@@ -103,7 +103,7 @@ def train(
     shown, classes = track if is_first_process() else silent, recipe.model.out_channels
     inputs = find_data(data, negatives, teachers, shown, classes) if shared is None else shared.inputs
     inputs = inputs.drawn(recipe.training.fraction, recipe.training.seed)
-    teacher = teacher_from_runs(teachers, recipe.training.teacher_share, recipe.model_spec(), trusted)
+    teacher = teacher_from_models(teachers, recipe.training.teacher_share, recipe.model_spec(), trusted)
     begin = starting_weights(starts, recipe, data)
     kept = run_folder.kept_precision(run) if resume else None
     recipe, arithmetic = settled(recipe, kept, process_count(launch))

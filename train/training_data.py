@@ -9,7 +9,8 @@ from pathlib import Path
 from edgeseg.dataset import Pair, find_layout, hash_files, hash_pairs, load_images, load_splits
 from edgeseg.errors import BadInputError
 from edgeseg.files import sha256_bytes, sha256_file, sha256_of_hashes
-from edgeseg.packages import RUN_CHECKPOINT
+from edgeseg.graph.onnx_files import load_onnx
+from edgeseg.packages import RUN_CHECKPOINT, find_model, onnx_of
 from edgeseg.progress import Track, silent
 from edgeseg.shell import quoted
 from edgeseg.train.recipe import Recipe
@@ -25,13 +26,13 @@ class TrainingData:
     validation: tuple[Pair, ...]
     negatives: tuple[Path, ...] = ()
     teachers: tuple[Path, ...] = ()
-    """RUN folders."""
+    """RUN folders, model packages or ONNX files."""
 
     def sha256(self) -> str:
         """One hash for all of it."""
         hashes = [hash_pairs(self.pairs), hash_pairs(self.validation)]
         hashes += [hash_files(self.negatives)] if self.negatives else []
-        return sha256_of_hashes([*hashes, *(sha256_file(run / RUN_CHECKPOINT) for run in self.teachers)])
+        return sha256_of_hashes([*hashes, *map(_weights_sha256, self.teachers)])
 
     def drawn(self, fraction: float, seed: int) -> TrainingData:
         """The same with a share of the training pairs, by a hash of content and seed: names and order do not matter.
@@ -55,15 +56,20 @@ class TrainingData:
         return replace(self, pairs=tuple(pair for pair in self.pairs if pair in chosen))
 
 
+def _weights_sha256(model: Path) -> str:
+    files = find_model(model)
+    return sha256_file(model / RUN_CHECKPOINT) if files.kind == "run" else load_onnx(onnx_of(files)).sha256
+
+
 def find_data(
     data: Path, negatives: Path | None, teachers: Sequence[Path] = (), track: Track = silent, classes: int = 1
 ) -> TrainingData:
-    """The pairs of both splits, the negatives, the RUNs that teach; every pair is read once and checked.
+    """The pairs of both splits, the negatives, the networks that teach; every pair is read once and checked.
 
     Args:
         data: A data set with the splits train and validation.
         negatives: A folder of pictures that show nothing to find.
-        teachers: RUN folders.
+        teachers: RUN folders, model packages or ONNX files.
         track: Shows progress.
         classes: Number of classes with the background, or 1.
 

@@ -57,7 +57,10 @@ def train(
     ] = None,
     teacher: Annotated[
         list[Path] | None,
-        typer.Option(metavar="RUN", help="Also learn from another RUN; several teach by their mean. Repeatable."),
+        typer.Option(
+            metavar="MODEL",
+            help="Also learn from another RUN, a package or an .onnx file; several teach by their mean. Repeatable.",
+        ),
     ] = None,
     trust: TrustOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint in RUN.")] = False,

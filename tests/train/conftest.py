@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgeseg.export.torch.onnx_from_run import export_run
 from edgeseg.images import write_png
 from edgeseg.train.recipe import Recipe, read_recipe
+from edgeseg.train.training import train
 
 TINY_SETTINGS = (
     "model.height=32",
@@ -36,6 +38,15 @@ def write_blobs(root: Path, counts: dict[str, int]) -> Path:
 @pytest.fixture(scope="session")
 def blobs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_blobs(tmp_path_factory.mktemp("blobs"), {"train": 10, "validation": 4, "test": 12})
+
+
+@pytest.fixture(scope="session")
+def exported(blobs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A short training and its graph."""
+    folder = tmp_path_factory.mktemp("exported")
+    train(blobs, folder / "run", read_recipe(None, (*TINY_SETTINGS, "training.epochs=2")))
+    export_run(folder / "run", folder / "model.onnx")
+    return folder / "run", folder / "model.onnx"
 
 
 @pytest.fixture

@@ -1,13 +1,19 @@
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from edgeseg.errors import MismatchError
+from edgeseg.errors import BadInputError, MismatchError
+from edgeseg.runtime.engine.session import SessionInfo
+from edgeseg.specs import ModelSpec, PreprocessSpec
 from edgeseg.train import checkpoint
 from edgeseg.train.architectures.own_code import OwnCodeError
-from edgeseg.train.distillation import Teacher, teacher_from_runs
+from edgeseg.train.distillation import GraphTeacher, Teacher, teacher_from_models
 from edgeseg.train.recipe import Recipe
 from edgeseg.train.training import train
 
@@ -55,11 +61,85 @@ def test_a_run_teaches_another_and_belongs_to_its_data(blobs: Path, tmp_path: Pa
         train(blobs, tmp_path / "student", tiny_recipe, resume=True)
 
 
+def test_a_graph_teaches_what_the_run_it_came_from_teaches(exported: tuple[Path, Path], tiny_recipe: Recipe) -> None:
+    images = torch.randint(0, 256, (3, 3, 32, 32)).float() / 255
+    masks = (torch.rand(3, 1, 32, 32) > 0.5).float()
+    by_run, by_graph = (teacher_from_models([path], 0.7, tiny_recipe.model_spec()) for path in exported)
+    assert by_run is not None and by_graph is not None
+    torch.testing.assert_close(by_graph.targets(images, masks), by_run.targets(images, masks), rtol=0, atol=2e-4)
+
+
+class Answer:
+    """A session of 6x8 pixels that keeps what it is asked and answers what it is told."""
+
+    def __init__(self, classes: tuple[str, ...], probability: np.ndarray) -> None:
+        output: Any = "softmax" if len(classes) > 1 else "sigmoid"
+        model = ModelSpec(architecture="scripted", classes=classes, height=6, width=8, output=output)
+        self.info = SessionInfo(model, PreprocessSpec(), "onnxruntime", "fp32", "0" * 64)
+        self.probability = probability.astype(np.float32)
+        self.asked: list[np.ndarray] = []
+
+    def infer(self, frames: np.ndarray) -> np.ndarray:
+        self.asked.append(frames)
+        return np.tile(self.probability[None, :, None, None], (len(frames), 1, 6, 8))
+
+    def close(self) -> None:
+        pass
+
+
+@settings(deadline=None)
+@given(st.integers(1, 3), st.integers(1, 40), st.integers(1, 40), st.integers(0, 255))
+def test_a_graph_sees_pictures_at_its_own_size_and_answers_at_theirs(
+    n: int, height: int, width: int, level: int
+) -> None:
+    session = Answer(("polyp",), np.array([0.3]))
+    images = torch.full((n, 3, height, width), level / 255)
+    images[:, 2] = 1.0
+    targets = Teacher([GraphTeacher(session)], 0.5).targets(images, torch.ones(n, 1, height, width))
+    assert session.asked[0].shape == (n, 6, 8, 3) and session.asked[0].dtype == np.uint8
+    assert (session.asked[0] == np.array([level, level, 255])).all()
+    assert targets.shape == (n, 1, height, width) and torch.allclose(targets, torch.tensor(0.65), atol=1e-5)
+
+
+def test_a_graph_of_several_classes_teaches_their_shares() -> None:
+    session = Answer(("background", "cat", "dog"), np.array([0.2, 0.7, 0.1]))
+    masks = torch.zeros(1, 3, 12, 10)
+    masks[:, 2] = 1.0
+    targets = Teacher([GraphTeacher(session)], 0.5).targets(torch.rand(1, 3, 12, 10), masks)
+    expected = torch.tensor([0.1, 0.35, 0.55])[None, :, None, None].expand_as(targets)
+    torch.testing.assert_close(targets, expected, rtol=0, atol=1e-5)
+
+
+def test_a_graph_that_is_sure_gives_no_infinite_target() -> None:
+    for sure in (0.0, 1.0):
+        teacher = Teacher([GraphTeacher(Answer(("polyp",), np.array([sure])))], 1.0)
+        targets = teacher.targets(torch.rand(1, 3, 6, 8), torch.ones(1, 1, 6, 8))
+        assert torch.allclose(targets, torch.tensor(sure), atol=1e-5)
+
+
+def test_a_training_is_taught_by_a_graph_and_belongs_to_it(
+    exported: tuple[Path, Path], blobs: Path, tmp_path: Path, tiny_recipe: Recipe
+) -> None:
+    run, graph = exported
+    by_run = train(blobs, tmp_path / "by-run", tiny_recipe, teachers=[run])
+    by_graph = train(blobs, tmp_path / "student", tiny_recipe, teachers=[graph])
+    assert by_graph.data_sha256 != by_run.data_sha256
+    assert train(blobs, tmp_path / "student", tiny_recipe, teachers=[graph], resume=True) == by_graph
+    with pytest.raises(MismatchError, match="data differ"):
+        train(blobs, tmp_path / "student", tiny_recipe, teachers=[run], resume=True)
+
+
+def test_an_engine_does_not_teach(tmp_path: Path, tiny_recipe: Recipe) -> None:
+    (tmp_path / "fast.int8.engine").write_bytes(b"")
+    with pytest.raises(BadInputError, match="holds no ONNX graph"):
+        teacher_from_models([tmp_path / "fast.int8.engine"], 0.5, tiny_recipe.model_spec())
+
+
 def test_a_teacher_of_something_else_is_refused(blobs: Path, tmp_path: Path, tiny_recipe: Recipe) -> None:
     train(blobs, tmp_path / "teacher", tiny_recipe)
     other = tiny_recipe.model_copy(update={"model": tiny_recipe.model.model_copy(update={"class_name": "nucleus"})})
     with pytest.raises(MismatchError, match="cannot teach"):
-        teacher_from_runs([tmp_path / "teacher"], 0.5, other.model_spec())
+        teacher_from_models([tmp_path / "teacher"], 0.5, other.model_spec())
 
 
 def test_a_teacher_learns_nothing() -> None:

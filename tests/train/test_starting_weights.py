@@ -7,7 +7,7 @@ from torch import nn
 
 from edgeseg.errors import BadInputError, MismatchError
 from edgeseg.export.torch.naming import with_readable_names
-from edgeseg.export.torch.onnx_from_run import contract_graph, export_run
+from edgeseg.export.torch.onnx_from_run import contract_graph
 from edgeseg.files import sha256_file
 from edgeseg.graph.onnx_files import load_onnx
 from edgeseg.packages import RUN_CHECKPOINT
@@ -19,16 +19,6 @@ from edgeseg.train.recipe import ModelRecipe, Recipe, read_recipe
 from edgeseg.train.starting_weights import starting_weights, unfolded
 from edgeseg.train.training import train
 from tests.train.conftest import settings_of
-
-
-@pytest.fixture(scope="module")
-def exported(blobs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A short training and its graph."""
-    folder = tmp_path_factory.mktemp("start")
-    settings = ("model.height=32", "model.width=32", "model.base_width=4", "model.depth=2", "training.epochs=2")
-    train(blobs, folder / "run", read_recipe(None, (*settings, "training.batch_size=4")))
-    export_run(folder / "run", folder / "model.onnx")
-    return folder / "run", folder / "model.onnx"
 
 
 def network_of(recipe: Recipe) -> NormalisedNetwork:
