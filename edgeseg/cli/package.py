@@ -10,6 +10,7 @@ import typer
 from edgeseg.archive_members import ARCHIVE_SUFFIX
 from edgeseg.cli.model_argument import TrustOption
 from edgeseg.cli.output import JsonFlag, emit, table, track
+from edgeseg.cli.registry_options import MethodOption
 from edgeseg.files import check_writable
 from edgeseg.shell import quoted
 
@@ -20,7 +21,19 @@ if TYPE_CHECKING:
 ASKED_OF_A_RUN = ("data", "out", "terms")
 """Options without which a RUN makes no package."""
 FOR_A_RUN = (
-    *("data", "terms", "images", "trust", "threshold", "negatives", "positives", "others", "seeds", "never_shown"),
+    *(
+        "data",
+        "terms",
+        "images",
+        "method",
+        "trust",
+        "threshold",
+        "negatives",
+        "positives",
+        "others",
+        "seeds",
+        "never_shown",
+    ),
 )
 FOR_AN_ARCHIVE = ("licence", "verdicts")
 
@@ -49,6 +62,7 @@ def package(
         str | None, typer.Option(help="Terms of use, given those of the training data, for the card; a RUN needs them.")
     ] = None,
     images: Annotated[int, typer.Option(min=1, help="Images of the train split to calibrate on.")] = 256,
+    method: MethodOption = "max",
     trust: TrustOption = None,
     threshold: Annotated[
         str | None,
@@ -121,7 +135,7 @@ def package(
         from edgeseg.export.package.packaging import PackageOptions, package_run
 
         clips = [_clip(text, False) for text in negatives or ()] + [_clip(text, True) for text in positives or ()]
-        further = tuple(others or ()), tuple(seeds or ()), never_shown, tuple(trust or ())
+        further = tuple(others or ()), tuple(seeds or ()), never_shown, method, tuple(trust or ())
         facts = package_run(model, out, PackageOptions(data, terms, images, threshold, tuple(clips), *further), track)
         document = _document(facts, out)
         lines.append(f"{_figures(facts, out)}\nnext: edgeseg build-engine {quoted(out)} --precision int8")

@@ -35,7 +35,7 @@ def render_card(facts: CardFacts) -> str:
             f"a pixel counts from 0.5 on{_meant(provenance.threshold)}",
             "- Weights: stored as FP16; before that rounding the graph was within "
             f"{metrics['max_probability_difference']:.1g} of PyTorch on {metrics['parity_inputs']:.0f} frames",
-            f"- Calibration: ranges on {facts.calibration_images} images of the train split",
+            f"- Calibration: {facts.calibration}",
             "",
             f"## Measured on the test split ({images} images, onnxruntime engines on a CPU)",
             "",

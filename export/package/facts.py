@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgeseg.artifacts import Precision
+from edgeseg.artifacts import CalibrationTable, Precision
 from edgeseg.proof.evaluation.frame_masks import UnlabelledSource
 from edgeseg.proof.verdict.evaluation import Evaluation
 from edgeseg.runtime.file.frame_choice import ALL_FRAMES
@@ -67,7 +67,8 @@ class CardFacts:
     parameters: int
     multiply_adds: int
     """Multiply-adds of all convolutions for one frame."""
-    calibration_images: int
+    calibration: str
+    """The calibration table in words; see `calibration_in_words`."""
     rows: tuple[PrecisionRow, ...]
     terms: str
     others: tuple[str, ...] = ()
@@ -78,3 +79,12 @@ class CardFacts:
     """True if the plot over thresholds lies beside the card."""
     never_shown: str | None = None
     """The kinds of pictures that training had none of."""
+
+
+def calibration_in_words(table: CalibrationTable) -> str:
+    """Say how a package's table was made: pictures, method, levels, biases."""
+    chosen = ", chosen by trying them" if table.method_trial is not None else ""
+    levels = ", asymmetric levels" if table.asymmetry is not None and table.asymmetry.asymmetric else ""
+    count = len(table.bias_shifts or ())
+    biases = f", biases of {count} convolutions corrected" if count else "; biases as they are"
+    return f"ranges on {table.image_count} images of the train split, method {table.method}{chosen}{levels}{biases}"

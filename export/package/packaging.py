@@ -9,12 +9,13 @@ from pathlib import Path
 import onnx
 
 from edgeseg.artifacts import PRECISIONS, CalibrationTable
+from edgeseg.calibration.methods import DEFAULT_METHOD
 from edgeseg.calibration.ranges import calibrate
 from edgeseg.calibration.selection import choose_images
 from edgeseg.dataset import load_images
 from edgeseg.export.package.bill_of_materials import bill_of_materials
 from edgeseg.export.package.card import render_card
-from edgeseg.export.package.facts import CardFacts, Clip, PrecisionRow, SeedRow
+from edgeseg.export.package.facts import CardFacts, Clip, PrecisionRow, SeedRow, calibration_in_words
 from edgeseg.export.package.measuring import draw_curves, load_material, measure_precision, measure_seeds, seeds_of
 from edgeseg.export.torch.onnx_from_run import onnx_from_session
 from edgeseg.export.torch.parity_inputs import parity_inputs
@@ -59,6 +60,8 @@ class PackageOptions:
     """RUNs of the same recipe with other seeds."""
     never_shown: str | None = None
     """The kinds of pictures that training had none of, in words for the card."""
+    method: str = DEFAULT_METHOD
+    """A calibration method by name, or ``auto``, which tries them."""
     trusted: tuple[str, ...] = ()
     """Code that the RUN's network may be; see `edgeseg.train.predictor.open_run`."""
 
@@ -95,7 +98,7 @@ def package_run(run: Path, out: Path, options: PackageOptions, track: Track = si
         small = with_fp16_stored_weights(proto)
         write_bytes(path, serialize(small))
         artifact = load_onnx(path)
-        table = calibrate(artifact, images, track)
+        table = calibrate(artifact, images, track, options.method)
         rows = [measure_precision(artifact, table, precision, material, track) for precision in PRECISIONS]
         threshold = metadata.provenance.threshold
         seeds = measure_seeds(runs, threshold, material, options.trusted, track)
@@ -139,7 +142,7 @@ def _facts(
         metadata=metadata,
         parameters=parameter_count(proto),
         multiply_adds=multiply_adds(proto),
-        calibration_images=table.image_count,
+        calibration=calibration_in_words(table),
         rows=tuple(rows),
         terms=options.terms,
         others=tuple(root.name for root in options.others),

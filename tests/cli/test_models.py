@@ -36,7 +36,7 @@ def folder(tiny_onnx: Path, tmp_path: Path) -> Path:
         )
         for precision, dice in (("fp32", 0.75), ("int8", 0.7432))
     )
-    card = render_card(CardFacts("good", metadata, 4, 3072, 5, rows, "None | may use it, but me."))
+    card = render_card(CardFacts("good", metadata, 4, 3072, "ranges on 5 images", rows, "None | may use it, but me."))
     (folder / "good" / "card.md").write_text(card)
     return folder
 

@@ -8,14 +8,26 @@ import numpy as np
 import onnx
 import pytest
 
-from edgeseg.dataset import load_pairs
+from edgeseg.artifacts import CalibrationTable
+from edgeseg.calibration.ranges import calibrate
+from edgeseg.calibration.selection import choose_images
+from edgeseg.dataset import load_images, load_pairs
 from edgeseg.errors import MismatchError
 from edgeseg.export.build import BuildOptions, build_engine
 from edgeseg.export.package.curves import curves_of, curves_to_svg
-from edgeseg.export.package.facts import Clip
+from edgeseg.export.package.facts import Clip, calibration_in_words
 from edgeseg.export.package.packaging import PackageOptions, package_run
 from edgeseg.files import UnwritableError, sha256_file
-from edgeseg.packages import PACKAGE_BILL, PACKAGE_CURVES, PACKAGE_STATISTICS, find_model
+from edgeseg.graph.onnx_files import load_onnx
+from edgeseg.packages import (
+    PACKAGE_BILL,
+    PACKAGE_CALIBRATION,
+    PACKAGE_CARD,
+    PACKAGE_CURVES,
+    PACKAGE_ONNX,
+    PACKAGE_STATISTICS,
+    find_model,
+)
 from edgeseg.proof.evaluation.frame_masks import UnlabelledSource, measure_frames
 from edgeseg.proof.evaluation.shifted_engine import ShiftedEngine
 from edgeseg.proof.verdict.evaluation import evaluate
@@ -51,6 +63,23 @@ def test_the_card_tells_the_figures_of_the_rounded_weights(package: Path, square
     assert f"| fp32 | {figure:.4f} |" in card
     assert "for these tests" in card
     assert "not a medical device" in card
+
+
+@pytest.mark.parametrize("method", ["mse", "auto"])
+def test_the_table_is_made_by_the_method_that_is_asked_for(
+    method: str, tiny_run: Path, squares: Path, tmp_path: Path
+) -> None:
+    package_run(tiny_run, tmp_path / "p", PackageOptions(squares, "terms", images=4, method=method))
+    table = CalibrationTable.read(tmp_path / "p" / PACKAGE_CALIBRATION)
+    images = choose_images(load_images(squares, "train"), 4)
+    assert table == calibrate(load_onnx(tmp_path / "p" / PACKAGE_ONNX), images, method=method)
+    assert (table.method_trial is not None) == (method == "auto") and method in ("auto", table.method)
+
+
+def test_cards_tell_how_the_table_was_made(package: Path) -> None:
+    for folder in (package, *(path.parent for path in MODELS.glob(f"*/{PACKAGE_ONNX}"))):
+        told = calibration_in_words(CalibrationTable.read(folder / PACKAGE_CALIBRATION))
+        assert f"- Calibration: {told}\n" in (folder / PACKAGE_CARD).read_text(), folder.name
 
 
 def test_weights_are_stored_as_fp16(package: Path) -> None:
