@@ -47,20 +47,15 @@ step kvasir-small "$kvasir" kvasir-small negatives-kvasir --teacher "$out/kvasir
 step kvasir-ultra "$kvasir" kvasir-ultra negatives-kvasir --teacher "$out/kvasir-best"
 step teacher "$both" polyp-teacher negatives-teacher
 
-# twice further on both sources: taught, as near as before; and closer, without a teacher
+# best twice further on both sources: taught, as near as before; and closer, without a teacher
 near=(--set augmentation.zoom_in=0 --set augmentation.translation=0.15)
 taught=(--set training.epochs=10 --set training.teacher_share=0.5 --teacher "$out/kvasir-best" --teacher "$out/teacher")
 step best-taught "$both" polyp-best negatives-both --start "$out/kvasir-best" "${near[@]}" "${taught[@]}" \
   --set 'training.sizes=[256,288,320,352,384]' --set model.height=352 --set model.width=352
 step best-closer "$both" polyp-best negatives-both --start "$out/kvasir-best"
-step small-taught "$both" polyp-small negatives-both --start "$out/kvasir-small" "${near[@]}" "${taught[@]}" \
-  --set 'training.sizes=[224,256,288,320]' --set model.height=288 --set model.width=288
-step small-closer "$both" polyp-small negatives-both --start "$out/kvasir-small"
 
-# the mean of the three of each kind, which one epoch hardly moves
-settle=(--set training.epochs=1 --set training.learning_rate=5e-5)
+# the mean of the three, which one epoch hardly moves; small, with itself for a teacher; ultra, taught by best
 step polyp-best "$both" polyp-best negatives-both --start "$out/kvasir-best" --start "$out/best-closer" \
-  --start "$out/best-taught" "${settle[@]}"
-step polyp-small "$both" polyp-small negatives-both --start "$out/kvasir-small" --start "$out/small-closer" \
-  --start "$out/small-taught" "${settle[@]}"
+  --start "$out/best-taught" --set training.epochs=1 --set training.learning_rate=5e-5
+step polyp-small "$both" polyp-small negatives-both --start "$out/kvasir-small" --teacher "$out/kvasir-small"
 step polyp-ultra "$both" polyp-ultra negatives-both --start "$out/kvasir-ultra" --teacher "$out/best-taught"

@@ -12,8 +12,8 @@ from edgeseg.train.record import RUN_RECORD, RunRecord
 
 SCRIPT = Path(__file__).parents[2] / "recipes" / "polyp.sh"
 TINY = ("training.epochs=1", "training.sizes=[]", "training.batch_size=4", "model.height=64", "model.width=64")
-STEPS = ("kvasir-best", "kvasir-small", "kvasir-ultra", "teacher", "best-taught", "best-closer", "small-taught")
-STEPS += ("small-closer", "polyp-best", "polyp-small", "polyp-ultra")
+STEPS = ("kvasir-best", "kvasir-small", "kvasir-ultra", "teacher", "best-taught", "best-closer", "polyp-best")
+STEPS += ("polyp-small", "polyp-ultra")
 
 
 def trained(blobs: Path, out: Path) -> subprocess.CompletedProcess[str]:
