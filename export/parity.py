@@ -15,6 +15,13 @@ from edgeseg.runtime.engine.session import FrameBatch, ProbabilityBatch
 
 MAX_PROBABILITY_DIFFERENCE = 1e-4
 """Between a network and its graph in ONNX Runtime, both in float32."""
+DECIDING = frozenset({"Equal", "ArgMax", "ArgMin", "TopK"})
+"""Operators that decide between values, as unpooling does. Where two are nearly equal, the rounding of another
+processor's or library's sums decides, and what follows differs by more than rounding, at a few pixels."""
+DECIDED_OTHERWISE = 0.01
+"""Share of a picture's pixels that may be off further in a network that decides."""
+LARGEST_DECIDED_DIFFERENCE = 0.05
+"""How far those may be off."""
 
 
 class Network(Protocol):
@@ -32,6 +39,7 @@ def check_parity(
     out: Path,
     of: str = "the PyTorch network",
     limit: float = MAX_PROBABILITY_DIFFERENCE,
+    decides: bool = False,
 ) -> float:
     """The largest |difference of probability| over all inputs.
 
@@ -42,24 +50,35 @@ def check_parity(
         out: The file to be written; the worst input is saved beside it.
         of: The reference's name for the message.
         limit: The largest difference that passes.
+        decides: Whether the network decides between values (`DECIDING`); then 1 % of each picture's pixels may be off
+            by up to 0.05.
 
     Raises:
         ToleranceError: It is above the limit; the input that shows it is saved as PNG beside `out`.
     """
-    worst, worst_frame = 0.0, None
+    worst, worst_frame, passed = 0.0, None, True
     for batch in inputs:
         distance = np.abs(reference.infer(batch) - graph.infer(batch)).reshape(len(batch), -1)
-        difference = np.nan_to_num(distance, nan=np.inf).max(axis=1)
+        distance = np.nan_to_num(distance, nan=np.inf)
+        difference = distance.max(axis=1)
+        passed &= all(_is_within(values, limit, decides) for values in distance)
         index = int(np.argmax(difference))
         if difference[index] > worst:
             worst, worst_frame = float(difference[index]), batch[index]
-    if worst > limit:
+    if not passed:
         raise ToleranceError(
             f"the exported graph does not compute what {of} computes",
             found=f"probabilities differ by {worst:.3g}; the input is kept in {_save_worst(worst_frame, out)}",
             expected=f"at most {limit:g}",
         )
     return worst
+
+
+def _is_within(distance: NDArray[np.float32], limit: float, decides: bool) -> bool:
+    """Judge the pixels of one picture."""
+    beyond = distance > limit
+    few_decided = decides and beyond.mean() <= DECIDED_OTHERWISE and distance.max() <= LARGEST_DECIDED_DIFFERENCE
+    return bool(few_decided or not beyond.any())
 
 
 def _save_worst(frame: NDArray[np.uint8] | None, out: Path) -> Path:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 import edgeseg
-from edgeseg.export.parity import check_parity
+from edgeseg.export.parity import DECIDING, check_parity
 from edgeseg.export.torch.naming import with_readable_names
 from edgeseg.files import check_writable, write_bytes
 from edgeseg.graph.onnx_files import parse_onnx, serialize, with_metadata
@@ -117,7 +117,8 @@ def onnx_from_session(
         serialize(proto), SessionInfo(info.model, info.preprocess, "onnxruntime", "fp32", "")
     )
     noise = np.random.default_rng(0).integers(0, 256, (2, *info.model.input_shape), dtype=np.uint8)
-    difference = check_parity(_Shifted(session, moved_to), onnx_session, [*frames, noise], out)
+    decides = any(node.op_type in DECIDING for node in proto.graph.node)
+    difference = check_parity(_Shifted(session, moved_to), onnx_session, [*frames, noise], out, decides=decides)
     provenance = Provenance(
         data_sha256=record.data_sha256,
         recipe_sha256=record.recipe_sha256,

@@ -1,5 +1,6 @@
 """Tests of what `import-onnx` refuses, and the words that it finds."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -225,6 +226,32 @@ def test_nan_in_one_input_is_not_forgotten_for_the_next(tmp_path: Path) -> None:
     inputs = [np.full((1, 4, 4, 3), grey, np.uint8) for grey in (0, 9)]
     with pytest.raises(ToleranceError):
         check_parity(Constant(0.5), Constant(np.nan), inputs, tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize(
+    ("off", "by", "decides", "passes"),
+    [(40, 0.04, True, True), (41, 0.04, True, False), (1, 0.06, True, False), (1, 0.04, False, False)],
+)
+def test_a_network_that_decides_may_decide_otherwise_at_a_few_pixels(
+    off: int, by: float, decides: bool, passes: bool, tmp_path: Path
+) -> None:
+    """40 of 4,096 pixels are just below 1 %, in the second picture of the batch."""
+
+    class Off:
+        def __init__(self, count: int) -> None:
+            self.count = count
+
+        def infer(self, pictures: np.ndarray) -> np.ndarray:
+            answer = np.full((2, 1, 64, 64), 0.5, np.float32)
+            answer[1].flat[: self.count] += by
+            return answer
+
+    judged = functools.partial(check_parity, Off(0), Off(off), [np.zeros((2, 64, 64, 3), np.uint8)])
+    if passes:
+        assert judged(tmp_path / "model.onnx", decides=decides) == pytest.approx(by)
+    else:
+        with pytest.raises(ToleranceError):
+            judged(tmp_path / "model.onnx", decides=decides)
 
 
 def test_the_file_that_is_read_is_not_overwritten(foreign_network: Any, tmp_path: Path) -> None:
