@@ -171,6 +171,7 @@ class Recording:
     def settle(self) -> None:
         """Bring the file's bytes to the disk: a power cut takes what lies in the page cache."""
         if self._file is not None:
+            self._file.whole_bytes = self._file.tell()
             os.fdatasync(self._file.fileno())
 
     def close(self) -> None:
@@ -195,12 +196,28 @@ class Recording:
 
 
 class _WholeWrites(io.FileIO):
-    """A file that takes all that it is given or raises; a disk that is nearly full takes a part and says so."""
+    """A file that takes all that it is given or raises; a disk that is nearly full takes a part and says so.
+
+    Then it ends behind its last whole fragment, and takes nothing more: readers refuse a recording, however long, whose
+    last fragment ends within its header.
+    """
+
+    whole_bytes = 0
+    """The end of the last whole fragment."""
+    _failure: OSError | None = None
 
     def write(self, data: Any, /) -> int:
+        if self._failure is not None:
+            raise self._failure
         rest = memoryview(data).cast("B")
-        while rest:
-            rest = rest[super().write(rest) :]
+        try:
+            while rest:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self._failure = error
+            with contextlib.suppress(OSError):  # no regular file
+                self.truncate(self.whole_bytes)
+            raise
         return len(data)
 
 

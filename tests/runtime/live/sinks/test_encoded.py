@@ -14,12 +14,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edgeseg.runtime.live.live_values import Presented
 from edgeseg.runtime.live.sinks.encoded import EncodedWriter, Recording
 from edgeseg.runtime.live.sinks.sink import QueuedSink, Retry
 from edgeseg.runtime.live.sinks.sink_choice import recording_sink
+from edgeseg.runtime.video.picture import Picture
 from edgeseg.runtime.video.source import ClipTiming
 from tests.runtime.live.sinks.decoding import decoded, number
 
@@ -195,11 +197,11 @@ def test_a_full_disk_fails_this_sink_and_no_other(tmp_path: Path, showing: Any, 
 
 
 @contextlib.contextmanager
-def no_room() -> Iterator[None]:
-    """No file of this process may grow: the kernel then answers as on a full disk, with another word."""
+def no_room(beyond_bytes: int = 0) -> Iterator[None]:
+    """No file of this process may grow beyond this: the kernel then answers as on a full disk, with another word."""
     former = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, former[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (beyond_bytes, former[1]))
     try:
         yield
     finally:
@@ -232,3 +234,27 @@ def test_every_try_on_a_full_disk_gives_back_what_it_opened(tmp_path: Path, show
     del writer
     assert not open_descriptors() - before
     assert not list(tmp_path.iterdir()), "and leaves no empty files"
+
+
+@pytest.mark.parametrize("room", [0, 1, 100, 700, 20_000, 200_000])
+def test_a_recording_that_finds_the_disk_full_plays_up_to_the_last_second(
+    room: int, tmp_path: Path, showing: Any
+) -> None:
+    """Wherever in the third group the room ends, within its header, too; there is room again when the file ends."""
+    path, noise = tmp_path / "out.mp4", np.random.default_rng(0)
+    writer = EncodedWriter(Recording(path), lambda: showing.timing, "raw")
+
+    def write(index: int) -> None:
+        presented = showing(index, 240, 320)
+        luma = noise.integers(16, 236, (240, 320), dtype=np.uint8)
+        picture = Picture.of_i420(240, 320, np.vstack([luma, np.full((120, 320), 128, np.uint8)]), "bt709")
+        writer.write(dataclasses.replace(presented, frame=dataclasses.replace(presented.frame, picture=picture)))
+
+    for index in range(51):  # the 51st is a key frame, which brings the second group out
+        write(index)
+    with no_room(path.stat().st_size + room), pytest.raises(OSError, match="too large"):
+        for index in range(51, 80):
+            write(index)
+    with contextlib.suppress(OSError):
+        writer.close()
+    assert len(decoded(path)) == 50
