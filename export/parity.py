@@ -22,6 +22,7 @@ DECIDED_OTHERWISE = 0.01
 """Share of a picture's pixels that may be off further in a network that decides."""
 LARGEST_DECIDED_DIFFERENCE = 0.05
 """How far those may be off."""
+_DECIDED = f", or {LARGEST_DECIDED_DIFFERENCE:g} at {DECIDED_OTHERWISE:.0%} of a picture's pixels"
 
 
 class Network(Protocol):
@@ -54,7 +55,7 @@ def check_parity(
             by up to 0.05.
 
     Raises:
-        ToleranceError: It is above the limit; the input that shows it is saved as PNG beside `out`.
+        ToleranceError: It is above what passes; the input that shows it is saved as PNG beside `out`.
     """
     worst, worst_frame, passed = 0.0, None, True
     for batch in inputs:
@@ -69,7 +70,7 @@ def check_parity(
         raise ToleranceError(
             f"the exported graph does not compute what {of} computes",
             found=f"probabilities differ by {worst:.3g}; the input is kept in {_save_worst(worst_frame, out)}",
-            expected=f"at most {limit:g}",
+            expected=f"at most {limit:g}{_DECIDED if decides else ''}",
         )
     return worst
 

@@ -21,19 +21,17 @@ if TYPE_CHECKING:
 ASKED_OF_A_RUN = ("data", "out", "terms")
 """Options without which a RUN makes no package."""
 FOR_A_RUN = (
-    *(
-        "data",
-        "terms",
-        "images",
-        "method",
-        "trust",
-        "threshold",
-        "negatives",
-        "positives",
-        "others",
-        "seeds",
-        "never_shown",
-    ),
+    "data",
+    "terms",
+    "images",
+    "method",
+    "trust",
+    "threshold",
+    "negatives",
+    "positives",
+    "others",
+    "seeds",
+    "never_shown",
 )
 FOR_AN_ARCHIVE = ("licence", "verdicts")
 
