@@ -85,7 +85,9 @@ class Trainer:
         self.teacher = None if teacher is None else teacher.to(self.fabric.device)
         torch.manual_seed(training.seed)
         if network is None:
-            network = NormalisedNetwork(network_from_recipe(recipe.model), recipe.preprocess_spec())
+            network = NormalisedNetwork(
+                network_from_recipe(recipe.model), recipe.preprocess_spec(), recipe.model.mirroring
+            )
         self.descent = Descent(self.fabric, network, training, self.plan.count)
         self.average = averaged(self.bare_network, training.ema_decay)
         mix_styles(self.bare_network.network, training.style_mixing)

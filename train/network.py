@@ -19,14 +19,16 @@ class NormalisedNetwork(nn.Module):
         network: Takes normalised float [N,3,H,W], gives logits [N,C,H,W], or auxiliary ones besides
             (`edgeseg.train.network_outputs`).
         preprocess: Mean and std of RGB in 0..1.
+        mirroring: In evaluation the answer is the mean of the picture's logits and of its mirror image's.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: nn.Module, preprocess: PreprocessSpec) -> None:
+    def __init__(self, network: nn.Module, preprocess: PreprocessSpec, mirroring: bool = False) -> None:
         super().__init__()
         self.network = network
+        self.mirroring = mirroring
         self.register_buffer("mean", _per_channel(preprocess.mean), persistent=False)
         self.register_buffer("std", _per_channel(preprocess.std), persistent=False)
 
@@ -35,6 +37,14 @@ class NormalisedNetwork(nn.Module):
 
         One tensor in evaluation; in training, too, where the network gives one alone.
         """
+        if self.training or not self.mirroring:
+            return self.answer(images)
+        direct, mirrored = (self.answer(shown) for shown in (images, images.flip(-1)))
+        assert isinstance(direct, Tensor) and isinstance(mirrored, Tensor)
+        return (direct + mirrored.flip(-1)) / 2
+
+    def answer(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """The network's answer to the pictures as they are; see `forward`."""
         logits = logits_of(self.network((images - self.mean) / self.std))
         return logits if self.training and len(logits) > 1 else logits[0]
 

@@ -79,6 +79,5 @@ def open_run(path: Path, trusted: Collection[str] = ()) -> TorchSession:
     network = network_from_recipe(recipe.model, pretrained=False)
     load_weights(path / RUN_CHECKPOINT, network, state)
     model, preprocess = recipe.model_spec(), recipe.preprocess_spec()
-    return session_from_network(
-        NormalisedNetwork(network, preprocess).eval(), model, preprocess, sha256_file(path / RUN_CHECKPOINT)
-    )
+    whole = NormalisedNetwork(network, preprocess, recipe.model.mirroring).eval()
+    return session_from_network(whole, model, preprocess, sha256_file(path / RUN_CHECKPOINT))

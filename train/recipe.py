@@ -59,6 +59,9 @@ class ModelRecipe(Part):
     """`lite0-unet`, `lite2-unet`, `ultra-lite0-unet`: start the encoder from ImageNet weights."""
     arguments: dict[str, bool | int | float | str | list[int]] = pydantic.Field(default_factory=dict)
     """`python:...`: what your function is called with."""
+    mirroring: bool = False
+    """Answer with the mean of a frame's logits and of its mirror image's: twice the multiply-adds, the same weights,
+    mostly a better border. Training goes on as without it."""
     mean: Fraction = IMAGENET_MEAN
     std: Fraction = IMAGENET_STD
 

@@ -79,6 +79,8 @@ class CardFacts:
     """True if the plot over thresholds lies beside the card."""
     never_shown: str | None = None
     """The kinds of pictures that training had none of."""
+    mirroring: bool = False
+    """True if the graph's answer is the mean of a frame's and its mirror image's."""
 
 
 def calibration_in_words(table: CalibrationTable) -> str:

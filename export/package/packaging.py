@@ -21,6 +21,7 @@ from edgeseg.export.torch.onnx_from_run import onnx_from_session
 from edgeseg.export.torch.parity_inputs import parity_inputs
 from edgeseg.files import atomic_folder, write_bytes, write_text
 from edgeseg.graph.cost import multiply_adds, parameter_count
+from edgeseg.graph.mirroring import has_mirroring
 from edgeseg.graph.onnx_files import load_onnx, serialize, with_metadata
 from edgeseg.graph.weights import with_fp16_stored_weights
 from edgeseg.optional import require
@@ -149,4 +150,5 @@ def _facts(
         seeds=seeds,
         has_curves=metadata.model.output == "sigmoid",
         never_shown=options.never_shown,
+        mirroring=has_mirroring(proto),
     )

@@ -20,6 +20,7 @@ import edgeseg
 from edgeseg.export.parity import DECIDING, check_parity
 from edgeseg.export.torch.naming import with_readable_names
 from edgeseg.files import check_writable, write_bytes
+from edgeseg.graph.mirroring import with_mirroring
 from edgeseg.graph.onnx_files import parse_onnx, serialize, with_metadata
 from edgeseg.graph.threshold_shift import with_threshold
 from edgeseg.optional import require
@@ -113,6 +114,8 @@ def onnx_from_session(
     proto = with_readable_names(contract_graph(session.network.network, info.model, info.preprocess))
     if moved_to != 0.5:
         proto = with_threshold(proto, moved_to)
+    if session.network.mirroring:
+        proto = with_mirroring(proto)
     onnx_session = OnnxRuntimeSession(
         serialize(proto), SessionInfo(info.model, info.preprocess, "onnxruntime", "fp32", "")
     )

@@ -47,6 +47,7 @@ VARIANTS = {
         "model.context_width=32",
     ],
     "the paper's unet, quarter width": ["model.batch_norm=false", "model.upsampling=transposed"],
+    "mirroring": ["model.mirroring=true"],
     "softmax": [CLASSES, "training.loss=cross-entropy"],
 }
 RECORD = RunRecord(
@@ -79,7 +80,8 @@ def fitted(settings: list[str], frames: np.ndarray, discs: np.ndarray) -> TorchS
     """A network after a few steps on these pictures: one whose activations look like those of a trained one."""
     recipe = read_recipe(None, [*settings, f"model.height={SIZE}", f"model.width={SIZE}"])
     torch.manual_seed(0)
-    network = NormalisedNetwork(network_from_recipe(recipe.model, pretrained=False), recipe.preprocess_spec()).train()
+    bare = network_from_recipe(recipe.model, pretrained=False)
+    network = NormalisedNetwork(bare, recipe.preprocess_spec(), recipe.model.mirroring).train()
     optimiser = torch.optim.AdamW(network.parameters(), 5e-3)
     images = torch.from_numpy(frames).permute(0, 3, 1, 2) / 255.0
     targets = torch.from_numpy(discs).unsqueeze(1).float()

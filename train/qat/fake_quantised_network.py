@@ -66,7 +66,7 @@ class FakeQuantisedNetwork(NormalisedNetwork):
     """
 
     def __init__(self, start: StartingPoint, recipe: Recipe) -> None:
-        super().__init__(start.network, recipe.preprocess_spec())
+        super().__init__(start.network, recipe.preprocess_spec(), recipe.model.mirroring)
         self.target, self.source_sha256 = recipe.training.qat_target, start.checkpoint_sha256
         self.style = STYLES[self.target]
         plan = default_plan(start.artifact.proto, "int8", "fp32")
@@ -96,7 +96,7 @@ class FakeQuantisedNetwork(NormalisedNetwork):
             parameter.requires_grad_(name in trained)
         self._check(start)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def answer(self, images: Tensor) -> Tensor:
         """Run the graph without its output function: float [N,3,H,W] in 0..1 -> logits [N,C,H,W]."""
         return self._run(images.permute(0, 2, 3, 1) * 255.0)[self._steps[-1].inputs[0]]
 
