@@ -25,12 +25,7 @@ step() { # NAME DATA RECIPE NEGATIVES [flags]: one training; goes on with one th
   shift 4
   echo "== $name" >&2
   if [ -f "$out/$name/recipe.toml" ]; then
-    local flags=(--negatives "$out/$empty")
-    while [ $# -gt 0 ]; do # the RUN holds its settings
-      [ "$1" = --set ] || flags+=("$1" "$2")
-      shift 2
-    done
-    edgeseg train "$data" --out "$out/$name" "${flags[@]}" --resume
+    edgeseg train "$data" --out "$out/$name" --negatives "$out/$empty" "$@" --resume
   else
     local flags=(--recipe "$recipes/$recipe.toml" --negatives "$out/$empty" "$@" ${extra[@]+"${extra[@]}"})
     edgeseg train "$data" --out "$out/$name" "${flags[@]}"
@@ -47,15 +42,12 @@ step kvasir-small "$kvasir" kvasir-small negatives-kvasir --teacher "$out/kvasir
 step kvasir-ultra "$kvasir" kvasir-ultra negatives-kvasir --teacher "$out/kvasir-best"
 step teacher "$both" polyp-teacher negatives-teacher
 
-# best twice further on both sources: taught, as near as before; and closer, without a teacher
-near=(--set augmentation.zoom_in=0 --set augmentation.translation=0.15)
-taught=(--set training.epochs=10 --set training.teacher_share=0.5 --teacher "$out/kvasir-best" --teacher "$out/teacher")
-step best-taught "$both" polyp-best negatives-both --start "$out/kvasir-best" "${near[@]}" "${taught[@]}" \
-  --set 'training.sizes=[256,288,320,352,384]' --set model.height=352 --set model.width=352
-step best-closer "$both" polyp-best negatives-both --start "$out/kvasir-best"
+# small further on both, with itself for a teacher; best in the same way, for a network that mirrors
+for name in polyp-small polyp-best; do
+  step $name "$both" $name negatives-both --start "$out/kvasir-small" --teacher "$out/kvasir-small"
+done
 
-# the mean of the three, which one epoch hardly moves; small, with itself for a teacher; ultra, taught by best
-step polyp-best "$both" polyp-best negatives-both --start "$out/kvasir-best" --start "$out/best-closer" \
-  --start "$out/best-taught" --set training.epochs=1 --set training.learning_rate=5e-5
-step polyp-small "$both" polyp-small negatives-both --start "$out/kvasir-small" --teacher "$out/kvasir-small"
+# ultra, from a teacher that two others taught
+step best-taught "$both" polyp-ultra-teacher negatives-both --start "$out/kvasir-best" \
+  --teacher "$out/kvasir-best" --teacher "$out/teacher"
 step polyp-ultra "$both" polyp-ultra negatives-both --start "$out/kvasir-ultra" --teacher "$out/best-taught"

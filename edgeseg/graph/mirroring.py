@@ -14,7 +14,7 @@ BATCH, MEAN = "mirroring.batch", "mirroring.mean"
 WIDTH_OF_FRAMES, WIDTH_OF_LOGITS = 2, 3
 """Axes: [N,H,W,3] and [N,C,H,W]."""
 BEYOND_THE_FIRST = int(np.iinfo(np.int64).min)
-"""Where a Slice that goes backwards ends when it takes the first element, too."""
+"""The end of a Slice that goes backwards and takes the first element, too."""
 
 
 def with_mirroring(proto: onnx.ModelProto) -> onnx.ModelProto:

@@ -52,10 +52,19 @@ def test_the_hash_is_of_values_not_of_text(tmp_path: Path) -> None:
     assert first.sha256 == second.sha256 != Recipe().sha256
 
 
-def test_later_additions_leave_the_hash_of_a_recipe_alone() -> None:
-    """The shipped package was trained with it, in bf16; its card holds the hash of that day."""
-    card = (RECIPES.parent / "models" / "kvasir-best" / "card.md").read_text()
-    recipe = read_recipe(RECIPES / "kvasir-best.toml", ["training.precision=bf16-mixed"])
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [
+        ("kvasir-best", "bf16-mixed"),
+        ("polyp-best", "32-true"),
+        ("polyp-small", "32-true"),
+        ("polyp-ultra", "bf16-mixed"),
+    ],
+)
+def test_later_additions_leave_the_hash_of_a_recipe_alone(name: str, precision: str) -> None:
+    """The shipped package was trained with it, in this precision; its card holds the hash of that day."""
+    card = (RECIPES.parent / "models" / name / "card.md").read_text()
+    recipe = read_recipe(RECIPES / f"{name}.toml", [f"training.precision={precision}"])
     assert f"Recipe: sha256 `{recipe.sha256}`" in card
 
 
@@ -76,7 +85,7 @@ def test_every_recipe_leaves_the_precision_to_the_machine(path: Path) -> None:
 
 def test_a_recipe_written_before_the_later_additions_is_read(tmp_path: Path) -> None:
     now = recipe_to_toml(read_recipe(None, ["model.architecture=lite0-unet"]))
-    later = ("decoder = ", "context_width = ", "arguments = ")
+    later = ("decoder = ", "context_width = ", "arguments = ", "mirroring = ")
     former = [line for line in now.splitlines() if not line.startswith(later)]
     assert len(former) == len(now.splitlines()) - len(later)
     (tmp_path / "recipe.toml").write_text("\n".join(former))
