@@ -60,8 +60,7 @@ class ModelRecipe(Part):
     arguments: dict[str, bool | int | float | str | list[int]] = pydantic.Field(default_factory=dict)
     """`python:...`: what your function is called with."""
     mirroring: bool = False
-    """Answer with the mean of a frame's logits and of its mirror image's: twice the multiply-adds, the same weights,
-    mostly a better border. Training goes on as without it."""
+    """Answer with the mean of a frame's logits and its mirror image's (`edgeseg.graph.mirroring`); not in training."""
     mean: Fraction = IMAGENET_MEAN
     std: Fraction = IMAGENET_STD
 
@@ -119,8 +118,7 @@ class TrainingRecipe(Part):
     warmup: float = pydantic.Field(default=0.25, ge=0, lt=1)
     """`one-cycle`: share of all steps in which the learning rate rises."""
     fraction: float = pydantic.Field(default=1.0, gt=0, le=1)
-    """Share of the training images that is trained on. Drawn by `seed` and content: a smaller share is part of every
-    larger one."""
+    """Share of the training images used, drawn by `seed` and content: a smaller share is part of every larger one."""
     patience: int = pydantic.Field(default=0, ge=0)
     """Stop after so many epochs without a better validation Dice; 0 never stops early."""
     keep: Literal["best", "last"] = "best"

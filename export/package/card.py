@@ -31,11 +31,7 @@ def render_card(facts: CardFacts) -> str:
             f"- Network: {model.architecture}{encoder}, {facts.parameters / 1e6:.2f} M parameters, "
             f"{facts.multiply_adds / 1e9:.2f} G multiply-adds a frame",
             f"- Input: uint8 RGB frames, stretched to {model.width}x{model.height}; normalisation is inside the graph",
-            *(
-                ["- Mirroring: the mean of the logits of a frame and its mirror image counts"]
-                if facts.mirroring
-                else []
-            ),
+            *["- Mirroring: the mean of the logits of a frame and its mirror image counts"][: facts.mirroring],
             f"- Output: probability of {', '.join(model.classes)}; "
             f"a pixel counts from 0.5 on{_meant(provenance.threshold)}",
             "- Weights: stored as FP16; before that rounding the graph was within "

@@ -113,7 +113,7 @@ def test_shipped_packages_stay_small() -> None:
     sizes = {path.name: sum(f.stat().st_size for f in path.iterdir()) for path in MODELS.iterdir() if path.is_dir()}
     assert sizes
     assert max(sizes.values()) <= 8_000_000
-    assert sum(sizes.values()) <= 30_000_000  # six packages; the wheel of all of them is downloaded at once
+    assert sum(sizes.values()) <= 24_000_000
 
 
 def test_the_card_tells_how_often_something_is_marked_where_there_is_no_truth(

@@ -1,6 +1,5 @@
 """A recipe with `model.mirroring`, from training to the INT8 graph."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,17 +31,9 @@ from tests.train.conftest import TINY_SETTINGS
 RUN, ALONE = "mirrored", "alone"
 
 
-def recipe_of(name: str, settings: Sequence[str] = ()) -> Recipe:
-    return read_recipe(
-        None,
-        [
-            *TINY_SETTINGS,
-            "training.keep=last",
-            "training.learning_rate=1e-2",
-            f"model.mirroring={str(name == RUN).lower()}",
-            *settings,
-        ],
-    )
+def recipe_of(name: str) -> Recipe:
+    mirroring = f"model.mirroring={str(name == RUN).lower()}"
+    return read_recipe(None, [*TINY_SETTINGS, "training.keep=last", "training.learning_rate=1e-2", mirroring])
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +44,8 @@ def runs(blobs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def frames(count: int = 3) -> np.ndarray:
-    return np.random.default_rng(2).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+def frames() -> np.ndarray:
+    return np.random.default_rng(2).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
 
 
 class TwoHeads(nn.Module):
