@@ -64,7 +64,8 @@ def test_both_launchers_give_the_same_run_and_the_first_process_alone_speaks(blo
     results = [
         started("-m", "edgeseg.cli", *arguments(blobs, fabric), "--devices", "2"),
         started(
-            *("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "edgeseg.cli"),
+            *("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
+            *("--log-dir", str(tmp_path / "logs"), "-m", "edgeseg.cli"),
             *arguments(blobs, torchrun),
         ),
     ]

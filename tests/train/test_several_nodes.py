@@ -31,8 +31,8 @@ def on_two_nodes(blobs: Path, folders: tuple[Path, Path], how: str) -> Ended:
     meeting = ["--nnodes=2", "--master-addr=127.0.0.1", f"--master-port={free_port()}", "--nproc-per-node=1"]
     nodes = [
         subprocess.Popen(
-            [sys.executable, "-m", "torch.distributed.run", *meeting, f"--node-rank={rank}", str(SCRIPT),
-             str(blobs), str(run), how, str(blobs / "test" / "images")],
+            [sys.executable, "-m", "torch.distributed.run", *meeting, f"--node-rank={rank}",
+             f"--log-dir={run}-logs", str(SCRIPT), str(blobs), str(run), how, str(blobs / "test" / "images")],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**environment, "OMP_NUM_THREADS": "1"},
         )
         for rank, run in enumerate(folders)
