@@ -40,11 +40,14 @@ def _text(packages: list[ListedPackage], folder: Path | None) -> str:
         where = "./models, and this installation has none" if folder is None else str(folder)
         source = f"{MODELS_INSTALL} brings them, and so does a clone of the source (models/); edgeseg package makes one"
         return f"no model packages in {where}\n{source}"
-    columns = ["package", "network", "input", "weights", "multiply adds", "file MB", "Dice / IoU on its test split"]
+    figures = ["test images", "Dice / IoU on them"]
+    columns = ["package", "network", "input", "weights", "multiply adds", "file MB", *figures]
     rows = [_row(package) for package in packages]
     lines = [table("Model packages", columns, rows)]
     lines += [f"{package.name}: cannot be read: {package.problem}" for package in packages if package.problem]
-    lines += [f"{package.name}: {package.terms}" for package in packages if package.terms]
+    lines += [f"{package.name}: {_by_source(package)}" for package in packages if package.by_source]
+    for terms in dict.fromkeys(package.terms for package in packages if package.terms):
+        lines.append(f"{', '.join(package.name for package in packages if package.terms == terms)}: {terms}")
     good = next((package for package in packages if package.problem is None), None)
     if good is not None:
         lines.append(
@@ -53,9 +56,14 @@ def _text(packages: list[ListedPackage], folder: Path | None) -> str:
     return "\n".join(lines)
 
 
+def _by_source(package: ListedPackage) -> str:
+    sources = (f"{name} {figures.mean_dice:.4f} ({figures.images})" for name, figures in package.by_source.items())
+    return f"fp32 Dice by source: {', '.join(sources)}"
+
+
 def _row(package: ListedPackage) -> list[str]:
     if package.parameters is None or package.multiply_adds is None or package.file_bytes is None:
-        return [package.name, *["?"] * 6]
+        return [package.name, *["?"] * 7]
     measured = "\n".join(
         f"{precision} {figures.mean_dice:.4f} / {figures.mean_iou:.4f}"
         for precision, figures in package.measured.items()
@@ -67,5 +75,6 @@ def _row(package: ListedPackage) -> list[str]:
         f"{package.parameters / 1e6:.2f} M",
         f"{package.multiply_adds / 1e9:.2f} G",
         f"{package.file_bytes / 1e6:.2f}",
+        "?" if package.test_images is None else str(package.test_images),
         measured or "not measured",
     ]

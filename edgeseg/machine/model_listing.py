@@ -19,6 +19,10 @@ from edgeseg.values import Part
 
 _ROW = re.compile(rf"^\| ({'|'.join(PRECISIONS)}) \| ([\d.]+) \| ([\d.]+) \|", re.MULTILINE)
 """A row of the card's table of measurements: precision, mean Dice, mean IoU, ..."""
+_IMAGES = re.compile(r"^## Measured on the test split \((\d+) images", re.MULTILINE)
+_BY_SOURCE = re.compile(r"^## Measured by source.*?(?=^## )", re.MULTILINE | re.DOTALL)
+_SOURCE = re.compile(r"^\| (.+?) \| (\d+) \| ([\d.]+) \|", re.MULTILINE)
+"""A row of the card's table by source: data, images, mean Dice of fp32, ..."""
 _TERMS = re.compile(r"^- Terms: (.+)$", re.MULTILINE)
 
 
@@ -27,6 +31,13 @@ class Figures(Part):
 
     mean_dice: float
     mean_iou: float
+
+
+class SourceFigures(Part):
+    """Accuracy on the test split of one data set, in fp32."""
+
+    images: int
+    mean_dice: float
 
 
 class ListedPackage(Part):
@@ -46,6 +57,10 @@ class ListedPackage(Part):
     """Size of the ONNX file."""
     measured: dict[str, Figures] = pydantic.Field(default_factory=dict)
     """Precision -> what the card says, or the metadata where there is no card."""
+    test_images: int | None = None
+    """Images of the test split that `measured` is of; packages with different data have different ones."""
+    by_source: dict[str, SourceFigures] = pydantic.Field(default_factory=dict)
+    """Data set -> what the card says of it alone, where it names several."""
     terms: str | None = None
     """The terms on which the weights may be used."""
 
@@ -66,7 +81,7 @@ def _listed(folder: Path) -> ListedPackage:
         card = read_text(folder / PACKAGE_CARD, "a model card") if (folder / PACKAGE_CARD).is_file() else ""
     except EdgesegError as error:
         return ListedPackage(name=folder.name, path=str(folder), problem=error.what)
-    terms = _TERMS.search(card)
+    terms, images = _TERMS.search(card), _IMAGES.search(card)
     model = artifact.metadata.model
     return ListedPackage(
         name=folder.name,
@@ -78,6 +93,8 @@ def _listed(folder: Path) -> ListedPackage:
         multiply_adds=multiply_adds(artifact.proto),
         file_bytes=path.stat().st_size,
         measured=_figures_of_card(card) or _figures_of_metadata(artifact.metadata),
+        test_images=int(images.group(1)) if images else None,
+        by_source=_sources_of_card(card),
         terms=terms.group(1) if terms else None,
     )
 
@@ -86,6 +103,12 @@ def _figures_of_card(card: str) -> dict[str, Figures]:
     return {
         precision: Figures(mean_dice=float(dice), mean_iou=float(iou)) for precision, dice, iou in _ROW.findall(card)
     }
+
+
+def _sources_of_card(card: str) -> dict[str, SourceFigures]:
+    section = _BY_SOURCE.search(card)
+    sources = _SOURCE.findall(section.group(0))[1:] if section else []  # the first is the test split as a whole
+    return {name: SourceFigures(images=int(images), mean_dice=float(dice)) for name, images, dice in sources}
 
 
 def _figures_of_metadata(metadata: ModelMetadata) -> dict[str, Figures]:

@@ -58,6 +58,7 @@ def test_each_package_is_told_as_it_is(folder: Path, capsys: pytest.CaptureFixtu
         "fp32": {"mean_dice": 0.75, "mean_iou": 0.5},
         "int8": {"mean_dice": 0.7432, "mean_iou": 0.5},
     }
+    assert (good["test_images"], good["by_source"]) == (7, {})
     assert good["terms"] == "None | may use it, but me."
     assert (rows["plain"]["measured"], rows["plain"]["terms"], rows["plain"]["problem"]) == ({}, None, None)
 
@@ -102,5 +103,9 @@ def test_the_shipped_packages_are_what_their_cards_say(package: Path, capsys: py
     assert str(row["terms"]) in card
     figures = dict(re.findall(r"^\| (fp32|fp16|int8) \| ([\d.]+)", card, re.MULTILINE))
     assert {name: f"{value['mean_dice']:.4f}" for name, value in row["measured"].items()} == figures  # type: ignore[attr-defined]
+    assert f"the test split ({row['test_images']} images" in card
+    sources = {f"| {name} | {f['images']} | {f['mean_dice']:.4f} |" for name, f in row["by_source"].items()}  # type: ignore[attr-defined]
+    assert all(source in card for source in sources)
+    assert len(sources) == (2 if package.parent.name.startswith("polyp-") else 0)
     weights = [tensor for tensor in onnx.load(package).graph.initializer if len(tensor.dims) == 4]
     assert sum(int(onnx.numpy_helper.to_array(tensor).size) for tensor in weights) <= row["parameters"]  # type: ignore[operator]
