@@ -46,7 +46,8 @@ YOLO = b"0 0.1 0.1 0.9 0.1 0.5 0.9\n0 0.2 0.2 0.4 0.2 0.3 0.4\n"
 def _recipe() -> tuple[str, dict[str, Any]]:
     """The recipe of a small network, and random weights for it."""
     from edgeseg.train.architectures.registry import network_from_recipe
-    from edgeseg.train.recipe import ModelRecipe, Recipe, recipe_to_toml
+    from edgeseg.train.model_recipe import ModelRecipe
+    from edgeseg.train.recipe import Recipe, recipe_to_toml
 
     model = ModelRecipe(height=corpus.SIDE, width=corpus.SIDE, base_width=1, depth=1)
     state = dict(network_from_recipe(model, pretrained=False).state_dict())

@@ -13,9 +13,10 @@ from edgeseg.graph.onnx_files import load_onnx
 from edgeseg.packages import RUN_CHECKPOINT
 from edgeseg.train.architectures.registry import network_from_recipe
 from edgeseg.train.checkpoint import load_best
+from edgeseg.train.model_recipe import ModelRecipe
 from edgeseg.train.network import NormalisedNetwork
 from edgeseg.train.predictor import open_run
-from edgeseg.train.recipe import ModelRecipe, Recipe, read_recipe
+from edgeseg.train.recipe import Recipe, read_recipe
 from edgeseg.train.starting_weights import starting_weights, unfolded
 from edgeseg.train.training import train
 from tests.train.conftest import settings_of

@@ -6,7 +6,8 @@ from torch import nn
 
 from edgeseg.errors import UsageError
 from edgeseg.train.architectures.registry import network_from_recipe
-from edgeseg.train.recipe import ModelRecipe, read_recipe
+from edgeseg.train.model_recipe import ModelRecipe
+from edgeseg.train.recipe import read_recipe
 from edgeseg.train.style_mixing import mix_styles, mixed
 
 

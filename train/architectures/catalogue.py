@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edgeseg.train.recipe import ModelRecipe
+    from edgeseg.train.model_recipe import ModelRecipe
 
 OWN_PREFIX = "python:"
 """Prefix of a network that is not ours: `python:package.module:function`."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from edgeseg.train.architectures.blocks import DecoderStage, SeparableDecoderStage, enlarge_logits
 from edgeseg.train.architectures.context import PyramidContext
 from edgeseg.train.architectures.lite0 import FEATURE_CHANNELS, Lite0Encoder
-from edgeseg.train.recipe import ModelRecipe
+from edgeseg.train.model_recipe import ModelRecipe
 
 
 class Lite0UNet(nn.Module):

@@ -7,7 +7,7 @@ from typing import ClassVar
 from edgeseg.train.architectures.lite0 import Lite0Encoder
 from edgeseg.train.architectures.lite0_unet import Lite0UNet
 from edgeseg.train.architectures.lite2 import FEATURE_CHANNELS, Lite2Encoder
-from edgeseg.train.recipe import ModelRecipe
+from edgeseg.train.model_recipe import ModelRecipe
 
 
 class Lite2UNet(Lite0UNet):

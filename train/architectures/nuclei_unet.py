@@ -6,7 +6,7 @@ from torch import nn
 
 from edgeseg.train.architectures.blocks import ConvBlock, DecoderStage, he_normal
 from edgeseg.train.architectures.unet import SkipNetwork
-from edgeseg.train.recipe import ModelRecipe
+from edgeseg.train.model_recipe import ModelRecipe
 
 WIDTHS = (16, 32, 64, 128, 256)
 """Filters of the levels, the shallowest first."""

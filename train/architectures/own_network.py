@@ -20,8 +20,9 @@ from edgeseg.shell import quoted
 from edgeseg.train.architectures.catalogue import OWN_PREFIX, is_own
 from edgeseg.train.architectures.own_code import CONTRACT, own_code_error, own_code_named
 from edgeseg.train.losses import loss_from_recipe
+from edgeseg.train.model_recipe import ModelRecipe
 from edgeseg.train.network_outputs import described, logits_of, supervised_loss
-from edgeseg.train.recipe import ModelRecipe, Recipe
+from edgeseg.train.recipe import Recipe
 
 
 def own_network(recipe: ModelRecipe) -> nn.Module:

@@ -9,7 +9,7 @@ from torch import nn
 from edgeseg.train.architectures.catalogue import ARCHITECTURES, is_own
 from edgeseg.train.architectures.lite0 import Lite0Encoder, load_imagenet_weights
 from edgeseg.train.architectures.own_network import own_network
-from edgeseg.train.recipe import ModelRecipe
+from edgeseg.train.model_recipe import ModelRecipe
 
 
 def network_from_recipe(recipe: ModelRecipe, *, pretrained: bool | None = None) -> nn.Module:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edgeseg.train.architectures.blocks import ConvBlock, double
-from edgeseg.train.recipe import ModelRecipe
+from edgeseg.train.model_recipe import ModelRecipe
 
 WIDTHS = (1, 2, 4, 8, 8)
 """Channels of the levels as multiples of the base width; the paper's is 64, that of VGG-16."""

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from edgeseg.train.architectures.fusion import FusionDecoder
 from edgeseg.train.architectures.lite0 import Lite0Encoder
-from edgeseg.train.recipe import ModelRecipe
+from edgeseg.train.model_recipe import ModelRecipe
 
 ENCODER_BLOCKS = 6
 """Up to stride 16; the next block alone has 83,200 parameters."""

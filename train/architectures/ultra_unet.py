@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from edgeseg.train.architectures.blocks import ConvBlock, ResidualSeparableBlock, SeparableBlock
 from edgeseg.train.architectures.fusion import FusionDecoder
-from edgeseg.train.recipe import ModelRecipe
+from edgeseg.train.model_recipe import ModelRecipe
 
 WIDTHS = (16, 32, 64, 80)
 """Channels at strides 2, 4, 8 and 16."""

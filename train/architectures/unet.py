@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from edgeseg.train.architectures.blocks import ConvBlock, DecoderStage, he_normal
-from edgeseg.train.recipe import ModelRecipe
+from edgeseg.train.model_recipe import ModelRecipe
 
 
 class SkipNetwork(nn.Module):

@@ -11,7 +11,8 @@ import pydantic
 from edgeseg.errors import BadInputError, UsageError
 from edgeseg.files import read_toml, sha256_bytes
 from edgeseg.shell import quoted
-from edgeseg.train.recipe import AugmentationRecipe, ModelRecipe, Recipe, TrainingRecipe
+from edgeseg.train.model_recipe import ModelRecipe
+from edgeseg.train.recipe import AugmentationRecipe, Recipe, TrainingRecipe
 from edgeseg.train.recipe_folders import SUFFIX, recipe_folders
 from edgeseg.values import Part, Value, describe_validation
 
