@@ -116,7 +116,7 @@ class Trainer:
             How many tensors were taken over.
 
         Raises:
-            MismatchError: No convolution fits.
+            MismatchError: No convolution fits; or not all weights are there and there is no epoch to learn the rest.
         """
         own = self.bare_network.network.state_dict()
         fitting = {name: value for name, value in weights.items() if name in own and own[name].shape == value.shape}
@@ -125,6 +125,14 @@ class Trainer:
                 "none of the weights to start from fits this network",
                 found=f"{len(weights)} tensors",
                 expected=f"names and shapes of {self.recipe.model.architecture}",
+            )
+        missing = [name for name in own if name not in fitting and not name.endswith("num_batches_tracked")]
+        if missing and self.recipe.training.epochs == 0:
+            raise MismatchError(
+                "the weights to start from are not all of this network's, and it has no epoch to learn the rest",
+                found=f"{len(missing)} of {len(own)} tensors missing ({missing[0]})",
+                expected=f"trainings of {self.recipe.model.architecture}, or of each of its parts",
+                next_command="--set training.epochs=1  (or more)",
             )
         for network in (self.bare_network, self.judged_network):
             network.network.load_state_dict(fitting, strict=False)
@@ -176,11 +184,12 @@ class Trainer:
 
     def _epoch(self, number: int, track: Track, checkpoint_s: float) -> Epoch:
         started = time.perf_counter()
-        losses, wait_share = self.train_epoch(number, track, checkpoint_s)
+        epochs = self.recipe.training.epochs
+        losses, wait_share = self.train_epoch(number, track, checkpoint_s) if epochs else ([math.nan], None)
         dice, iou = self._validate_once()
         self.descent.finish_epoch(dice)
         return Epoch(
-            epoch=number,
+            epoch=min(number, epochs),
             learning_rate=self.descent.schedule.get_last_lr()[0],
             train_loss=sum(losses) / len(losses),
             validation_dice=dice,

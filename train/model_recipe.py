@@ -44,10 +44,12 @@ class ModelRecipe(Part):
     half of it and so on; the logits are upsampled."""
     decoder: Literal["plain", "separable"] = "plain"
     """`lite0-unet`, `lite2-unet`: 3x3 convolutions, or depthwise and 1x1 ones."""
+    small_share: float = pydantic.Field(default=0.2, ge=0, le=1)
+    """`lite0-pair-unet`: share of the small network's logits in the answer."""
     context_width: int = pydantic.Field(default=0, ge=0, le=1024)
     """`lite0-unet`, `lite2-unet`: channels of dilated convolutions and a global mean, stride 32; 0 leaves them out."""
     pretrained: bool = True
-    """`lite0-unet`, `lite2-unet`, `ultra-lite0-unet`: start the encoder from ImageNet weights."""
+    """`lite0-unet`, `lite2-unet`, `ultra-lite0-unet`, `lite0-pair-unet`: start the encoder from ImageNet weights."""
     arguments: dict[str, bool | int | float | str | list[int]] = pydantic.Field(default_factory=dict)
     """`python:...`: what your function is called with."""
     mirroring: bool = False

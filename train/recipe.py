@@ -27,7 +27,9 @@ class TrainingRecipe(Part):
 
     model_config = FINITE
 
-    epochs: int = pydantic.Field(default=20, ge=1)
+    epochs: int = pydantic.Field(default=20, ge=0)
+    """0 keeps the weights that it starts from (`--start`) as they are: two networks become one, or another key of the
+    network is tried."""
     batch_size: int = pydantic.Field(default=12, ge=1)
     loss: LossName = "bce+dice"
     """`cross-entropy` and `cross-entropy+dice` are for several classes, `dice`, `weighted-dice` and `focal-tversky` for

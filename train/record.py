@@ -26,9 +26,11 @@ class Epoch(Part):
     """One row of the history."""
 
     epoch: int
+    """From 1; 0 where the recipe has no epoch, for the weights that the training started from."""
     learning_rate: float
     """Learning rate at the epoch's end."""
     train_loss: float
+    """Mean over the epoch's steps; not a number where there was none."""
     validation_dice: float
     validation_iou: float
     seconds: float
@@ -62,7 +64,7 @@ class Progress:
 
     def is_over(self, training: TrainingRecipe) -> bool:
         """Tell whether all epochs are done, or early stopping says that it is enough."""
-        return self.next_epoch > training.epochs or self.exhausted(training.patience)
+        return self.next_epoch > max(1, training.epochs) or self.exhausted(training.patience)
 
     def exhausted(self, patience: int) -> bool:
         """Tell whether early stopping says that it is enough."""

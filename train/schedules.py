@@ -88,7 +88,7 @@ def schedule_from_recipe(optimiser: torch.optim.Optimizer, training: TrainingRec
         return _OnPlateau(
             ReduceLROnPlateau(optimiser, "max", factor=training.decay_factor, patience=patience, threshold=0.0)
         )
-    steps = training.epochs * epoch_steps
+    steps = max(1, training.epochs) * epoch_steps
     if training.schedule == "one-cycle":
         return _ByStep(_one_cycle(optimiser, training, steps))
     return _ByStep(LambdaLR(optimiser, _factor(training, training.schedule, steps, epoch_steps)))

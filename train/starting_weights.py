@@ -26,6 +26,7 @@ from edgeseg.graph.onnx_files import load_onnx
 from edgeseg.graph.operators import CONVOLUTIONS
 from edgeseg.images import read_rgb
 from edgeseg.packages import RUN_CHECKPOINT, find_model, onnx_of
+from edgeseg.train.architectures.catalogue import part_of
 from edgeseg.train.architectures.registry import network_from_recipe
 from edgeseg.train.checkpoint import load_best
 from edgeseg.train.network import NormalisedNetwork
@@ -53,7 +54,7 @@ def starting_weights(starts: Sequence[Path], recipe: Recipe, data: Path) -> Star
 
     Args:
         starts: RUN folders, model packages (a folder, one file or a name) or ONNX files of edgeseg; of several the mean
-            is taken.
+            is taken, of those that are one part of the recipe's network each part's.
         recipe: Of the training that starts.
         data: Its data set; 32 training pictures measure a package's batch norms.
 
@@ -62,13 +63,25 @@ def starting_weights(starts: Sequence[Path], recipe: Recipe, data: Path) -> Star
         MismatchError: A graph none of whose convolutions has name and shape of one of the recipe's network; or several
             networks that differ.
     """
-    found = [_weights_of(start, recipe, data) for start in starts]
-    for start, other in zip(starts[1:], found[1:], strict=True):
-        _check_alike(starts[0], found[0].weights, start, other.weights)
-    if len(found) < 2:
-        return found[0] if found else None
-    mean = {name: _mean([part.weights[name] for part in found]) for name in found[0].weights}
-    return StartingWeights(mean, sha256_of_hashes(part.sha256 for part in found))
+    found = [(start, *_weights_of(start, recipe, data)) for start in starts]
+    by_part: dict[str | None, list[tuple[Path, StartingWeights]]] = {}
+    for start, part, begin in found:
+        by_part.setdefault(part, []).append((start, begin))
+    weights: dict[str, Tensor] = {}
+    for part, alike in by_part.items():
+        weights |= {name if part is None else f"{part}.{name}": value for name, value in _mean_of(alike).items()}
+    hashes = [begin.sha256 for _, _, begin in found]
+    if not hashes:
+        return None
+    return StartingWeights(weights, hashes[0] if len(hashes) == 1 else sha256_of_hashes(hashes))
+
+
+def _mean_of(found: Sequence[tuple[Path, StartingWeights]]) -> dict[str, Tensor]:
+    """The mean of the weights of some networks that are alike."""
+    first, begin = found[0]
+    for start, other in found[1:]:
+        _check_alike(first, begin.weights, start, other.weights)
+    return {name: _mean([other.weights[name] for _, other in found]) for name in begin.weights}
 
 
 def _mean(values: Sequence[Tensor]) -> Tensor:
@@ -87,17 +100,24 @@ def _check_alike(first: Path, weights: Mapping[str, Tensor], second: Path, other
         )
 
 
-def _weights_of(start: Path, recipe: Recipe, data: Path) -> StartingWeights:
+def _weights_of(start: Path, recipe: Recipe, data: Path) -> tuple[str | None, StartingWeights]:
+    """The part of the recipe's network that another network is, None for the whole, and that one's weights."""
     files = find_model(start)
     if files.kind == "run":
-        return StartingWeights(load_best(start)[1], sha256_file(start / RUN_CHECKPOINT))
+        other, weights = load_best(start)
+        part = part_of(recipe.model.architecture, other.model.architecture)
+        return part, StartingWeights(weights, sha256_file(start / RUN_CHECKPOINT))
     artifact = load_onnx(onnx_of(files))
-    network = NormalisedNetwork(network_from_recipe(recipe.model), recipe.preprocess_spec()).eval()
+    part = part_of(recipe.model.architecture, artifact.metadata.model.architecture)
+    model = recipe.model
+    if part is not None:
+        model = model.model_copy(update={"architecture": artifact.metadata.model.architecture})
+    network = NormalisedNetwork(network_from_recipe(model), recipe.preprocess_spec()).eval()
     size_px = (recipe.model.height, recipe.model.width)
     pictures = choose_images(load_images(data, "train"), PICTURES)
     frames = np.stack([resize_to_network(read_rgb(path), *size_px) for path in pictures])
     images = torch.from_numpy(frames).permute(0, 3, 1, 2).float().div_(255.0)
-    return StartingWeights(unfolded(artifact.proto, network, images), artifact.sha256)
+    return part, StartingWeights(unfolded(artifact.proto, network, images), artifact.sha256)
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import edgeseg
+from edgeseg.errors import UsageError
 from edgeseg.files import check_writable, write_text
 from edgeseg.progress import Say, Track, quiet, silent
 from edgeseg.train import run_folder
@@ -97,6 +98,12 @@ def train(
     """
     check_writable(run)
     launch = launch or Launch()
+    if recipe.training.epochs == 0 and not starts:
+        raise UsageError(
+            "a training without epochs has nothing to keep",
+            found="training.epochs=0 and no weights to start from",
+            next_command="edgeseg train DATA --out RUN --start ANOTHER_RUN --set training.epochs=0",
+        )
     if qat is not None:
         recipe = recipe_for_qat(recipe, qat.recipe, process_count(launch), started=bool(starts))
     try_training(recipe, batch_of_one_process(data, negatives, recipe, process_count(launch)))
@@ -187,12 +194,12 @@ def _write(trainer: Trainer, record: RunRecord) -> None:
 
 
 def _record(recipe: Recipe, progress: Progress, origin: Origin, parameters: int) -> RunRecord:
-    done, training = len(progress.history), recipe.training
+    rows, training = progress.history, recipe.training
     return RunRecord(
         finished=progress.is_over(training),
-        epochs=done,
-        best_epoch=progress.kept(training).epoch if done else 0,
-        best_validation_dice=progress.kept(training).validation_dice if done else 0.0,
+        epochs=rows[-1].epoch if rows else 0,
+        best_epoch=progress.kept(training).epoch if rows else 0,
+        best_validation_dice=progress.kept(training).validation_dice if rows else 0.0,
         data_sha256=origin.data_sha256,
         start_sha256=origin.start_sha256,
         qat_sha256=origin.qat_sha256,

@@ -229,6 +229,9 @@ def _try_own_network(run: Path, recipe: Recipe, trusted: Collection[str]) -> Non
 
 def _say_epoch(row: Epoch, record: RunRecord) -> None:
     mark = "  kept" if record.best_epoch == row.epoch else ""
+    if row.epoch == 0:
+        say(f"as started  validation Dice {row.validation_dice:.4f}  IoU {row.validation_iou:.4f}{mark}")
+        return
     say(
         f"epoch {row.epoch:3d}  loss {row.train_loss:.4f}  validation Dice {row.validation_dice:.4f}  "
         f"IoU {row.validation_iou:.4f}  {row.seconds:.0f} s, waited for data {row.data_wait_share or 0:.1%}{mark}"

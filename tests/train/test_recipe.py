@@ -26,7 +26,7 @@ def test_settings_override_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "setting", ["epochs=3", "training.epochs", "training.=3", "training.epochs=0", "model.colour=1"]
+    "setting", ["epochs=3", "training.epochs", "training.=3", "training.epochs=-1", "model.colour=1"]
 )
 def test_a_bad_setting_is_a_usage_error(setting: str) -> None:
     with pytest.raises(UsageError):
@@ -84,7 +84,7 @@ def test_every_recipe_leaves_the_precision_to_the_machine(path: Path) -> None:
 
 def test_a_recipe_written_before_the_later_additions_is_read(tmp_path: Path) -> None:
     now = recipe_to_toml(read_recipe(None, ["model.architecture=lite0-unet"]))
-    later = ("decoder = ", "context_width = ", "arguments = ", "mirroring = ")
+    later = ("decoder = ", "context_width = ", "small_share = ", "arguments = ", "mirroring = ")
     former = [line for line in now.splitlines() if not line.startswith(later)]
     assert len(former) == len(now.splitlines()) - len(later)
     (tmp_path / "recipe.toml").write_text("\n".join(former))

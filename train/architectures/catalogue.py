@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ class Architecture:
     """The number that height and width must be multiples of."""
     encoder: str | None = None
     """The encoder that can start from pretrained weights; it is the network's attribute `encoder`."""
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """Attributes of the network that are whole networks of this catalogue -> their names: a training can start each
+    from one of its own."""
 
 
 _HERE = "edgeseg.train.architectures"
@@ -38,6 +41,11 @@ ARCHITECTURES: dict[str, Architecture] = {
     "segnet": Architecture(f"{_HERE}.segnet"),
     "lite0-unet": Architecture(f"{_HERE}.lite0_unet", encoder="efficientnet-lite0"),
     "lite2-unet": Architecture(f"{_HERE}.lite2_unet", encoder="efficientnet-lite2"),
+    "lite0-pair-unet": Architecture(
+        f"{_HERE}.lite0_pair_unet",
+        encoder="efficientnet-lite0",
+        parts={"large": "lite0-unet", "small": "ultra-lite0-unet"},
+    ),
     "ultra-unet": Architecture(f"{_HERE}.ultra_unet"),
     "ultra-lite0-unet": Architecture(f"{_HERE}.ultra_lite0_unet", encoder="efficientnet-lite0"),
 }
@@ -74,3 +82,15 @@ def size_step(recipe: ModelRecipe) -> int:
 def encoder_of(architecture: str) -> str | None:
     """The pretrained encoder's name, where there is one."""
     return None if is_own(architecture) else ARCHITECTURES[architecture].encoder
+
+
+def part_of(architecture: str, started: str) -> str | None:
+    """The attribute of a network that another one can be; None where it is the whole, or nothing of it.
+
+    Args:
+        architecture: The network of several parts.
+        started: The other network's name.
+    """
+    entry = ARCHITECTURES.get(architecture)
+    parts = {} if entry is None else entry.parts
+    return next((part for part, name in parts.items() if name == started), None)

@@ -27,9 +27,10 @@ def network_from_recipe(recipe: ModelRecipe, *, pretrained: bool | None = None) 
     if is_own(recipe.architecture):
         return own_network(recipe)
     network: nn.Module = importlib.import_module(ARCHITECTURES[recipe.architecture].module).from_recipe(recipe)
-    encoder = getattr(network, "encoder", None)
-    if isinstance(encoder, Lite0Encoder) and (recipe.pretrained if pretrained is None else pretrained):
-        load_imagenet_weights(encoder)
+    if recipe.pretrained if pretrained is None else pretrained:
+        for module in network.modules():
+            if isinstance(module, Lite0Encoder):
+                load_imagenet_weights(module)
     return network
 
 
