@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train polyp-best, polyp-small and polyp-ultra from nothing: recipes/polyp.sh KVASIR BOTH MUCOSA CLIP OUT [--set ...]
+# Train polyp-small, polyp-ultra and polyp-best from nothing: recipes/polyp.sh KVASIR BOTH MUCOSA CLIP OUT [--set ...]
 #
 # KVASIR: Kvasir-SEG with its splits. BOTH: Kvasir-SEG and CVC-ClinicDB as one data set (`edgeseg data split
 # --sequences`, `edgeseg data join`). MUCOSA: a folder of pictures of normal mucosa. CLIP: a clip without a polyp.
@@ -20,14 +20,15 @@ negatives() { # NAME SOURCE... DATA: pictures without a polyp, once
   [ -d "$out/$name" ] || edgeseg data negatives "${@:1:$#-1}" --windows "${!#}" --out "$out/$name"
 }
 
-step() { # NAME DATA RECIPE NEGATIVES [flags]: one training; goes on with one that was stopped
-  local name=$1 data=$2 recipe=$3 empty=$4
+step() { # NAME DATA RECIPE NEGATIVES|none [flags]: one training; goes on with one that was stopped
+  local name=$1 data=$2 recipe=$3 empty=()
+  [ "$4" = none ] || empty=(--negatives "$out/$4")
   shift 4
   echo "== $name" >&2
   if [ -f "$out/$name/recipe.toml" ]; then
-    edgeseg train "$data" --out "$out/$name" --negatives "$out/$empty" "$@" --resume
+    edgeseg train "$data" --out "$out/$name" ${empty[@]+"${empty[@]}"} "$@" --resume
   else
-    local flags=(--recipe "$recipes/$recipe.toml" --negatives "$out/$empty" "$@" ${extra[@]+"${extra[@]}"})
+    local flags=(--recipe "$recipes/$recipe.toml" ${empty[@]+"${empty[@]}"} "$@" ${extra[@]+"${extra[@]}"})
     edgeseg train "$data" --out "$out/$name" "${flags[@]}"
   fi
 }
@@ -42,12 +43,16 @@ step kvasir-small "$kvasir" kvasir-small negatives-kvasir --teacher "$out/kvasir
 step kvasir-ultra "$kvasir" kvasir-ultra negatives-kvasir --teacher "$out/kvasir-best"
 step teacher "$both" polyp-teacher negatives-teacher
 
-# small further on both, with itself for a teacher; best in the same way, for a network that mirrors
-for name in polyp-small polyp-best; do
-  step $name "$both" $name negatives-both --start "$out/kvasir-small" --teacher "$out/kvasir-small"
+# small further on both, with itself for a teacher; a second seed for best
+for seed in 0 2; do
+  step polyp-small-$seed "$both" polyp-small negatives-both --start "$out/kvasir-small" \
+    --teacher "$out/kvasir-small" --set training.seed=$seed
 done
 
 # ultra, from a teacher that two others taught
 step best-taught "$both" polyp-ultra-teacher negatives-both --start "$out/kvasir-best" \
   --teacher "$out/kvasir-best" --teacher "$out/teacher"
 step polyp-ultra "$both" polyp-ultra negatives-both --start "$out/kvasir-ultra" --teacher "$out/best-taught"
+
+# best: the two together
+step polyp-best "$both" polyp-best none --start "$out/polyp-small-2" --start "$out/polyp-ultra"

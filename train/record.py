@@ -26,7 +26,7 @@ class Epoch(Part):
     """One row of the history."""
 
     epoch: int
-    """From 1; 0 where the recipe has no epoch, for the weights that the training started from."""
+    """Counted from 1; 0 where the recipe has no epoch, for the weights that the training started from."""
     learning_rate: float
     """Learning rate at the epoch's end."""
     train_loss: float

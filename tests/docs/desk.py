@@ -170,8 +170,8 @@ def typed(command: Command) -> list[str]:
     words = [here(NAMES.get(word, word)) for word in command.words[1:]]
     if words[0] == "study" or (words[0] == "train" and "--resume" not in words):
         words += TINY
-    if "--start" in words:
-        words[words.index("--start") + 1] = "model.onnx"  # the weights of a network as small
+    before = ["", *words]  # the weights that a training starts from: those of a network as small
+    words = ["model.onnx" if flag == "--start" else word for flag, word in zip(before, words, strict=False)]
     if words[:2] == ["data", "synth"] and "--clip" in words:
         words += ["--train", "2", "--validation", "2", "--test", "4", "--height", "64", "--width", "64"]
         words += ["--clip-frames", "8", "--clip-height", "64", "--clip-width", "64"]
