@@ -98,12 +98,7 @@ def train(
     """
     check_writable(run)
     launch = launch or Launch()
-    if recipe.training.epochs == 0 and not starts:
-        raise UsageError(
-            "a training without epochs has nothing to keep",
-            found="training.epochs=0 and no weights to start from",
-            next_command="edgeseg train DATA --out RUN --start ANOTHER_RUN --set training.epochs=0",
-        )
+    _check_epochs(recipe, resume or bool(starts))
     if qat is not None:
         recipe = recipe_for_qat(recipe, qat.recipe, process_count(launch), started=bool(starts))
     try_training(recipe, batch_of_one_process(data, negatives, recipe, process_count(launch)))
@@ -141,6 +136,16 @@ def train(
         if not (resume and trainer.resume(say)) and begin is not None:
             trainer.start_from(begin.weights)
         return _fit(trainer, origin, report, track, (checkpoint_minutes, epoch_checkpoint_s))
+
+
+def _check_epochs(recipe: Recipe, has_weights: bool) -> None:
+    """Refuse a recipe without epochs where there are no weights to keep."""
+    if recipe.training.epochs == 0 and not has_weights:
+        raise UsageError(
+            "a training without epochs has nothing to keep",
+            found="training.epochs=0 and no weights to start from",
+            next_command="edgeseg train DATA --out RUN --start ANOTHER_RUN --set training.epochs=0",
+        )
 
 
 def _decoded(
@@ -183,7 +188,7 @@ def _fit(
     if first:  # what a training that was killed between last.pt and run.json did not get to
         _write(trainer, record())
     trainer.fit(finish_epoch, track, *checkpoints)
-    if first:
+    if first and trainer.recipe.training.epochs:
         write_curves(trainer.run, trainer.progress.history)
     return record()
 

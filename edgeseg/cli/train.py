@@ -206,8 +206,9 @@ def _result(record: RunRecord, out: Path, recipe: Recipe) -> str:
     architecture = recipe.model.architecture
     trust = f" --trust {quoted(architecture)}" if is_own(architecture) else ""
     kept = "kept:" if recipe.training.keep == "last" else "best"
+    epoch = f"in epoch {record.best_epoch} of {record.epochs}" if record.epochs else "with the weights as they were"
     return (
-        f"{kept} validation Dice {record.best_validation_dice:.4f} in epoch {record.best_epoch} of {record.epochs}\n"
+        f"{kept} validation Dice {record.best_validation_dice:.4f} {epoch}\n"
         f"next: edgeseg export {quoted(out)} --out model.onnx{trust}"
     )
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from edgeseg.cli import run
 from edgeseg.errors import MismatchError, UsageError
 from edgeseg.export.torch.onnx_from_run import export_run
 from edgeseg.train.architectures.catalogue import ARCHITECTURES, part_of
@@ -14,8 +15,8 @@ from edgeseg.train.architectures.registry import network_from_recipe, parameter_
 from edgeseg.train.checkpoint import load_best
 from edgeseg.train.network import NormalisedNetwork
 from edgeseg.train.predictor import open_run
-from edgeseg.train.recipe import Recipe, read_recipe
-from edgeseg.train.record import read_history
+from edgeseg.train.recipe import Recipe, read_recipe, recipe_to_toml
+from edgeseg.train.record import CURVES, read_history
 from edgeseg.train.training import train
 from tests.train.conftest import TINY_SETTINGS
 
@@ -89,10 +90,12 @@ def test_it_answers_with_the_weighted_mean_of_the_two_that_it_starts_from(
     assert (large - small).abs().mean() > 0.01
     assert record.finished
     assert (record.epochs, record.best_epoch) == (0, 0)
+    assert not (tmp_path / "pair" / CURVES).exists()
     (row,) = read_history(tmp_path / "pair")
     assert (row.epoch, row.validation_dice) == (0, record.best_validation_dice)
-    again = train(blobs, tmp_path / "pair", recipe_of(PAIR, "training.epochs=0"), starts=starts, resume=True)
-    assert again == record
+    for given in (starts, ()):
+        again = train(blobs, tmp_path / "pair", recipe_of(PAIR, "training.epochs=0"), starts=given, resume=True)
+        assert again == record
 
 
 def test_several_of_one_part_start_it_with_their_mean(runs: Path, blobs: Path, tmp_path: Path) -> None:
@@ -121,6 +124,19 @@ def test_without_epochs_a_finished_run_takes_up_mirroring(runs: Path, blobs: Pat
     assert open_run(tmp_path / "mirrored").network.mirroring
 
 
+def test_the_command_says_that_nothing_was_trained(
+    runs: Path, blobs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pair.toml").write_text(recipe_to_toml(recipe_of(PAIR, "training.epochs=0")))
+    starts = ["--start", str(runs / LARGE), "--start", str(runs / SMALL)]
+    words = ["train", str(blobs), "--out", str(tmp_path / "pair"), "--recipe", str(tmp_path / "pair.toml"), *starts]
+    assert run(words) == 0
+    said = capsys.readouterr()
+    assert "with the weights as they were" in said.out
+    assert "as started  validation Dice" in said.err
+    assert "nan" not in said.out + said.err
+
+
 def test_without_epochs_all_weights_must_be_given(runs: Path, blobs: Path, tmp_path: Path) -> None:
     recipe = recipe_of(PAIR, "training.epochs=0")
     with pytest.raises(MismatchError, match="no epoch to learn the rest") as caught:
@@ -129,3 +145,5 @@ def test_without_epochs_all_weights_must_be_given(runs: Path, blobs: Path, tmp_p
     with pytest.raises(UsageError, match="nothing to keep"):
         train(blobs, tmp_path / "none", recipe)
     assert not (tmp_path / "none").exists()
+    with pytest.raises(MismatchError, match="holds no checkpoint yet"):
+        train(blobs, tmp_path / "half", recipe, resume=True)
