@@ -40,14 +40,14 @@ class ModelRecipe(Part):
     decoder_widths: tuple[pydantic.PositiveInt, ...] = pydantic.Field(
         default=(96, 64, 48, 32, 16), min_length=2, max_length=5
     )
-    """`lite0-unet`, `lite2-unet`: channels of the decoder stages, deepest first. Five end at the full size, four at
-    half of it and so on; the logits are upsampled."""
+    """`lite0-unet`, `lite2-unet`, the large one of `lite0-pair-unet`: channels of the decoder stages, deepest first.
+    Five end at the full size, four at half of it and so on; the logits are upsampled."""
     decoder: Literal["plain", "separable"] = "plain"
-    """`lite0-unet`, `lite2-unet`: 3x3 convolutions, or depthwise and 1x1 ones."""
+    """The same networks: 3x3 convolutions, or depthwise and 1x1 ones."""
+    context_width: int = pydantic.Field(default=0, ge=0, le=1024)
+    """The same networks: channels of dilated convolutions and a global mean, stride 32; 0 leaves them out."""
     small_share: float = pydantic.Field(default=0.2, ge=0, le=1)
     """`lite0-pair-unet`: share of the small network's logits in the answer."""
-    context_width: int = pydantic.Field(default=0, ge=0, le=1024)
-    """`lite0-unet`, `lite2-unet`: channels of dilated convolutions and a global mean, stride 32; 0 leaves them out."""
     pretrained: bool = True
     """`lite0-unet`, `lite2-unet`, `ultra-lite0-unet`, `lite0-pair-unet`: start the encoder from ImageNet weights."""
     arguments: dict[str, bool | int | float | str | list[int]] = pydantic.Field(default_factory=dict)

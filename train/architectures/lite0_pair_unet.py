@@ -19,7 +19,7 @@ class Lite0PairUNet(nn.Module):
 
     Args:
         large: The network that draws the border.
-        small: The network that has a say in what is marked, for a tenth of the multiply-adds.
+        small: The network that has a say in what is marked, for a tenth to a fifth of the multiply-adds.
         small_share: Share of its logits in the mean, from 0 to 1.
     """
 
