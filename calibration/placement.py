@@ -20,7 +20,8 @@ def default_plan(
 ) -> PrecisionPlan:
     """One precision throughout; for INT8 without the convolutions that are better left float.
 
-    The first convolution sees the picture and the last one makes the logits: both are cheap and cost most accuracy.
+    The convolutions that see the picture and those that make the logits are cheap and cost most accuracy; a graph of
+    two networks has two of each.
     ConvTranspose stays float (known to be slow or wrong in INT8 on TensorRT: NVIDIA/TensorRT issues 2280, 1694, 1699),
     and so does a convolution whose weights are computed, and what a rule of the backend leaves float
     (`edgeseg.calibration.placement_rules`).
@@ -34,7 +35,7 @@ def default_plan(
     if precision != "int8":
         return PrecisionPlan(default=precision)
     nodes = convolutions(proto)
-    ends = {nodes[0].name, nodes[-1].name} if nodes else set()
+    ends = _outermost(proto) | _outermost(proto, from_outputs=True)
     constant = {tensor.name for tensor in proto.graph.initializer}
     ruled = float_convolutions(proto, backend)
     kept = [node.name for node in nodes if node.name in ends or node.name in ruled or not _can_be_int8(node, constant)]
@@ -102,6 +103,21 @@ def conv_outputs(proto: onnx.ModelProto) -> dict[str, str]:
             follower = users[0] if len(users) == 1 and users[0].op_type in ("Relu", "Clip") else node
             outputs[node.name] = follower.output[0]
     return outputs
+
+
+def _outermost(proto: onnx.ModelProto, from_outputs: bool = False) -> set[str]:
+    """The convolutions without another one on any way from the inputs to them, or from them to the outputs."""
+    beyond: set[str] = set()  # tensors on the far side of a convolution
+    found = set()
+    for node in reversed(proto.graph.node) if from_outputs else proto.graph.node:
+        near, far = (node.output, node.input) if from_outputs else (node.input, node.output)
+        inner = not beyond.isdisjoint(near)
+        is_convolution = node.op_type in CONVOLUTIONS
+        if is_convolution and not inner:
+            found.add(node.name)
+        if is_convolution or inner:
+            beyond.update(filter(None, far))  # an empty name is an input or output left out
+    return found
 
 
 def _can_be_int8(node: onnx.NodeProto, constant: set[str]) -> bool:

@@ -40,6 +40,8 @@ class ThresholdChoice(Value):
     """False where no threshold kept the false alarms within the limit; then it is the one with the fewest."""
     max_false_alarms: float | None
     """Share of the frames without a polyp that may raise a false alarm; None demands nothing."""
+    max_dice_loss: float = pydantic.Field(default=0, ge=0)
+    """Mean Dice that a lower threshold, which finds more, may cost."""
     false_mask_share: float | None
     """Share of the picture from which a mask counts as a false alarm; None without such frames."""
     points: tuple[ThresholdPoint, ...]
@@ -83,16 +85,20 @@ def moved_probability(probability: NDArray[np.float32], threshold: float) -> NDA
 
 
 def choose_point(
-    points: Sequence[ThresholdPoint], max_false_alarms: float | None = None
+    points: Sequence[ThresholdPoint], max_false_alarms: float | None = None, max_dice_loss: float = 0
 ) -> tuple[ThresholdPoint, bool]:
     """The point of the highest Dice among those that keep the limit of false alarms; of equals the nearest to 0.5.
 
     Two ends count and pull apart: a higher threshold raises fewer false alarms and finds less. Neither is traded for
     the other at a made-up rate: the limit is what a user can bear, and Dice is the best that is left.
 
+    Dice is flat near its highest point, and a network is less sure of pictures unlike those that it learnt from. With
+    `max_dice_loss` the lowest threshold is therefore taken whose Dice is as good as the best but for that much.
+
     Args:
         points: At least one.
         max_false_alarms: Share of the frames without a polyp that may raise a false alarm; None demands nothing.
+        max_dice_loss: Mean Dice that a lower threshold may cost; 0 gives up none.
 
     Returns:
         The point, and whether it keeps the limit; where none does, the one with the fewest false alarms.
@@ -101,15 +107,23 @@ def choose_point(
         UsageError: A limit, and no frames without a polyp to hold it against.
     """
     if max_false_alarms is None:
-        return max(points, key=lambda point: (point.mean_dice, -abs(point.threshold - 0.5))), True
+        return _best_point(points, max_dice_loss), True
     shares = [point.false_alarm_share for point in points if point.false_alarm_share is not None]
     if len(shares) < len(points):
         raise missing_negatives()
     allowed = [point for point, share in zip(points, shares, strict=True) if share <= max_false_alarms]
     if allowed:
-        return choose_point(allowed)[0], True
-    fewest = min(shares)
-    return choose_point([point for point, share in zip(points, shares, strict=True) if share == fewest])[0], False
+        return _best_point(allowed, max_dice_loss), True
+    quietest = [point for point, share in zip(points, shares, strict=True) if share == min(shares)]
+    return _best_point(quietest, max_dice_loss), False
+
+
+def _best_point(points: Sequence[ThresholdPoint], max_dice_loss: float) -> ThresholdPoint:
+    best = max(points, key=lambda point: (point.mean_dice, -abs(point.threshold - 0.5)))
+    if not max_dice_loss:
+        return best
+    as_good = [point for point in points if point.mean_dice >= best.mean_dice - max_dice_loss]
+    return min(as_good, key=lambda point: point.threshold)
 
 
 def missing_negatives() -> UsageError:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from edgeseg.proof.evaluation.evaluation_results import EvaluationResults
     from edgeseg.proof.evaluation.frame_masks import UnlabelledSource
     from edgeseg.proof.evaluation.measurement import Material
-    from edgeseg.runtime.engine.engine import Engine
+    from edgeseg.threshold import ThresholdChoice
 
 _Negatives = typer.Option(
     metavar="SOURCE[@FRAMES]", help="Video or folder of images without a polyp, to count false alarms."
@@ -36,6 +36,9 @@ _Threshold = typer.Option(
 )
 _Choose = typer.Option("--choose-threshold", help="Try thresholds on the validation split and choose one.")
 _Limit = typer.Option(metavar="SHARE", min=0, max=1, help="With --choose-threshold: allowed share of false alarms.")
+_DiceLoss = typer.Option(
+    metavar="DICE", min=0, help="With --choose-threshold: mean Dice that a lower threshold, which finds more, may cost."
+)
 _Seeds = typer.Option(
     metavar="MODEL", help="Another training of the same network, for mean and sd over all. Repeatable."
 )
@@ -66,6 +69,7 @@ def evaluate(
     threshold: Annotated[str | None, _Threshold] = None,
     choose_threshold: Annotated[bool, _Choose] = False,
     max_false_alarms: Annotated[float | None, _Limit] = None,
+    max_dice_loss: Annotated[float, _DiceLoss] = 0.0,
     seeds: Annotated[list[Path] | None, _Seeds] = None,
     compare: Annotated[list[Path] | None, _Compare] = None,
     sheet: Annotated[Path | None, _Sheet] = None,
@@ -80,6 +84,7 @@ def evaluate(
     """
     from edgeseg.cli.evaluation_text import text_of
     from edgeseg.proof.evaluation.evaluation_results import EvaluationRequest, evaluate_models
+    from edgeseg.proof.evaluation.threshold_choice import choose_threshold as try_thresholds
     from edgeseg.runtime.opener.engine_from_file import open_engine
 
     _refuse_odd_words(choose_threshold, locals())
@@ -91,7 +96,10 @@ def evaluate(
     open_named = functools.partial(open_engine, trusted=trust or ())
     if choose_threshold:
         with contextlib.closing(open_named(model)) as opened:
-            _choose_threshold(opened, model, material, max_false_alarms, report, as_json)
+            choice = try_thresholds(
+                opened, material.pairs or (), material.negatives, max_false_alarms, max_dice_loss, track=track
+            )
+        _tell_choice(choice, model, report, as_json)
         return
     drawn = pictures if sheet is not None or report is not None else 0
     request = EvaluationRequest(model, material, threshold, tuple(seeds or ()), tuple(compare or ()), drawn)
@@ -106,8 +114,9 @@ def _refuse_odd_words(choose_threshold: bool, words: dict[str, Any]) -> None:
 
     if choose_threshold and words["data"] is None:
         raise UsageError("a threshold is chosen on labelled images", expected="DATA with a validation split")
-    idle = ("positives", "threshold", "seeds", "compare", "sheet") if choose_threshold else ("max_false_alarms",)
-    for name in idle:
+    of_choice = ("max_false_alarms", "max_dice_loss")
+    of_measurement = ("positives", "threshold", "seeds", "compare", "sheet")
+    for name in of_measurement if choose_threshold else of_choice:
         if words[name]:
             relation = "works only without" if choose_threshold else "needs"
             raise UsageError(f"--{name.replace('_', '-')} {relation} --choose-threshold")
@@ -164,20 +173,11 @@ def _material(
     )
 
 
-def _choose_threshold(
-    engine: Engine,
-    model: Path,
-    material: Material,
-    max_false_alarms: float | None,
-    report: Path | None,
-    as_json: bool,
-) -> None:
+def _tell_choice(choice: ThresholdChoice, model: Path, report: Path | None, as_json: bool) -> None:
     from edgeseg.cli.evaluation_text import threshold_text
     from edgeseg.errors import ToleranceError
     from edgeseg.proof.evaluation.evaluation_page import THRESHOLD_JSON_NAME, write_threshold_report
-    from edgeseg.proof.evaluation.threshold_choice import choose_threshold
 
-    choice = choose_threshold(engine, material.pairs or (), material.negatives, max_false_alarms, track=track)
     if report is not None:
         write_threshold_report(report, str(model), choice)
         say(f"wrote {report / THRESHOLD_JSON_NAME} and threshold.html")

@@ -61,7 +61,9 @@ def threshold_text(choice: ThresholdChoice) -> str:
     limit = choice.max_false_alarms
     demand = "" if limit is None else f" with false alarms on at most {_percent(limit)} of the frames"
     if choice.meets_limit:
-        lines.append(f"threshold {choice.threshold:g}: the highest Dice{demand}")
+        loss = choice.max_dice_loss
+        rule = f"the lowest within {loss:g} of the highest Dice" if loss else "the highest Dice"
+        lines.append(f"threshold {choice.threshold:g}: {rule}{demand}")
     else:
         lines.append(f"no threshold keeps the limit{demand}; {choice.threshold:g} has the fewest")
     return "\n".join([*lines, f"next: edgeseg export RUN --threshold {choice.threshold:g} --out model.onnx"])

@@ -1,5 +1,8 @@
+import networkx
 import onnx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edgeseg.artifacts import PrecisionPlan
 from edgeseg.calibration.placement import assign, default_plan, lowest
@@ -30,6 +33,45 @@ def test_transposed_convolutions_and_computed_weights_stay_float(small_artifact:
     with pytest.raises(BadInputError) as caught:
         assign(proto, PrecisionPlan(default="int8"))
     assert caught.value.found == "down (Conv), up (ConvTranspose)"
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> onnx.ModelProto:
+    """Convolutions, activations and sums in any wiring; every tensor that nothing takes is an output."""
+    nodes, tensors, taken = [], ["picture"], set()
+    for index in range(draw(st.integers(1, 9))):
+        operator = draw(st.sampled_from(["Conv", "Relu", "Add"]))
+        inputs = [draw(st.sampled_from(tensors)) for _ in range(2 if operator == "Add" else 1)]
+        taken.update(inputs)
+        weights = ["weight"] if operator == "Conv" else []
+        nodes.append(onnx.helper.make_node(operator, [*inputs, *weights], [f"t{index}"], f"n{index}"))
+        tensors.append(f"t{index}")
+    outputs = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in tensors if name not in taken
+    ]
+    picture = onnx.helper.make_tensor_value_info("picture", onnx.TensorProto.FLOAT, None)
+    weight = onnx.helper.make_tensor("weight", onnx.TensorProto.FLOAT, [1, 1, 1, 1], [1.0])
+    return onnx.helper.make_model(onnx.helper.make_graph(nodes, "any", [picture], outputs, [weight]))
+
+
+@settings(max_examples=200, deadline=None)
+@given(graphs())
+def test_the_ends_of_every_way_through_a_graph_stay_float(proto: onnx.ModelProto) -> None:
+    ways = networkx.DiGraph()
+    ways.add_nodes_from(node.name for node in proto.graph.node)
+    ways.add_edges_from(
+        (giver.name, taker.name)
+        for giver in proto.graph.node
+        for taker in proto.graph.node
+        if giver.output[0] in taker.input
+    )
+    convolutions = {node.name for node in proto.graph.node if node.op_type == "Conv"}
+    ends = {
+        name
+        for name in convolutions
+        if not networkx.ancestors(ways, name) & convolutions or not networkx.descendants(ways, name) & convolutions
+    }
+    assert set(default_plan(proto, "int8").layers) == ends
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])

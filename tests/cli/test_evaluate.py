@@ -232,6 +232,18 @@ def test_a_threshold_is_chosen_on_validation_and_used(tiny_onnx, validated, stil
     assert "mean Dice 0.0000" in capsys.readouterr().out
 
 
+def test_a_lower_threshold_may_cost_some_dice(tiny_onnx, validated, still_images, tmp_path, capsys) -> None:
+    words = ["evaluate", str(tiny_onnx), str(validated), "--choose-threshold", "--negatives", str(still_images)]
+    words += ["--max-false-alarms", "1", "--max-dice-loss", "1", "--report", str(tmp_path)]
+    assert run(words) == 0
+    assert "threshold 0.05: the lowest within 1 of the highest Dice with false alarms on at most 100" in (
+        capsys.readouterr().out
+    )
+    assert "within 1 of the highest Dice that keeps false alarms within 100 %" in (
+        tmp_path / "threshold.html"
+    ).read_text(encoding="utf-8")
+
+
 def test_a_limit_that_no_threshold_keeps_is_out_of_tolerance(tiny_onnx, validated, still_images, capsys) -> None:
     words = ["evaluate", str(tiny_onnx), str(validated), "--choose-threshold", "--negatives", str(still_images)]
     assert run([*words, "--max-false-alarms", "0.1"]) == 3
@@ -249,6 +261,7 @@ def test_a_limit_that_no_threshold_keeps_is_out_of_tolerance(tiny_onnx, validate
         (["--negatives", "X", "--false-mask-share", "1.5"], "no share of a picture"),
         (["--negatives", "X", "--polyp-frames", "f.csv"], "--polyp-frames says"),
         (["DATA", "--max-false-alarms", "0.1"], "--max-false-alarms needs --choose-threshold"),
+        (["DATA", "--max-dice-loss", "0.1"], "--max-dice-loss needs --choose-threshold"),
         (["DATA", "--choose-threshold", "--threshold", "0.7"], "--threshold works only without"),
         (
             ["DATA", "--choose-threshold", "--split", "test", "--max-false-alarms", "0.1"],

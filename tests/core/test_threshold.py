@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,32 @@ CURVE = points((0.3, 0.88, 0.5), (0.5, 0.90, 0.3), (0.7, 0.89, 0.1), (0.9, 0.80,
 def test_the_highest_dice_within_the_limit(limit: float | None, threshold: float, kept: bool) -> None:
     point, meets_limit = choose_point(CURVE, limit)
     assert (point.threshold, meets_limit) == (threshold, kept)
+
+
+@pytest.mark.parametrize(
+    ("limit", "loss", "threshold"),
+    [(None, 0.019, 0.5), (None, 0.021, 0.3), (0.3, 0.021, 0.5), (0.1, 0.05, 0.7), (0.1, 0.2, 0.7), (0.05, 0.2, 0.9)],
+)
+def test_the_lowest_threshold_that_is_nearly_as_good(limit: float | None, loss: float, threshold: float) -> None:
+    point, meets_limit = choose_point(CURVE, limit, loss)
+    assert (point.threshold, meets_limit) == (threshold, True)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(BETWEEN, st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=9), BETWEEN, BETWEEN)
+def test_giving_up_dice_never_raises_the_threshold_or_breaks_the_limit(rows, limit: float, loss: float) -> None:
+    curve = points(*rows)
+    (strict, kept), (lower, kept_too) = choose_point(curve, limit), choose_point(curve, limit, loss)
+    assert lower.threshold <= strict.threshold
+    assert lower.mean_dice >= strict.mean_dice - loss
+    assert kept == kept_too
+    assert not kept or lower.false_alarm_share <= limit
+
+
+def test_a_choice_of_an_earlier_build_gave_up_no_dice(choice_file: Path) -> None:
+    document = json.loads(choice_file.read_text())
+    del document["max_dice_loss"]
+    assert ThresholdChoice.from_json(json.dumps(document)).max_dice_loss == 0
 
 
 def test_of_equals_the_nearest_to_one_half() -> None:

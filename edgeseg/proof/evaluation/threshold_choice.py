@@ -25,6 +25,7 @@ def choose_threshold(
     pairs: Sequence[Pair],
     negatives: UnlabelledSource | None = None,
     max_false_alarms: float | None = None,
+    max_dice_loss: float = 0,
     thresholds: Sequence[float] = THRESHOLDS,
     track: Track = silent,
 ) -> ThresholdChoice:
@@ -37,6 +38,7 @@ def choose_threshold(
         pairs: Labelled images that training did not learn from and no figure is told of: the validation split.
         negatives: Frames without a polyp, held out likewise.
         max_false_alarms: Share of `negatives` that may raise a false alarm.
+        max_dice_loss: Mean Dice that a lower threshold, which finds more, may cost.
         thresholds: What to try.
         track: Shows progress.
 
@@ -62,11 +64,12 @@ def choose_threshold(
         )
         for index, threshold in enumerate(thresholds)
     )
-    chosen, meets_limit = choose_point(points, max_false_alarms)
+    chosen, meets_limit = choose_point(points, max_false_alarms, max_dice_loss)
     return ThresholdChoice(
         threshold=chosen.threshold,
         meets_limit=meets_limit,
         max_false_alarms=max_false_alarms,
+        max_dice_loss=max_dice_loss,
         false_mask_share=None if negatives is None else negatives.false_mask_share,
         points=points,
         model_sha256=engine.info.sha256,
