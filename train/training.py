@@ -124,6 +124,10 @@ def train(
         stack.enter_context(deterministic_algorithms(recipe.training.deterministic))
         fabric = open_fabric(launch, arithmetic.precision)
         samples, empty = _decoded(inputs, shared, recipe, run, say, track)
+        network = None if qat is None else FakeQuantisedNetwork(qat, recipe)
+        trainer = Trainer(recipe, run, samples, inputs.validation, empty, teacher, fabric, network)
+        if begin is not None:
+            trainer.start_from(begin.weights)  # before there is a folder: weights that do not fit leave none
         if first:
             if not resume:
                 run_folder.start(run, recipe, _record(recipe, Progress(), origin, 0))
@@ -131,10 +135,8 @@ def train(
             stack.enter_context(run_folder.locked(run))
             remove_leftovers(run)
         fabric.barrier()
-        network = None if qat is None else FakeQuantisedNetwork(qat, recipe)
-        trainer = Trainer(recipe, run, samples, inputs.validation, empty, teacher, fabric, network)
-        if not (resume and trainer.resume(say)) and begin is not None:
-            trainer.start_from(begin.weights)
+        if resume:
+            trainer.resume(say)
         return _fit(trainer, origin, report, track, (checkpoint_minutes, epoch_checkpoint_s))
 
 

@@ -13,6 +13,7 @@ from edgeseg.export.torch.onnx_from_run import export_run
 from edgeseg.train.architectures.catalogue import ARCHITECTURES, part_of
 from edgeseg.train.architectures.registry import network_from_recipe, parameter_count
 from edgeseg.train.checkpoint import load_best
+from edgeseg.train.loop import Trainer
 from edgeseg.train.network import NormalisedNetwork
 from edgeseg.train.predictor import open_run
 from edgeseg.train.recipe import Recipe, read_recipe, recipe_to_toml
@@ -144,6 +145,20 @@ def test_without_epochs_all_weights_must_be_given(runs: Path, blobs: Path, tmp_p
     assert "small." in str(caught.value.found)
     with pytest.raises(UsageError, match="nothing to keep"):
         train(blobs, tmp_path / "none", recipe)
+    assert not (tmp_path / "half").exists()
     assert not (tmp_path / "none").exists()
+
+
+def test_weights_to_start_from_are_needed_again_until_a_checkpoint_is_kept(
+    runs: Path, blobs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    recipe, starts = recipe_of(PAIR, "training.epochs=0"), [runs / LARGE, runs / SMALL]
+    with monkeypatch.context() as before_the_first_step, pytest.raises(KeyboardInterrupt):
+        before_the_first_step.setattr(Trainer, "fit", killed)
+        train(blobs, tmp_path / "begun", recipe, starts=starts)
     with pytest.raises(MismatchError, match="holds no checkpoint yet"):
-        train(blobs, tmp_path / "half", recipe, resume=True)
+        train(blobs, tmp_path / "begun", recipe, resume=True)
+    assert train(blobs, tmp_path / "begun", recipe, starts=starts, resume=True).finished

@@ -88,6 +88,7 @@ def test_a_training_starts_from_the_weights_of_another(blobs: Path, tmp_path: Pa
     deeper = still.model_copy(update={"model": still.model.model_copy(update={"base_width": 7})})
     with pytest.raises(MismatchError, match="none of the weights"):
         train(blobs, tmp_path / "third", deeper, starts=[tmp_path / "first"])
+    assert not (tmp_path / "third").exists()
 
 
 def test_a_training_at_several_sizes_resumes_exactly(blobs: Path, tmp_path: Path, tiny_recipe: Recipe) -> None:
