@@ -190,9 +190,11 @@ def cluster(tmp_path: Path) -> Iterator[str]:
         assert any("block forever" in line for line in head.stdout)
         yield f"127.0.0.1:{port}"
     finally:
+        parts = psutil.Process(head.pid).children(recursive=True)  # they outlive it, and write to the folder
         head.terminate()
         head.wait(60)
-        shutil.rmtree(scratch, ignore_errors=True)
+        assert not psutil.wait_procs(parts, timeout=60)[1]
+        shutil.rmtree(scratch)
 
 
 @pytest.mark.long
