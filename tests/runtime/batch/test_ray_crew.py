@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -143,6 +144,8 @@ def test_a_killed_driver_goes_on_where_it_was_and_nothing_is_done_twice(
     out = tmp_path / "out"
     killed = batch(engine, archive, out, 2)
     _wait_for(lambda: len(list(out.glob("ledger/*/*.arrow"))) >= 2)
+    parts = psutil.Process(killed.pid).children(recursive=True)
+    (scratch,) = {name for part in parts for name in re.findall(r"/tmp/edgeseg-ray-\w+", _words(part))}
     killed.kill()
     killed.wait()
     ended = psutil.wait_procs([each for each in psutil.process_iter() if str(out) in _words(each)], timeout=60)
@@ -154,6 +157,8 @@ def test_a_killed_driver_goes_on_where_it_was_and_nothing_is_done_twice(
     assert document["clips_done_before"] >= len(done) >= 2
     assert document["clips_done"] + document["clips_done_before"] == 3 + 1 + 1
     assert results(out) == results(expected)
+    assert not psutil.wait_procs(parts, timeout=120)[1]  # Ray's agents take a minute to see that they are alone
+    shutil.rmtree(scratch)  # a killed driver cannot
 
 
 def _words(process: psutil.Process) -> str:
