@@ -1,12 +1,12 @@
 """How well networks that were trained on one source do on another, and how often they mark what is no polyp.
 
 Run: python benchmarks/generalisation.py MODEL... --home DATA --foreign DATA [--sequences FILE.csv]
-                                        [--negatives SOURCE@FRAMES]... [--out FILE.json]
+                                        [--negatives SOURCE@FRAMES]... [--alarm-limit SHARE] [--out FILE.json]
 
 DATA ending in /SPLIT is that split (home/validation); without one the data set is taken whole. Sequences are lines
 sequence,first,last of the foreign images in the order of their names; a mean over sequences weighs each the same, as
 neighbouring frames are nearly one picture. The figures at 0.5 are followed by those at the threshold where false alarms
-over all negatives are 5 %, interpolated between two thresholds: networks differ only where they differ there, too.
+over all negatives reach the limit, 5 % unless set, interpolated between two thresholds: networks differ only where they differ there, too.
 """
 
 from __future__ import annotations
@@ -54,7 +54,12 @@ class Row:
 
 
 def rows_of(
-    name: str, home: Scores, foreign: Scores, sequences: Sequence[slice], alarms: Sequence[Scores]
+    name: str,
+    home: Scores,
+    foreign: Scores,
+    sequences: Sequence[slice],
+    alarms: Sequence[Scores],
+    alarm_limit: float = ALARM_LIMIT,
 ) -> list[Row]:
     """The rows at 0.5 and, where negatives allow it, at the limit of false alarms."""
     figures = [
@@ -73,19 +78,19 @@ def rows_of(
 
     places = [float(THRESHOLDS.index(0.5))]
     if alarms:
-        places += place_of_limit(np.concatenate(alarms).mean(axis=0))
+        places += place_of_limit(np.concatenate(alarms).mean(axis=0), alarm_limit)
     return [at(place) for place in places]
 
 
-def place_of_limit(shares: NDArray[np.float64]) -> list[float]:
+def place_of_limit(shares: NDArray[np.float64], limit: float = ALARM_LIMIT) -> list[float]:
     """Find where falling shares of false alarms reach the limit, between two thresholds; empty where they never do."""
-    below = np.flatnonzero(shares <= ALARM_LIMIT)
+    below = np.flatnonzero(shares <= limit)
     if not len(below):
         return []
     after = int(below[0])
     if after == 0:
         return [0.0]
-    return [after - 1 + float((shares[after - 1] - ALARM_LIMIT) / (shares[after - 1] - shares[after]))]
+    return [after - 1 + float((shares[after - 1] - limit) / (shares[after - 1] - shares[after]))]
 
 
 def pairs_of(path: Path) -> list[Pair]:
@@ -107,6 +112,7 @@ def main(
     sequences: Annotated[Path | None, typer.Option()] = None,
     negatives: Annotated[list[str] | None, typer.Option()] = None,
     out: Annotated[Path | None, typer.Option()] = None,
+    alarm_limit: Annotated[float, typer.Option()] = ALARM_LIMIT,
 ) -> None:
     """Measure each model and print the table."""
     sources = [UnlabelledSource(*split_choice(text)) for text in negatives or ()]
@@ -117,7 +123,7 @@ def main(
         with contextlib.closing(open_engine(model)) as engine:
             tables = [dice_by_threshold(engine, pairs, track=track) for pairs in (near, far)]
             alarms = [counting_by_threshold(engine, source, track=track) for source in sources]
-        found += rows_of(model.name, *tables, stretches, alarms)
+        found += rows_of(model.name, *tables, stretches, alarms, alarm_limit)
     columns = [
         "model",
         "threshold",

@@ -40,7 +40,7 @@ class ThresholdChoice(Value):
     """False where no threshold kept the false alarms within the limit; then it is the one with the fewest."""
     max_false_alarms: float | None
     """Share of the frames without a polyp that may raise a false alarm; None demands nothing."""
-    max_dice_loss: float = pydantic.Field(default=0, ge=0)
+    max_dice_loss: float = pydantic.Field(default=0, ge=0, le=1)
     """Mean Dice that a lower threshold, which finds more, may cost."""
     false_mask_share: float | None
     """Share of the picture from which a mask counts as a false alarm; None without such frames."""
@@ -92,8 +92,8 @@ def choose_point(
     Two ends count and pull apart: a higher threshold raises fewer false alarms and finds less. Neither is traded for
     the other at a made-up rate: the limit is what a user can bear, and Dice is the best that is left.
 
-    Dice is flat near its highest point, and a network is less sure of pictures unlike those that it learnt from. With
-    `max_dice_loss` the lowest threshold is therefore taken whose Dice is as good as the best but for that much.
+    Dice is flat near its highest point, and a network may be less sure of pictures unlike those that it learnt from.
+    With `max_dice_loss` the lowest threshold is therefore taken whose Dice is as good as the best but for that much.
 
     Args:
         points: At least one.
@@ -104,8 +104,9 @@ def choose_point(
         The point, and whether it keeps the limit; where none does, the one with the fewest false alarms.
 
     Raises:
-        UsageError: A limit, and no frames without a polyp to hold it against.
+        UsageError: A limit, and no frames without a polyp to hold it against; or a limit that is none.
     """
+    check_limits(max_false_alarms, max_dice_loss)
     if max_false_alarms is None:
         return _best_point(points, max_dice_loss), True
     shares = [point.false_alarm_share for point in points if point.false_alarm_share is not None]
@@ -124,6 +125,17 @@ def _best_point(points: Sequence[ThresholdPoint], max_dice_loss: float) -> Thres
         return best
     as_good = [point for point in points if point.mean_dice >= best.mean_dice - max_dice_loss]
     return min(as_good, key=lambda point: point.threshold)
+
+
+def check_limits(max_false_alarms: float | None, max_dice_loss: float) -> None:
+    """Refuse limits that are no number from 0 to 1.
+
+    Raises:
+        UsageError: One is not.
+    """
+    for name, limit in {"of false alarms": max_false_alarms, "of the Dice to give up": max_dice_loss}.items():
+        if limit is not None and not 0 <= limit <= 1:
+            raise UsageError(f"{limit} is no limit {name}", expected="a number from 0 to 1")
 
 
 def missing_negatives() -> UsageError:

@@ -126,7 +126,7 @@ def train(
         samples, empty = _decoded(inputs, shared, recipe, run, say, track)
         network = None if qat is None else FakeQuantisedNetwork(qat, recipe)
         trainer = Trainer(recipe, run, samples, inputs.validation, empty, teacher, fabric, network)
-        if begin is not None:
+        if begin is not None and not resume:
             trainer.start_from(begin.weights)  # before there is a folder: weights that do not fit leave none
         if first:
             if not resume:
@@ -135,8 +135,8 @@ def train(
             stack.enter_context(run_folder.locked(run))
             remove_leftovers(run)
         fabric.barrier()
-        if resume:
-            trainer.resume(say)
+        if resume and not trainer.resume(say) and begin is not None:
+            trainer.start_from(begin.weights)
         return _fit(trainer, origin, report, track, (checkpoint_minutes, epoch_checkpoint_s))
 
 

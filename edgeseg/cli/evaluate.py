@@ -37,7 +37,10 @@ _Threshold = typer.Option(
 _Choose = typer.Option("--choose-threshold", help="Try thresholds on the validation split and choose one.")
 _Limit = typer.Option(metavar="SHARE", min=0, max=1, help="With --choose-threshold: allowed share of false alarms.")
 _DiceLoss = typer.Option(
-    metavar="DICE", min=0, help="With --choose-threshold: mean Dice that a lower threshold, which finds more, may cost."
+    metavar="DICE",
+    min=0,
+    max=1,
+    help="With --choose-threshold: mean Dice that a lower threshold, which finds more, may cost.",
 )
 _Seeds = typer.Option(
     metavar="MODEL", help="Another training of the same network, for mean and sd over all. Repeatable."
@@ -84,7 +87,6 @@ def evaluate(
     """
     from edgeseg.cli.evaluation_text import text_of
     from edgeseg.proof.evaluation.evaluation_results import EvaluationRequest, evaluate_models
-    from edgeseg.proof.evaluation.threshold_choice import choose_threshold as try_thresholds
     from edgeseg.runtime.opener.engine_from_file import open_engine
 
     _refuse_odd_words(choose_threshold, locals())
@@ -95,6 +97,8 @@ def evaluate(
     material = _material(data, chosen_split, unlabelled, polyp_frames, tolerance_px)
     open_named = functools.partial(open_engine, trusted=trust or ())
     if choose_threshold:
+        from edgeseg.proof.evaluation.threshold_choice import choose_threshold as try_thresholds
+
         with contextlib.closing(open_named(model)) as opened:
             choice = try_thresholds(
                 opened, material.pairs or (), material.negatives, max_false_alarms, max_dice_loss, track=track

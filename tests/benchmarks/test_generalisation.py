@@ -15,6 +15,7 @@ def falling(at: int, above: float, below: float) -> np.ndarray:
 
 def test_the_limit_lies_between_the_thresholds_on_either_side() -> None:
     assert place_of_limit(np.array([0.3, 0.2, 0.09, 0.01, 0.0])) == [pytest.approx(2 + (0.09 - ALARM_LIMIT) / 0.08)]
+    assert place_of_limit(np.array([0.3, 0.2, 0.09, 0.01, 0.0]), 0.1) == [pytest.approx(1 + 0.1 / 0.11)]
     assert place_of_limit(np.array([0.05, 0.0])) == [0.0]
     assert place_of_limit(np.array([0.9, 0.2])) == []
 

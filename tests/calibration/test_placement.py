@@ -74,6 +74,26 @@ def test_the_ends_of_every_way_through_a_graph_stay_float(proto: onnx.ModelProto
     assert set(default_plan(proto, "int8").layers) == ends
 
 
+def test_what_a_node_leaves_out_joins_no_ways() -> None:
+    """A head whose Dropout gives no mask, beside a Resize that takes no region: both leave a name empty."""
+    node, info = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    nodes = [
+        node("Conv", ["picture", "weight"], ["a"], "stem"),
+        node("Conv", ["a", "weight"], ["b"], "first"),
+        node("Dropout", ["b"], ["one", ""], "dropout"),
+        node("Conv", ["a", "weight"], ["c"], "inner"),
+        node("Resize", ["c", "", "scales"], ["d"], "resize"),
+        node("Conv", ["d", "weight"], ["two"], "second"),
+    ]
+    ends = [info(name, onnx.TensorProto.FLOAT, None) for name in ("picture", "one", "two")]
+    constants = [
+        onnx.helper.make_tensor("weight", 1, [1, 1, 1, 1], [1.0]),
+        onnx.helper.make_tensor("scales", 1, [0], []),
+    ]
+    proto = onnx.helper.make_model(onnx.helper.make_graph(nodes, "two heads", ends[:1], ends[1:], constants))
+    assert set(default_plan(proto, "int8").layers) == {"stem", "first", "second"}
+
+
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_one_precision_has_no_exceptions(small_artifact: OnnxArtifact, precision: str) -> None:
     plan = default_plan(small_artifact.proto, precision)  # type: ignore[arg-type]

@@ -244,10 +244,17 @@ def test_a_lower_threshold_may_cost_some_dice(tiny_onnx, validated, still_images
     ).read_text(encoding="utf-8")
 
 
-def test_a_limit_that_no_threshold_keeps_is_out_of_tolerance(tiny_onnx, validated, still_images, capsys) -> None:
+def test_a_limit_that_no_threshold_keeps_is_out_of_tolerance(
+    tiny_onnx, validated, still_images, tmp_path, capsys
+) -> None:
     words = ["evaluate", str(tiny_onnx), str(validated), "--choose-threshold", "--negatives", str(still_images)]
     assert run([*words, "--max-false-alarms", "0.1"]) == 3
     assert "no threshold keeps the limit" in capsys.readouterr().out
+    assert run([*words, "--max-false-alarms", "0.1", "--max-dice-loss", "0.1", "--report", str(tmp_path)]) == 3
+    assert "no threshold keeps the limit" in capsys.readouterr().out
+    page = (tmp_path / "threshold.html").read_text(encoding="utf-8")
+    assert "No threshold keeps the false alarms within 10 %" in page
+    assert "The lowest threshold" not in page
 
 
 @pytest.mark.parametrize(
@@ -261,6 +268,7 @@ def test_a_limit_that_no_threshold_keeps_is_out_of_tolerance(tiny_onnx, validate
         (["--negatives", "X", "--false-mask-share", "1.5"], "no share of a picture"),
         (["--negatives", "X", "--polyp-frames", "f.csv"], "--polyp-frames says"),
         (["DATA", "--max-false-alarms", "0.1"], "--max-false-alarms needs --choose-threshold"),
+        (["DATA", "--choose-threshold", "--max-dice-loss", "nan"], "less than or equal to 1"),
         (["DATA", "--max-dice-loss", "0.1"], "--max-dice-loss needs --choose-threshold"),
         (["DATA", "--choose-threshold", "--threshold", "0.7"], "--threshold works only without"),
         (

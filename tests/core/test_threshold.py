@@ -96,6 +96,14 @@ def test_giving_up_dice_never_raises_the_threshold_or_breaks_the_limit(rows, lim
     assert not kept or lower.false_alarm_share <= limit
 
 
+@pytest.mark.parametrize(
+    "limits", [(float("nan"), 0), (1.5, 0), (None, float("nan")), (None, float("inf")), (None, -0.1)]
+)
+def test_what_is_no_limit(limits: tuple[float | None, float]) -> None:
+    with pytest.raises(UsageError, match="no limit"):
+        choose_point(CURVE, *limits)
+
+
 def test_a_choice_of_an_earlier_build_gave_up_no_dice(choice_file: Path) -> None:
     document = json.loads(choice_file.read_text())
     del document["max_dice_loss"]

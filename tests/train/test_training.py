@@ -89,6 +89,8 @@ def test_a_training_starts_from_the_weights_of_another(blobs: Path, tmp_path: Pa
     with pytest.raises(MismatchError, match="none of the weights"):
         train(blobs, tmp_path / "third", deeper, starts=[tmp_path / "first"])
     assert not (tmp_path / "third").exists()
+    train(blobs, tmp_path / "third", deeper)
+    assert train(blobs, tmp_path / "third", deeper, starts=[tmp_path / "first"], resume=True).start_sha256 is None
 
 
 def test_a_training_at_several_sizes_resumes_exactly(blobs: Path, tmp_path: Path, tiny_recipe: Recipe) -> None:

@@ -15,6 +15,7 @@ from edgeseg.threshold import (
     THRESHOLDS,
     ThresholdChoice,
     ThresholdPoint,
+    check_limits,
     choose_point,
     missing_negatives,
 )
@@ -43,10 +44,11 @@ def choose_threshold(
         track: Shows progress.
 
     Raises:
-        UsageError: A network of several classes, or a limit without negatives.
+        UsageError: A network of several classes, a limit without negatives, or one that is no number from 0 to 1.
         BadInputError: No pairs, or something that cannot be read.
         NotFiniteError: The network gave NaN or infinity.
     """
+    check_limits(max_false_alarms, max_dice_loss)
     refuse_several_classes(engine.info)
     if not pairs:
         raise BadInputError("there is nothing to choose a threshold on", found="no labelled images")

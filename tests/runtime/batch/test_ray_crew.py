@@ -198,7 +198,7 @@ def cluster(tmp_path: Path) -> Iterator[str]:
         parts = psutil.Process(head.pid).children(recursive=True)  # they outlive it, and write to the folder
         head.terminate()
         head.wait(60)
-        assert not psutil.wait_procs(parts, timeout=60)[1]
+        assert not psutil.wait_procs(parts, timeout=120)[1]
         shutil.rmtree(scratch)
 
 
