@@ -6,7 +6,8 @@ Run: python benchmarks/generalisation.py MODEL... --home DATA --foreign DATA [--
 DATA ending in /SPLIT is that split (home/validation); without one the data set is taken whole. Sequences are lines
 sequence,first,last of the foreign images in the order of their names; a mean over sequences weighs each the same, as
 neighbouring frames are nearly one picture. The figures at 0.5 are followed by those at the threshold where false alarms
-over all negatives reach the limit, 5 % unless set, interpolated between two thresholds: networks differ only where they differ there, too.
+over all negatives reach the limit, 5 % unless set, interpolated between two thresholds: networks differ only where they
+differ there, too.
 """
 
 from __future__ import annotations
