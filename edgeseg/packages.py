@@ -96,7 +96,8 @@ def _installed_folders() -> Iterator[Path]:
 
 def package_folders(folder: Path) -> list[Path]:
     """The packages that lie in a folder."""
-    return sorted(path.parent for path in folder.glob(f"*/{PACKAGE_ONNX}"))
+    packages = (path.parent for path in folder.glob(f"*/{PACKAGE_ONNX}"))
+    return sorted(package for package in packages if not package.name.startswith("."))  # a half-written one has a dot
 
 
 def _where_packages_are() -> str:

@@ -18,7 +18,7 @@ from edgeseg.dataset.layout import UNSPLIT, split_named
 from edgeseg.errors import BadInputError
 from edgeseg.files import atomic_folder, check_writable
 from edgeseg.frames import Mask
-from edgeseg.images import list_images, read_class_colours, read_mask, read_rgb
+from edgeseg.images import is_hidden, list_images, read_class_colours, read_mask, read_rgb
 from edgeseg.progress import Track, silent
 from edgeseg.values import Value
 
@@ -121,7 +121,7 @@ def _instance_folders(source: Path) -> list[Path]:
     if not source.is_dir():
         return []
     root = source
-    inner = sorted(path for path in root.iterdir() if path.is_dir())
+    inner = sorted(path for path in root.iterdir() if path.is_dir() and not is_hidden(path.name))
     if len(inner) == 1:
         return _instance_folders(inner[0])
     cases = [case for case in inner if (case / "images").is_dir() and (case / "masks").is_dir()]

@@ -64,7 +64,9 @@ def coco_files(source: Path) -> list[Path]:
     if not source.is_dir():
         return []
     found = [*source.glob("*.json"), *(source / "annotations").glob("*.json")]
-    return sorted(path for path in found if _holds(path, ("images", "annotations", "categories")))
+    return sorted(
+        path for path in found if not is_hidden(path.name) and _holds(path, ("images", "annotations", "categories"))
+    )
 
 
 def labelme_files(root: Path) -> list[Path]:

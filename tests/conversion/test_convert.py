@@ -91,6 +91,12 @@ def test_coco_becomes_the_standard_layout(tmp_path: Path) -> None:
     assert inspect_dataset(tmp_path / "out").problems == ()
 
 
+def test_a_hidden_copy_of_annotations_is_not_read_again(tmp_path: Path) -> None:
+    written = coco(tmp_path / "coco", "train", [plain_runs(blob(0))])
+    written.with_name(f".{written.name}").write_bytes(written.read_bytes())
+    assert convert_dataset(tmp_path / "coco", tmp_path / "out").pictures == {"all": 1}
+
+
 def test_several_categories_ask_for_a_choice(tmp_path: Path) -> None:
     path = coco(tmp_path / "coco", "x", [plain_runs(blob(0)), plain_runs(blob(1))], {1: "polyp", 2: "instrument"})
     with pytest.raises(UsageError) as caught:
@@ -112,12 +118,13 @@ def test_a_broken_segmentation_is_refused(tmp_path: Path, segmentation: object) 
 
 
 def test_masks_of_instances_are_merged(tmp_path: Path) -> None:
+    (tmp_path / "unpacked" / "__MACOSX").mkdir(parents=True)
     for case in range(3):
-        folder = tmp_path / "stage1_train" / f"id{case}"
+        folder = tmp_path / "unpacked" / "stage1_train" / f"id{case}"
         write_png(folder / "images" / f"id{case}.png", frame_of(case))
         for instance in range(2):
             write_png(folder / "masks" / f"m{case}{instance}.png", blob(4 * instance) * 255)
-    assert convert_dataset(tmp_path / "stage1_train", tmp_path / "out").pictures == {"all": 3}
+    assert convert_dataset(tmp_path / "unpacked", tmp_path / "out").pictures == {"all": 3}
     for pair in load_pairs(tmp_path / "out"):
         np.testing.assert_array_equal(pair.read()[1] > 0, (blob(0) | blob(4)) > 0)
 

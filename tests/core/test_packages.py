@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from edgeseg.errors import BadInputError
-from edgeseg.packages import find_model, model_folders, onnx_of
+from edgeseg.packages import find_model, model_folders, onnx_of, package_folders
 
 TREE = Path(__file__).resolve().parents[2]
 
@@ -78,6 +78,12 @@ def test_a_name_that_is_none_gets_the_nearest(packages: Path, name: str, advice:
     with pytest.raises(BadInputError, match="no model at") as caught:
         find_model(Path(name))
     assert advice in str(caught.value.next_command)
+
+
+def test_a_half_written_package_is_not_listed(packages: Path) -> None:
+    (packages / "models" / ".mine-half").mkdir()
+    (packages / "models" / ".mine-half" / "model.onnx").write_text("")
+    assert package_folders(packages / "models") == [packages / "models" / "mine"]
 
 
 def test_a_distribution_brings_packages_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,8 +115,13 @@ def _connections(process: psutil.Process) -> list[psutil._common.pconn]:
 
 
 def _kill_at(process: int, out: Path, clips: int) -> None:
-    _wait_for(lambda: len(list(out.glob("ledger/*/*.arrow"))) >= clips or (out / "sources.parquet").exists())
+    _wait_for(lambda: len(_clips_done(out)) >= clips or (out / "sources.parquet").exists())
     os.kill(process, signal.SIGKILL)
+
+
+def _clips_done(out: Path) -> list[Path]:
+    """What is half written has a dot before its name."""
+    return list(out.glob("ledger/*/[!.]*.arrow"))
 
 
 def _wait_for(happens: Callable[[], bool]) -> None:
@@ -143,14 +148,14 @@ def test_a_killed_driver_goes_on_where_it_was_and_nothing_is_done_twice(
 ) -> None:
     out = tmp_path / "out"
     killed = batch(engine, archive, out, 2)
-    _wait_for(lambda: len(list(out.glob("ledger/*/*.arrow"))) >= 2)
+    _wait_for(lambda: len(_clips_done(out)) >= 2)
     parts = psutil.Process(killed.pid).children(recursive=True)
     (scratch,) = {name for part in parts for name in re.findall(r"/tmp/edgeseg-ray-\w+", _words(part))}
     killed.kill()
     killed.wait()
     ended = psutil.wait_procs([each for each in psutil.process_iter() if str(out) in _words(each)], timeout=60)
     assert not ended[1]
-    done = {path: path.stat().st_mtime_ns for path in out.glob("ledger/**/*.arrow")}
+    done = _clips_done(out)
     again = batch(engine, archive, out, 2)
     document = json.loads(again.communicate(timeout=240)[0])
     assert again.returncode == 0
