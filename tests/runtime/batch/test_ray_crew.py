@@ -120,7 +120,7 @@ def _kill_at(process: int, out: Path, clips: int) -> None:
 
 
 def _clips_done(out: Path) -> list[Path]:
-    """What is half written has a dot before its name."""
+    """Clips whose results are whole; a half-written file has a dot before its name."""
     return list(out.glob("ledger/*/[!.]*.arrow"))
 
 
