@@ -132,7 +132,7 @@ def read_clips(path: Path) -> ClipSet:
         twice = next(name for name in names if names.count(name) > 1)
         raise BadInputError(f"{path} names a clip twice", found=twice, expected="each clip once")
     masks = [lesion.masks for clip in clips for lesion in clip.lesions if lesion.masks is not None]
-    drawn = [file for folder in masks for file in sorted(folder.glob("*.png"))]
+    drawn = [file for folder in masks for file in sorted(folder.glob("frame_*.png"))]
     hashes = [sha256_file(file) for file in (path, *(clip.path for clip in clips), *drawn)]
     return ClipSet(path, clips, file.limits, sha256_of_hashes(hashes))
 

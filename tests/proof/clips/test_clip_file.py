@@ -87,6 +87,17 @@ def test_the_hash_is_that_of_text_and_videos(folder: Path) -> None:
     assert read_clips(folder / "clips.toml").sha256 not in (before, changed)
 
 
+def test_the_hash_is_that_of_the_masks_and_of_no_stray_file(folder: Path) -> None:
+    (folder / "masks").mkdir()
+    (folder / "masks" / "frame_000030.png").write_bytes(b"a mask")
+    path = written(folder, '[[clips]]\npath = "polyp.mp4"\n[[clips.lesions]]\nmasks = "masks"')
+    before = read_clips(path).sha256
+    (folder / "masks" / "._frame_000030.png").write_bytes(b"the system's own")
+    assert read_clips(path).sha256 == before
+    (folder / "masks" / "frame_000030.png").write_bytes(b"another mask")
+    assert read_clips(path).sha256 != before
+
+
 @pytest.mark.parametrize("last", [FRAMES, 10_000])
 def test_a_range_beyond_the_clip_is_refused(folder: Path, prove, last: int) -> None:
     text = f'[[clips]]\npath = "polyp.mp4"\nshown = [[20, {last}]]'
